@@ -1,0 +1,47 @@
+"""What every test shares: no windows, no leftover figures, small thread pools, and a folder of real digits where there is one."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")   # read when timm is imported: no test ever asks a hub
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+
+@pytest.fixture
+def write_wav():
+    """write_wav(path, y, sr=16000, **soundfile's) -> Path; folders are made."""
+
+    def write(path, y, sr=16000, **kwargs):
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(path, y, sr, **kwargs)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sine():
+    """sine(hz, seconds=1.0, sr=16000) -> float32 samples at half of full scale."""
+
+    def make(hz, seconds=1.0, sr=16000):
+        return (0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * sr)) / sr)).astype("float32")
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    """Every test closes what it draws; a function that leaves a figure registered with pyplot fails here."""
+    yield
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        plt = sys.modules["matplotlib.pyplot"]
+        left = plt.get_fignums()
+        plt.close("all")
+        assert not left, f"{len(left)} figures left open"
