@@ -1,0 +1,92 @@
+"""The manifest of a tree: one row a picture, in SQLite while drawing and as csv for people.
+
+One process writes to a connection, several processes may have one each. Rows are committed as soon as their pictures stand,
+so that a kill costs at most the pictures in flight.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sqlite3
+from pathlib import Path
+from typing import Iterable, NamedTuple
+
+from .files import write_whole
+
+__all__ = ["Manifest", "Row"]
+
+DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"   # status
+
+
+class Row(NamedTuple):
+    """One picture, or why there is none."""
+
+    path: str                      # of the recording, below the source's root, forward slashes
+    start: float | None            # s; None is the whole recording
+    end: float | None              # s
+    variant: str                   # "" is the recording as it is
+    picture: str                   # below images/, forward slashes; the row's key
+    size: int | None               # bytes of the recording; None where it was not there
+    mtime: int | None              # ns, of the recording
+    status: str                    # "drawn", "failed" (a broken file), "unreadable" (tried again at the next call)
+    reason: str                    # why there is no picture; "" where there is one
+    duration: float | None         # s that were drawn
+    sr: int | None                 # Hz of the file
+
+
+_TYPES = dict(start="REAL", end="REAL", size="INTEGER", mtime="INTEGER", duration="REAL", sr="INTEGER")
+_COLUMNS = ", ".join(f'"{c}" {_TYPES.get(c, "TEXT")}' + (" PRIMARY KEY" if c == "picture" else "") for c in Row._fields)
+_INSERT = f"INSERT OR REPLACE INTO pictures VALUES ({', '.join('?' * len(Row._fields))})"
+
+
+class Manifest:
+    """Rows of a tree's `manifest.db`. A context manager; `write=False` opens it where the folder may be read-only."""
+
+    def __init__(self, folder: str | os.PathLike, write: bool = True):
+        self.folder, self._write = Path(folder), write
+        path = self.folder / "manifest.db"
+        if write:
+            self._db = sqlite3.connect(path, timeout=60)
+            self._db.execute("PRAGMA journal_mode=WAL")      # readers and one writer at a time do not wait for each other
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS pictures ({_COLUMNS})")
+        else:
+            # a mounted tree cannot hold the lock files of SQLite: then the file is read as it lies there
+            frozen = "" if os.access(self.folder, os.W_OK) else "&immutable=1"
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{frozen}", uri=True, timeout=60)
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        try:
+            if self._write:
+                self._db.execute("PRAGMA journal_mode=DELETE")   # folds the log back: a tree at rest is one plain file
+        except sqlite3.OperationalError:
+            pass                                                 # another process still has it open, and will fold it back
+        finally:
+            self._db.close()
+
+    def rows(self) -> list[Row]:
+        """All rows, by picture."""
+        return [Row(*values) for values in self._db.execute("SELECT * FROM pictures ORDER BY picture")]
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Insert or replace rows and commit them."""
+        with self._db:
+            self._db.executemany(_INSERT, rows)
+
+    def drop(self, pictures: Iterable[str]) -> None:
+        """Delete the rows of these pictures."""
+        with self._db:
+            self._db.executemany("DELETE FROM pictures WHERE picture = ?", [(p,) for p in pictures])
+
+    def export(self) -> None:
+        """Write manifest.csv beside the database."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(Row._fields)
+        writer.writerows(self.rows())
+        write_whole(self.folder / "manifest.csv", text.getvalue().encode("utf-8"))

@@ -1,0 +1,551 @@
+"""Folders of recordings become a cached tree of pictures.
+
+    look = Renderer(Mel(n_mels=128), Picture(), Audio(sr=32000))
+    look("dog.wav")                                        # one picture, in memory
+    tree = render_tree("audio_train", look)                # all of them, in parallel, on disk
+    tree.table; tree.failures; tree.picture("dog.wav"); tree.show("dog.wav")
+
+A second call draws only what is new or changed. A bad file costs one row with its reason, never the run; a kill costs the
+pictures in flight. The bytes of a picture depend on the recording and the renderer alone, not on workers or order.
+
+    cache/audio_train-mel128-0f9e8d7c6b5a/
+      renderer.json                 the renderer, and the library versions that drew with it
+      manifest.db, manifest.csv     one row a picture
+      images/<path>.png             "00044347.wav" -> "00044347.wav.png"
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .audio import Audio, AudioError, Clip, Scratch, UnreadableError, condition, read_clip, walk_audio
+from .files import inside, write_whole
+from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row
+from .picture import Picture, encode, picture_problem, show_picture
+from .representation import Mel, Representation
+from .values import Value, register
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Renderer", "SpecTree", "render_tree", "render_action"]
+
+FORMAT = 1               # of a tree; in its key, raised when the same renderer draws other bytes
+CHUNK = 16               # clips a worker draws between two reports
+WORTH_WORKERS = 2.5      # s of work left for one process, above which starting workers (1 s) pays
+IN_FLIGHT = 600          # s: younger files without a row may belong to a process that is still drawing
+
+
+# ---------------------------------------------------------------------- one picture
+
+@register
+@dataclass(frozen=True)
+class Renderer(Value):
+    """How a recording is drawn: representation, picture and audio. Call it on a file, or on samples."""
+
+    representation: Representation = Mel()
+    picture: Picture = Picture()
+    audio: Audio = Audio()
+
+    def __call__(self, source, sr: int | None = None, *, start: float | None = None, end: float | None = None):
+        """The picture as it would be stored: a PIL image of mode L, P or RGB.
+
+        source : path of a recording, or samples `(samples,)` or `(samples, channels)` together with their `sr`
+        start, end : seconds in a file
+        """
+        from PIL import Image
+
+        image = Image.open(BytesIO(self.png(source, sr, start=start, end=end)))
+        image.load()
+        return image
+
+    def png(self, source, sr: int | None = None, *, start: float | None = None, end: float | None = None) -> bytes:
+        """The bytes of the picture as they would be stored."""
+        if isinstance(source, (str, os.PathLike)):
+            return self.encode(read_clip(source, self.audio, start, end))
+        if sr is None:
+            raise ValueError("samples need their sampling rate: renderer(y, sr)")
+        y = np.asarray(source, np.float32)
+        if y.ndim not in (1, 2) or not y.size:
+            raise ValueError(f"samples of shape {y.shape}; give (samples,) or (samples, channels), at least one")
+        y, sr_drawn, cut = condition(y.reshape(len(y), -1), sr, self.audio)
+        return self.encode(Clip(y, sr_drawn, cut / sr_drawn, len(source) / sr, sr))
+
+    def encode(self, clip: Clip) -> bytes:
+        """Samples that are ready -> the bytes of the picture."""
+        x = self.representation(clip.y, clip.sr)
+        return encode(x, self.representation, self.picture, clip.sr, clip.begin)
+
+    @property
+    def slug(self) -> str:
+        """A few letters for people to recognise a tree by."""
+        return self.representation.slug
+
+
+# ---------------------------------------------------------------------- what there is to draw
+
+class Job(NamedTuple):
+    """A picture to draw, and the state of its recording when the decision was made."""
+
+    path: str
+    start: float | None
+    end: float | None
+    variant: str
+    picture: str
+    size: int | None
+    mtime: int | None
+
+
+def _stat(path_or_entry) -> tuple[int | None, int | None]:
+    """(bytes, ns) of a file; Nones where there is nothing to look at."""
+    try:
+        stat = path_or_entry.stat() if hasattr(path_or_entry, "stat") else os.stat(path_or_entry)
+        return stat.st_size, stat.st_mtime_ns
+    except OSError:
+        return None, None
+
+
+def _seconds(value) -> float | None:
+    """A cell of a segment table: None and NaN are None."""
+    return None if value is None or value != value else float(value)
+
+
+def _picture_name(path: str, start: float | None, end: float | None) -> str:
+    """"a.wav" -> "a.wav.png"; a segment adds its times, to the microsecond."""
+    if start is None and end is None:
+        return path + ".png"
+    begin, stop = (f"{s:.6f}".rstrip("0").rstrip(".") if s is not None else "" for s in (start or 0.0, end))
+    return f"{path}@{begin}-{stop}.png"
+
+
+def _whole_files(source, root: str) -> list[Job]:
+    """One job for each recording below a folder, or of a list of names below `root`."""
+    if isinstance(source, (str, os.PathLike)):
+        found = [(name, _stat(entry)) for name, entry in walk_audio(source)]
+    else:
+        found = [(name, _stat(os.path.join(root, name))) for name in dict.fromkeys(source)]
+    return [Job(name, None, None, "", _picture_name(name, None, None), *stat) for name, stat in found]
+
+
+def _segments(table, root: str) -> list[Job]:
+    """One job for each row `path, start, end` of a DataFrame or a list of dictionaries."""
+    rows = table.to_dict("records") if hasattr(table, "to_dict") else list(table)
+    missing = [c for c in ("path", "start", "end") if rows and c not in rows[0]]
+    if missing:
+        raise ValueError(f"segments lack the columns {', '.join(missing)}; they need path, start and end (seconds)")
+    stats = functools.lru_cache(maxsize=None)(lambda name: _stat(os.path.join(root, name)))
+    jobs = {}
+    for row in rows:
+        name, start, end = inside(root, row["path"]), _seconds(row["start"]), _seconds(row["end"])
+        if (start or 0) < 0 or (end is not None and end <= (start or 0)):
+            raise ValueError(f"segment of {name!r} from {start} s to {end} s; start is 0 or later, and end after start")
+        picture = _picture_name(name, start, end)
+        jobs[picture] = Job(name, start, end, "", picture, *stats(name))
+    return list(jobs.values())
+
+
+def _resolve(source, root) -> tuple[str, str | list[str]]:
+    """(root folder, the folder itself or names below the root). ValueError for a missing folder, OutsideError for an escape."""
+    if isinstance(source, (str, os.PathLike)):
+        if not os.path.isdir(source):
+            raise ValueError(f"{os.fspath(source)!r} is not a folder; give the folder that holds the recordings, or a list of files")
+        return os.path.realpath(source), os.path.realpath(source)
+    files = [os.fspath(file) for file in source]
+    if not files:
+        raise ValueError("the list of files is empty; there is nothing to draw")
+    if root is None:
+        files = [os.path.abspath(file) for file in files]
+        root = os.path.commonpath([os.path.dirname(file) for file in files])
+    root = os.path.realpath(root)
+    if not os.path.isdir(root):
+        raise ValueError(f"root {root!r} is not a folder; give the folder that all the files are in")
+    return root, [_name_below(root, file) for file in files]
+
+
+def _name_below(root: str, file: str) -> str:
+    """A file given absolutely, relative to `root`, or (where it exists so) relative to the working folder, as a name below `root`."""
+    if not os.path.isabs(file) and not os.path.lexists(os.path.join(root, file)) and os.path.lexists(file):
+        file = os.path.abspath(file)
+    if os.path.isabs(file):
+        folder, name = os.path.split(file)
+        file = os.path.join(os.path.realpath(folder), name)   # the root is resolved too, so that the two compare
+    return inside(root, file)
+
+
+def render_action(row: Row | None, stat: tuple[int | None, int | None], has_picture: bool) -> str:
+    """What to do about a recording: "draw", "keep" or "redraw".
+
+    row : what the manifest says, or None
+    stat : (bytes, ns) of the recording now
+    has_picture : does the picture stand in the tree?
+    """
+    if row is None:
+        return "draw"
+    if (row.size, row.mtime) != tuple(stat) or row.status == UNREADABLE:
+        return "redraw"
+    if row.status == DRAWN and not has_picture:
+        return "redraw"
+    return "keep"
+
+
+# ---------------------------------------------------------------------- drawing
+
+def _draw_one(renderer: Renderer, root: str, images: str, job: Job, scratch: Scratch) -> Row:
+    """Draw one picture into the tree. What is wrong with the recording goes into the row; what is wrong with the disk is raised."""
+    try:
+        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, scratch)
+        png = renderer.encode(clip)
+    except UnreadableError as exc:
+        return Row(*job, UNREADABLE, exc.reason, None, None)
+    except AudioError as exc:
+        return Row(*job, FAILED, exc.reason, None, None)
+    except ImportError:
+        raise                       # a package that is not installed is no fault of the file
+    except Exception as exc:        # whatever else one file does must not end the run
+        reason = str(exc) if isinstance(exc, ValueError) else f"{type(exc).__name__}: {exc}"
+        return Row(*job, FAILED, reason, None, None)
+    write_whole(os.path.join(images, job.picture), png)
+    return Row(*job, DRAWN, "", clip.duration, clip.source_sr)
+
+
+@functools.lru_cache(maxsize=1)
+def _scratch() -> Scratch:
+    """The process's own work array."""
+    return Scratch()
+
+
+def _draw_chunk(renderer: Renderer, root: str, images: str, jobs: list[Job]) -> list[Row]:
+    """Draw some pictures, in this process; what a worker runs."""
+    scratch = _scratch()
+    return [_draw_one(renderer, root, images, job, scratch) for job in jobs]
+
+
+def _chunks(jobs: list[Job]) -> list[list[Job]]:
+    return [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
+
+
+def _draw_all(draw, jobs: list[Job], n_jobs: int):
+    """Yield lists of rows as they are done: in this process while little is left, else through joblib's workers.
+
+    joblib's active backend decides where workers run, so that `joblib.parallel_config(backend="dask")` reaches a cluster.
+    """
+    chunks = _chunks(jobs)
+    began, done = time.perf_counter(), 0
+    while chunks:
+        left = len(chunks) * (time.perf_counter() - began) / done if done else 0
+        if n_jobs != 1 and left > WORTH_WORKERS:
+            break
+        yield draw(chunks.pop(0))
+        done += 1
+    if not chunks:
+        return
+    import joblib
+
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="3*n_jobs")
+    yield from parallel(joblib.delayed(draw)(chunk) for chunk in chunks)
+
+
+def _progress_bar(total: int, name: str, wanted: bool):
+    """A tqdm bar on terminals and in notebooks; nothing in a log."""
+    from tqdm import tqdm
+
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(total=total, desc=name, unit="clip", disable=not (wanted and watched))
+
+
+def _disk_trouble(folder: Path, exc: Exception) -> OSError:
+    """The same kind of error with a sentence that says what to do."""
+    code = getattr(exc, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "full" in str(exc):
+        return OSError(code or errno.ENOSPC, f"no space left while drawing into {str(folder)!r}; what is drawn is kept: make room, or choose another "
+                       f"cache=, and call again to go on")
+    if code in (errno.EROFS, errno.EACCES, errno.EPERM) or "readonly" in str(exc):
+        return PermissionError(code or errno.EACCES, f"the tree {str(folder)!r} cannot be written to; choose another folder with cache=")
+    return OSError(code or errno.EIO, f"drawing into {str(folder)!r} failed: {exc}")
+
+
+# ---------------------------------------------------------------------- the tree
+
+def default_cache() -> Path:
+    """Where trees go by default: $SPECIMG_CACHE, else /kaggle/working where that exists, else the user's cache folder."""
+    if os.environ.get("SPECIMG_CACHE"):
+        return Path(os.environ["SPECIMG_CACHE"])
+    if os.path.isdir("/kaggle/working"):
+        return Path("/kaggle/working/specimg")
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("specimg"))
+
+
+def _tree_name(renderer: Renderer, root: str, name: str | None) -> str:
+    """<slug>-<key>"""
+    slug = re.sub(r"[^A-Za-z0-9._+-]+", "_", f"{name or os.path.basename(root) or 'root'}-{renderer.slug}")[:80]
+    identity = json.dumps([renderer.to_dict(), FORMAT, ["name", name] if name else ["root", root]], sort_keys=True)
+    return f"{slug}-{hashlib.blake2b(identity.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what has a hand in the pixels."""
+    from importlib.metadata import version
+
+    from . import __version__
+
+    return {"specimg": __version__, **{p: version(p) for p in ("numpy", "scipy", "soundfile", "soxr", "pillow")}}
+
+
+def _all_pictures(images: Path) -> dict[str, os.DirEntry]:
+    """Every file below images/ by its path there."""
+    found = {}
+
+    def walk(folder, prefix):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                walk(entry.path, prefix + entry.name + "/")
+            else:
+                found[prefix + entry.name] = entry
+
+    if images.is_dir():
+        walk(images, "")
+    return found
+
+
+class SpecTree:
+    """A tree of pictures on disk; `render_tree` makes it, `SpecTree.open(folder)` finds it again.
+
+    Attributes
+    ----------
+    root : Path of the tree
+    renderer : the Renderer that drew it
+    source : Path of the recordings' folder, as it was when they were drawn
+    """
+
+    def __init__(self, root: Path, renderer: Renderer, source: Path, rows: list[Row]):
+        self.root, self.renderer, self.source = Path(root), renderer, Path(source)
+        self._rows = rows
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike) -> SpecTree:
+        """The tree in `folder`, where the recordings may be elsewhere or gone. ValueError where there is none."""
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / "renderer.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as exc:
+            below = sorted(p.parent.name for p in folder.glob("*/renderer.json"))
+            hint = f"; it holds the trees {', '.join(below[:8])}" if below else ""
+            raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
+        except ValueError as exc:
+            raise ValueError(f"{str(folder / 'renderer.json')!r} is not JSON: {exc}") from exc
+        with Manifest(folder, write=False) as manifest:
+            return cls(folder, Renderer.from_dict(facts["renderer"]), Path(facts["source"]), manifest.rows())
+
+    def __len__(self) -> int:
+        return sum(row.status == DRAWN for row in self._rows)
+
+    def __repr__(self) -> str:
+        failed = len(self._rows) - len(self)
+        return f"SpecTree({len(self)} pictures{f', {failed} failures' * bool(failed)}, {str(self.root)!r})"
+
+    @property
+    def images(self) -> Path:
+        """The folder of the pictures."""
+        return self.root / "images"
+
+    @functools.cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a picture asked for: path, start, end, variant, picture, size, mtime, status, reason, duration (s), sr (Hz)."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows, columns=list(Row._fields))
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The rows without a picture: path, start, end and the reason."""
+        table = self.table
+        return table.loc[table.status != DRAWN, ["path", "start", "end", "reason"]].reset_index(drop=True)
+
+    @functools.cached_property
+    def _by_path(self) -> dict[str, list[Row]]:
+        found = {}
+        for row in self._rows:
+            found.setdefault(row.path, []).append(row)
+        return found
+
+    def picture(self, path: str | os.PathLike, start: float | None = None) -> Path:
+        """The PNG of a recording (a path below the source, or a whole path), or of its segment from `start` seconds.
+
+        ValueError where it was not drawn, with the reason.
+        """
+        name = os.fspath(path)
+        if name not in self._by_path:
+            name = _name_below(os.path.realpath(self.source), name)
+        rows = self._by_path.get(name)
+        if not rows:
+            raise ValueError(f"no picture of {name!r} in {self!r}; call render_tree again if it is new")
+        chosen = rows if start is None else [r for r in rows if abs((r.start or 0.0) - start) < 1e-6]
+        if len(chosen) != 1:
+            starts = ", ".join(f"{r.start or 0.0:g}" for r in rows[:12])
+            raise ValueError(f"{name!r} has {len(chosen) or 'no'} pictures{'' if start is None else f' from {start:g} s'}; it is drawn from {starts} s: give start=")
+        if chosen[0].status != DRAWN:
+            raise ValueError(f"{name!r} was not drawn: {chosen[0].reason}")
+        return self.images / chosen[0].picture
+
+    def show(self, path: str | os.PathLike, start: float | None = None, ax=None):
+        """Draw the picture of a recording with seconds and hertz on its axes; returns the matplotlib Figure."""
+        return show_picture(self.picture(path, start), ax=ax, title=os.path.basename(os.fspath(path)))
+
+    def verify(self, drop: bool = False) -> pd.DataFrame:
+        """Read every picture through and list those that are missing or damaged: path, picture, problem.
+
+        drop : delete damaged pictures, so that the next `render_tree` draws them again
+        """
+        import pandas as pd
+
+        bad = []
+        for row in self._rows:
+            problem = picture_problem(self.images / row.picture, self.renderer.representation) if row.status == DRAWN else None
+            if problem:
+                bad.append((row.path, row.picture, problem))
+                if drop:
+                    (self.images / row.picture).unlink(missing_ok=True)
+        return pd.DataFrame(bad, columns=["path", "picture", "problem"])
+
+    def gc(self) -> list[str]:
+        """Delete what no longer belongs: pictures of recordings that are gone, pictures without a row, what killed processes left.
+
+        Returns the names of the files that were deleted. ValueError where the recordings' folder itself is gone: then nothing is.
+        """
+        if not self.source.is_dir():
+            raise ValueError(f"the recordings' folder {str(self.source)!r} is not there, so nobody can say which pictures still belong; nothing was deleted")
+        now = time.time()
+        with Manifest(self.root) as manifest:
+            rows = manifest.rows()
+            gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
+            known = {r.picture for r in rows if r.status == DRAWN} - gone
+            stray = [name for name, entry in _all_pictures(self.images).items()
+                     if name not in known and (name in gone or now - entry.stat(follow_symlinks=False).st_mtime > IN_FLIGHT)]
+            for name in stray:
+                (self.images / name).unlink(missing_ok=True)
+            if gone:
+                manifest.drop(gone)
+                manifest.export()
+        self.__init__(self.root, self.renderer, self.source, [r for r in self._rows if r.picture not in gone])
+        for cached in ("table", "_by_path"):
+            self.__dict__.pop(cached, None)
+        return sorted(stray)
+
+
+# ---------------------------------------------------------------------- the whole of it
+
+def _describe_run(rows: list[Row], asked: int) -> None:
+    """Warn of what people would otherwise find out late: failures, and sampling rates that differ."""
+    failed = [r for r in rows if r.status != DRAWN]
+    if failed:
+        example = "; ".join(f"{r.path}: {r.reason}" for r in failed[:3])
+        warnings.warn(f"{len(failed)} of {asked} clips could not be drawn ({example}{'; ...' * (len(failed) > 3)}); see tree.failures", stacklevel=3)
+
+
+def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
+    rates = Counter(r.sr for r in rows if r.status == DRAWN)
+    if renderer.audio.sr is None and len(rates) > 1:
+        counts = ", ".join(f"{n} at {sr} Hz" for sr, n in rates.most_common())
+        warnings.warn(f"the recordings have {len(rates)} sampling rates ({counts}), so equal rows of their pictures are different frequencies; "
+                      f"Audio(sr={rates.most_common(1)[0][0]}) would bring them together", stacklevel=3)
+
+
+def _write_renderer(folder: Path, renderer: Renderer, root: str, name: str | None) -> None:
+    facts = {"format": FORMAT, "source": root, "name": name, "renderer": renderer.to_dict(), "versions": _versions()}
+    write_whole(folder / "renderer.json", json.dumps(facts, indent=1).encode())
+
+
+def _draw_into(folder: Path, renderer: Renderer, root: str, jobs: list[Job], n_jobs: int, progress: bool) -> None:
+    """Draw jobs and keep the manifest up to date as they are done."""
+    draw = functools.partial(_draw_chunk, renderer, root, str(folder / "images"))
+    finished = 0
+    try:
+        with Manifest(folder) as manifest, _progress_bar(len(jobs), folder.name, progress) as bar:
+            for rows in _draw_all(draw, jobs, n_jobs):
+                manifest.put(rows)
+                finished += len(rows)
+                bar.update(len(rows))
+            manifest.export()
+    except KeyboardInterrupt:
+        print(f"stopped: {finished} of {len(jobs)} pictures are drawn and kept; call again to draw the rest", file=sys.stderr)
+        raise
+    except (OSError, sqlite3.OperationalError) as exc:
+        raise _disk_trouble(folder, exc) from exc
+
+
+def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Renderer(), cache: str | os.PathLike | None = None, *,
+                root: str | os.PathLike | None = None, name: str | None = None, segments=None, n_jobs: int = -1,
+                progress: bool = True) -> SpecTree:
+    """Draw every recording of a folder, or of a list, into the cached tree; only what is new or changed is drawn.
+
+    Parameters
+    ----------
+    source : a folder, searched in depth, or a list of files below `root`
+    cache : the folder that holds trees; default the user's cache folder, /kaggle/working where that exists
+    root : the folder that a list's names are below; default their common folder
+    name : identifies the source instead of its folder, so that a tree can travel to another machine
+    segments : DataFrame or list of dictionaries with path, start and end in seconds: one picture a row instead of one a file
+    n_jobs : processes; -1 is one a core. joblib's active backend is used
+
+    Returns
+    -------
+    SpecTree, whose table has one row for each picture asked for, and whose failures say which have none, and why
+
+    Raises
+    ------
+    ValueError : no such folder, an empty list, a path that leads out of `root`
+    OSError : the disk is full or the cache cannot be written to; what is drawn is kept
+
+    Examples
+    --------
+    >>> tree = render_tree("freesound/audio_train", Renderer(Mel(n_mels=64)))      # doctest: +SKIP
+    """
+    root, source = _resolve(source, root)
+    if segments is not None:
+        jobs = _segments(segments, root)
+    else:
+        jobs = _whole_files(source, root)
+    if not jobs:
+        raise ValueError(f"{root!r} holds no recordings; they end in .wav, .flac, .ogg, .mp3 ... (specimg.audio.AUDIO_SUFFIXES)")
+    folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
+
+    known = {}
+    if (folder / "manifest.db").exists():
+        with Manifest(folder, write=False) as manifest:
+            known = {row.picture: row for row in manifest.rows()}
+    there = _all_pictures(folder / "images")
+    to_draw = [job for job in jobs if render_action(known.get(job.picture), (job.size, job.mtime), job.picture in there) != "keep"]
+    if to_draw:
+        try:
+            (folder / "images").mkdir(parents=True, exist_ok=True)
+            if not (folder / "renderer.json").exists():
+                _write_renderer(folder, renderer, root, name)
+        except OSError as exc:
+            raise _disk_trouble(folder, exc) from exc
+        _draw_into(folder, renderer, root, to_draw, n_jobs, progress)
+        with Manifest(folder, write=False) as manifest:
+            known = {row.picture: row for row in manifest.rows()}
+    rows = [known[job.picture] for job in jobs]
+    if to_draw:
+        _describe_run(rows, len(jobs))
+        _warn_mixed_rates(renderer, rows)
+    return SpecTree(folder, renderer, Path(root), rows)
