@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,10 @@ NORMALIZERS = ("peak", "rms")
 DENOISERS = ("stationary", "nonstationary")
 RMS_LEVEL = 0.1              # -20 dB of full scale, where normalize="rms" puts a clip
 TRIM_FRAME, TRIM_HOP = 2048, 512   # samples: librosa.effects.trim's own
+TRIM_FLOOR = 1e-10           # mean power below this counts as this, also librosa's
 LOWPASS_ORDER = 8            # as second-order sections, run forwards and backwards: no delay, 96 dB an octave
+FRAMES_A_BYTE = 8192         # no codec packs more: FLAC's longest blocks of one constant reach 5461
+STREAMED = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)   # sizes left by ffmpeg, sox and arecord where they write into a pipe
 
 
 class AudioError(ValueError):
@@ -104,57 +108,93 @@ def is_audio_name(name: str) -> bool:
     return name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
 
 
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:      # a link to itself, or to where we may not look
+        return False
+
+
 def walk_audio(folder: str | os.PathLike):
     """Yield (path below `folder` with forward slashes, `os.DirEntry`) of everything named like a recording, sorted.
 
     Linked folders are followed, each once. Broken links and folders named `x.wav` are yielded too: whoever draws says why not.
+    Folders below it that may not be listed are left out with a warning.
     """
     seen = {os.path.realpath(folder)}
 
     def walk(directory, prefix):
-        for entry in sorted(os.scandir(directory), key=lambda e: e.name):
+        try:
+            entries = sorted(os.scandir(directory), key=lambda e: e.name)
+        except OSError as exc:
+            if not prefix:
+                raise
+            warnings.warn(f"the folder {directory!r} is left out: {exc.strerror}", stacklevel=2)
+            return
+        for entry in entries:
             name = prefix + entry.name
             if is_audio_name(entry.name):
                 yield name, entry
-            if entry.is_dir() and not entry.name.startswith("."):
+            if not entry.name.startswith(".") and _is_folder(entry):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real not in seen:
                     seen.add(real)
                     yield from walk(entry.path, name + "/")
 
-    yield from walk(folder, "")
+    yield from walk(os.path.realpath(folder), "")
 
 
 def find_audio(folder: str | os.PathLike) -> list[str]:
     """Recordings anywhere below `folder`: paths relative to it, forward slashes, sorted. ValueError where there is no such folder."""
     if not os.path.isdir(folder):
         raise ValueError(f"{os.fspath(folder)!r} is not a folder; give the folder that holds the recordings")
-    return sorted(name for name, entry in walk_audio(folder) if entry.is_file())
+    return sorted(name for name, entry in walk_audio(folder) if os.path.isfile(entry.path))
 
 
 # ---------------------------------------------------------------------- bytes to samples
 
-def _short_of_promise(path: str) -> str | None:
-    """Say so where a RIFF (wav) or FORM (aiff) file ends before its sample chunk does.
+# magic: where the first chunk begins, the head of a chunk (name, bytes), the name of the samples' chunk, the alignment of chunks
+_CHUNKED = {
+    b"RIFF": (12, "<4sI", b"data", 2),       # wav
+    b"RF64": (12, "<4sI", b"data", 2),       # wav beyond 4 GiB
+    b"RIFX": (12, ">4sI", b"data", 2),       # wav, big-endian
+    b"FORM": (12, ">4sI", b"SSND", 2),       # aiff
+    b"riff": (40, "<4s12xQ", b"data", 8),    # w64; its sizes count the head
+}
 
-    libsndfile reads what is there and says nothing. A data size of 0 or of all ones is what streaming writers leave: no promise.
+
+def _promise(file, there: int) -> tuple[int, int]:
+    """(first byte, number of bytes) of the samples as the header of a wav, aiff, w64 or au says; (0, 0) of any other file."""
+    magic = file.read(4)
+    if magic in (b".snd", b"dns."):          # au, big- and little-endian
+        order = "big" if magic == b".snd" else "little"
+        return int.from_bytes(file.read(4), order), int.from_bytes(file.read(4), order)
+    if magic not in _CHUNKED:
+        return 0, 0
+    at, head, samples, alignment = _CHUNKED[magic]
+    width, long_size = struct.calcsize(head), 0
+    while at + width <= there:
+        file.seek(at)
+        name, size = struct.unpack(head, file.read(width))
+        if magic == b"riff":
+            size = max(0, size - width)
+        if name == b"ds64":                  # RF64 keeps the true size here
+            long_size = int.from_bytes(file.read(16)[8:], "little")
+        if name == samples:
+            return at + width, long_size if magic == b"RF64" and size == 0xFFFFFFFF else size
+        at += width + size + -size % alignment
+    return 0, 0
+
+
+def _missing_bytes(path: str) -> int:
+    """How many bytes of samples a file lacks of those its header promises.
+
+    libsndfile reads what is there and says nothing. The sizes of streaming writers are no promise.
     """
     with open(path, "rb") as file:
-        magic = file.read(4)
-        if magic not in (b"RIFF", b"RIFX", b"FORM"):
-            return None
-        order = "<I" if magic == b"RIFF" else ">I"
-        data = b"SSND" if magic == b"FORM" else b"data"
         there = os.fstat(file.fileno()).st_size
-        at = 12
-        while at + 8 <= there:
-            file.seek(at)
-            name, size = file.read(4), struct.unpack(order, file.read(4))[0]
-            if name == data:
-                missing = at + 8 + size - there
-                return f"ends {missing} bytes before its header says" if missing > 0 and size != 0xFFFFFFFF else None
-            at += 8 + size + size % 2   # chunks begin at even offsets
-    return "ends before its samples begin"
+        begin, size = _promise(file, there)
+    return 0 if size in STREAMED else max(0, begin + size - there)
 
 
 def _open(path):
@@ -170,15 +210,15 @@ def _open(path):
     try:
         if os.path.getsize(path) == 0:
             raise AudioError(path, "is empty (0 bytes)")
-        short = _short_of_promise(path)
-        file = soundfile.SoundFile(path)
+        missing = _missing_bytes(path)
+        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))   # as bytes: a name need not be UTF-8
     except OSError as exc:
         raise UnreadableError(path, f"cannot be read: {exc.strerror or exc}") from exc
     except soundfile.SoundFileError as exc:
         raise AudioError(path, f"is not a recording libsndfile can read: {_tail(exc)}") from exc
-    if short:
+    if missing:
         file.close()
-        raise AudioError(path, f"is cut short: it {short}")
+        raise AudioError(path, f"is cut short: it ends {missing} bytes before its header says")
     return file
 
 
@@ -189,13 +229,24 @@ def _tail(exc: Exception) -> str:
 
 def _span(path, frames: int, sr: int, start, end) -> tuple[int, int]:
     """First sample and number of samples of the span `start` to `end` (seconds) of a file of `frames` samples."""
-    if start is not None and start < 0 or end is not None and end <= (start or 0):
+    begin, stop = start or 0.0, math.inf if end is None else end
+    if not 0 <= begin < stop:
         raise AudioError(path, f"has no span from {start} s to {end} s; start is 0 or later, and end after start")
-    first = round((start or 0) * sr)
-    last = frames if end is None else min(frames, round(end * sr))
-    if frames and first >= last:
-        raise AudioError(path, f"ends at {frames / sr:g} s, before the span from {start:g} s")
+    first, last = (round(min(seconds * sr, frames)) for seconds in (begin, stop))
+    if frames and first == frames:
+        raise AudioError(path, f"ends at {frames / sr:g} s, before the span from {begin:g} s")
+    if frames and first == last:
+        raise AudioError(path, f"has no sample between {begin:g} s and {stop:g} s at {sr} Hz")
     return first, last - first
+
+
+def _check_claim(path, frames: int) -> None:
+    """AudioError where the header's number of samples cannot be true; memory for all of them would be asked for."""
+    if frames == 2**63 - 1:
+        raise AudioError(path, "does not say how many samples it holds, because it was written into a pipe; convert it once more, from file to file")
+    size = os.path.getsize(path)
+    if frames > FRAMES_A_BYTE * size:
+        raise AudioError(path, f"is damaged: its header claims {frames} samples in {size} bytes")
 
 
 def _decode(path, start=None, end=None, scratch: Scratch | None = None) -> tuple[np.ndarray, int]:
@@ -204,16 +255,20 @@ def _decode(path, start=None, end=None, scratch: Scratch | None = None) -> tuple
 
     with _open(path) as file:
         sr = file.samplerate
+        _check_claim(path, file.frames)
         first, count = _span(path, file.frames, sr, start, end)
         if count == 0:
             raise AudioError(path, "holds no samples")
+        skip = 0 if file.seekable() else first   # some codecs (GSM) can only be read from their beginning
         try:
-            out = (scratch or Scratch()).take(count, file.channels)
-            if first:
+            out = (scratch or Scratch()).take(skip + count, file.channels)
+            if first > skip:
                 file.seek(first)
-            y = file.read(out=out)
-        except (soundfile.SoundFileError, MemoryError) as exc:
+            y = file.read(out=out)[skip:]
+        except soundfile.SoundFileError as exc:
             raise AudioError(path, f"breaks off while being decoded: {_tail(exc)}") from exc
+        except MemoryError as exc:
+            raise UnreadableError(path, f"does not fit into the memory there is: {exc}") from exc
     if len(y) < count:
         raise AudioError(path, f"is cut short: {len(y)} of the {count} samples its header promises")
     return y, sr
@@ -240,13 +295,13 @@ def _check_finite(path, y: np.ndarray, sr: int) -> None:
 # ---------------------------------------------------------------------- conditioning
 
 def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:
-    """soxr's high quality, with librosa's length: `ceil(samples * target_sr / sr)`."""
+    """soxr's high quality, with librosa's length: `ceil(samples * (target_sr / sr))`."""
     if sr == target_sr:
         return y
     import soxr
 
     out = soxr.resample(y, sr, target_sr, quality="HQ").astype(np.float32, copy=False)
-    return fit_length(out, math.ceil(len(y) * target_sr / sr))
+    return fit_length(out, math.ceil(len(y) * (target_sr / sr)))
 
 
 def fit_length(y: np.ndarray, n_samples: int, pad: str = "silence") -> np.ndarray:
@@ -268,13 +323,12 @@ def fit_length(y: np.ndarray, n_samples: int, pad: str = "silence") -> np.ndarra
 def trim_span(y: np.ndarray, trim_db: float) -> tuple[int, int]:
     """First and last sample (exclusive) that stay when beginning and end more than `trim_db` below the loudest frame go.
 
-    The frames and the rule are those of `librosa.effects.trim`. Silence throughout stays whole.
+    The frames and the rule are those of `librosa.effects.trim`: nothing counts as quieter than -100 dB, so silence throughout stays whole.
     """
     squares = np.concatenate([[0.0], np.cumsum(np.square(y, dtype=np.float64))])
     starts = np.arange(0, len(y) + 1, TRIM_HOP) - TRIM_FRAME // 2
     power = squares[np.clip(starts + TRIM_FRAME, 0, len(y))] - squares[np.clip(starts, 0, len(y))]
-    if power.max() <= 0:
-        return 0, len(y)
+    power = np.maximum(power, TRIM_FRAME * TRIM_FLOOR)
     loud = np.flatnonzero(power > power.max() * 10 ** (-trim_db / 10))
     return int(loud[0]) * TRIM_HOP, min(len(y), (int(loud[-1]) + 1) * TRIM_HOP)
 
@@ -299,7 +353,8 @@ def _denoise(y: np.ndarray, sr: int, how: str) -> np.ndarray:
 
 def _normalize(y: np.ndarray, how: str) -> np.ndarray:
     level = float(np.abs(y).max()) if how == "peak" else float(np.sqrt(np.mean(np.square(y, dtype=np.float64)))) / RMS_LEVEL
-    return y / np.float32(level) if level > 0 else y
+    level = np.float32(level)
+    return y / level if level > 0 else y
 
 
 def condition(y: np.ndarray, sr: int, audio: Audio, path="<samples>") -> tuple[np.ndarray, int, int]:

@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 
 __all__ = ["write_whole", "inside", "is_leftover", "OutsideError"]
 
 _TEMPORARY = ".partial-"
-_count = itertools.count()
 
 
 class OutsideError(ValueError):
@@ -26,9 +24,10 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
     Raises OSError (disk full, not allowed ...) after removing what was begun; what stood at `path` before stays.
     """
     path = os.fspath(path)
-    folder, name = os.path.split(path)
-    # short on purpose: a file name has at most 255 bytes, and `name` may use them all
-    temporary = os.path.join(folder, f"{_TEMPORARY}{os.getpid()}-{next(_count)}")
+    folder = os.path.dirname(path)
+    # short, because a file name has at most 255 bytes and that of `path` may use them all; a matter of chance, because processes
+    # on two machines that share the folder may have the same number
+    temporary = os.path.join(folder, f"{_TEMPORARY}{os.urandom(8).hex()}")
     try:
         try:
             file = open(temporary, "wb")

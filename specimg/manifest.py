@@ -41,6 +41,19 @@ _COLUMNS = ", ".join(f'"{c}" {_TYPES.get(c, "TEXT")}' + (" PRIMARY KEY" if c == 
 _INSERT = f"INSERT OR REPLACE INTO pictures VALUES ({', '.join('?' * len(Row._fields))})"
 
 
+def _stored(value):
+    """A cell as SQLite takes it: a name that is not valid UTF-8 (Python keeps its bytes as lone surrogates) goes in as bytes."""
+    try:
+        return value if not isinstance(value, str) or value.encode() else value
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
+
+
+def _restored(value):
+    """The inverse of `_stored`."""
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
 class Manifest:
     """Rows of a tree's `manifest.db`. A context manager; `write=False` opens it where the folder may be read-only."""
 

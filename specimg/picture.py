@@ -244,9 +244,8 @@ def _text_of(data: bytes) -> tuple[bytes, tuple[int, int, int]]:
     raise PictureError("has no text chunk of specimg before its pixels")
 
 
-def parse_info(data: bytes) -> PictureInfo:
-    """`describe` for bytes: the beginning of a PNG file, as far as its pixels."""
-    text, (width, height, _) = _text_of(data)
+def parse_text(text: str | bytes, width: int, height: int) -> PictureInfo:
+    """What the text chunk of a PNG of `width` by `height` pixels says."""
     try:
         facts = json.loads(text)
         if facts["format"] != FORMAT:
@@ -261,6 +260,12 @@ def parse_info(data: bytes) -> PictureInfo:
         raise
     except (KeyError, TypeError, ValueError) as exc:
         raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
+
+
+def parse_info(data: bytes) -> PictureInfo:
+    """`describe` for bytes: the beginning of a PNG file, as far as its pixels."""
+    text, (width, height, _) = _text_of(data)
+    return parse_text(text, width, height)
 
 
 def describe(path: str | os.PathLike) -> PictureInfo:

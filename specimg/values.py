@@ -99,6 +99,8 @@ class Value:
         found = _KINDS[choose(kind, kinds(cls), cls.__name__.lower())]
         for name in data:
             choose(name, _annotations(found), f"field of {found.__name__}")
+        for name in sorted(_required(found) - set(data)):
+            raise ValueError(f"the dictionary of kind {kind!r} lacks the field {name!r}, which has no default")
         return found(**{name: _restore(part) for name, part in data.items()})
 
     def to_json(self, **kwargs) -> str:
@@ -145,6 +147,11 @@ def _annotations(cls: type) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 
 
+def _required(cls: type) -> set[str]:
+    """Names of the fields without a default."""
+    return {f.name for f in dataclasses.fields(cls) if f.init and f.default is f.default_factory is dataclasses.MISSING}
+
+
 def _plain(part):
     if isinstance(part, Value):
         return part.to_dict()
@@ -188,6 +195,14 @@ def _type_name(option) -> str:
     return names.get(option, getattr(option, "__name__", str(option)))
 
 
+def _is_finite(number) -> bool:
+    """Is it a number that a float can hold?"""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 def _try(part, option, where: str) -> tuple[bool, Any]:
     """(does it fit, the coerced part). Numpy numbers become Python's, -0.0 becomes 0.0, True is never a number."""
     is_bool = isinstance(part, bool) or type(part).__name__ in ("bool_", "bool")
@@ -196,10 +211,10 @@ def _try(part, option, where: str) -> tuple[bool, Any]:
     if option is bool:
         return is_bool, bool(part) if is_bool else part
     if option is int:
-        whole = isinstance(part, numbers.Real) and not is_bool and math.isfinite(part) and part == int(part)
+        whole = isinstance(part, numbers.Real) and not is_bool and _is_finite(part) and part == int(part)
         return whole, int(part) if whole else part
     if option is float:
-        finite = isinstance(part, numbers.Real) and not is_bool and math.isfinite(part)
+        finite = isinstance(part, numbers.Real) and not is_bool and _is_finite(part)
         return finite, float(part) + 0.0 if finite else part
     if option is str:
         return isinstance(part, str), str(part) if isinstance(part, str) else part

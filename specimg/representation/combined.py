@@ -100,7 +100,8 @@ class Stack(Representation):
     """Up to four single-channel representations as the channels of one picture, on one time grid.
 
     float32 `(n, bins, frames)`: `bins` of the tallest, the others stretched to it; `frames` of the shortest (clips without
-    centred frames have fewer). Parts of different hop_length are a ValueError: columns would not be the same instant.
+    centred frames have fewer). Parts of different hop_length, or whose first frames are centred on different samples, are a
+    ValueError: columns would not be the same instant.
     """
 
     parts: tuple[Representation, ...]   # one a channel, in order
@@ -118,6 +119,8 @@ class Stack(Representation):
         hops = [part.hop_seconds(1) for part in self.parts]
         if len(set(hops)) > 1:
             raise ValueError(f"Stack: the parts step {', '.join(f'{hop:g}' for hop in hops)} samples from frame to frame; give all the same hop_length")
+        if len({part.first_column(1) for part in self.parts}) > 1:
+            raise ValueError("Stack: the parts' first frames are centred on different samples; give all center=True, or all the same n_fft")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         planes = [part(y, sr)[0] for part in self.parts]

@@ -34,7 +34,7 @@ UNSAFE_SHARE = (20 / math.log(10) * 4.5 * 1e-7 / math.sqrt(2) / 1.5e-3) ** 2
 @functools.lru_cache(maxsize=32)
 def window_of(name: str, win_length: int, n_fft: int, dtype: str) -> np.ndarray:
     """A periodic window of `win_length` samples in the middle of `n_fft`, as librosa places it. Read-only, cached."""
-    if name == "hann":
+    if name == "hann" and win_length > 1:
         core = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(win_length) / win_length)
     else:
         from scipy.signal import get_window
@@ -225,6 +225,8 @@ def to_db(power: np.ndarray, ref: float | str, top_db: float | None) -> np.ndarr
     librosa would call all of it 0 dB, the top.
     """
     peak = float(power.max())
+    if not math.isfinite(peak):
+        raise ValueError("the samples are so large that their power overflows; bring them down with Audio(normalize='peak')")
     if ref == "max" and peak <= AMIN:
         return np.full(power.shape, -(top_db or 0.0), np.float32)
     np.maximum(power, AMIN, out=power)
@@ -236,6 +238,14 @@ def to_db(power: np.ndarray, ref: float | str, top_db: float | None) -> np.ndarr
     return power.astype(np.float32, copy=False)
 
 
+@functools.lru_cache(maxsize=32)
+def _check_window(spec_name: str, window: str) -> None:
+    try:
+        window_of(window, 8, 8, "float64")
+    except ValueError as exc:
+        raise ValueError(f"{spec_name}(window={window!r}): give a name that scipy.signal.get_window takes, such as hann, hamming or blackman") from exc
+
+
 def check_frames(spec) -> None:
     """The rules that n_fft, hop_length, win_length, window and padding share, for any value that has these fields."""
     name = type(spec).__name__
@@ -244,6 +254,7 @@ def check_frames(spec) -> None:
             raise ValueError(f"{name}({field}={getattr(spec, field)}): give a whole number of samples, 1 or more")
     if spec.win_length is not None and not 1 <= spec.win_length <= spec.n_fft:
         raise ValueError(f"{name}(win_length={spec.win_length}) has to lie between 1 and n_fft={spec.n_fft}")
+    _check_window(name, spec.window)
     choose(spec.pad_mode, PAD_MODES, "pad_mode")
     if spec.top_db is not None and spec.top_db <= 0:
         raise ValueError(f"{name}(top_db={spec.top_db:g}): give decibels above 0, or None for no floor")

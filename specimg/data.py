@@ -1,0 +1,689 @@
+"""Trees and labels become fastai DataLoaders.
+
+    dls = SpecDataLoaders.from_csv("freesound", "train.csv", folder="audio_train", fn_col="fname", label_col="label",
+                                   renderer=Renderer(Mel(), Picture(), Audio(sr=32000)), cache="cache")
+    dls.show_batch()              # with each clip's own seconds and hertz
+    dls.renderer, dls.tree        # how the pictures were drawn, and where they lie
+
+Missing pictures are drawn first; then everything is plain fastai: a DataBlock of `SpecBlock` and `CategoryBlock` (or
+`MultiCategoryBlock`) over a table with one row a clip. `SpecDL` is fastai's loader with three things added: it remembers which
+clips a batch holds, draws them on real axes, and can sample by weight.
+
+Clips differ in length, a batch may not. `method` says how they are brought to one `size`: "squish" squeezes the whole clip,
+"pad" keeps the time scale and pads, "crop" shows a random window of `seconds` in training and several evenly spread ones,
+averaged, in validation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import struct
+import sys
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.vision.all import (
+    CategoryBlock, ColReader, ColSplitter, DataBlock, DataLoaders, IntToFloatTensor, MultiCategoryBlock, PILBase, RandTransform,
+    TensorImage, TfmdDL, ToTensor, Transform, TransformBlock, defaults, show_image,
+)
+from PIL import Image
+
+from .audio import find_audio, is_audio_name
+from .augment import Augment, SpecAugment
+from .files import inside
+from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights, split_valid
+from .picture import PictureInfo, describe, draw_pixels, parse_info, parse_text
+from .render import Renderer, SpecTree, default_cache, render_tree
+from .values import choose
+
+__all__ = ["SpecImage", "TensorSpec", "SpecBlock", "SpecDL", "SpecDataLoaders"]
+
+METHODS = ("squish", "crop", "pad")
+MOST_WINDOWS = 8          # of one clip in validation
+WIDEST = 4                # times its height: a default size is no wider
+
+
+# ---------------------------------------------------------------------- one picture in memory
+
+class TensorSpec(TensorImage):
+    """A picture, or several windows of one, as a tensor: `(channels, height, width)` or `(windows, channels, height, width)`."""
+
+    _show_args = {"cmap": "magma"}
+
+    def show(self, ctx=None, **kwargs):
+        """Draw the (first window's) pixels without axes."""
+        x = self[0] if self.ndim == 4 else self
+        return show_image(x if len(x) in (1, 3) else x.flatten(0, 1)[None], ctx=ctx, **{**self._show_args, **kwargs})
+
+
+class SpecImage(PILBase):
+    """A picture of 1 to 4 channels as a Pillow image that fastai's item transforms can work on.
+
+    1 channel is mode L and 3 are RGB, as in the file. 4 are CMYK, because Pillow's resizers treat those bands alike (with RGBA
+    they would multiply three by the fourth); 2 are `SpecImage2`. A picture with a colour map opens as its three colours.
+    """
+
+    _tensor_cls = TensorSpec
+    _show_args = {"cmap": "magma"}
+
+    @classmethod
+    def create(cls, fn, **kwargs) -> SpecImage:
+        """Open a picture: a path, bytes, or a PIL image as `Renderer` returns it."""
+        image = fn if isinstance(fn, Image.Image) else Image.open(BytesIO(fn) if isinstance(fn, bytes) else fn)
+        text, stored_size = image.info.get("specimg"), image.size
+        channels = json.loads(text)["channels"] if text else len(image.getbands())
+        if image.mode in ("P", "RGBA", "LA"):
+            image = image.convert("RGB")
+        elif channels in (2, 4) and image.mode == "L":
+            image = _planes_side_by_side(np.asarray(image).reshape(channels, -1, image.width))
+        else:
+            image.load()
+        spec = (SpecImage2 if channels == 2 and text else SpecImage)(image)
+        spec.facts = (text, *stored_size) if text else None
+        return spec
+
+    @property
+    def planes(self) -> np.ndarray:
+        """uint8 `(channels, height, width)`."""
+        pixels = np.asarray(self)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    @property
+    def info(self) -> PictureInfo | None:
+        """What the picture says of itself; None for a picture that is not specimg's, or after another transform replaced it."""
+        facts = getattr(self, "facts", None)
+        return parse_text(*facts) if facts else None
+
+
+class SpecImage2(SpecImage):
+    """Two channels: an RGB image whose third band is empty and is left out of the tensor."""
+
+    @property
+    def planes(self) -> np.ndarray:
+        return super().planes[:2]
+
+
+def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
+    """uint8 `(2 or 4, height, width)` -> an RGB or CMYK image with these bands."""
+    bands = [Image.fromarray(p) for p in planes]
+    if len(bands) == 2:
+        return Image.merge("RGB", [*bands, Image.new("L", bands[0].size)])
+    return Image.merge("CMYK", bands)
+
+
+@ToTensor
+def encodes(self, o: SpecImage) -> TensorSpec:
+    return TensorSpec(torch.from_numpy(np.ascontiguousarray(o.planes)))
+
+
+# ---------------------------------------------------------------------- sounds and pictures to tensors
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples in memory as one item; fastai would take a tuple apart."""
+
+    y: np.ndarray     # (samples,) or (samples, channels)
+    sr: int           # Hz
+
+
+class OpenPicture(Transform):
+    """A picture's PNG is opened; a recording, or `Samples`, is drawn by the renderer first, in memory.
+
+    With `tree`, recordings that it holds are opened there instead of being drawn.
+    """
+
+    def __init__(self, renderer: Renderer | None = None, tree: SpecTree | None = None):
+        super().__init__()
+        self.renderer, self.tree = renderer or (tree.renderer if tree else None), tree
+
+    def encodes(self, o) -> SpecImage:
+        return SpecImage.create(self.source(o))
+
+    def source(self, o):
+        """What `SpecImage.create` opens: the path of a PNG, or the bytes of one."""
+        if isinstance(o, (str, os.PathLike)) and os.fspath(o).lower().endswith(".png"):
+            return o
+        if self.tree is not None and isinstance(o, (str, os.PathLike)):
+            return self.tree.picture(o)
+        if self.renderer is None:
+            raise ValueError(f"{o!r} is a recording, and this data has no renderer to draw it with; give renderer= or pictures (.png)")
+        return self.renderer.png(o.y, o.sr) if isinstance(o, Samples) else self.renderer.png(o)
+
+
+def _resized(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 `(channels, h, w)` -> `(channels, height, width)`, bilinear and antialiased, each plane by itself."""
+    if planes.shape[1:] == (height, width):
+        return planes
+    return np.stack([np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR)) for p in planes])
+
+
+def _cut(planes: np.ndarray, first: int, columns: int, blank: np.ndarray) -> np.ndarray:
+    """`columns` columns from `first` on; beyond the picture's end there is `blank` (a level a channel)."""
+    part = planes[:, :, first : first + columns]
+    missing = columns - part.shape[2]
+    if missing <= 0:
+        return part
+    padding = np.broadcast_to(blank[:, None, None], (len(planes), planes.shape[1], missing))
+    return np.concatenate([part, padding], axis=2)
+
+
+def window_starts(length: float, window: float, count: int) -> list[float]:
+    """Where `count` windows begin so that they spread evenly over `length` and the last ends with it."""
+    return [float(at) for at in np.linspace(0, max(0.0, length - window), count)]
+
+
+class FitSize(RandTransform):
+    """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, the way `method` says.
+
+    "squish" scales the whole picture. "crop" takes a window of `seconds`: a random one in training, `windows` evenly spread
+    ones elsewhere, `(windows, channels, height, width)`. "pad" pads to `seconds`, and cuts what is longer at its end.
+    """
+
+    order, split_idx = 4, None   # before ToTensor
+
+    def __init__(self, size: tuple[int, int], method: str = "squish", seconds: float | None = None, windows: int = 1,
+                 blank: tuple[float, ...] = (0.0,)):
+        super().__init__(p=1.0)
+        self.size, self.method, self.seconds, self.windows = size, method, seconds, windows
+        self.blank = np.array([round(255 * level) for level in blank], np.uint8)
+        self.training = False
+
+    def before_call(self, b, split_idx):
+        super().before_call(b, split_idx)
+        self.training = split_idx == 0
+
+    def encodes(self, o: SpecImage) -> TensorSpec:
+        planes = o.planes
+        if self.method == "squish":
+            return TensorSpec(torch.from_numpy(np.array(_resized(planes, *self.size))))
+        info = o.info
+        if info is None:
+            raise ValueError(f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; leave out item_tfms "
+                             f"that replace the picture, or use method='squish'")
+        column = (info.span[1] - info.span[0]) / info.width       # s
+        columns = max(1, round(self.seconds / column))
+        firsts = self._firsts(info.width, columns)
+        parts = [_resized(_cut(planes, first, columns, self.blank), *self.size) for first in firsts]
+        x = TensorSpec(torch.from_numpy(np.stack(parts) if self._many() else np.array(parts[0])))
+        x.spans = [(info.span[0] + first * column, info.span[0] + (first + columns) * column) for first in firsts]
+        return x
+
+    def _many(self) -> bool:
+        return self.method == "crop" and not self.training and self.windows > 1
+
+    def _firsts(self, width: int, columns: int) -> list[int]:
+        """First column of each window."""
+        if self.method == "pad":
+            return [0]
+        if self.training:
+            return [random.randint(0, max(0, width - columns))]
+        return [round(at) for at in window_starts(width, columns, self.windows)]
+
+
+# ---------------------------------------------------------------------- the loader
+
+@dataclass(frozen=True)
+class SpecFacts:
+    """What a loader knows of its pictures."""
+
+    renderer: Renderer | None
+    tree: SpecTree | None
+    n_channels: int
+    size: tuple[int, int]        # pixels: height, width
+    method: str
+
+
+class SpecDL(TfmdDL):
+    """fastai's loader that knows its clips: draws them on real axes, and samples by weight.
+
+    Parameters
+    ----------
+    facts : what the pictures have in common; kept by every loader made from this one
+    weights : one a clip; a shuffled pass then draws that many clips with these odds, some twice, some never
+    """
+
+    def __init__(self, dataset=None, bs=64, facts: SpecFacts | None = None, weights=None, **kwargs):
+        super().__init__(dataset, bs=bs, **kwargs)
+        self.facts, self.weights = facts, None if weights is None else [float(w) for w in weights]
+
+    def new(self, dataset=None, cls=None, **kwargs):
+        return super().new(dataset, cls, **{"facts": self.facts, **kwargs})
+
+    def get_idxs(self):
+        if self.weights is None or not self.shuffle:
+            return super().get_idxs()
+        return self.rng.choices(range(self.n), weights=self.weights, k=self.n)
+
+    @property
+    def clips(self) -> pd.DataFrame:
+        """One row a clip in the order of the data set: path, picture, and where known label, start, end, group, weight."""
+        items = getattr(self.dataset, "items", [])
+        if isinstance(items, pd.DataFrame):
+            return items.reset_index(drop=True)
+        names = [str(o) for o in items]
+        return pd.DataFrame({"path": names, "picture": names})
+
+    # -- remember which clips a batch holds: tensors lose what is hung on them when they are collated
+
+    def do_item(self, s):
+        item = super().do_item(s)
+        x = item[0] if isinstance(item, tuple) else item
+        x.index = s or 0
+        return item
+
+    def do_batch(self, b):
+        batch = super().do_batch(b)
+        firsts = [item[0] if isinstance(item, tuple) else item for item in b]
+        x = batch[0] if isinstance(batch, tuple) else batch
+        x.clips = [(o.index, getattr(o, "spans", None)) for o in firsts]
+        return batch
+
+    # -- showing
+
+    def _info(self, index: int) -> PictureInfo | None:
+        """What the picture of clip number `index` says of itself; it is drawn again where it was never stored."""
+        opener = next((f for f in self.dataset.tls[0].tfms.fs if isinstance(f, OpenPicture)), None)
+        item = self.dataset.tls[0].items
+        item = item.iloc[index] if isinstance(item, pd.DataFrame) else item[index]
+        source = opener.source(item["picture"] if isinstance(item, pd.Series) else item)
+        try:
+            return parse_info(source) if isinstance(source, bytes) else describe(source)
+        except ValueError:
+            return None   # a picture from elsewhere: shown without axes
+
+    def _draw(self, ax, x, clip, title: str) -> None:
+        """One decoded picture (levels 0 to 255) on its axes."""
+        index, spans = clip
+        pixels = np.asarray(x if x.ndim == 3 else x[0])
+        info = self._info(index)
+        if info is None:
+            TensorSpec(torch.from_numpy(pixels)).show(ctx=ax, title=title)
+            return
+        if len(pixels) == 3:
+            flat = pixels.transpose(1, 2, 0)
+        else:
+            flat = pixels.reshape(-1, pixels.shape[-1])
+        draw_pixels(ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None)
+
+    def _sheet(self, samples, clips, titles, ctxs, ncols: int | None, figsize):
+        from matplotlib.figure import Figure
+
+        n = len(samples)
+        if ctxs is None:
+            ncols = ncols or math.ceil(math.sqrt(n))
+            nrows = math.ceil(n / ncols)
+            fig = Figure(figsize=figsize or (3.6 * ncols, 2.7 * nrows), layout="constrained")
+            ctxs = np.atleast_1d(fig.subplots(nrows, ncols)).ravel()
+            for ax in ctxs[n:]:
+                ax.set_axis_off()
+        for ax, sample, clip, title in zip(ctxs, samples, clips, titles):
+            self._draw(ax, sample[0], clip, title)
+        return ctxs[0].figure
+
+    def show_batch(self, b=None, max_n=9, ctxs=None, show=True, unique=False, ncols=None, figsize=None):
+        """Draw up to `max_n` clips of a batch with their own seconds and hertz; returns the matplotlib Figure.
+
+        unique : show one clip as augmentation varies it
+        """
+        if b is None:
+            b = (self.new(get_idxs=lambda: [0] * max_n, drop_last=False) if unique else self).one_batch()
+        if not show:
+            return self._pre_show_batch(b, max_n=max_n)
+        clips = getattr(b[0], "clips", None)
+        samples = self._pre_show_batch(b, max_n=max_n)[2]
+        titles = [_label_text(sample[1]) if len(sample) > 1 else "" for sample in samples]
+        return self._sheet(samples, clips, titles, ctxs, ncols, figsize)
+
+    def show_results(self, b, out, max_n=9, ctxs=None, show=True, ncols=None, figsize=None):
+        """Draw up to `max_n` clips with their label and, below it, what was predicted; returns the matplotlib Figure."""
+        samples = self._pre_show_batch(b, max_n=max_n)[2]
+        guesses = self._pre_show_batch((b[0], out), max_n=max_n)[2]
+        if not show:
+            return samples, guesses
+        titles = [f"{_label_text(s[1])}\n{_label_text(g[1])}" for s, g in zip(samples, guesses)]
+        fig = self._sheet(samples, b[0].clips, titles, ctxs, ncols, figsize)
+        for ax, s, g in zip(fig.axes, samples, guesses):
+            ax.title.set_color("black" if _label_text(s[1]) == _label_text(g[1]) else "firebrick")
+        if "ipykernel" in sys.modules:   # Learner.show_results drops what we return, so the notebook has to be told
+            from IPython.display import display
+
+            display(fig)
+        return fig
+
+
+def _label_text(y) -> str:
+    """A decoded target as text: a category, or several joined by semicolons."""
+    return "; ".join(map(str, y)) if isinstance(y, (list, tuple)) or type(y).__name__ in ("MultiCategory", "L") else str(y)
+
+
+def SpecBlock(renderer: Renderer | None = None, tree: SpecTree | None = None) -> TransformBlock:
+    """A fastai block for the input side of a DataBlock: paths of recordings (drawn in memory, or found in `tree`) or of pictures.
+
+    >>> DataBlock(blocks=(SpecBlock(Renderer()), CategoryBlock), get_items=..., get_y=...)      # doctest: +SKIP
+    """
+    if renderer is None and tree is None:
+        renderer = Renderer()
+    return TransformBlock(type_tfms=[OpenPicture(renderer, tree)], batch_tfms=IntToFloatTensor, dl_type=SpecDL)
+
+
+# ---------------------------------------------------------------------- from tables to loaders
+
+def _picture_size(path: str) -> tuple[int, int]:
+    """(height, width) in pixels of a PNG, from its first 24 bytes."""
+    with open(path, "rb") as file:
+        head = file.read(24)
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width
+
+
+def _common_size(pictures: Iterable[str], info: PictureInfo, seconds: float | None) -> tuple[int, int]:
+    """The size that pictures are brought to by default: their own where they all have one, else as wide as the median one.
+
+    With `seconds` the width is as many columns as they last. Between the height and four times the height, so that neither one
+    long recording nor many clicks decide.
+    """
+    if seconds is not None:
+        return info.height, max(1, round(seconds * info.width / (info.span[1] - info.span[0])))
+    widths = [_picture_size(path)[1] for path in pictures]
+    if len(set(widths)) == 1:
+        return info.height, widths[0]
+    return info.height, int(np.clip(np.median(widths), info.height, WIDEST * info.height))
+
+
+def _blank_levels(info: PictureInfo) -> tuple[float, ...]:
+    """The level, 0 to 1, of "nothing there" in each channel as the network sees it: mid-grey where a range is even about 0, else black."""
+    if info.picture.colormap:
+        import matplotlib
+
+        return tuple(float(level) for level in matplotlib.colormaps[info.picture.colormap](0.0)[:3])
+    declared = info.representation.ranges
+    return tuple(127.5 / 255 if r is not None and r[0] == -r[1] and info.picture.low is None else 0.0 for r in declared)
+
+
+def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """The rows whose recording is there; what is missing is said by number and example, and a table without any is an error."""
+    there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
+    if not there.any():
+        raise ValueError(f"none of the {len(table)} names in the table is a file below {str(root)!r} (the first is {table['path'].iloc[0]!r}); "
+                         f"check folder= and suff=")
+    if not there.all():
+        missing = table["path"][~there]
+        warnings.warn(f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({', '.join(missing[:3])}{', ...' * (len(missing) > 3)}) "
+                      f"and are left out", stacklevel=4)
+    return table[there].reset_index(drop=True)
+
+
+def _without_rows(table: pd.DataFrame, root: Path) -> None:
+    """Say how many recordings of the folder no row of the table names."""
+    unnamed = sorted(set(find_audio(root)) - set(table["path"]))
+    if unnamed:
+        warnings.warn(f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({', '.join(unnamed[:3])}{', ...' * (len(unnamed) > 3)}); "
+                      f"they are not used", stacklevel=4)
+
+
+def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
+    """`table` with the column `picture` (absolute paths); rows that were not drawn are left out (`render_tree` has named them)."""
+    drawn = {(r.path, r.start): str(tree.images / r.picture) for r in tree.table.itertuples() if r.status == "drawn"}
+    drawn = {(path, None if start is None or start != start else start): picture for (path, start), picture in drawn.items()}
+    starts = [None if s != s else s for s in table["start"]] if "start" in table else [None] * len(table)
+    pictures = [drawn.get((path, start)) for path, start in zip(table["path"], starts)]
+    table = table.assign(picture=pictures)
+    kept = table[[p is not None for p in pictures]].reset_index(drop=True)
+    if not len(kept):
+        raise ValueError(f"none of the {len(table)} clips could be drawn; the reasons are in {str(tree.root / 'manifest.csv')!r}")
+    return kept
+
+
+def _split(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | None) -> pd.Series:
+    """Which rows validate: the given column, else the given fold, else a stratified (and grouped) random share."""
+    if "is_valid" in table:
+        return table["is_valid"].astype(bool)
+    if fold is not None:
+        if "fold" not in table:
+            raise ValueError(f"fold={fold} needs a column 'fold' in the table; specimg.add_folds makes one")
+        held_out = table["fold"] == fold
+        if not held_out.any() or held_out.all():
+            raise ValueError(f"fold={fold} holds {held_out.sum()} of {len(table)} clips; the folds are {sorted(set(table['fold']))}")
+        return held_out
+    return split_valid(table, valid_pct, group="group" if "group" in table else None, seed=seed or 0)
+
+
+def _batch_size(bs: int, n_train: int) -> int:
+    """`bs`, or fewer where training has fewer clips: fastai would drop the one short batch and train on nothing, in silence."""
+    if bs < 2:
+        raise ValueError(f"bs={bs}: batch normalisation needs at least 2 clips a batch")
+    if n_train < 2:
+        raise ValueError(f"{n_train} clip is left for training; at least 2 are needed")
+    if n_train < bs:
+        warnings.warn(f"only {n_train} clips to train on, fewer than bs={bs}; bs={n_train} is used", stacklevel=5)
+    return min(bs, n_train)
+
+
+def _n_windows(clips: pd.DataFrame, seconds: float) -> int:
+    """How many windows of `seconds` a clip of validation is looked at through: as many as cover the longest, 8 at most."""
+    infos = [describe(path) for path in clips["picture"]]
+    longest = max(info.span[1] - info.span[0] for info in infos)
+    return int(np.clip(math.ceil(longest / seconds - 0.01), 1, MOST_WINDOWS))
+
+
+def _augmentation(augment, info: PictureInfo) -> list[Transform]:
+    if augment is None:
+        return []
+    if isinstance(augment, str):
+        choose(augment, ["default"], "augment (or give an Augment, or None)")
+        augment = Augment()
+    if not isinstance(augment, Augment):
+        raise ValueError(f"augment={augment!r}: give 'default', None or an Augment(...)")
+    return [SpecAugment(augment, _blank_levels(info))]
+
+
+class SpecDataLoaders(DataLoaders):
+    """fastai DataLoaders over the pictures of recordings, which are drawn where they are missing.
+
+    Every `from_...` takes the arguments of `from_df`. Besides fastai's own attributes: `renderer`, `tree`, `n_channels`,
+    `size` (height, width), `is_multi`, and `clips`, a table with one row a clip.
+    """
+
+    @property
+    def facts(self) -> SpecFacts:
+        """What all loaders know of the pictures."""
+        return self.loaders[0].facts
+
+    @property
+    def renderer(self) -> Renderer | None:
+        """How the pictures were drawn."""
+        return self.facts.renderer
+
+    @property
+    def tree(self) -> SpecTree | None:
+        """Where the pictures lie."""
+        return self.facts.tree
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of a picture."""
+        return self.facts.n_channels
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels that the network sees."""
+        return self.facts.size
+
+    @property
+    def is_multi(self) -> bool:
+        """May a clip carry several labels?"""
+        return self.loaders[0].dataset.tls[1].tfms.fs[-1].__class__.__name__ == "OneHotEncode"
+
+    @property
+    def clips(self) -> pd.DataFrame:
+        """Training's and validation's clips, one row each, `is_valid` says which."""
+        return pd.concat([dl.clips.assign(is_valid=bool(i)) for i, dl in enumerate(self.loaders[:2])], ignore_index=True)
+
+    @classmethod
+    def from_df(cls, df: pd.DataFrame, path=".", *, folder="", fn_col="path", label_col="label", label_delim=None, suff="",
+                start_col=None, end_col=None, group_col=None, weight_col=None, balance=False, valid_pct=0.2, valid_col=None,
+                fold=None, fold_col="fold", seed=None, renderer=None, cache=None, bs=64, val_bs=None, size=None, method="squish",
+                seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
+                shuffle=True, n_jobs=-1, progress=True) -> SpecDataLoaders:
+        """DataLoaders from a table with one row a recording, or a row for each window of one.
+
+        Parameters
+        ----------
+        df, path, folder : names in `fn_col` (with `suff` added) are below `path/folder`
+        label_delim : what parts the labels of one cell; makes it a multi-label task
+        start_col, end_col : seconds, where one recording gives several clips
+        group_col : what must not stand on both sides of the split: speaker, site, source
+        weight_col : how often training draws a clip, against the others; balance=True evens out the classes besides
+        valid_pct, seed : share of clips held out, stratified, and grouped where `group_col` is given; seed None is 0
+        valid_col, fold : a column of truth values, or the number in `fold_col`, that is held out instead
+        renderer : how recordings are drawn; default `Renderer()`, a mel spectrogram
+        cache, n_jobs, progress : as in `render_tree`
+        size : pixels, one number or (height, width); default the pictures' own
+        method, seconds, windows : "squish"; "crop" to windows of `seconds`; "pad" to `seconds` (default the longest clip's)
+        augment : "default", an `Augment`, or None
+        item_tfms, batch_tfms : fastai transforms besides ours: of a `SpecImage`, and of float batches
+        num_workers : default 0 on a CPU, where more gain nothing, else fastai's
+
+        Raises
+        ------
+        ValueError : a missing column, names that lead out of the folder, no file found, nothing drawn, a class only in validation ...
+        """
+        table = labels_from_csv(df, folder=Path(path) / folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff,
+                                start_col=start_col, end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
+                                fold_col=fold_col if fold is not None else None)
+        root = Path(path) / folder
+        table = _existing(table, root)
+        if folder:
+            _without_rows(table, root)
+        segments = table[["path", "start", "end"]] if "start" in table else None
+        tree = render_tree(table["path"], renderer or Renderer(), cache, root=root, segments=segments, n_jobs=n_jobs, progress=progress)
+        return cls._from_table(_with_pictures(table, tree), tree, path, balance=balance, valid_pct=valid_pct, fold=fold, seed=seed, bs=bs,
+                               val_bs=val_bs, size=size, method=method, seconds=seconds, windows=windows, augment=augment, item_tfms=item_tfms,
+                               batch_tfms=batch_tfms, num_workers=num_workers, device=device, shuffle=shuffle)
+
+    @classmethod
+    def from_csv(cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",", **kwargs) -> SpecDataLoaders:
+        """From the table `path/csv_fname` with recordings in `path/folder`; columns by name or position. Other arguments: `from_df`."""
+        csv = Path(path) / csv_fname
+        if not csv.is_file():
+            found = sorted(p.name for p in Path(path).glob("*.csv"))
+            raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
+        df = pd.read_csv(csv, header=header, delimiter=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
+
+    @classmethod
+    def from_folder(cls, path, *, train="train", valid="valid", valid_pct=0.2, **kwargs) -> SpecDataLoaders:
+        """From folders named after the classes. Where `path` holds both a `train` and a `valid` folder they are the split. Other arguments: `from_df`."""
+        table = labels_from_folders(path)
+        tops = table["path"].str.split("/").str[0]
+        if {train, valid} <= set(tops):
+            table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
+            kwargs["valid_col"] = "is_valid"
+        return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
+
+    @classmethod
+    def from_names(cls, path, regex: str, **kwargs) -> SpecDataLoaders:
+        """From file names: the groups `label` and, where there, `group` or `fold` of a regular expression. Other arguments: `from_df`."""
+        table = labels_from_names(path, regex)
+        if "group" in table:
+            kwargs.setdefault("group_col", "group")
+        return cls.from_df(table, path, **kwargs)
+
+    @classmethod
+    def from_lists(cls, path, fnames, labels, **kwargs) -> SpecDataLoaders:
+        """From a list of files below `path` and their labels, in the same order. Other arguments: `from_df`."""
+        fnames, labels = [os.fspath(f) for f in fnames], list(labels)
+        if len(fnames) != len(labels):
+            raise ValueError(f"{len(fnames)} files but {len(labels)} labels; give one label a file, in the same order")
+        return cls.from_df(pd.DataFrame({"path": [inside(path, f) for f in fnames], "label": labels}), path, **kwargs)
+
+    @classmethod
+    def from_tree(cls, tree: SpecTree, labels: pd.DataFrame | None = None, path=".", **kwargs) -> SpecDataLoaders:
+        """From pictures that stand already and a label table; default the name of each recording's folder. Arguments after drawing: `from_df`."""
+        if labels is None:
+            labels = tree.table.loc[tree.table.status == "drawn", ["path"]]
+            labels = labels.assign(label=labels["path"].map(lambda p: Path(p).parent.name)).reset_index(drop=True)
+        columns = {f"{c}_col": c for c in ("start", "end", "group", "fold", "weight") if c in labels}
+        if "is_valid" in labels:
+            columns["valid_col"] = "is_valid"
+        for name in ("fn_col", "label_col", "label_delim", "group_col", "weight_col", "valid_col"):
+            if name in kwargs:
+                columns[name] = kwargs.pop(name)
+        table = labels_from_csv(labels, **{"fn_col": "path", "label_col": "label", **columns})
+        return cls._from_table(_with_pictures(table, tree), tree, path, **kwargs)
+
+    @classmethod
+    def _from_table(cls, table: pd.DataFrame, tree: SpecTree, path, *, balance=False, valid_pct=0.2, fold=None, seed=None, bs=64, val_bs=None,
+                    size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None,
+                    num_workers=None, device=None, shuffle=True) -> SpecDataLoaders:
+        """A label table with pictures -> DataBlock -> DataLoaders."""
+        choose(method, METHODS, "method")
+        if seconds is not None and method == "squish":
+            raise ValueError(f"seconds={seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip")
+        if seconds is None and method == "crop":
+            raise ValueError("method='crop' needs seconds=, the length of its window")
+        clips = table.assign(is_valid=_split(table, valid_pct, fold, seed))
+        train, valid = clips[~clips["is_valid"]], clips[clips["is_valid"]]
+        vocab = check_labels(train, valid)
+        info = describe(clips["picture"].iloc[0])
+        if method == "pad" and seconds is None:
+            seconds = max(i.span[1] - i.span[0] for i in map(describe, clips["picture"]))
+        size = _common_size(clips["picture"], info, seconds) if size is None else (size, size) if isinstance(size, int) else tuple(size)
+        if windows is None:
+            windows = _n_windows(valid, seconds) if method == "crop" else 1
+        fit = FitSize(size, method, seconds, windows, _blank_levels(info))
+        multi = is_multilabel(clips)
+        block = DataBlock(
+            blocks=(SpecBlock(tree.renderer), (MultiCategoryBlock if multi else CategoryBlock)(vocab=vocab)),
+            get_x=ColReader("picture"), get_y=ColReader("label"), splitter=ColSplitter("is_valid"),
+            item_tfms=[*_as_list(item_tfms), fit], batch_tfms=[*_augmentation(augment, info), *_as_list(batch_tfms)],
+        )
+        facts = SpecFacts(tree.renderer, tree, 3 if info.picture.colormap else info.channels, size, method)
+        weights = (sample_weights(train) if balance else train["weight"]).tolist() if balance or "weight" in train else None
+        if num_workers is None:
+            num_workers = defaults.cpus if torch.cuda.is_available() else 0
+        made = block.dataloaders(clips, path=path, bs=_batch_size(bs, len(train)), val_bs=val_bs, shuffle=shuffle, device=device,
+                                 num_workers=num_workers, facts=facts, dl_kwargs=[{"weights": weights}, {}])
+        return cls(*made.loaders, path=path, device=made.device)
+
+    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
+        """A loader over new recordings: a list of paths, of pairs `(y, sr)` or of pictures, a folder, or a table with the column `path`.
+
+        What is not a picture yet is drawn by `renderer`, in memory.
+        """
+        return super().test_dl(_as_clips(test_items), rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
+
+    def new_empty(self):
+        """For `learn.export`: the transforms without the clips."""
+        empty = super().new_empty()
+        for dl in empty.loaders:
+            dl.facts = replace(dl.facts, tree=None)
+        return empty
+
+
+def _as_list(tfms) -> list:
+    return [] if tfms is None else list(tfms) if isinstance(tfms, (list, tuple)) else [tfms]
+
+
+def _as_clips(items) -> pd.DataFrame:
+    """What people predict on, as a table with the column `picture`, which the loaders read."""
+    if isinstance(items, (str, os.PathLike)):
+        items = [Path(items) / name for name in find_audio(items)] if os.path.isdir(items) else [items]
+    if isinstance(items, pd.DataFrame):
+        return items if "picture" in items else items.assign(picture=items["path"].map(str))
+    if len(items) and isinstance(items[0], pd.Series):
+        return _as_clips(pd.DataFrame(list(items)).reset_index(drop=True))
+    sources = [Samples(*o) if isinstance(o, tuple) else os.fspath(o) for o in items]
+    column = pd.Series([None] * len(sources), dtype=object)
+    for i, source in enumerate(sources):
+        column[i] = source
+    return pd.DataFrame({"path": [s if isinstance(s, str) else f"samples {i}" for i, s in enumerate(sources)], "picture": column})
