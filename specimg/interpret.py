@@ -529,15 +529,15 @@ class SpecInterpretation:
         """Losses and metrics of every epoch; the epochs in which only the head learnt are shaded."""
         history = self.history if history is None else history
         if history is None or not len(history):
-            raise ValueError("no epochs to draw: pass history=, one row an epoch with train_loss and valid_loss, or make "
-                             "the interpretation from the learner that was fitted, before fastai's validate or get_preds "
-                             "empties its recorder")
+            raise ValueError("no epochs to draw: pass history=, one row an epoch with train_loss and valid_loss, "
+                             "or make the interpretation from the learner that was fitted, before fastai's validate "
+                             "or get_preds empties its recorder")
         ax = _axes(ax, 7, 4.2)
         _draw_history(ax, history)
         return ax.figure
 
     def plot_lr(self, ax: Axes | None = None) -> Figure:
-        """The learning rate of the head over the iterations of the last fit, or over the epochs where those are not known."""
+        """The head's learning rate over the iterations of the last fit, or over the epochs where only those are known."""
         by_epoch = self.history["lr"].to_numpy() if self.history is not None and "lr" in self.history else None
         rates = by_epoch if self.rates is None else self.rates
         if rates is None:

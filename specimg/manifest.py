@@ -15,7 +15,7 @@ from typing import Iterable, NamedTuple
 
 from .files import write_whole
 
-__all__ = ["Manifest", "Row"]
+__all__ = ["Manifest", "Row", "read_rows"]
 
 DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"   # status
 
@@ -44,7 +44,9 @@ _INSERT = f"INSERT OR REPLACE INTO pictures VALUES ({', '.join('?' * len(Row._fi
 def _stored(value):
     """A cell as SQLite takes it: a name that is not valid UTF-8 (Python keeps its bytes as lone surrogates) goes in as bytes."""
     try:
-        return value if not isinstance(value, str) or value.encode() else value
+        if isinstance(value, str):
+            value.encode()
+        return value
     except UnicodeEncodeError:
         return value.encode("utf-8", "surrogatepass")
 
@@ -84,22 +86,38 @@ class Manifest:
 
     def rows(self) -> list[Row]:
         """All rows, by picture."""
-        return [Row(*values) for values in self._db.execute("SELECT * FROM pictures ORDER BY picture")]
+        return [Row(*map(_restored, values)) for values in self._db.execute("SELECT * FROM pictures ORDER BY picture")]
 
     def put(self, rows: Iterable[Row]) -> None:
         """Insert or replace rows and commit them."""
         with self._db:
-            self._db.executemany(_INSERT, rows)
+            self._db.executemany(_INSERT, (tuple(map(_stored, row)) for row in rows))
 
     def drop(self, pictures: Iterable[str]) -> None:
         """Delete the rows of these pictures."""
         with self._db:
-            self._db.executemany("DELETE FROM pictures WHERE picture = ?", [(p,) for p in pictures])
+            self._db.executemany("DELETE FROM pictures WHERE picture = ?", [(_stored(p),) for p in pictures])
 
     def export(self) -> None:
-        """Write manifest.csv beside the database."""
+        """Write manifest.csv beside the database; bytes of names that are not UTF-8 as \\udc80 to \\udcff."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(Row._fields)
         writer.writerows(self.rows())
-        write_whole(self.folder / "manifest.csv", text.getvalue().encode("utf-8"))
+        write_whole(self.folder / "manifest.csv", text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def read_rows(folder: str | os.PathLike) -> list[Row]:
+    """Rows of the tree in `folder`: none where nothing has been drawn yet. ValueError where its manifest.db is damaged."""
+    path = Path(folder) / "manifest.db"
+    if not path.exists():
+        return []
+    try:
+        with Manifest(folder, write=False) as manifest:
+            return manifest.rows()
+    except sqlite3.OperationalError as exc:
+        if "no such table" in str(exc):      # its process was killed, or is only beginning
+            return []
+        raise
+    except sqlite3.DatabaseError as exc:
+        raise ValueError(f"{str(path)!r} is damaged ({exc}); delete it, and the next render_tree draws the tree again") from exc

@@ -398,7 +398,7 @@ def _decode_targets(targets: torch.Tensor | None, n: int, vocab: list[str], is_m
 
 
 def _check_names(clips: pd.DataFrame, targets: list, is_multi: bool) -> None:
-    """The labels that `dl.clips` names must be those that the batches carried, or names and numbers belong to other clips."""
+    """The labels that `dl.clips` names must be those that the batches carried, or names and numbers do not match."""
     if "label" not in clips or is_multi:
         return
     for path, label, target in zip(clips["path"], clips["label"], targets):
@@ -411,8 +411,8 @@ def predict_all(learn: Learner, dl: DataLoader | None = None, ds_idx: int = 1, e
                 act=None) -> Predictions:
     """Send every clip of a loader through the network, once, and keep what came out.
 
-    Neither shuffled nor augmented, whatever the loader does in training; no clip of the last batch is left out. The learner's
-    history stays as it is.
+    Neither shuffled nor augmented, whatever the loader does in training; no clip of the last batch is left out. The
+    learner's history stays as it is.
 
     Parameters
     ----------

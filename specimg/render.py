@@ -20,10 +20,12 @@ import errno
 import functools
 import hashlib
 import json
+import math
 import os
 import re
 import sqlite3
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
@@ -36,8 +38,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .audio import Audio, AudioError, Clip, Scratch, UnreadableError, condition, read_clip, walk_audio
-from .files import inside, write_whole
-from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row
+from .files import OutsideError, inside, write_whole
+from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
 from .picture import Picture, encode, picture_problem, show_picture
 from .representation import Mel, Representation
 from .values import Value, register
@@ -50,10 +52,23 @@ __all__ = ["Renderer", "SpecTree", "render_tree", "render_action"]
 FORMAT = 1               # of a tree; in its key, raised when the same renderer draws other bytes
 CHUNK = 16               # clips a worker draws between two reports
 WORTH_WORKERS = 2.5      # s of work left for one process, above which starting workers (1 s) pays
+MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
+UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)   # a picture's name is refused, not the disk full
 IN_FLIGHT = 600          # s: younger files without a row may belong to a process that is still drawing
 
 
 # ---------------------------------------------------------------------- one picture
+
+def _as_channels(samples) -> np.ndarray:
+    """Samples `(samples,)` or `(samples, channels)` as float32 `(samples, channels)`."""
+    y = np.asarray(samples, np.float32)
+    if y.ndim not in (1, 2) or not y.size:
+        raise ValueError(f"samples of shape {y.shape}; give (samples,) or (samples, channels), at least one")
+    y = y.reshape(len(y), -1)
+    if y.shape[1] > len(y):
+        raise ValueError(f"samples of shape {y.shape} have more channels than samples; give (samples, channels), y.T where channels come first")
+    return y
+
 
 @register
 @dataclass(frozen=True)
@@ -82,11 +97,13 @@ class Renderer(Value):
             return self.encode(read_clip(source, self.audio, start, end))
         if sr is None:
             raise ValueError("samples need their sampling rate: renderer(y, sr)")
-        y = np.asarray(source, np.float32)
-        if y.ndim not in (1, 2) or not y.size:
-            raise ValueError(f"samples of shape {y.shape}; give (samples,) or (samples, channels), at least one")
-        y, sr_drawn, cut = condition(y.reshape(len(y), -1), sr, self.audio)
-        return self.encode(Clip(y, sr_drawn, cut / sr_drawn, len(source) / sr, sr))
+        if start is not None or end is not None:
+            raise ValueError("start and end are seconds in a file; of samples give the part itself: renderer(y[first:last], sr)")
+        if sr < 1 or sr != int(sr):
+            raise ValueError(f"sampling rate {sr!r}: give a whole number of samples a second, 1 or more")
+        y = _as_channels(source)
+        y, sr_drawn, cut = condition(y, int(sr), self.audio)
+        return self.encode(Clip(y, sr_drawn, cut / sr_drawn, len(source) / sr, int(sr)))
 
     def encode(self, clip: Clip) -> bytes:
         """Samples that are ready -> the bytes of the picture."""
@@ -117,9 +134,9 @@ def _stat(path_or_entry) -> tuple[int | None, int | None]:
     """(bytes, ns) of a file; Nones where there is nothing to look at."""
     try:
         stat = path_or_entry.stat() if hasattr(path_or_entry, "stat") else os.stat(path_or_entry)
-        return stat.st_size, stat.st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):    # ValueError: a name that no file can have
         return None, None
+    return stat.st_size, min(stat.st_mtime_ns, MAX_INTEGER)
 
 
 def _seconds(value) -> float | None:
@@ -135,6 +152,19 @@ def _picture_name(path: str, start: float | None, end: float | None) -> str:
     return f"{path}@{begin}-{stop}.png"
 
 
+def _name_below(root: str, file: str) -> str:
+    """A file given absolutely, relative to `root`, or (where it exists so) relative to the working folder, as a name below `root`."""
+    if not os.path.isabs(file) and not os.path.lexists(os.path.join(root, file)) and os.path.lexists(file):
+        file = os.path.abspath(file)
+    try:
+        return inside(root, file)
+    except OutsideError:
+        folder, name = os.path.split(file)
+        if not os.path.isabs(file) or "\0" in file:
+            raise
+        return inside(root, os.path.join(os.path.realpath(folder), name))   # the root is resolved too, so that the two compare
+
+
 def _whole_files(source, root: str) -> list[Job]:
     """One job for each recording below a folder, or of a list of names below `root`."""
     if isinstance(source, (str, os.PathLike)):
@@ -147,14 +177,14 @@ def _whole_files(source, root: str) -> list[Job]:
 def _segments(table, root: str) -> list[Job]:
     """One job for each row `path, start, end` of a DataFrame or a list of dictionaries."""
     rows = table.to_dict("records") if hasattr(table, "to_dict") else list(table)
-    missing = [c for c in ("path", "start", "end") if rows and c not in rows[0]]
+    missing = [c for c in ("path", "start", "end") if any(c not in row for row in rows)]
     if missing:
         raise ValueError(f"segments lack the columns {', '.join(missing)}; they need path, start and end (seconds)")
     stats = functools.lru_cache(maxsize=None)(lambda name: _stat(os.path.join(root, name)))
     jobs = {}
     for row in rows:
-        name, start, end = inside(root, row["path"]), _seconds(row["start"]), _seconds(row["end"])
-        if (start or 0) < 0 or (end is not None and end <= (start or 0)):
+        name, start, end = _name_below(root, os.fspath(row["path"])), _seconds(row["start"]), _seconds(row["end"])
+        if not 0 <= (start or 0) < (math.inf if end is None else end) or end == math.inf:
             raise ValueError(f"segment of {name!r} from {start} s to {end} s; start is 0 or later, and end after start")
         picture = _picture_name(name, start, end)
         jobs[picture] = Job(name, start, end, "", picture, *stats(name))
@@ -177,16 +207,6 @@ def _resolve(source, root) -> tuple[str, str | list[str]]:
     if not os.path.isdir(root):
         raise ValueError(f"root {root!r} is not a folder; give the folder that all the files are in")
     return root, [_name_below(root, file) for file in files]
-
-
-def _name_below(root: str, file: str) -> str:
-    """A file given absolutely, relative to `root`, or (where it exists so) relative to the working folder, as a name below `root`."""
-    if not os.path.isabs(file) and not os.path.lexists(os.path.join(root, file)) and os.path.lexists(file):
-        file = os.path.abspath(file)
-    if os.path.isabs(file):
-        folder, name = os.path.split(file)
-        file = os.path.join(os.path.realpath(folder), name)   # the root is resolved too, so that the two compare
-    return inside(root, file)
 
 
 def render_action(row: Row | None, stat: tuple[int | None, int | None], has_picture: bool) -> str:
@@ -218,22 +238,25 @@ def _draw_one(renderer: Renderer, root: str, images: str, job: Job, scratch: Scr
         return Row(*job, FAILED, exc.reason, None, None)
     except ImportError:
         raise                       # a package that is not installed is no fault of the file
-    except Exception as exc:        # whatever else one file does must not end the run
-        reason = str(exc) if isinstance(exc, ValueError) else f"{type(exc).__name__}: {exc}"
-        return Row(*job, FAILED, reason, None, None)
-    write_whole(os.path.join(images, job.picture), png)
+    except ValueError as exc:
+        return Row(*job, FAILED, str(exc), None, None)
+    except Exception as exc:        # whatever else one file does must not end the run; as nobody knows, it is tried again
+        return Row(*job, UNREADABLE, f"{type(exc).__name__}: {exc}", None, None)
+    try:
+        write_whole(os.path.join(images, job.picture), png)
+    except OSError as exc:
+        if exc.errno not in UNNAMEABLE:
+            raise
+        return Row(*job, FAILED, f"no picture can have the name {job.picture!r}: {exc.strerror}", None, None)
     return Row(*job, DRAWN, "", clip.duration, clip.source_sr)
 
 
-@functools.lru_cache(maxsize=1)
-def _scratch() -> Scratch:
-    """The process's own work array."""
-    return Scratch()
+_own = threading.local()   # joblib's workers may be threads, each of which needs a work array of its own
 
 
 def _draw_chunk(renderer: Renderer, root: str, images: str, jobs: list[Job]) -> list[Row]:
-    """Draw some pictures, in this process; what a worker runs."""
-    scratch = _scratch()
+    """Draw some pictures, in this process and thread; what a worker runs."""
+    scratch = _own.__dict__.setdefault("scratch", Scratch())
     return [_draw_one(renderer, root, images, job, scratch) for job in jobs]
 
 
@@ -352,8 +375,7 @@ class SpecTree:
             raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
         except ValueError as exc:
             raise ValueError(f"{str(folder / 'renderer.json')!r} is not JSON: {exc}") from exc
-        with Manifest(folder, write=False) as manifest:
-            return cls(folder, Renderer.from_dict(facts["renderer"]), Path(facts["source"]), manifest.rows())
+        return cls(folder, Renderer.from_dict(facts["renderer"]), Path(facts["source"]), read_rows(folder))
 
     def __len__(self) -> int:
         return sum(row.status == DRAWN for row in self._rows)
@@ -528,10 +550,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
         raise ValueError(f"{root!r} holds no recordings; they end in .wav, .flac, .ogg, .mp3 ... (specimg.audio.AUDIO_SUFFIXES)")
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
-    known = {}
-    if (folder / "manifest.db").exists():
-        with Manifest(folder, write=False) as manifest:
-            known = {row.picture: row for row in manifest.rows()}
+    known = {row.picture: row for row in read_rows(folder)}
     there = _all_pictures(folder / "images")
     to_draw = [job for job in jobs if render_action(known.get(job.picture), (job.size, job.mtime), job.picture in there) != "keep"]
     if to_draw:
@@ -542,8 +561,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
         except OSError as exc:
             raise _disk_trouble(folder, exc) from exc
         _draw_into(folder, renderer, root, to_draw, n_jobs, progress)
-        with Manifest(folder, write=False) as manifest:
-            known = {row.picture: row for row in manifest.rows()}
+        known = {row.picture: row for row in read_rows(folder)}
     rows = [known[job.picture] for job in jobs]
     if to_draw:
         _describe_run(rows, len(jobs))

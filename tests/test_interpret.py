@@ -21,9 +21,13 @@ from specimg.predictions import Predictions
 
 def four(**changes):
     """Four clips of two labels; the third is predicted wrong."""
-    table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav", "d.wav"], "target": ["no", "yes", "no", "yes"], "loss": [0.1, 0.2, 2.0, 0.5]})
-    probs = [[0.9, 0.1], [0.2, 0.8], [0.25, 0.75], [0.4, 0.6]]
-    given = {"table": table, "probs": probs, "vocab": ["no", "yes"], "embeddings": [[0, 0, 1], [5, 5, 1], [1, 0, 0], [5, 4, 0]]}
+    paths, targets = ["a.wav", "b.wav", "c.wav", "d.wav"], ["no", "yes", "no", "yes"]
+    given = {
+        "table": pd.DataFrame({"path": paths, "target": targets, "loss": [0.1, 0.2, 2.0, 0.5]}),
+        "probs": [[0.9, 0.1], [0.2, 0.8], [0.25, 0.75], [0.4, 0.6]],
+        "vocab": ["no", "yes"],
+        "embeddings": [[0, 0, 1], [5, 5, 1], [1, 0, 0], [5, 4, 0]],
+    }
     return SpecInterpretation(Predictions(**{**given, **changes}))
 
 
@@ -42,7 +46,8 @@ def many(n, vocab, seed=0):
     actual = rng.integers(0, c, n)
     said = np.where(rng.random(n) < 0.33, rng.integers(0, c, n), actual)
     probs = np.full((n, c), 0.5 / c) + 0.5 * np.eye(c)[said]
-    table = pd.DataFrame({"path": [f"{i}.wav" for i in range(n)], "target": [vocab[i] for i in actual], "loss": rng.random(n)})
+    paths = [f"{i}.wav" for i in range(n)]
+    table = pd.DataFrame({"path": paths, "target": [vocab[i] for i in actual], "loss": rng.random(n)})
     return SpecInterpretation(Predictions(table, probs, vocab, np.eye(c)[actual] + rng.normal(0, 0.3, (n, c))))
 
 
@@ -68,8 +73,9 @@ def test_summary():
     facts = four().summary()
     assert facts["clips"] == 4 and facts["accuracy"] == 0.75 and facts["error rate"] == 0.25
     assert facts["MAP@3"] == pytest.approx((3 + 1 / 2) / 4)
-    assert (facts["accuracy low"], facts["accuracy high"]) == pytest.approx((0.3006, 0.9544), abs=1e-3)   # Wilson's for 3 of 4
-    assert repr(four()).startswith("SpecInterpretation: 4 clips, accuracy 0.750 (95 % between 0.301 and 0.954), error rate 0.250, MAP@3 0.875")
+    assert (facts["accuracy low"], facts["accuracy high"]) == pytest.approx((0.3006, 0.9544), abs=1e-3)   # 3 of 4
+    assert repr(four()) == ("SpecInterpretation: 4 clips, accuracy 0.750 (95 % between 0.301 and 0.954), "
+                            "error rate 0.250, MAP@3 0.875")
     assert "0.875" in four()._repr_html_()
 
 
@@ -84,12 +90,14 @@ def test_summary_of_several_labels_and_of_none():
 def test_confusion_matrix():
     table = four().confusion_matrix()
     assert table.to_numpy().tolist() == [[1, 1], [0, 2]]
-    assert table.index.tolist() == table.columns.tolist() == ["no", "yes"] and (table.index.name, table.columns.name) == ("actual", "predicted")
+    assert table.index.tolist() == table.columns.tolist() == ["no", "yes"]
+    assert (table.index.name, table.columns.name) == ("actual", "predicted")
     assert four().confusion_matrix(normalize=True).to_numpy().tolist() == [[0.5, 0.5], [0, 1]]
 
 
 def test_a_class_without_clips_has_no_rates():
-    rates = four(vocab=["no", "yes", "never"], probs=[[0.9, 0.1, 0], [0.2, 0.8, 0], [0.25, 0.75, 0], [0.4, 0.6, 0]]).confusion_matrix(normalize=True)
+    probs = np.pad(four().predictions.probs, ((0, 0), (0, 1)))
+    rates = four(vocab=["no", "yes", "never"], probs=probs).confusion_matrix(normalize=True)
     assert rates.loc["never"].isna().all() and rates.loc["yes"].tolist() == [0, 1, 0]
 
 
@@ -114,20 +122,22 @@ def test_classification_report_is_scikit_learns():
     from sklearn.metrics import classification_report
 
     interp = many(200, [f"c{i}" for i in range(7)])
-    theirs = classification_report(interp.table["target"], interp.table["prediction"], labels=interp.vocab, output_dict=True, zero_division=0)
+    theirs = classification_report(interp.table["target"], interp.table["prediction"], labels=interp.vocab,
+                                   output_dict=True, zero_division=0)
     for name, row in interp.classification_report().drop("accuracy").iterrows():
         assert row.to_dict() == pytest.approx(theirs[name]), name
 
 
 def test_a_label_may_be_called_like_an_average():
-    report = four(table=pd.DataFrame({"path": list("ab"), "target": ["accuracy", "macro avg"]}), probs=np.eye(2), vocab=["accuracy", "macro avg"],
-                  embeddings=None).classification_report()
+    table = pd.DataFrame({"path": list("ab"), "target": ["accuracy", "macro avg"]})
+    report = SpecInterpretation(Predictions(table, np.eye(2), ["accuracy", "macro avg"])).classification_report()
     assert report.index.tolist() == ["accuracy", "macro avg", "accuracy", "macro avg", "weighted avg"]
 
 
 def test_several_labels_have_a_report_but_no_confusion():
     interp = several()
-    assert interp.classification_report().index.tolist() == ["rain", "wind", "owl", "micro avg", "macro avg", "weighted avg"]
+    averages = ["micro avg", "macro avg", "weighted avg"]
+    assert interp.classification_report().index.tolist() == ["rain", "wind", "owl", *averages]
     for ask in (interp.confusion_matrix, interp.most_confused, interp.plot_confusion_matrix):
         with pytest.raises(ValueError, match="needs one label a clip.*use classification_report"):
             ask()
@@ -142,15 +152,18 @@ def test_top_losses():
 
 
 def test_a_loss_of_nan_is_the_worst():
-    table = pd.DataFrame({"path": list("abcd"), "target": ["no", "yes", None, "no"], "loss": [1.0, np.nan, np.nan, 3.0]})
+    targets, losses = ["no", "yes", None, "no"], [1.0, np.nan, np.nan, 3.0]
+    table = pd.DataFrame({"path": list("abcd"), "target": targets, "loss": losses})
     assert four(table=table).top_losses()["path"].tolist() == ["b", "d", "a"]   # c has no label, so no loss
 
 
 def test_diverged_network():
-    interp = four(probs=[[np.nan, np.nan], [0.2, 0.8], [0.25, 0.75], [0.4, 0.6]], embeddings=np.full((4, 3), np.nan))
+    probs = [[np.nan, np.nan], [0.2, 0.8], [0.25, 0.75], [0.4, 0.6]]
+    interp = four(probs=probs, embeddings=np.full((4, 3), np.nan))
     assert interp.confusion_matrix().to_numpy().tolist() == [[0, 1], [0, 2]]
     assert interp.summary()["accuracy"] == 0.5 and math.isnan(interp.summary()["MAP@3"])
-    assert interp.classification_report().loc["no", "recall"] == 0 and interp.classification_report().loc["accuracy", "recall"] == 0.5
+    report = interp.classification_report()
+    assert report.loc["no", "recall"] == 0 and report.loc["accuracy", "recall"] == 0.5
     assert any("1 without a prediction left out" in word for word in words(interp.plot_confusion_matrix()))
     for on in ("embeddings", "probabilities"):
         with pytest.raises(ValueError, match=f"the {on} of . clips hold NaN or inf"):
@@ -169,7 +182,8 @@ def test_no_clips():
 def test_perplexity_is_lowered_and_said(n, asked, used):
     interp = many(n, ["x", "y"])
     places = interp.tsne(perplexity=asked)
-    assert places.attrs["perplexity"] == used and places[["x", "y"]].shape == (n, 2) and np.isfinite(places[["x", "y"]]).all(axis=None)
+    assert places.attrs["perplexity"] == used and len(places) == n
+    assert np.isfinite(places[["x", "y"]]).all(axis=None)
     title = interp.plot_tsne(perplexity=asked).axes[0].get_title()
     assert title.startswith(f"t-SNE on embeddings, perplexity {used:g}")
     assert (f"lowered from {asked}: {n} clips allow no more" in title) == (used < asked)
@@ -200,7 +214,7 @@ def test_tsne_is_computed_once_for_each_setting(monkeypatch):
 
 
 @pytest.mark.parametrize("changes, on, message", [
-    ({"embeddings": None}, "embeddings", "hold no embeddings; predict with embeddings=True, or ask for on='probabilities'"),
+    ({"embeddings": None}, "embeddings", "hold no embeddings; predict with embeddings=True, or ask for on='prob"),
     ({}, "pixels", "unknown features for t-SNE 'pixels'; choose one of embeddings, probabilities"),
 ])
 def test_tsne_says_what_it_needs(changes, on, message):
@@ -233,7 +247,8 @@ def test_tsne_colours_by_target_else_by_prediction():
 def test_tsne_marks_what_is_wrong():
     figure = four().plot_tsne()
     assert any("black edge: predicted wrong, 1 of 4" in word for word in words(figure))
-    black = [dots for dots in figure.axes[0].collections if len(dots.get_offsets()) and np.allclose(dots.get_edgecolor()[0], [0, 0, 0, 1])]
+    drawn = [dots for dots in figure.axes[0].collections if len(dots.get_offsets())]
+    black = [dots for dots in drawn if np.allclose(dots.get_edgecolor()[0], [0, 0, 0, 1])]
     places = four().tsne()
     assert [dots.get_offsets().tolist() for dots in black] == [[[places.at[2, "x"], places.at[2, "y"]]]]
 
@@ -244,9 +259,9 @@ def test_tsne_names_do_not_overlap_and_stay_inside(n_classes):
     figure = interp.plot_tsne()
     names = [text for text in figure.axes[0].texts if text.get_text().startswith("a rather")]
     assert len(names) == len(set(interp.table["target"]))
-    extents, frame = boxes(names), figure.axes[0].get_window_extent().extents
+    extents, frame = np.array(boxes(names)), figure.axes[0].get_window_extent().extents
     assert not any(overlap(a, b) for i, a in enumerate(extents) for b in extents[:i])
-    assert all(a[0] >= frame[0] - 1 and a[1] >= frame[1] - 1 and a[2] <= frame[2] + 1 and a[3] <= frame[3] + 1 for a in extents)
+    assert (extents[:, :2] >= frame[:2] - 1).all() and (extents[:, 2:] <= frame[2:] + 1).all()
 
 
 def test_tsne_legend_instead_of_names():
@@ -259,7 +274,8 @@ def test_tsne_thumbnails(tmp_path):
     from matplotlib.offsetbox import AnnotationBbox
 
     Image.new("L", (30, 20), 128).save(tmp_path / "a.png")
-    table = pd.DataFrame({"path": list("abcd"), "picture": [str(tmp_path / "a.png"), str(tmp_path / "gone.png"), str(tmp_path), ""]})
+    pictures = [str(tmp_path / "a.png"), str(tmp_path / "gone.png"), str(tmp_path), ""]
+    table = pd.DataFrame({"path": list("abcd"), "picture": pictures})
     figure = four(table=table).plot_tsne(thumbnails=True)
     drawn = [child for child in figure.axes[0].get_children() if isinstance(child, AnnotationBbox)]
     assert len(drawn) == 1 and drawn[0].xy == tuple(four(table=table).tsne()[["x", "y"]].iloc[0])
@@ -301,7 +317,8 @@ def with_pictures(tree, *names):
 def test_top_losses_stand_on_seconds_and_hertz(tree):
     figure = with_pictures(tree, "gone.png", "plain.png", "a.wav.png", "text.png").plot_top_losses(4)
     worst, second, third, least = figure.axes
-    assert (worst.get_xlabel(), worst.get_ylabel()) == ("seconds", "Hz") and worst.get_xlim()[1] == pytest.approx(1.0, abs=0.1)
+    assert (worst.get_xlabel(), worst.get_ylabel()) == ("seconds", "Hz")
+    assert worst.get_xlim()[1] == pytest.approx(1.0, abs=0.1)
     assert worst.get_title() == "predicted yes 0.75\nactual no 0.25, loss 2.00\nc.wav"
     assert second.texts[0].get_text() == "picture cannot be read"
     assert (third.get_xlabel(), third.get_ylabel()) == ("pixels", "pixels") and third.images
@@ -309,7 +326,8 @@ def test_top_losses_stand_on_seconds_and_hertz(tree):
 
 
 def test_top_losses_of_odd_names(tree):
-    table = pd.DataFrame({"path": ["in/a/$folder$/" + "long" * 30 + ".wav"], "target": ["$x_1$"], "loss": [1.0], "picture": [str(tree / "a.wav.png")]})
+    path = "in/a/$folder$/" + "long" * 30 + ".wav"
+    table = pd.DataFrame({"path": [path], "target": ["$x_1$"], "loss": [1.0], "picture": [str(tree / "a.wav.png")]})
     figure = SpecInterpretation(Predictions(table, [[0.3, 0.7]], ["$x_1$", "y"])).plot_top_losses()
     title = figure.axes[0].title
     assert not title.get_parse_math() and title.get_text().split("\n")[1] == "actual $x_1$ 0.30, loss 1.00"
@@ -336,7 +354,8 @@ def test_top_losses_on_given_axes(tree):
 def test_top_losses_of_several_labels():
     figure = several().plot_top_losses(2)
     worst = several().top_losses(1).iloc[0]
-    assert figure.axes[0].get_title().split("\n")[1] == f"actual {', '.join(worst['target']) or 'none'}, loss {worst['loss']:.2f}"
+    actual = ", ".join(worst["target"]) or "none"
+    assert figure.axes[0].get_title().split("\n")[1] == f"actual {actual}, loss {worst['loss']:.2f}"
 
 
 @pytest.mark.parametrize("n_classes, numbers", [(1, True), (3, True), (41, True), (300, False)])
@@ -368,8 +387,11 @@ def test_confusion_matrix_on_small_axes_has_a_scale_instead_of_numbers():
 # -- training
 
 
-HISTORY = pd.DataFrame({"phase": ["frozen", "unfrozen", "unfrozen"], "epoch": [1, 2, 3], "lr": [0.01, 0.005, 0.001], "train_loss": [3.0, 2.0, 1.0],
-                        "valid_loss": [3.5, 2.5, 2.0], "accuracy": [0.1, 0.4, 0.5], "seconds": [9.0, 9.0, 9.0]})
+HISTORY = pd.DataFrame({
+    "phase": ["frozen", "unfrozen", "unfrozen"], "epoch": [1, 2, 3], "lr": [0.01, 0.005, 0.001],
+    "train_loss": [3.0, 2.0, 1.0], "valid_loss": [3.5, 2.5, 2.0], "accuracy": [0.1, 0.4, 0.5],
+    "seconds": [9.0, 9.0, 9.0],
+})
 
 
 def test_learning_curves():
@@ -377,12 +399,13 @@ def test_learning_curves():
     left, right = figure.axes
     assert [line.get_ydata().tolist() for line in left.lines] == [[3, 2, 1], [3.5, 2.5, 2]]
     assert [line.get_ydata().tolist() for line in right.lines] == [[0.1, 0.4, 0.5]]
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["train loss", "valid loss", "accuracy", "body frozen"]
+    legend = [text.get_text() for text in left.get_legend().get_texts()]
+    assert legend == ["train loss", "valid loss", "accuracy", "body frozen"]
     assert left.get_xlabel() == "epoch" and left.get_ylabel() == "loss"
 
 
 def test_learning_curves_without_metrics_or_phases():
-    figure = SpecInterpretation(four().predictions, history=HISTORY[["train_loss", "valid_loss"]]).plot_learning_curves()
+    figure = four().plot_learning_curves(HISTORY[["train_loss", "valid_loss"]])
     assert len(figure.axes) == 1 and len(figure.axes[0].get_legend().get_texts()) == 2
 
 
@@ -406,7 +429,8 @@ def learn():
     data = [(torch.randn(6), torch.tensor(i % 2)) for i in range(10)]
     dls = DataLoaders(*(DataLoader(data, bs=4, num_workers=0) for _ in range(2)))
     dls.vocab = ["no", "yes"]
-    learner = Learner(dls, nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)), CrossEntropyLossFlat(), metrics=accuracy, path=".")
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    learner = Learner(dls, model, CrossEntropyLossFlat(), metrics=accuracy, path=".")
     learner.remove_cb(learner.progress)
     with learner.no_logging():
         learner.fit_one_cycle(2, 0.1)
@@ -417,7 +441,7 @@ def test_from_learner_keeps_the_last_fit(learn):
     values = [list(row) for row in learn.recorder.values]
     interp = SpecInterpretation.from_learner(learn)
     assert list(interp.history) == ["train_loss", "valid_loss", "accuracy", "phase", "epoch"]
-    assert interp.history[["train_loss", "valid_loss", "accuracy"]].to_numpy().tolist() == pytest.approx(np.array(values).tolist())
+    np.testing.assert_allclose(interp.history[["train_loss", "valid_loss", "accuracy"]], values)
     assert len(interp.rates) == 6 and max(interp.rates) == pytest.approx(0.1, rel=0.05)
     assert len(interp.table) == 10 and interp.predictions.embeddings.shape == (10, 4)
     assert interp.summary()["accuracy"] == pytest.approx(values[-1][2])
@@ -429,14 +453,15 @@ def test_from_learner_asks_the_network_once(learn):
     sizes = []
     handle = learn.model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
     interp = SpecInterpretation.from_learner(learn, embeddings=False)
-    interp.most_confused(), interp.classification_report(), interp.plot_confusion_matrix(), interp.plot_top_losses(2), interp.summary()
+    for ask in (interp.most_confused, interp.classification_report, interp.plot_confusion_matrix, interp.summary):
+        ask()
     handle.remove()
     assert sizes == [4, 4, 2]
 
 
 def test_a_recorder_emptied_by_fastai_is_no_history(learn):
     learn.validate()
-    with pytest.raises(ValueError, match="no epochs to draw.*before fastai's validate or get_preds empties its recorder"):
+    with pytest.raises(ValueError, match="no epochs to draw.*before fastai's validate or get_preds empties"):
         SpecInterpretation.from_learner(learn).plot_learning_curves()
 
 
@@ -448,5 +473,6 @@ def test_a_recipes_history_comes_first(learn, monkeypatch):
 
 def test_figures_stay_out_of_pyplot():
     interp = SpecInterpretation(four().predictions, HISTORY)
-    interp.plot_tsne(), interp.plot_top_losses(1), interp.plot_confusion_matrix(), interp.plot_learning_curves(), interp.plot_lr()
+    for plot in (interp.plot_tsne, interp.plot_top_losses, interp.plot_confusion_matrix, interp.plot_learning_curves):
+        plot()
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 from fastai.vision.all import (
-    CrossEntropyLossFlat, DataLoader, DataLoaders, FocalLossFlat, ImageDataLoaders, LabelSmoothingCrossEntropy, Learner, RandomErasing,
-    vision_learner,
+    CrossEntropyLossFlat, DataLoader, DataLoaders, FocalLossFlat, ImageDataLoaders, LabelSmoothingCrossEntropy, Learner,
+    RandomErasing, vision_learner,
 )
 from PIL import Image
 from sklearn.metrics import label_ranking_average_precision_score
@@ -23,14 +23,20 @@ LABELS = ["cat", "dog", "owl"]
 
 def hand_made(**changes):
     """Four clips of two labels: the third is wrong."""
-    table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav", "d.wav"], "target": ["no", "yes", "no", "yes"], "loss": [0.1, 0.2, 2.0, 0.5]})
-    probs = [[0.9, 0.1], [0.2, 0.8], [0.25, 0.75], [0.4, 0.6]]
-    return Predictions(**{"table": table, "probs": probs, "vocab": ["no", "yes"], "embeddings": np.arange(12).reshape(4, 3), **changes})
+    paths, targets = ["a.wav", "b.wav", "c.wav", "d.wav"], ["no", "yes", "no", "yes"]
+    given = {
+        "table": pd.DataFrame({"path": paths, "target": targets, "loss": [0.1, 0.2, 2.0, 0.5]}),
+        "probs": [[0.9, 0.1], [0.2, 0.8], [0.25, 0.75], [0.4, 0.6]],
+        "vocab": ["no", "yes"],
+        "embeddings": np.arange(12).reshape(4, 3),
+    }
+    return Predictions(**{**given, **changes})
 
 
 def multi():
     table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav"], "target": [["rain", "wind"], [], None]})
-    return Predictions(table, [[0.9, 0.2, 0.6], [0.1, 0.7, 0.3], [0.0, 0.0, 0.9]], ["rain", "owl", "wind"], is_multi=True)
+    probs = [[0.9, 0.2, 0.6], [0.1, 0.7, 0.3], [0.0, 0.0, 0.9]]
+    return Predictions(table, probs, ["rain", "owl", "wind"], is_multi=True)
 
 
 # -- the table
@@ -120,10 +126,10 @@ def test_subset_refuses_a_mask_of_another_length():
 
 def test_merge_puts_folds_one_below_the_other():
     whole = hand_made()
-    folds = [whole.subset([True, True, False, False]), whole.subset([False, False, True, False]), whole.subset([False, False, False, True])]
-    merged = folds[0].merge(*folds[1:])
+    merged = whole.subset([0, 1]).merge(whole.subset([2]), whole.subset([3]))
     pd.testing.assert_frame_equal(merged.table, whole.table)
-    assert merged.probs.tolist() == whole.probs.tolist() and merged.embeddings.tolist() == whole.embeddings.tolist()
+    assert merged.probs.tolist() == whole.probs.tolist()
+    assert merged.embeddings.tolist() == whole.embeddings.tolist()
 
 
 def test_merge_of_unlike_parts():
@@ -137,10 +143,11 @@ def test_merge_of_unlike_parts():
 # -- the file
 
 
-@pytest.mark.parametrize("make", [hand_made, multi, lambda: hand_made(embeddings=None),
-                                  lambda: hand_made(table=pd.DataFrame({"path": list("abcd"), "group": list("xxyy"), "start": [0.5, 1, 2, 3]}))])
-def test_npz_round_trip(tmp_path, make):
-    before = make()
+SEGMENTS = pd.DataFrame({"path": list("abcd"), "group": list("xxyy"), "start": [0.5, 1, 2, 3]})
+
+
+@pytest.mark.parametrize("before", [hand_made(), multi(), hand_made(embeddings=None), hand_made(table=SEGMENTS)])
+def test_npz_round_trip(tmp_path, before):
     before.save(tmp_path / "deep" / "p.npz")
     after = Predictions.load(tmp_path / "deep" / "p.npz")
     pd.testing.assert_frame_equal(after.table, before.table)
@@ -171,8 +178,19 @@ def _truncated(path):
     path.write_bytes(path.read_bytes()[:300])
 
 
-@pytest.mark.parametrize("write", [_pickled, _pickled_array, _truncated, lambda path: path.write_bytes(b""), lambda path: path.write_text("hello"),
-                                   lambda path: np.savez(path, probs=np.ones((2, 2)))])
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _text(path):
+    path.write_text("hello")
+
+
+def _other_arrays(path):
+    np.savez(path, probs=np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("write", [_pickled, _pickled_array, _truncated, _empty, _text, _other_arrays])
 def test_load_refuses_what_save_did_not_write(tmp_path, write):
     path = tmp_path / "p.npz"
     write(path)
@@ -288,23 +306,31 @@ def plain_cross_entropy(outputs, targets):
 plain_cross_entropy.activation = functools.partial(torch.softmax, dim=-1)
 
 
-@pytest.mark.parametrize("loss", [LabelSmoothingCrossEntropy(), FocalLossFlat(gamma=1.5), nn.CrossEntropyLoss(), F.cross_entropy, plain_cross_entropy,
-                                  CrossEntropyLossFlat(weight=torch.tensor([1.0, 2.0, 3.0]))])
+@pytest.mark.parametrize("loss", [LabelSmoothingCrossEntropy(), FocalLossFlat(gamma=1.5), nn.CrossEntropyLoss(),
+                                  F.cross_entropy, plain_cross_entropy])
 def test_one_loss_a_clip_whatever_the_loss_function(learn, loss, monkeypatch):
     monkeypatch.setattr(learn, "loss_func", loss)
     p = predict_all(learn, embeddings=False)
     _, outputs, targets = by_hand(learn, list(learn.dls.valid.items))
     own = [float(loss(outputs[i:i + 1], targets[i:i + 1])) for i in range(9)]
-    if getattr(loss, "func", None) is not None and getattr(loss.func, "weight", None) is not None:
-        own = [o * w for o, w in zip(own, loss.func.weight[targets].tolist())]   # a mean over one clip divides its weight away
     np.testing.assert_allclose(p.table["loss"], own, atol=1e-5)
     np.testing.assert_allclose(p.probs.sum(1), 1, atol=1e-5)
 
 
+def test_class_weights_weigh_the_loss_of_a_clip(learn, monkeypatch):
+    plain = predict_all(learn).table
+    monkeypatch.setattr(learn, "loss_func", CrossEntropyLossFlat(weight=torch.tensor([1.0, 2.0, 3.0])))
+    weights = plain["target"].map({"cat": 1.0, "dog": 2.0, "owl": 3.0})
+    np.testing.assert_allclose(predict_all(learn).table["loss"], plain["loss"] * weights, atol=1e-5)
+
+
 def test_several_labels_from_a_learner(pictures):
-    table = pd.DataFrame({"name": [f"valid/{label}/{i:02d}.wav.png" for i, label in zip(range(0, 27, 3), LABELS * 3)],
-                          "labels": ["cat dog", "dog", "owl", "cat", "dog owl", "owl", "cat", "", "cat dog owl"]})
-    dls = ImageDataLoaders.from_df(table, pictures, label_col="labels", label_delim=" ", bs=4, num_workers=0, valid_pct=0.6, seed=1)
+    table = pd.DataFrame({
+        "name": [f"valid/{label}/{i:02d}.wav.png" for i, label in zip(range(0, 27, 3), LABELS * 3)],
+        "labels": ["cat dog", "dog", "owl", "cat", "dog owl", "owl", "cat", "", "cat dog owl"],
+    })
+    dls = ImageDataLoaders.from_df(table, pictures, label_col="labels", label_delim=" ", bs=4, num_workers=0,
+                                   valid_pct=0.6, seed=1)
     learn = vision_learner(dls, "test_resnet", pretrained=False)
     with learn.no_bar():
         p, unlabelled = predict_all(learn), predict_all(learn, dl=dls.test_dl(table))
@@ -348,24 +374,27 @@ def test_windows_of_a_clip_are_averaged():
     assert p.table["path"].tolist() == [f"item {i}" for i in range(6)]
 
 
-def with_clips(learn, **changes):
-    """The learner's validation loader with a table of its clips."""
+def with_clips(learn, labels=LABELS):
+    """Give the learner's validation loader a table of its clips."""
+    paths = [f"{i}.wav" for i in range(6)]
     learn.dls.valid.clips = pd.DataFrame({
-        "path": [f"{i}.wav" for i in range(6)], "picture": [f"/tree/{i}.wav.png" for i in range(6)], "label": LABELS * 2,
-        "start": np.arange(6.0), "group": list("aabbcc"), "other": 0, **changes})
+        "path": paths, "picture": [f"/tree/{path}.png" for path in paths], "label": labels * 2, "start": np.arange(6.0),
+        "group": list("aabbcc"), "other": 0,
+    })
 
 
 def test_names_come_from_the_loaders_clips():
     learn, _ = tensors()
     with_clips(learn)
     table = predict_all(learn).table
-    assert list(table) == ["path", "picture", "target", "prediction", "loss", "confidence", "right", "start", "group"]
-    assert table["picture"].tolist() == [f"/tree/{i}.wav.png" for i in range(6)] and table["group"].tolist() == list("aabbcc")
+    assert list(table)[-3:] == ["right", "start", "group"]
+    assert table["picture"].tolist() == [f"/tree/{i}.wav.png" for i in range(6)]
+    assert table["group"].tolist() == list("aabbcc")
 
 
 def test_names_of_other_clips_are_noticed():
     learn, _ = tensors()
-    with_clips(learn, label=LABELS[::-1] * 2)
+    with_clips(learn, LABELS[::-1])
     with pytest.raises(ValueError, match="0.wav: `dl.clips` says 'owl', the loader gave 'cat'"):
         predict_all(learn)
 
@@ -389,13 +418,17 @@ def test_errors_say_the_way_out(learn):
 
 def test_a_layer_that_runs_twice_is_refused():
     learn, _ = tensors()
-    learn.model.forward = lambda x: learn.model.head(learn.model.body(x[:, 0])) + learn.model.head(learn.model.body(x[:, 1]))
+    body, head = learn.model.body, learn.model.head
+    learn.model.forward = lambda x: head(body(x[:, 0])) + head(body(x[:, 1]))
     with pytest.raises(ValueError, match="the embedding layer ran 2 times on .* for a batch of 4 clips"):
         predict_all(learn)
     assert len(predict_all(learn, embeddings=False)) == 6
 
 
 def test_given_activation():
-    learn, _ = tensors(loss_func=lambda x, y, reduction="mean": F.mse_loss(x, F.one_hot(y.long(), 3).float(), reduction=reduction))
+    learn, x = tensors(loss_func=lambda outputs, y: F.mse_loss(outputs, F.one_hot(y.long(), 3).float()))
     p = predict_all(learn, act=torch.sigmoid)
-    assert not np.allclose(p.probs.sum(1), 1) and p.table["loss"].notna().all()
+    with torch.no_grad():
+        outputs = learn.model(x)
+    np.testing.assert_allclose(p.probs, outputs.sigmoid(), atol=1e-6)
+    np.testing.assert_allclose(p.table["loss"], ((outputs - torch.eye(3).repeat(2, 1)) ** 2).mean(1), atol=1e-5)
