@@ -26,7 +26,7 @@ test: $(READY)
 	$(MAKE) --no-print-directory notebooks
 
 notebooks: $(READY)
-	HF_HUB_OFFLINE=1 $(BIN)/nbdev-test --n_workers 1
+	HF_HUB_OFFLINE=1 $(BIN)/nbdev-test --n-workers 1
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -39,6 +39,7 @@ from PIL import Image
 
 from .audio import find_audio, is_audio_name
 from .augment import Augment, SpecAugment
+from .figures import new_figure
 from .files import inside
 from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights, split_valid
 from .picture import PictureInfo, describe, draw_pixels, parse_info, parse_text
@@ -315,13 +316,11 @@ class SpecDL(TfmdDL):
         draw_pixels(ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None)
 
     def _sheet(self, samples, clips, titles, ctxs, ncols: int | None, figsize):
-        from matplotlib.figure import Figure
-
         n = len(samples)
         if ctxs is None:
             ncols = ncols or math.ceil(math.sqrt(n))
             nrows = math.ceil(n / ncols)
-            fig = Figure(figsize=figsize or (3.6 * ncols, 2.7 * nrows), layout="constrained")
+            fig = new_figure(*(figsize or (3.6 * ncols, 2.7 * nrows)))
             ctxs = np.atleast_1d(fig.subplots(nrows, ncols)).ravel()
             for ax in ctxs[n:]:
                 ax.set_axis_off()

@@ -30,6 +30,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import label_ranking_average_precision_score, precision_recall_fscore_support
 
 from . import picture
+from .figures import new_figure
 from .metrics import wilson_interval
 from .predictions import Predictions, predict_all
 from .values import choose
@@ -66,7 +67,7 @@ def _first(labels) -> str:
 
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     """The axes given, or those of a new figure of this size in inches."""
-    return Figure(figsize=(width, height), layout="constrained").add_subplot() if ax is None else ax
+    return new_figure(width, height).add_subplot() if ax is None else ax
 
 
 def _colour(i: int) -> str:
@@ -77,6 +78,12 @@ def _legend(ax: Axes, handles: list, labels: list[str], **kwargs) -> None:
     """A legend without a frame that writes `$x$` as it stands, where matplotlib would set mathematics."""
     for text in ax.legend(handles, labels, frameon=False, **kwargs).get_texts():
         text.set_parse_math(False)
+
+
+def _settle(ax: Axes) -> None:
+    """Lay the figure out and keep the limits of its axes, so that pixels can be counted."""
+    ax.figure.draw_without_rendering()
+    ax.set_autoscale_on(False)
 
 
 def _say(ax: Axes, text: str) -> None:
@@ -191,7 +198,7 @@ def _name_places(ax: Axes, places: pd.DataFrame) -> None:
     box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.85, "linewidth": size / 8}
     texts = [ax.text(0, 0, _short(label, 24), **style, bbox=box | {"edgecolor": colour})
              for label, colour in places["colour"].items()]
-    ax.figure.draw_without_rendering()   # settles the layout, so that pixels can be counted
+    _settle(ax)
     point = ax.figure.dpi / 72           # in pixels
     sizes = np.array([text.get_window_extent().size for text in texts]) + 0.5 * size * point
     centres = places[["x", "y"]].to_numpy()
@@ -214,7 +221,7 @@ def _class_legend(ax: Axes) -> None:
 
 def _draw_thumbnails(ax: Axes, points: pd.DataFrame, most: int) -> None:
     """Small pictures at the places of clips, as many as stand free of one another."""
-    ax.figure.draw_without_rendering()
+    _settle(ax)
     side, frame = 34, {"edgecolor": "0.5", "linewidth": 0.5}   # points
     taken = np.empty((0, 2))
     for path, x, y in zip(points["picture"], points["x"], points["y"]):
@@ -222,7 +229,7 @@ def _draw_thumbnails(ax: Axes, points: pd.DataFrame, most: int) -> None:
         if len(taken) >= most or (np.abs(taken - at).max(axis=1) < side * 1.1).any():
             continue
         try:
-            with Image.open(path) as image:
+            with open(path, "rb") as file, Image.open(file) as image:
                 pixels = np.asarray(image.convert("RGB").resize((side * 2, side * 2)))
         except OSError:
             continue
@@ -455,10 +462,10 @@ class SpecInterpretation:
         `ax` : axes for the clips, as many as there are.
         """
         worst = self.top_losses(k, largest)
-        columns = min(len(worst), max(1, math.ceil(math.sqrt(len(worst)))))
+        columns = math.ceil(math.sqrt(len(worst)))
         rows = math.ceil(len(worst) / columns)
         if ax is None:
-            ax = Figure(figsize=(4 * columns, 3.3 * rows), layout="constrained").subplots(rows, columns, squeeze=False)
+            ax = new_figure(4 * columns, 3.3 * rows).subplots(rows, columns, squeeze=False)
         axes = list(np.ravel(ax))
         if len(axes) < len(worst):
             raise ValueError(f"{len(axes)} axes for {len(worst)} clips; give one for each, or a smaller k")
@@ -537,7 +544,7 @@ class SpecInterpretation:
         return ax.figure
 
     def plot_lr(self, ax: Axes | None = None) -> Figure:
-        """The head's learning rate over the iterations of the last fit, or over the epochs where only those are known."""
+        """The head's learning rate over the iterations of the last fit; over epochs where only those are known."""
         by_epoch = self.history["lr"].to_numpy() if self.history is not None and "lr" in self.history else None
         rates = by_epoch if self.rates is None else self.rates
         if rates is None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import sqlite3
+import tempfile
+import time
 from pathlib import Path
 from typing import Iterable, NamedTuple
 
@@ -17,6 +20,7 @@ from .files import write_whole
 
 __all__ = ["Manifest", "Row", "read_rows"]
 
+PATIENCE = 60                                                         # s to wait for another process
 DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"   # status
 
 
@@ -56,6 +60,37 @@ def _restored(value):
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
+def _switch_to_log(db: sqlite3.Connection) -> None:
+    """Readers and one writer at a time then do not wait for each other. SQLite itself does not wait while another process switches."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > give_up:
+                raise
+        time.sleep(0.01)
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing. Where the folder cannot hold SQLite's lock files, the database is read as it lies there."""
+    uri = path.resolve().as_uri()
+    log = path.with_name(path.name + "-wal")
+    if os.access(path.parent, os.W_OK):
+        return sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=PATIENCE)
+    if not log.exists():
+        return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+    memory = sqlite3.connect(":memory:")
+    with tempfile.TemporaryDirectory() as folder:    # a killed process left its log, which has to be folded in
+        for file in (path, log):
+            shutil.copyfile(file, os.path.join(folder, file.name))
+        copy = sqlite3.connect(os.path.join(folder, path.name))
+        copy.backup(memory)
+        copy.close()
+    return memory
+
+
 class Manifest:
     """Rows of a tree's `manifest.db`. A context manager; `write=False` opens it where the folder may be read-only."""
 
@@ -63,14 +98,12 @@ class Manifest:
         self.folder, self._write = Path(folder), write
         path = self.folder / "manifest.db"
         if write:
-            self._db = sqlite3.connect(path, timeout=60)
-            self._db.execute("PRAGMA journal_mode=WAL")      # readers and one writer at a time do not wait for each other
+            self._db = sqlite3.connect(path, timeout=PATIENCE)
+            _switch_to_log(self._db)
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(f"CREATE TABLE IF NOT EXISTS pictures ({_COLUMNS})")
         else:
-            # a mounted tree cannot hold the lock files of SQLite: then the file is read as it lies there
-            frozen = "" if os.access(self.folder, os.W_OK) else "&immutable=1"
-            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro{frozen}", uri=True, timeout=60)
+            self._db = _open_to_read(path)
 
     def __enter__(self) -> Manifest:
         return self

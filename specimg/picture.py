@@ -373,7 +373,7 @@ def draw_pixels(ax, pixels: np.ndarray, info: PictureInfo, title: str = "", span
     _label_rows(ax, info)
     ax.set_xlabel("seconds")
     if title:
-        ax.set_title(title, fontsize="medium", parse_math=False)
+        ax.set_title(title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False)   # a file's name need not be UTF-8
 
 
 def show_picture(path: str | os.PathLike, ax=None, title: str | None = None, cmap: str = "magma"):
@@ -382,14 +382,15 @@ def show_picture(path: str | os.PathLike, ax=None, title: str | None = None, cma
     ax : Axes to draw on; default a new figure
     title : default the file's name
     """
-    from matplotlib.figure import Figure
     from PIL import Image
+
+    from .figures import new_figure
 
     info = describe(path)
     with Image.open(path) as image:
         pixels = np.array(image.convert("RGB") if image.mode == "P" else image)
     if ax is None:
-        ax = Figure(figsize=(7, 3.5), layout="constrained").add_subplot()
+        ax = new_figure(7, 3.5).add_subplot()
     name = os.path.basename(os.fspath(path)).removesuffix(".png")
     draw_pixels(ax, pixels, info, name if title is None else title, cmap=cmap)
     return ax.figure

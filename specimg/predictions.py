@@ -241,7 +241,7 @@ def _ordered(dl: DataLoader) -> tuple[DataLoader, list[int]]:
     if not isinstance(dl, DataLoader):
         raise ValueError(f"dl is a {type(dl).__name__}; give a fastai DataLoader such as learn.dls.valid "
                          "or learn.dls.test_dl(files)")
-    if dl.n == 0:
+    if not dl.n:
         raise ValueError("the loader holds no clips: nothing to predict; name a validation set with valid_pct, "
                          "valid_col or fold, or pass another `dl` or `ds_idx`")
     dl = dl.new(shuffle=False, drop_last=False)
@@ -281,6 +281,13 @@ def _activation(loss_func):
         return torch.sigmoid
     raise ValueError(f"the loss {loss_func!r} does not say how outputs become probabilities; "
                      "give it an `activation` method, or pass act=torch.sigmoid or the like")
+
+
+def _decides_each_label(loss_func, outputs: torch.Tensor) -> bool:
+    """Whether this loss is one for several labels a clip, where no targets tell."""
+    if hasattr(loss_func, "decodes"):
+        return loss_func.decodes(outputs).ndim == 2
+    return isinstance(loss_func, nn.BCEWithLogitsLoss) or loss_func is F.binary_cross_entropy_with_logits
 
 
 def _embedding_layer(model: nn.Module, embeddings) -> nn.Module | None:
@@ -365,12 +372,14 @@ class _Collector(Callback):
 
 @contextlib.contextmanager
 def _quiet_recorder(learn: Learner):
-    """The learner without its Recorder, which would forget the last fit: to it every pass is a new one."""
-    recorders = [cb for cb in learn.cbs if isinstance(cb, Recorder)]
+    """An idle Recorder in the place of the learner's own, which would forget the last fit at the start of this pass."""
+    recorders, idle = [cb for cb in learn.cbs if isinstance(cb, Recorder)], Recorder(valid_metrics=False)
     learn.remove_cbs(recorders)
+    learn.add_cb(idle)   # fastai's progress bar asks for one
     try:
         yield
     finally:
+        learn.remove_cb(idle)
         learn.add_cbs(recorders)
 
 
@@ -432,8 +441,7 @@ def predict_all(learn: Learner, dl: DataLoader | None = None, ds_idx: int = 1, e
     if outputs is None or len(outputs) != n:
         raise ValueError(f"the loader gave {0 if outputs is None else len(outputs)} clips of {n}; "
                          "an item transform skips some, or a callback stops the pass")
-    decoded = learn.loss_func.decodes(outputs) if hasattr(learn.loss_func, "decodes") else outputs.argmax(dim=-1)
-    is_multi = (decoded if targets is None else targets).ndim == 2
+    is_multi = _decides_each_label(learn.loss_func, outputs) if targets is None else targets.ndim == 2
     clips = _clips(source, rows, learn.dls.path)
     labels = _decode_targets(targets, n, vocab, is_multi)
     _check_names(clips, labels, is_multi)

@@ -13,7 +13,7 @@ PACKAGE = Path(specimg.__file__).parent
 
 # From left to right; a module imports only from modules before it.
 ORDER = [
-    "values", "files", "audio", "representation", "picture", "manifest", "render", "labels", "metrics", "sounds", "baseline",
+    "values", "files", "figures", "audio", "representation", "picture", "manifest", "render", "labels", "metrics", "sounds", "baseline",
     "augment", "data", "weights", "learner", "recipe", "predictions", "bundle", "interpret", "demo", "cli",
 ]
 LIGHT = ORDER[: ORDER.index("augment")]

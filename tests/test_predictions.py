@@ -222,9 +222,7 @@ def pictures(tmp_path_factory):
 def learn(pictures):
     """A small untrained network over those pictures, in batches of 4."""
     dls = ImageDataLoaders.from_folder(pictures, bs=4, num_workers=0, batch_tfms=RandomErasing(p=1.0), seed=0)
-    learner = vision_learner(dls, "test_resnet", pretrained=False, loss_func=CrossEntropyLossFlat(), metrics=None)
-    with learner.no_bar():
-        yield learner
+    return vision_learner(dls, "test_resnet", pretrained=False, loss_func=CrossEntropyLossFlat())
 
 
 def by_hand(learn, paths):
@@ -251,15 +249,23 @@ def test_rows_belong_together_and_stand_in_the_order_of_the_data(learn):
 
 
 def test_one_pass_and_no_trace_of_it(learn):
-    sizes, before = [], list(learn.cbs)
+    sizes, before = [], set(map(id, learn.cbs))
+    learn.recorder.values, learn.recorder.lrs = [[1.0, 2.0]], [0.1]
     handle = learn.model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
-    values = [list(row) for row in getattr(learn.recorder, "values", [])]
     predict_all(learn)
     handle.remove()
     assert sizes == [4, 4, 1]
-    assert [list(row) for row in getattr(learn.recorder, "values", [])] == values
-    assert set(map(id, learn.cbs)) == set(map(id, before)) and learn.recorder.learn is learn
+    assert set(map(id, learn.cbs)) == before and learn.recorder.learn is learn
+    assert learn.recorder.values == [[1.0, 2.0]] and learn.recorder.lrs == [0.1]
     assert not any(layer._forward_pre_hooks for layer in learn.model.modules())
+
+
+def test_metrics_that_cannot_cope_do_not_matter(learn, monkeypatch):
+    def fail(outputs, targets):
+        raise ValueError("only one class present")
+
+    monkeypatch.setattr(learn, "metrics", [fail])
+    assert len(predict_all(learn)) == 9
 
 
 def test_a_failing_pass_leaves_no_trace_either(learn):
@@ -332,10 +338,12 @@ def test_several_labels_from_a_learner(pictures):
     dls = ImageDataLoaders.from_df(table, pictures, label_col="labels", label_delim=" ", bs=4, num_workers=0,
                                    valid_pct=0.6, seed=1)
     learn = vision_learner(dls, "test_resnet", pretrained=False)
-    with learn.no_bar():
-        p, unlabelled = predict_all(learn), predict_all(learn, dl=dls.test_dl(table))
+    p, unlabelled = predict_all(learn), predict_all(learn, dl=dls.test_dl(table))
     rows = dls.valid.items
     assert p.is_multi and unlabelled.is_multi and not unlabelled.labelled.any()
+    learn.loss_func = nn.BCEWithLogitsLoss()
+    again = predict_all(learn, dl=dls.test_dl(table))
+    assert again.is_multi and np.allclose(again.probs, unlabelled.probs)
     assert [sorted(target) for target in p.table["target"]] == [sorted(labels.split()) for labels in rows["labels"]]
     assert p.table["path"].tolist() == rows["name"].tolist()
     assert p.table["picture"].tolist() == [str(pictures / name) for name in rows["name"]]
@@ -361,9 +369,7 @@ def tensors(n=6, **kwargs):
     data = [(x[i], torch.tensor(i % 3)) for i in range(n)]
     dls = DataLoaders(*(DataLoader(data, bs=4, num_workers=0) for _ in range(2)))
     dls.vocab = LABELS
-    learn = Learner(dls, OverWindows(), **{"loss_func": CrossEntropyLossFlat(), "path": ".", **kwargs})
-    learn.remove_cb(learn.progress)
-    return learn, x
+    return Learner(dls, OverWindows(), **{"loss_func": CrossEntropyLossFlat(), "path": ".", **kwargs}), x
 
 
 def test_windows_of_a_clip_are_averaged():

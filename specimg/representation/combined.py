@@ -107,7 +107,7 @@ class Stack(Representation):
     parts: tuple[Representation, ...]   # one a channel, in order
 
     def __init__(self, *representations: Representation, parts: tuple[Representation, ...] = ()):
-        object.__setattr__(self, "parts", tuple(representations) + tuple(parts))
+        object.__setattr__(self, "parts", (*representations, *parts) if isinstance(parts, (tuple, list)) else parts)
         self.__post_init__()
 
     def _check(self):
