@@ -20,6 +20,8 @@ from .values import Value, register
 
 __all__ = ["Augment", "SpecAugment"]
 
+SILENT = 0.51 / 255   # of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
+
 
 @register
 @dataclass(frozen=True)
@@ -62,10 +64,10 @@ def _moved(x: torch.Tensor, settings: Augment) -> torch.Tensor:
 
 
 def _gaps(n: int, length: int, most: float, like: torch.Tensor) -> torch.Tensor:
-    """`(n, length)`, True in one gap of up to `most * length` in each row."""
-    size = torch.rand(n, 1, device=like.device) * most * length
-    begin = torch.rand(n, 1, device=like.device) * (length - size)
-    at = torch.arange(length, device=like.device) + 0.5
+    """`(n, length)`, True in one gap of 0 to `most * length` pixels in each row."""
+    size = torch.randint(int(most * length) + 1, (n, 1), device=like.device)
+    begin = (torch.rand(n, 1, device=like.device) * (length - size + 1)).floor()
+    at = torch.arange(length, device=like.device)
     return (at >= begin) & (at < begin + size)
 
 
@@ -89,7 +91,8 @@ class SpecAugment(Transform):
         if s.shift or s.stretch or s.freq_shift:
             level = _moved(level, s)
         if s.gain:
-            level = torch.where(level != 0, level + _uniform(n, s.gain, level), level)   # silence stays silent
+            heard = level.abs() > SILENT
+            level = torch.where(heard, level + _uniform(n, s.gain, level), level)
         if s.noise:
             deviation = _uniform(n, s.noise, level).abs()
             level = level + deviation * torch.randn_like(level)

@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from fastai.vision.all import Learner
+from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, ToTensor
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
 from . import __version__
-from .audio import AudioError, find_audio
-from .data import FitSize, Samples, SpecImage
-from .files import write_whole
+from .data import FitSize, Samples, SpecImage, list_sources
+from .files import is_leftover, write_whole
 from .learner import create_spec_net
 from .render import Renderer
 
@@ -46,6 +46,10 @@ class Classifier:
     is_multi: bool        # several labels a clip: each has its own probability
     fit: FitSize          # how a picture is brought to the network's size
 
+    def __repr__(self) -> str:
+        several = ", several a clip" if self.is_multi else ""
+        return f"Classifier({len(self.vocab)} labels{several}, pictures of {self.fit.size[0]} x {self.fit.size[1]} pixels, {self.fit.method!r})"
+
     def _tensor(self, source) -> torch.Tensor:
         """Recording or samples -> float `(channels, height, width)` or `(windows, channels, height, width)` in [0, 1]."""
         png = self.renderer.png(source.y, source.sr) if isinstance(source, Samples) else self.renderer.png(source)
@@ -53,15 +57,16 @@ class Classifier:
 
     @torch.inference_mode()
     def _probabilities(self, pictures: list[torch.Tensor]) -> np.ndarray:
-        logits = self.model.eval()(torch.stack(pictures))
-        return (logits.sigmoid() if self.is_multi else logits.softmax(dim=-1)).numpy()
+        device = next(self.model.parameters()).device
+        logits = self.model.eval()(torch.stack(pictures).to(device))
+        return (logits.sigmoid() if self.is_multi else logits.softmax(dim=-1)).cpu().numpy()
 
     def predict(self, items, bs: int = 32, progress: bool = False) -> pd.DataFrame:
         """Label recordings.
 
         Parameters
         ----------
-        items : a path, a folder, a list of paths, or a list of pairs `(y, sr)`
+        items : recordings, or one of them, as paths or pairs `(y, sr)`; or a folder
         bs : clips a batch
 
         Returns
@@ -71,19 +76,19 @@ class Classifier:
         """
         from tqdm import tqdm
 
-        names, sources = _sources(items)
+        names, sources = list_sources(items)
         probs, status = np.full((len(sources), len(self.vocab)), np.nan, np.float32), ["ok"] * len(sources)
         batch, rows = [], []
         for row, source in enumerate(tqdm(sources, unit="clip", disable=not progress)):
             try:
                 batch.append(self._tensor(source))
                 rows.append(row)
-            except (AudioError, ValueError) as exc:
+            except ValueError as exc:   # an AudioError has its reason without the path
                 status[row] = getattr(exc, "reason", str(exc))
-            if len(batch) == bs or (batch and row == len(sources) - 1):
+            if len(batch) == bs:
                 probs[rows] = self._probabilities(batch)
                 batch, rows = [], []
-        if batch:   # the last item was a bad one
+        if batch:
             probs[rows] = self._probabilities(batch)
         return self._table(names, probs, status)
 
@@ -99,24 +104,27 @@ class Classifier:
         return table
 
 
-def _sources(items) -> tuple[list[str], list]:
-    """(names for the table, what to draw)."""
-    if isinstance(items, (str, os.PathLike)):
-        items = [Path(items) / name for name in find_audio(items)] if os.path.isdir(items) else [items]
-    sources = [Samples(*o) if isinstance(o, tuple) else os.fspath(o) for o in items]
-    return [s if isinstance(s, str) else f"samples {i}" for i, s in enumerate(sources)], sources
+def _own_transforms(dl: DataLoader) -> list[str]:
+    """What a loader does to validation's pictures beyond what a `Classifier` does."""
+    known = (FitSize, ToTensor, IntToFloatTensor)
+    return [type(t).__name__ for t in [*dl.after_item.fs, *dl.after_batch.fs] if t.split_idx != 0 and not isinstance(t, known)]
 
 
 def save_classifier(learn: Learner, folder: str | os.PathLike) -> Path:
     """Write a learner of `spec_learner` over `SpecDataLoaders` as a folder: weights.safetensors and classifier.json.
 
-    Raises ValueError where the learner is another, or the folder holds something else.
+    Raises ValueError where the learner is another, or the folder holds something else. Warns of item and batch transforms that
+    validation has besides specimg's own: a classifier does without them.
     """
     dls, folder = learn.dls, Path(folder)
     if getattr(dls, "renderer", None) is None or not hasattr(learn, "net_options"):
         raise ValueError("this learner does not say how its pictures were drawn or how its network is made; train with SpecDataLoaders and spec_learner")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS).exists():
+    there = {file.name for file in folder.iterdir() if not is_leftover(file.name)} if folder.is_dir() else set()
+    if SETTINGS not in there and there - {WEIGHTS}:
         raise ValueError(f"{str(folder)!r} holds files that are no classifier; give a new folder")
+    own = _own_transforms(dls.valid)
+    if own:
+        warnings.warn(f"the classifier does without {', '.join(own)}, which validation has, so it will answer otherwise than the learner", stacklevel=2)
     fit = next(t for t in dls.valid.after_item.fs if isinstance(t, FitSize))
     settings = {
         "format": FORMAT, "specimg": __version__, "renderer": dls.renderer.to_dict(), "network": learn.net_options, "vocab": list(map(str, dls.vocab)),
@@ -124,6 +132,7 @@ def save_classifier(learn: Learner, folder: str | os.PathLike) -> Path:
                                           "blank": [float(b) / 255 for b in fit.blank]},
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
+    (folder / SETTINGS).unlink(missing_ok=True)   # written last: new weights are never read with old labels
     write_whole(folder / WEIGHTS, save(state))
     write_whole(folder / SETTINGS, json.dumps(settings, indent=1).encode())
     return folder
@@ -134,19 +143,22 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     folder = Path(folder)
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
         raise ValueError(f"{str(folder)!r} is not a classifier (it has no {SETTINGS}); save_classifier writes one") from exc
     except ValueError as exc:
         raise ValueError(f"{str(folder / SETTINGS)!r} is not JSON: {exc}") from exc
-    if settings.get("format") != FORMAT:
-        raise ValueError(f"{str(folder)!r} is of format {settings.get('format')!r}; this specimg reads format {FORMAT}")
+    version = settings.get("format") if isinstance(settings, dict) else None
+    if version != FORMAT:
+        raise ValueError(f"{str(folder)!r} is of format {version!r}; this specimg reads format {FORMAT}")
     try:
         renderer, net, fit = Renderer.from_dict(settings["renderer"]), settings["network"], FitSize(**_as_size(settings["fit"]))
         vocab, is_multi = settings["vocab"], settings["is_multi"]
+        if len(vocab) != net["n_classes"]:
+            raise ValueError(f"{len(vocab)} labels for a network of {net['n_classes']}")
         with torch.random.fork_rng(devices=[]):   # random weights that are replaced at once leave no trace
             model = create_spec_net(**{**net, "size": tuple(net["size"])})
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (KeyError, TypeError, RuntimeError, SafetensorError, FileNotFoundError) as exc:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, FileNotFoundError) as exc:
         raise ValueError(f"{str(folder)!r} cannot be loaded: {type(exc).__name__}: {str(exc)[:300]}") from exc
     return Classifier(model.eval(), renderer, vocab, is_multi, fit)
 

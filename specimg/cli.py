@@ -28,6 +28,11 @@ def _value(text: str):
     return text
 
 
+def _column(text: str) -> int | str:
+    """A column by position or by name."""
+    return int(text) if text.isdecimal() else text
+
+
 def _settings(pairs: list[str]) -> dict:
     """["n_mels=64", "fmax=none"] -> {"n_mels": 64, "fmax": None}"""
     wrong = [pair for pair in pairs if "=" not in pair]
@@ -36,24 +41,37 @@ def _settings(pairs: list[str]) -> dict:
     return {name: _value(text) for name, text in (pair.split("=", 1) for pair in pairs)}
 
 
+def _part_of(name: str, parts: dict) -> str:
+    """Which part of a renderer has the setting `name`. ValueError, with the near ones, where none has."""
+    from .values import choose
+
+    fields = {field: part for part in ("audio", "picture", "representation") for field in parts[part].to_dict() if field != "kind"}
+    return fields[choose(name, fields, "setting")]
+
+
+def _look(path: str):
+    """The renderer in a TOML file."""
+    from .render import Renderer
+
+    try:
+        return Renderer.from_toml(Path(path))
+    except ValueError as exc:
+        raise ValueError(f"{path!r} describes no renderer: {exc}") from exc
+
+
 def _renderer(args):
-    """The renderer that --look, --representation, --set, --sr, --height and --width describe."""
-    from .audio import Audio
-    from .picture import Picture
+    """The renderer that --look, --representation and --set describe."""
     from .render import Renderer
     from .representation import Representation
-    from .values import Value
+    from .values import choose
 
-    renderer = Renderer.from_toml(Path(args.look)) if args.look else Renderer()
+    renderer = _look(args.look) if args.look else Renderer()
     if args.representation:
         renderer = renderer.replace(representation=Representation.from_dict({"kind": args.representation}))
     parts = {"representation": renderer.representation, "picture": renderer.picture, "audio": renderer.audio}
-    defaults: dict[str, Value] = {"audio": Audio(), "picture": Picture(), "representation": parts["representation"]}
     for name, value in _settings(args.set).items():
         part, _, field = name.rpartition(".")
-        part = part or next((p for p, v in defaults.items() if name in v.to_dict()), "representation")
-        if part not in parts:
-            raise ValueError(f"unknown part {part!r} in --set {name}; choose one of audio, picture, representation")
+        part = choose(part, parts, "part of a renderer") if part else _part_of(field, parts)
         parts[part] = parts[part].replace(**{field: value})
     return Renderer(**parts)
 
@@ -62,7 +80,7 @@ def _add_look(parser) -> None:
     look = parser.add_argument_group("how recordings are drawn")
     look.add_argument("--look", metavar="FILE", help="a renderer as TOML (Renderer(...).to_toml() writes one)")
     look.add_argument("--representation", metavar="NAME", help="mel (default), stft, mfcc ...")
-    look.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE",
+    look.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
                       help="settings by their Python names: n_mels=64 hop_length=256 sr=32000 duration=5 height=224; or audio.sr=32000")
     look.add_argument("--cache", metavar="FOLDER", help="where trees of pictures are kept; default the user's cache folder")
 
@@ -89,48 +107,56 @@ def _load(args):
         return SpecDataLoaders.from_names(source, args.regex, **common)
     if source.is_dir():
         return SpecDataLoaders.from_folder(source, **common)
-    columns = dict(fn_col=_value(args.fn_col), label_col=_value(args.label_col), label_delim=args.label_delim, group_col=args.group_col, suff=args.suff)
+    columns = dict(fn_col=_column(args.fn_col), label_col=_column(args.label_col), label_delim=args.label_delim, group_col=args.group_col, suff=args.suff)
     return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
 
 
 def _train(args) -> None:
     from .baseline import linear_baseline
     from .bundle import save_classifier
+    from .demo import fit_or_load
     from .interpret import SpecInterpretation
     from .learner import spec_learner
-    from .recipe import Recipe, fit
+    from .recipe import Recipe
 
     out = Path(args.out)
+    recipe = Recipe(epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=_value(args.lr), seed=args.seed, mixup=args.mixup)
     dls = _load(args)
     print(f"{len(dls.train_ds)} clips train, {len(dls.valid_ds)} validate; {len(dls.vocab)} classes; {dls.size[0]} x {dls.size[1]} pixels")
+    if args.baseline:
+        print(linear_baseline(dls))
     pretrained = {"yes": True, "no": False}.get(args.pretrained, args.pretrained)
     learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
     print(f"network: {learn.weights_from}")
-    lr = args.lr if args.lr == "find" else float(args.lr)
-    fit(learn, Recipe(epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=lr, seed=args.seed, mixup=args.mixup), out=out / "run")
+    fit_or_load(learn, recipe, out / "run")
+    save_classifier(learn, out / "classifier")   # first: whatever happens to the pictures, this is there
     interp = SpecInterpretation.from_learner(learn)
     print(interp)
-    if args.baseline:
-        print(linear_baseline(dls))
     figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
     if not dls.is_multi:
         figures["confusion"] = interp.plot_confusion_matrix()
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=110)
-    print(f"the classifier is in {str(save_classifier(learn, out / 'classifier'))!r}, its pictures beside it")
+    print(f"the classifier is in {str(out / 'classifier')!r}, its pictures beside it")
 
 
 def _predict(args) -> None:
     from .bundle import load_classifier
+    from .files import write_whole
 
     clf = load_classifier(args.classifier)
     items = args.audio[0] if len(args.audio) == 1 else args.audio
     table = clf.predict(items, progress=sys.stderr.isatty())
+    if not len(table):
+        raise ValueError(f"{items!r} holds no recordings")
+    failed = table[table["status"] != "ok"]
     if args.out:
-        table.to_csv(args.out, index=False)
-        print(f"{len(table)} rows in {args.out!r}, {(table['status'] != 'ok').sum()} without an answer")
+        write_whole(args.out, table.to_csv(index=False).encode())
+        print(f"{len(table)} rows in {args.out!r}, {len(failed)} without an answer")
     else:
         table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
+    if len(failed) == len(table):
+        raise ValueError(f"no recording could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
 
 
 def _demo(args) -> None:
@@ -211,11 +237,12 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 1 could not, 2 asked wrongly, 130 stopped by Ctrl-C."""
     args = _parser().parse_args(argv)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.showwarning = _show_warning
     try:
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.showwarning = _show_warning
+            args.run(args)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

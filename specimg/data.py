@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import os
 import random
 import struct
@@ -41,8 +42,9 @@ from .audio import find_audio, is_audio_name
 from .augment import Augment, SpecAugment
 from .figures import new_figure
 from .files import inside
-from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights, split_valid
-from .picture import PictureInfo, describe, draw_pixels, parse_info, parse_text
+from .folds import split_valid
+from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights
+from .picture import PictureError, PictureInfo, describe, draw_pixels, parse_text
 from .render import Renderer, SpecTree, default_cache, render_tree
 from .values import choose
 
@@ -66,6 +68,31 @@ class TensorSpec(TensorImage):
         return show_image(x if len(x) in (1, 3) else x.flatten(0, 1)[None], ctx=ctx, **{**self._show_args, **kwargs})
 
 
+def _open_image(source) -> Image.Image:
+    """A whole PIL image from a path, bytes, or a PIL image (of which this is a copy). PictureError, with the path, where it is broken."""
+    if isinstance(source, Image.Image):
+        return source.copy()
+    try:
+        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        image.load()
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError) as exc:   # what Pillow raises at broken files
+        name = "the picture" if isinstance(source, bytes) else repr(os.fspath(source))
+        raise PictureError(f"{name} cannot be read: {exc}") from exc
+    return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of any mode as L, RGB or CMYK. Of 16 bits the upper 8 stay; Pillow itself would cut off at 255."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise PictureError("a picture of floats has no range to show; save it with 8 bits a pixel")
+    keep = image.mode in ("L", "RGB", "CMYK")
+    return image if keep else image.convert("L" if image.mode == "1" else "RGB")
+
+
 class SpecImage(PILBase):
     """A picture of 1 to 4 channels as a Pillow image that fastai's item transforms can work on.
 
@@ -78,17 +105,16 @@ class SpecImage(PILBase):
 
     @classmethod
     def create(cls, fn, **kwargs) -> SpecImage:
-        """Open a picture: a path, bytes, or a PIL image as `Renderer` returns it."""
-        image = fn if isinstance(fn, Image.Image) else Image.open(BytesIO(fn) if isinstance(fn, bytes) else fn)
+        """Open a picture: a path, bytes, or a PIL image as `Renderer` returns it. PictureError, with the path, for a broken file."""
+        if isinstance(fn, SpecImage):
+            return fn
+        image = _open_image(fn)
         text, stored_size = image.info.get("specimg"), image.size
-        channels = json.loads(text)["channels"] if text else len(image.getbands())
-        if image.mode in ("P", "RGBA", "LA"):
-            image = image.convert("RGB")
-        elif channels in (2, 4) and image.mode == "L":
+        channels = json.loads(text)["channels"] if text else 1
+        image = _eight_bits(image)
+        if channels in (2, 4):
             image = _planes_side_by_side(np.asarray(image).reshape(channels, -1, image.width))
-        else:
-            image.load()
-        spec = (SpecImage2 if channels == 2 and text else SpecImage)(image)
+        spec = (SpecImage2 if channels == 2 else SpecImage)(image)
         spec.facts = (text, *stored_size) if text else None
         return spec
 
@@ -99,10 +125,20 @@ class SpecImage(PILBase):
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     @property
-    def info(self) -> PictureInfo | None:
-        """What the picture says of itself; None for a picture that is not specimg's, or after another transform replaced it."""
+    def picture_info(self) -> PictureInfo | None:
+        """What the picture says of itself (Pillow's own `info` is a dictionary); None for a picture that is not specimg's, or after another transform replaced it."""
         facts = getattr(self, "facts", None)
         return parse_text(*facts) if facts else None
+
+    def crop_pad(self, *args, **kwargs):
+        """fastai's, which `Resize` and its sisters call; of CMYK it would make RGBA on the way, so each band goes by itself."""
+        if self.mode != "CMYK":
+            return super().crop_pad(*args, **kwargs)
+        return type(self)(Image.merge("CMYK", [Image.Image.crop_pad(band, *args, **kwargs) for band in self.split()]))
+
+    def show(self, ctx=None, **kwargs):
+        """Draw the pixels without axes, several channels one above the other."""
+        return TensorSpec(torch.from_numpy(np.array(self.planes))).show(ctx=ctx, **kwargs)
 
 
 class SpecImage2(SpecImage):
@@ -123,7 +159,7 @@ def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
 
 @ToTensor
 def encodes(self, o: SpecImage) -> TensorSpec:
-    return TensorSpec(torch.from_numpy(np.ascontiguousarray(o.planes)))
+    return TensorSpec(torch.from_numpy(np.array(o.planes)))   # a copy: Pillow's pixels are read-only
 
 
 # ---------------------------------------------------------------------- sounds and pictures to tensors
@@ -134,6 +170,10 @@ class Samples:
 
     y: np.ndarray     # (samples,) or (samples, channels)
     sr: int           # Hz
+
+    def __post_init__(self):
+        if np.ndim(self.sr):
+            raise ValueError(f"samples as a pair of {type(self.y).__name__} and {type(self.sr).__name__}; give (y, sr), the sampling rate last")
 
 
 class OpenPicture(Transform):
@@ -150,8 +190,8 @@ class OpenPicture(Transform):
         return SpecImage.create(self.source(o))
 
     def source(self, o):
-        """What `SpecImage.create` opens: the path of a PNG, or the bytes of one."""
-        if isinstance(o, (str, os.PathLike)) and os.fspath(o).lower().endswith(".png"):
+        """What `SpecImage.create` opens: the path of a PNG, the bytes of one, or an image."""
+        if isinstance(o, Image.Image) or (isinstance(o, (str, os.PathLike)) and os.fspath(o).lower().endswith(".png")):
             return o
         if self.tree is not None and isinstance(o, (str, os.PathLike)):
             return self.tree.picture(o)
@@ -182,6 +222,21 @@ def window_starts(length: float, window: float, count: int) -> list[float]:
     return [float(at) for at in np.linspace(0, max(0.0, length - window), count)]
 
 
+def _check_method(method: str, seconds: float | None, windows: int | None) -> None:
+    """ValueError where these do not go together."""
+    choose(method, METHODS, "method")
+    if seconds is not None and method == "squish":
+        raise ValueError(f"seconds={seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip")
+    if seconds is None and method == "crop":
+        raise ValueError("method='crop' needs seconds=, the length of its window")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds}: give a number above 0")
+    if windows is not None and method != "crop":
+        raise ValueError(f"windows={windows} goes with method='crop'; {method!r} looks at a clip once")
+    if windows is not None and windows < 1:
+        raise ValueError(f"windows={windows}: give 1 or more")
+
+
 class FitSize(RandTransform):
     """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, the way `method` says.
 
@@ -194,6 +249,7 @@ class FitSize(RandTransform):
     def __init__(self, size: tuple[int, int], method: str = "squish", seconds: float | None = None, windows: int = 1,
                  blank: tuple[float, ...] = (0.0,)):
         super().__init__(p=1.0)
+        _check_method(method, seconds, windows if method == "crop" else None)
         self.size, self.method, self.seconds, self.windows = size, method, seconds, windows
         self.blank = np.array([round(255 * level) for level in blank], np.uint8)
         self.training = False
@@ -206,7 +262,7 @@ class FitSize(RandTransform):
         planes = o.planes
         if self.method == "squish":
             return TensorSpec(torch.from_numpy(np.array(_resized(planes, *self.size))))
-        info = o.info
+        info = o.picture_info
         if info is None:
             raise ValueError(f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; leave out item_tfms "
                              f"that replace the picture, or use method='squish'")
@@ -257,7 +313,8 @@ class SpecDL(TfmdDL):
         self.facts, self.weights = facts, None if weights is None else [float(w) for w in weights]
 
     def new(self, dataset=None, cls=None, **kwargs):
-        return super().new(dataset, cls, **{"facts": self.facts, **kwargs})
+        kept = {"facts": self.facts, "weights": self.weights if dataset is None else None}
+        return super().new(dataset, cls, **{**kept, **kwargs})
 
     def get_idxs(self):
         if self.weights is None or not self.shuffle:
@@ -291,21 +348,20 @@ class SpecDL(TfmdDL):
     # -- showing
 
     def _info(self, index: int) -> PictureInfo | None:
-        """What the picture of clip number `index` says of itself; it is drawn again where it was never stored."""
-        opener = next((f for f in self.dataset.tls[0].tfms.fs if isinstance(f, OpenPicture)), None)
-        item = self.dataset.tls[0].items
-        item = item.iloc[index] if isinstance(item, pd.DataFrame) else item[index]
-        source = opener.source(item["picture"] if isinstance(item, pd.Series) else item)
-        try:
-            return parse_info(source) if isinstance(source, bytes) else describe(source)
-        except ValueError:
-            return None   # a picture from elsewhere: shown without axes
+        """What the picture of clip number `index` says of itself; it is drawn again where it was never stored. None for one from elsewhere."""
+        items = self.dataset.tls[0].items
+        o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
+        for step in self.dataset.tls[0].tfms.fs:
+            if isinstance(step, OpenPicture):
+                return SpecImage.create(step.source(o)).picture_info
+            o = step(o)
+        return None
 
     def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded picture (levels 0 to 255) on its axes."""
-        index, spans = clip
+        """One decoded picture (levels 0 to 255) on its axes; without axes where it is not known which `clip` it is."""
+        index, spans = clip or (None, None)
         pixels = np.asarray(x if x.ndim == 3 else x[0])
-        info = self._info(index)
+        info = None if index is None else self._info(index)
         if info is None:
             TensorSpec(torch.from_numpy(pixels)).show(ctx=ax, title=title)
             return
@@ -315,20 +371,22 @@ class SpecDL(TfmdDL):
             flat = pixels.reshape(-1, pixels.shape[-1])
         draw_pixels(ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None)
 
-    def _sheet(self, samples, clips, titles, ctxs, ncols: int | None, figsize):
+    def _sheet(self, samples, clips, titles, ctxs, nrows: int | None, ncols: int | None, figsize) -> np.ndarray:
+        """Draw samples side by side; returns their axes."""
         n = len(samples)
         if ctxs is None:
-            ncols = ncols or math.ceil(math.sqrt(n))
-            nrows = math.ceil(n / ncols)
+            ncols = ncols or math.ceil(n / nrows if nrows else math.sqrt(n))
+            nrows = nrows or math.ceil(n / ncols)
             fig = new_figure(*(figsize or (3.6 * ncols, 2.7 * nrows)))
-            ctxs = np.atleast_1d(fig.subplots(nrows, ncols)).ravel()
-            for ax in ctxs[n:]:
+            ctxs = fig.subplots(nrows, ncols, squeeze=False)
+            for ax in ctxs.flat[n:]:
                 ax.set_axis_off()
-        for ax, sample, clip, title in zip(ctxs, samples, clips, titles):
+        axes = np.ravel(ctxs)
+        for ax, sample, clip, title in zip(axes, samples, clips or [None] * n, titles):
             self._draw(ax, sample[0], clip, title)
-        return ctxs[0].figure
+        return axes
 
-    def show_batch(self, b=None, max_n=9, ctxs=None, show=True, unique=False, ncols=None, figsize=None):
+    def show_batch(self, b=None, max_n=9, ctxs=None, show=True, unique=False, nrows=None, ncols=None, figsize=None):
         """Draw up to `max_n` clips of a batch with their own seconds and hertz; returns the matplotlib Figure.
 
         unique : show one clip as augmentation varies it
@@ -340,17 +398,18 @@ class SpecDL(TfmdDL):
         clips = getattr(b[0], "clips", None)
         samples = self._pre_show_batch(b, max_n=max_n)[2]
         titles = [_label_text(sample[1]) if len(sample) > 1 else "" for sample in samples]
-        return self._sheet(samples, clips, titles, ctxs, ncols, figsize)
+        return self._sheet(samples, clips, titles, ctxs, nrows, ncols, figsize)[0].figure
 
-    def show_results(self, b, out, max_n=9, ctxs=None, show=True, ncols=None, figsize=None):
+    def show_results(self, b, out, max_n=9, ctxs=None, show=True, nrows=None, ncols=None, figsize=None):
         """Draw up to `max_n` clips with their label and, below it, what was predicted; returns the matplotlib Figure."""
         samples = self._pre_show_batch(b, max_n=max_n)[2]
         guesses = self._pre_show_batch((b[0], out), max_n=max_n)[2]
         if not show:
             return samples, guesses
         titles = [f"{_label_text(s[1])}\n{_label_text(g[1])}" for s, g in zip(samples, guesses)]
-        fig = self._sheet(samples, b[0].clips, titles, ctxs, ncols, figsize)
-        for ax, s, g in zip(fig.axes, samples, guesses):
+        axes = self._sheet(samples, getattr(b[0], "clips", None), titles, ctxs, nrows, ncols, figsize)
+        fig = axes[0].figure
+        for ax, s, g in zip(axes, samples, guesses):
             ax.title.set_color("black" if _label_text(s[1]) == _label_text(g[1]) else "firebrick")
         if "ipykernel" in sys.modules:   # Learner.show_results drops what we return, so the notebook has to be told
             from IPython.display import display
@@ -429,21 +488,50 @@ def _without_rows(table: pd.DataFrame, root: Path) -> None:
                       f"they are not used", stacklevel=4)
 
 
+def _clip_keys(table: pd.DataFrame) -> list[tuple]:
+    """(path, start, end) of each row, which names a picture; None where there is no time."""
+    times = [[None if t is None or t != t else float(t) for t in table[name]] if name in table else [None] * len(table) for name in ("start", "end")]
+    return list(zip(table["path"], *times))
+
+
 def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
-    """`table` with the column `picture` (absolute paths); rows that were not drawn are left out (`render_tree` has named them)."""
-    drawn = {(r.path, r.start): str(tree.images / r.picture) for r in tree.table.itertuples() if r.status == "drawn"}
-    drawn = {(path, None if start is None or start != start else start): picture for (path, start), picture in drawn.items()}
-    starts = [None if s != s else s for s in table["start"]] if "start" in table else [None] * len(table)
-    pictures = [drawn.get((path, start)) for path, start in zip(table["path"], starts)]
-    table = table.assign(picture=pictures)
-    kept = table[[p is not None for p in pictures]].reset_index(drop=True)
-    if not len(kept):
-        raise ValueError(f"none of the {len(table)} clips could be drawn; the reasons are in {str(tree.root / 'manifest.csv')!r}")
-    return kept
+    """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that says why."""
+    rows = dict(zip(_clip_keys(tree.table), tree.table.itertuples()))
+    found = [rows.get(key) for key in _clip_keys(table)]
+    drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
+    reasons = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
+    examples = "; ".join(reasons[:3] + ["..."] * (len(reasons) > 3))
+    if not drawn.any():
+        raise ValueError(f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({examples})")
+    if reasons:
+        warnings.warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({examples})", stacklevel=4)
+    return table.assign(picture=[str(tree.images / row.picture) if good else None for row, good in zip(found, drawn)])[drawn].reset_index(drop=True)
+
+
+def _drawn(table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: int, progress: bool) -> SpecTree:
+    """The tree that holds a picture for each row."""
+    segments = table[["path", "start", "end"]] if "start" in table else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\d+ of \d+ clips could not be drawn")   # `_with_pictures` says so, at every call
+        return render_tree(table["path"], renderer, cache, root=root, segments=segments, n_jobs=n_jobs, progress=progress)
+
+
+def _from_here(root: str | os.PathLike, name: str) -> str:
+    """`name`, made absolute where it is a file as seen from the working folder, and none below `root`."""
+    return name if os.path.lexists(os.path.join(root, name)) or not os.path.lexists(name) else os.path.abspath(name)
+
+
+def _labels_of(tree: SpecTree) -> pd.DataFrame:
+    """What was drawn, labelled with the name of the folder it lies in."""
+    table = tree.table[tree.table["status"] == "drawn"].reset_index(drop=True)
+    times = ["start", "end"] if table["end"].notna().any() else []
+    return table[["path", *times]].assign(label=table["path"].map(lambda path: Path(path).parent.name))
 
 
 def _split(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | None) -> pd.Series:
-    """Which rows validate: the given column, else the given fold, else a stratified (and grouped) random share."""
+    """Which rows validate: the given column or the given fold, else a stratified (and grouped) random share."""
+    if "is_valid" in table and fold is not None:
+        raise ValueError(f"a column of truth values and fold={fold} both say what is held out; give valid_col or fold, not both")
     if "is_valid" in table:
         return table["is_valid"].astype(bool)
     if fold is not None:
@@ -456,19 +544,39 @@ def _split(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | 
     return split_valid(table, valid_pct, group="group" if "group" in table else None, seed=seed or 0)
 
 
+def _height_width(size) -> tuple[int, int]:
+    """(height, width) from one number or two."""
+    sides = [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
+    if len(sides) != 2 or not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
+        raise ValueError(f"size={size!r}: give pixels, one whole number or (height, width)")
+    return int(sides[0]), int(sides[1])
+
+
+def _weights(train: pd.DataFrame, balance: bool, shuffle: bool) -> list[float] | None:
+    """How often each clip of training is drawn, against the others; None is each once."""
+    if not balance and "weight" not in train:
+        return None
+    if not shuffle:
+        raise ValueError("weights draw clips by chance; leave out shuffle=False, or weight_col and balance")
+    weights = sample_weights(train) if balance else train["weight"]
+    if not weights.any():
+        raise ValueError("every clip of training has weight 0, so that none could be drawn; give some a larger weight")
+    return weights.tolist()
+
+
 def _batch_size(bs: int, n_train: int) -> int:
     """`bs`, or fewer where training has fewer clips: fastai would drop the one short batch and train on nothing, in silence."""
     if bs < 2:
         raise ValueError(f"bs={bs}: batch normalisation needs at least 2 clips a batch")
     if n_train < 2:
-        raise ValueError(f"{n_train} clip is left for training; at least 2 are needed")
+        raise ValueError(f"{n_train} clip{'s are' if n_train == 0 else ' is'} left for training; at least 2 are needed")
     if n_train < bs:
         warnings.warn(f"only {n_train} clips to train on, fewer than bs={bs}; bs={n_train} is used", stacklevel=5)
     return min(bs, n_train)
 
 
 def _n_windows(clips: pd.DataFrame, seconds: float) -> int:
-    """How many windows of `seconds` a clip of validation is looked at through: as many as cover the longest, 8 at most."""
+    """How many windows of `seconds` a clip is looked at through where it is not trained on: as many as cover the longest, 8 at most."""
     infos = [describe(path) for path in clips["picture"]]
     longest = max(info.span[1] - info.span[0] for info in infos)
     return int(np.clip(math.ceil(longest / seconds - 0.01), 1, MOST_WINDOWS))
@@ -478,8 +586,7 @@ def _augmentation(augment, info: PictureInfo) -> list[Transform]:
     if augment is None:
         return []
     if isinstance(augment, str):
-        choose(augment, ["default"], "augment (or give an Augment, or None)")
-        augment = Augment()
+        augment = Augment() if augment == "default" else augment
     if not isinstance(augment, Augment):
         raise ValueError(f"augment={augment!r}: give 'default', None or an Augment(...)")
     return [SpecAugment(augment, _blank_levels(info))]
@@ -556,6 +663,7 @@ class SpecDataLoaders(DataLoaders):
         ------
         ValueError : a missing column, names that lead out of the folder, no file found, nothing drawn, a class only in validation ...
         """
+        _check_method(method, seconds, windows)   # before an hour of drawing
         table = labels_from_csv(df, folder=Path(path) / folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff,
                                 start_col=start_col, end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
                                 fold_col=fold_col if fold is not None else None)
@@ -563,8 +671,7 @@ class SpecDataLoaders(DataLoaders):
         table = _existing(table, root)
         if folder:
             _without_rows(table, root)
-        segments = table[["path", "start", "end"]] if "start" in table else None
-        tree = render_tree(table["path"], renderer or Renderer(), cache, root=root, segments=segments, n_jobs=n_jobs, progress=progress)
+        tree = _drawn(table, root, renderer or Renderer(), cache, n_jobs, progress)
         return cls._from_table(_with_pictures(table, tree), tree, path, balance=balance, valid_pct=valid_pct, fold=fold, seed=seed, bs=bs,
                                val_bs=val_bs, size=size, method=method, seconds=seconds, windows=windows, augment=augment, item_tfms=item_tfms,
                                batch_tfms=batch_tfms, num_workers=num_workers, device=device, shuffle=shuffle)
@@ -576,31 +683,42 @@ class SpecDataLoaders(DataLoaders):
         if not csv.is_file():
             found = sorted(p.name for p in Path(path).glob("*.csv"))
             raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
-        df = pd.read_csv(csv, header=header, delimiter=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        try:
+            df = pd.read_csv(csv, header=header, delimiter=delimiter, index_col=False, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        except ValueError as exc:   # what pandas and the decoder raise are ValueErrors
+            raise ValueError(f"{str(csv)!r} cannot be read as csv in UTF-8: {exc}") from exc
         return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
 
     @classmethod
     def from_folder(cls, path, *, train="train", valid="valid", valid_pct=0.2, **kwargs) -> SpecDataLoaders:
-        """From folders named after the classes. Where `path` holds both a `train` and a `valid` folder they are the split. Other arguments: `from_df`."""
+        """From folders named after the classes. Where `path` holds both a `train` and a `valid` folder they are the split, and others
+        are left out. Other arguments: `from_df`.
+        """
         table = labels_from_folders(path)
-        tops = table["path"].str.split("/").str[0]
+        parts = table["path"].str.split("/")
+        tops = parts.str[0]
         if {train, valid} <= set(tops):
             table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
+            stray = table["path"][parts.str.len() == 2]
+            if len(stray):
+                raise ValueError(f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; move each into a folder named after its label")
             kwargs["valid_col"] = "is_valid"
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
 
     @classmethod
     def from_names(cls, path, regex: str, **kwargs) -> SpecDataLoaders:
-        """From file names: the groups `label` and, where there, `group` or `fold` of a regular expression. Other arguments: `from_df`."""
+        """From file names: the groups `label` and, where there, `group`, `fold`, `start`, `end` of a regular expression. Other arguments: `from_df`."""
         table = labels_from_names(path, regex)
-        if "group" in table:
-            kwargs.setdefault("group_col", "group")
+        for name in {"group", "start", "end"} & set(table):
+            kwargs.setdefault(f"{name}_col", name)
         return cls.from_df(table, path, **kwargs)
 
     @classmethod
     def from_lists(cls, path, fnames, labels, **kwargs) -> SpecDataLoaders:
-        """From a list of files below `path` and their labels, in the same order. Other arguments: `from_df`."""
-        fnames, labels = [os.fspath(f) for f in fnames], list(labels)
+        """From a list of files and their labels, in the same order. Files are below `path`, named from there, from the working folder, or
+        absolutely. Other arguments: `from_df`.
+        """
+        fnames, labels = [_from_here(path, os.fspath(f)) for f in fnames], list(labels)
         if len(fnames) != len(labels):
             raise ValueError(f"{len(fnames)} files but {len(labels)} labels; give one label a file, in the same order")
         return cls.from_df(pd.DataFrame({"path": [inside(path, f) for f in fnames], "label": labels}), path, **kwargs)
@@ -609,12 +727,12 @@ class SpecDataLoaders(DataLoaders):
     def from_tree(cls, tree: SpecTree, labels: pd.DataFrame | None = None, path=".", **kwargs) -> SpecDataLoaders:
         """From pictures that stand already and a label table; default the name of each recording's folder. Arguments after drawing: `from_df`."""
         if labels is None:
-            labels = tree.table.loc[tree.table.status == "drawn", ["path"]]
-            labels = labels.assign(label=labels["path"].map(lambda p: Path(p).parent.name)).reset_index(drop=True)
+            labels = _labels_of(tree)
         columns = {f"{c}_col": c for c in ("start", "end", "group", "fold", "weight") if c in labels}
-        if "is_valid" in labels:
+        if "is_valid" in labels and kwargs.get("fold") is None:
             columns["valid_col"] = "is_valid"
-        for name in ("fn_col", "label_col", "label_delim", "group_col", "weight_col", "valid_col"):
+        columns["suffix"] = kwargs.pop("suff", "")
+        for name in ("fn_col", "label_col", "label_delim", "start_col", "end_col", "group_col", "fold_col", "weight_col", "valid_col"):
             if name in kwargs:
                 columns[name] = kwargs.pop(name)
         table = labels_from_csv(labels, **{"fn_col": "path", "label_col": "label", **columns})
@@ -625,20 +743,16 @@ class SpecDataLoaders(DataLoaders):
                     size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None,
                     num_workers=None, device=None, shuffle=True) -> SpecDataLoaders:
         """A label table with pictures -> DataBlock -> DataLoaders."""
-        choose(method, METHODS, "method")
-        if seconds is not None and method == "squish":
-            raise ValueError(f"seconds={seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip")
-        if seconds is None and method == "crop":
-            raise ValueError("method='crop' needs seconds=, the length of its window")
+        _check_method(method, seconds, windows)
         clips = table.assign(is_valid=_split(table, valid_pct, fold, seed))
         train, valid = clips[~clips["is_valid"]], clips[clips["is_valid"]]
         vocab = check_labels(train, valid)
         info = describe(clips["picture"].iloc[0])
         if method == "pad" and seconds is None:
             seconds = max(i.span[1] - i.span[0] for i in map(describe, clips["picture"]))
-        size = _common_size(clips["picture"], info, seconds) if size is None else (size, size) if isinstance(size, int) else tuple(size)
+        size = _common_size(clips["picture"], info, seconds) if size is None else _height_width(size)
         if windows is None:
-            windows = _n_windows(valid, seconds) if method == "crop" else 1
+            windows = _n_windows(valid if len(valid) else train, seconds) if method == "crop" else 1
         fit = FitSize(size, method, seconds, windows, _blank_levels(info))
         multi = is_multilabel(clips)
         block = DataBlock(
@@ -647,11 +761,10 @@ class SpecDataLoaders(DataLoaders):
             item_tfms=[*_as_list(item_tfms), fit], batch_tfms=[*_augmentation(augment, info), *_as_list(batch_tfms)],
         )
         facts = SpecFacts(tree.renderer, tree, 3 if info.picture.colormap else info.channels, size, method)
-        weights = (sample_weights(train) if balance else train["weight"]).tolist() if balance or "weight" in train else None
         if num_workers is None:
             num_workers = defaults.cpus if torch.cuda.is_available() else 0
         made = block.dataloaders(clips, path=path, bs=_batch_size(bs, len(train)), val_bs=val_bs, shuffle=shuffle, device=device,
-                                 num_workers=num_workers, facts=facts, dl_kwargs=[{"weights": weights}, {}])
+                                 num_workers=num_workers, facts=facts, dl_kwargs=[{"weights": _weights(train, balance, shuffle)}, {}])
         return cls(*made.loaders, path=path, device=made.device)
 
     def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
@@ -673,16 +786,40 @@ def _as_list(tfms) -> list:
     return [] if tfms is None else list(tfms) if isinstance(tfms, (list, tuple)) else [tfms]
 
 
+def _source(o):
+    """One thing to predict on: a path as text, `Samples`, or a picture."""
+    if isinstance(o, tuple) and len(o) == 2:
+        return Samples(*o)
+    if isinstance(o, (str, os.PathLike)):
+        return os.fspath(o)
+    if isinstance(o, Image.Image):
+        return o
+    raise ValueError(f"nothing can be predicted on a {type(o).__name__}; give paths, pairs (y, sr), or pictures")
+
+
+def list_sources(items) -> tuple[list[str], list]:
+    """(a name for each, what to open) of what people predict on: recordings or one of them, as paths, pairs `(y, sr)` or pictures; a folder."""
+    one = isinstance(items, (str, os.PathLike, Image.Image)) or (isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real))
+    if isinstance(items, (str, os.PathLike)) and os.path.isdir(items):
+        items, one = [Path(items) / name for name in find_audio(items)], False
+    sources = [_source(o) for o in ([items] if one else items)]
+    return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources
+
+
 def _as_clips(items) -> pd.DataFrame:
     """What people predict on, as a table with the column `picture`, which the loaders read."""
-    if isinstance(items, (str, os.PathLike)):
-        items = [Path(items) / name for name in find_audio(items)] if os.path.isdir(items) else [items]
+    if isinstance(items, list) and items and isinstance(items[0], pd.Series):   # rows, as `learn.predict` takes one
+        items = pd.DataFrame(items).reset_index(drop=True)
+    if isinstance(items, pd.DataFrame) and not {"picture", "path"} & set(items):
+        raise ValueError(f"the table has the columns {', '.join(map(str, items.columns))}; it needs 'path', the recordings")
     if isinstance(items, pd.DataFrame):
-        return items if "picture" in items else items.assign(picture=items["path"].map(str))
-    if len(items) and isinstance(items[0], pd.Series):
-        return _as_clips(pd.DataFrame(list(items)).reset_index(drop=True))
-    sources = [Samples(*o) if isinstance(o, tuple) else os.fspath(o) for o in items]
-    column = pd.Series([None] * len(sources), dtype=object)
-    for i, source in enumerate(sources):
-        column[i] = source
-    return pd.DataFrame({"path": [s if isinstance(s, str) else f"samples {i}" for i, s in enumerate(sources)], "picture": column})
+        table = items if "picture" in items else items.assign(picture=items["path"].map(os.fspath))
+    else:
+        names, sources = list_sources(items)
+        picture = pd.Series([None] * len(sources), dtype=object)
+        for i, source in enumerate(sources):   # one by one: pandas would take an image for a matrix
+            picture[i] = source
+        table = pd.DataFrame({"path": names, "picture": picture})
+    if not len(table):
+        raise ValueError("there is nothing to predict on: no recordings")
+    return table

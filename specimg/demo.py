@@ -28,11 +28,12 @@ from .bundle import load_classifier, save_classifier
 from .data import SpecDataLoaders
 from .files import write_whole
 from .interpret import SpecInterpretation
-from .labels import labels_from_csv, split_valid
+from .folds import split_valid
+from .labels import labels_from_csv
 from .learner import spec_learner
 from .metrics import map_at_k, top_k_labels
 from .picture import Picture
-from .recipe import Recipe, fit
+from .recipe import Recipe, fit, load_run, read_history, stopped_early
 from .render import Renderer
 from .representation import Mel
 from .sounds import make_competition
@@ -57,6 +58,11 @@ class DemoResult:
     interpretation: SpecInterpretation
 
 
+def _read_csv(path: str | os.PathLike) -> pd.DataFrame:
+    """A table of text as it stands in the file; pandas would take the answer "None" for a missing one."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
 def _verified_split(table: pd.DataFrame, verified: pd.Series, seed: int = 0) -> pd.Series:
     """A quarter of the verified clips validates; what nobody verified only trains."""
     held_out = split_valid(table[verified].reset_index(drop=True), 0.25, seed=seed)
@@ -66,9 +72,10 @@ def _verified_split(table: pd.DataFrame, verified: pd.Series, seed: int = 0) -> 
 
 
 def _load_data(folder: Path) -> SpecDataLoaders:
-    train = pd.read_csv(folder / "train.csv")
-    table = labels_from_csv(train, fn_col="fname", label_col="label").assign(verified=train["manually_verified"] == 1)
-    table["is_valid"] = _verified_split(table, table["verified"])
+    train = _read_csv(folder / "train.csv")
+    table = labels_from_csv(train, fn_col="fname", label_col="label")
+    verified = set(train.loc[train["manually_verified"] == "1", "fname"])
+    table["is_valid"] = _verified_split(table, table["path"].isin(verified))
     return SpecDataLoaders.from_df(table, folder, folder="audio_train", valid_col="is_valid", renderer=RENDERER, cache=folder / "pictures", size=SIZE, bs=32)
 
 
@@ -84,7 +91,7 @@ def write_submission(predictions: pd.DataFrame, sample: str | os.PathLike, path:
     -------
     the submission as a DataFrame
     """
-    sample = pd.read_csv(sample)
+    sample = _read_csv(sample)
     vocab, known = predictions.attrs["vocab"], predictions["status"] == "ok"
     best = top_k_labels(predictions.loc[known, [f"p_{label}" for label in vocab]].to_numpy(), vocab, k)
     by_name = dict(zip((Path(p).name for p in predictions.loc[known, "path"]), best))
@@ -117,11 +124,22 @@ def _draw_findings(folder: Path, dls: SpecDataLoaders, interp: SpecInterpretatio
     return list(figures)
 
 
+def fit_or_load(learn: Learner, recipe: Recipe, out: Path) -> None:
+    """`fit` in the folder `out`; where this recipe has run to its end there, its weights are taken instead."""
+    if (out / "history.csv").exists() and Recipe.from_toml(out / "recipe.toml") == recipe:
+        rows = read_history(out).to_dict("records")
+        planned = recipe.epochs + (recipe.freeze_epochs if learn.pretrained else 0)
+        if len(rows) >= planned or stopped_early(rows, recipe):
+            load_run(learn, out)
+            return
+    fit(learn, recipe, out=out)
+
+
 def _train(dls: SpecDataLoaders, arch: str, recipe: Recipe, out: Path, say: Callable[[str], None]) -> Learner:
     """Train in `out`, from where an earlier call stopped."""
     learn = spec_learner(dls, arch, pretrained="if-available", metrics=["error_rate", "map@3"], seed=recipe.seed, path=out)
     say(f"network: {learn.weights_from}" + ("" if learn.pretrained else " - NO PRETRAINED WEIGHTS could be had, so it learns from nothing"))
-    fit(learn, recipe, out=out / "run")
+    fit_or_load(learn, recipe, out / "run")
     return learn
 
 
@@ -164,7 +182,7 @@ def run_demo(folder: str | os.PathLike = "demo", arch: str = "resnet34", recipe:
     bad = predictions[predictions["status"] != "ok"]
     for row in bad.itertuples():
         say(f"   {Path(row.path).name}: {row.status}; it gets the commonest labels")
-    map3 = score_submission(submission, pd.read_csv(folder / "solution.csv"))
+    map3 = score_submission(submission, _read_csv(folder / "solution.csv"))
     say(f"   {len(submission)} rows in {str(results / 'submission.csv')!r}; MAP@3 against the hidden answers {map3:.3f}")
     write_whole(results / "finished", b"")
     return DemoResult(folder, 1 - baseline.chance, baseline.error, error, map3, interp)

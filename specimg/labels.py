@@ -7,8 +7,8 @@ joined by name, never by order, and what does not fit is said in numbers and by 
 
 >>> csv = pd.DataFrame({"fname": ["a.wav", "b.wav", "c.wav", "d.wav"], "label": ["dog", "dog", "cat", "cat"]})
 >>> table = labels_from_csv(csv)     # or the path of a csv file
->>> add_folds(table, n_splits=2).groupby("fold")["label"].agg(sorted).tolist()
-[['cat', 'dog'], ['cat', 'dog']]
+>>> class_counts(table).to_dict()
+{'cat': 2, 'dog': 2}
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .values import choose
 
 __all__ = [
     "labels_from_csv", "labels_from_folders", "labels_from_names", "is_multilabel", "Match", "match_files",
-    "class_counts", "class_weights", "sample_weights", "check_labels", "add_folds", "split_valid",
+    "class_counts", "class_weights", "sample_weights", "check_labels",
 ]
 
 _MANY = (list, tuple, set, frozenset, np.ndarray)   # what a cell with several labels may be
@@ -38,11 +38,11 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "n
 
 # ---------------------------------------------------------------------- saying what is wrong
 
-def _count(n: int, noun: str) -> str:
+def count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _examples(names: Iterable, n: int = 3) -> str:
+def examples(names: Iterable, n: int = 3) -> str:
     """The first `n` different names; one that would break the line is quoted."""
     names = list(dict.fromkeys(map(str, names)))
     shown = [name if name.isprintable() else repr(name) for name in names[:n]]
@@ -52,10 +52,10 @@ def _examples(names: Iterable, n: int = 3) -> str:
 def _rows(bad) -> str:
     """Where a mask is True, as "2 rows (3, 7)". The first row is 1; the header of a csv does not count."""
     found = np.flatnonzero(bad)
-    return f"{_count(len(found), 'row')} ({_examples(found + 1, 5)})"
+    return f"{count(len(found), 'row')} ({examples(found + 1, 5)})"
 
 
-def _warn(message: str, depth: int = 1) -> None:
+def warn(message: str, depth: int = 1) -> None:
     """Warn at the line that called the public function, which stands `depth` calls above this one."""
     warnings.warn(message, UserWarning, stacklevel=2 + depth)
 
@@ -184,16 +184,16 @@ def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
     said = table["label"].map(lambda label: label if isinstance(label, str) else tuple(sorted(label)))
     again = table[clip].assign(label=said).duplicated()
     if again.any():
-        dropped = f"{_count(again.sum(), 'row')} left out that stood there already"
-        _warn(f"{source}: {dropped} ({_examples(table['path'][again])})", 2)
+        dropped = f"{count(again.sum(), 'row')} left out that stood there already"
+        warn(f"{source}: {dropped} ({examples(table['path'][again])})", 2)
         table = table[~again]
     clash = table.duplicated(clip, keep=False)
     if clash.any():
-        clips = _count(len(table[clash].drop_duplicates(clip)), "clip")
-        what = f"{source}: {clips} with different labels ({_examples(table['path'][clash])})"
+        clips = count(len(table[clash].drop_duplicates(clip)), "clip")
+        what = f"{source}: {clips} with different labels ({examples(table['path'][clash])})"
         if not is_multilabel(table):
             raise ValueError(f"{what}; keep one row of each, or read several labels to a clip with label_delim")
-        _warn(f"{what}; their labels are united", 2)
+        warn(f"{what}; their labels are united", 2)
         table = _unite(table, clip)
     return table.reset_index(drop=True)
 
@@ -257,7 +257,7 @@ def labels_from_folders(folder) -> pd.DataFrame:
     paths = _recordings(folder)
     stray = [path for path in paths if "/" not in path]
     if stray:
-        raise ValueError(f"{_count(len(stray), 'recording')} directly in {os.fspath(folder)!r} ({_examples(stray)}); "
+        raise ValueError(f"{count(len(stray), 'recording')} directly in {os.fspath(folder)!r} ({examples(stray)}); "
                          "move each into a folder named after its label")
     return pd.DataFrame({"path": paths, "label": [PurePosixPath(path).parent.name for path in paths]})
 
@@ -302,7 +302,7 @@ def labels_from_names(source, regex: str, *, folder=None, on: str = "name") -> p
     if missed:
         other = {"name": "path", "path": "name"}[on]
         raise ValueError(f"{len(missed)} of {len(paths)} files do not match {regex!r} in their {on} "
-                         f"({_examples(missed)}); widen the regex, search with on={other!r}, or leave these files out")
+                         f"({examples(missed)}); widen the regex, search with on={other!r}, or leave these files out")
     table = pd.DataFrame({"path": paths} | {name: [match[group] for match in found] for name, group in groups.items()})
     return labels_from_csv(table, folder=folder, fn_col="path", **{f"{name}_col": name for name in groups})
 
@@ -326,12 +326,12 @@ class Match:
 
     def __str__(self) -> str:
         def have(names, n, noun, what):
-            return [f"{len(names)} of {_count(n, noun)} {what} ({_examples(names)})"] if names else []
+            return [f"{len(names)} of {count(n, noun)} {what} ({examples(names)})"] if names else []
 
         parts = (have(self.without_file, self.n_rows, "row", "without a file")
                  + have(self.without_row, self.n_files, "file", "without a row")
                  + have(self.repeated, self.n_rows, "row", "repeated"))
-        return "; ".join(parts) or f"{_count(self.n_rows, 'row')} and {_count(self.n_files, 'file')}, all matched"
+        return "; ".join(parts) or f"{count(self.n_rows, 'row')} and {count(self.n_files, 'file')}, all matched"
 
 
 def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tuple[pd.DataFrame, Match]:
@@ -354,7 +354,7 @@ def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tu
 
 # ---------------------------------------------------------------------- classes
 
-def _column(table: pd.DataFrame, name: str) -> pd.Series:
+def column(table: pd.DataFrame, name: str) -> pd.Series:
     """A column in which nothing is missing."""
     cells = table[choose(name, map(str, table.columns), "column in the table")]
     blank = [_is_blank(cell) for cell in cells]
@@ -363,16 +363,16 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
     return cells
 
 
-def _label_lists(labels) -> list[list[str]]:
+def label_lists(labels) -> list[list[str]]:
     """For each row its labels as text, from a table or from its label column alone."""
     if not isinstance(labels, pd.DataFrame):
         labels = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
-    return [[str(part) for part in (cell if isinstance(cell, _MANY) else [cell])] for cell in _column(labels, "label")]
+    return [[str(part) for part in (cell if isinstance(cell, _MANY) else [cell])] for cell in column(labels, "label")]
 
 
 def class_counts(table) -> pd.Series:
     """How many clips carry each label, the commonest first. Takes a table or its label column."""
-    counts = pd.Series([label for labels in _label_lists(table) for label in labels], dtype=object).value_counts()
+    counts = pd.Series([label for labels in label_lists(table) for label in labels], dtype=object).value_counts()
     return counts.sort_index().sort_values(ascending=False, kind="stable").rename("clips").rename_axis("label")
 
 
@@ -395,7 +395,7 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
     A clip with several labels has the mean of their class weights, one without any has 1.
     """
     by_class = class_weights(table)
-    balance = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in _label_lists(table)]
+    balance = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in label_lists(table)]
     weights = pd.Series(balance, index=table.index, dtype=float, name="weight")
     if "weight" in table:
         weights *= _Sheet(table, "the table").numbers("weight")
@@ -412,190 +412,9 @@ def check_labels(train, valid) -> list[str]:
     counts = class_counts(train)
     unknown = sorted(set(class_counts(valid).index) - set(counts.index))
     if unknown:
-        what = f"{_count(len(unknown), 'label')} in validation but not in training ({_examples(unknown, 10)})"
+        what = f"{count(len(unknown), 'label')} in validation but not in training ({examples(unknown, 10)})"
         raise ValueError(f"{what}: no network could know them; move some of their clips to training or leave them out")
     once = sorted(counts.index[counts == 1])
     if once:
-        _warn(f"{_count(len(once), 'label')} seen once in training ({_examples(once, 10)})")
+        warn(f"{count(len(once), 'label')} seen once in training ({examples(once, 10)})")
     return sorted(counts.index)
-
-
-# ---------------------------------------------------------------------- sides: folds, training and validation
-
-def _units(table: pd.DataFrame, group: str | None) -> np.ndarray:
-    """For each row the number of its unit: rows of one path, or of one group, are never parted.
-
-    Units are numbered along the sorted paths, so that the order of the rows does not matter.
-    """
-    path, _ = pd.factorize(_column(table, "path").astype(str), sort=True)
-    if group is None:
-        return path
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    by_group, _ = pd.factorize(_column(table, group).astype(str), sort=True)
-    n_paths, n_groups = path.max() + 1, by_group.max() + 1
-    links = coo_matrix((np.ones(len(path)), (path, n_paths + by_group)), shape=(n_paths + n_groups,) * 2)
-    _, unit = connected_components(links, directed=False)
-    return np.unique(unit[path], return_inverse=True)[1]
-
-
-@dataclass(frozen=True)
-class _Units:
-    """What is dealt out to the sides: units of rows that stay together."""
-
-    of_row: np.ndarray    # (rows,) the unit of each row
-    sizes: np.ndarray     # (units,) rows in each
-    counts: object        # sparse (units, labels): rows of each label in each unit
-    labels: list[str]
-    noun: str             # what messages call a unit
-
-    @property
-    def spread(self) -> np.ndarray:
-        """(labels,) how many units hold each label."""
-        return np.bincount(self.counts.indices, minlength=len(self.labels))
-
-    def at(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
-        """The labels in a unit and the rows of each."""
-        here = slice(self.counts.indptr[unit], self.counts.indptr[unit + 1])
-        return self.counts.indices[here], self.counts.data[here]
-
-
-def _collect(table: pd.DataFrame, group: str | None) -> _Units:
-    from scipy.sparse import coo_matrix
-
-    if not len(table):
-        raise ValueError("the table has no rows to part")
-    if group is None and "group" in table:
-        _warn("the table has a column 'group', but its groups are not kept together; say group='group' to do so", 2)
-    unit, lists = _units(table, group), _label_lists(table)
-    labels = sorted({label for several in lists for label in several})
-    code = {label: i for i, label in enumerate(labels)}
-    rows = np.repeat(unit, [len(several) for several in lists])
-    columns = [code[label] for several in lists for label in several]
-    counts = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(unit.max() + 1, len(labels))).tocsr()
-    return _Units(unit, np.bincount(unit), counts, labels, "recording" if group is None else "group")
-
-
-def _deal(n: int, shares: np.ndarray) -> np.ndarray:
-    """`n` places given to sides in turn, so that every stretch of them is split close to `shares` (Webster's method).
-
-    >>> _deal(10, np.array([0.8, 0.2])).tolist()
-    [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
-    """
-    turns = [(np.arange(int(np.ceil(n * share)) + 1) + 0.5) / share for share in shares]
-    sides = np.repeat(np.arange(len(shares)), [len(turn) for turn in turns])
-    return sides[np.argsort(np.concatenate(turns), kind="stable")[:n]]
-
-
-def _wishes(n_rows: np.ndarray, shares: np.ndarray, rng) -> np.ndarray:
-    """(labels, sides) whole rows of each label for each side: the labels, shuffled, fill the dealt places."""
-    places = _deal(n_rows.sum(), shares)
-    order = rng.permutation(len(n_rows))
-    wishes = np.zeros((len(n_rows), len(shares)))
-    for label, stretch in zip(order, np.split(places, np.cumsum(n_rows[order]))):
-        wishes[label] = np.bincount(stretch, minlength=len(shares))
-    return wishes
-
-
-def _queue(units: _Units, rng) -> list[int]:
-    """The order in which units are dealt out: large ones first; among equals those of the rarest label, then those of
-    the label that is rarest among the rest, and so on; by lot where that leaves a choice.
-    """
-    by_label = units.counts.tocsc()
-    lot = rng.permutation(len(units.sizes))
-    left, waiting, queue = np.asarray(units.counts.sum(0)).ravel(), np.ones(len(units.sizes), bool), []
-    while left.any():
-        rarest = np.argmin(np.where(left > 0, left, np.inf))
-        chosen = by_label.indices[by_label.indptr[rarest]:by_label.indptr[rarest + 1]]
-        chosen = chosen[waiting[chosen]]
-        queue.extend(chosen[np.argsort(lot[chosen])])
-        waiting[chosen] = False
-        left -= np.asarray(units.counts[chosen].sum(0)).ravel()
-    unlabelled = np.flatnonzero(waiting)
-    queue.extend(unlabelled[np.argsort(lot[unlabelled])])
-    return sorted(queue, key=lambda unit: -units.sizes[unit])
-
-
-def _gain(wishes: np.ndarray, n: np.ndarray, totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(sides,) by how much chi-square, a side's distance from its wishes, falls if it takes `n` rows of each label."""
-    gain = (n / totals) @ (2 * wishes - n[:, None]) / shares
-    return np.round(gain, 9)   # equal gains must tie, whatever the last bit
-
-
-def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: bool = False) -> np.ndarray:
-    """A side for every unit, such that each side gets its share of the rows of every label, and none goes empty.
-
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data"):
-    the rarest label is dealt out first, each clip to the side that wants it most. Beyond the paper, wishes are whole
-    rows, so that single-label clips come out exact, and units of several rows go by size, with all their labels
-    weighed. With `keep_known`, side 1 never takes the last unit of a label.
-    """
-    rng = np.random.RandomState(seed)   # frozen by numpy: the same sides with every version of it
-    shares, totals = np.asarray(shares), np.asarray(units.counts.sum(0)).ravel()
-    wishes = _wishes(totals.astype(int), shares, rng)
-    room = np.bincount(_deal(units.sizes.sum(), shares), minlength=len(shares))
-    lot = rng.permutation(len(shares))
-    spare = units.spread   # units of each label that side 1 has not taken
-    free = np.array([not keep_known or (spare[units.at(unit)[0]] > 1).all() for unit in range(len(units.sizes))])
-    n_free, empty = free.sum(), np.ones(len(shares), bool)   # the last free units go where nothing is yet
-    side = np.zeros(len(units.sizes), int)
-    for unit in _queue(units, rng):
-        labels, n = units.at(unit)
-        if keep_known and not (spare[labels] > 1).all():
-            may = np.array([True, False])
-        else:
-            may = empty if n_free <= empty.sum() else np.ones(len(shares), bool)
-        gain = np.where(may, _gain(wishes[labels], n, totals[labels], shares), -np.inf)
-        side[unit] = best = np.lexsort((lot, room, gain))[-1]
-        wishes[labels, best] -= n
-        room[best] -= units.sizes[unit]
-        empty[best] = False
-        spare[labels] -= best == 1
-        n_free -= free[unit]
-    return side
-
-
-def add_folds(table: pd.DataFrame, n_splits: int = 5, group: str | None = None, seed: int = 0) -> pd.DataFrame:
-    """A copy with a whole number `fold`, 0 to `n_splits - 1`: every label spread evenly over the folds.
-
-    Ungrouped, the clips of a label differ by at most one between folds. Rows of one `path` are never parted. The folds
-    depend on the seed and on what the table holds, not on the order of its rows. Clips may carry several labels.
-
-    Parameters
-    ----------
-    group : a column; rows that are equal there (one speaker, one site) stay in one fold.
-
-    Raises ValueError where groups are missing or fewer than folds; warns of labels in fewer clips (groups) than folds.
-    """
-    if n_splits < 2:
-        raise ValueError(f"n_splits={n_splits}; folds need at least 2")
-    units = _collect(table, group)
-    if len(units.sizes) < n_splits:
-        there = _count(len(units.sizes), units.noun)
-        raise ValueError(f"{there} cannot fill {n_splits} folds; give a smaller n_splits")
-    few = {label: n for label, n in zip(units.labels, units.spread) if n < n_splits}
-    if few:
-        _warn(f"{_count(len(few), 'label')} in fewer {units.noun}s than the {n_splits} folds, so that some folds lack "
-              f"them ({_examples([f'{label} {n}' for label, n in few.items()], 10)})")
-    side = _stratify(units, np.full(n_splits, 1 / n_splits), seed)
-    return table.assign(fold=side[units.of_row])
-
-
-def split_valid(table: pd.DataFrame, valid_pct: float = 0.2, group: str | None = None, seed: int = 0) -> pd.Series:
-    """True for the rows to validate on: close to `valid_pct` (0 to 1) of every label, whole paths and whole groups.
-
-    What training never sees cannot be learnt, so a label in one clip (one group) stays in training, and a warning names
-    it. Parameters and determinism are those of `add_folds`.
-    """
-    if not 0 < valid_pct < 1:
-        raise ValueError(f"valid_pct={valid_pct}; give a fraction between 0 and 1, such as 0.2")
-    units = _collect(table, group)
-    single = [label for label, n in zip(units.labels, units.spread) if n == 1]
-    if single:
-        _warn(f"{_count(len(single), 'label')} in one {units.noun} only, kept in training ({_examples(single, 10)})")
-    side = _stratify(units, [1 - valid_pct, valid_pct], seed, keep_known=True)
-    if not side.any():
-        raise ValueError(f"none of {_count(len(units.sizes), units.noun)} can be held out: each has a label that no "
-                         "other has; add recordings of these labels")
-    return pd.Series(side[units.of_row] == 1, index=table.index, name="is_valid")

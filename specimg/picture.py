@@ -276,6 +276,8 @@ def describe(path: str | os.PathLike) -> PictureInfo:
     """
     with open(path, "rb") as file:
         data = file.read(8192)
+        if data.startswith(SIGNATURE) and b"IDAT" not in data:   # a long description: the pixels begin later
+            data += file.read()
     try:
         return parse_info(data)
     except PictureError as exc:

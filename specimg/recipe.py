@@ -170,6 +170,11 @@ def differences(there: dict, here: dict) -> str:
 
 
 # ---------------------------------------------------------------- one run
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """A history whose figures are floats: None is nan, and text becomes the very number it was written from."""
+    return table.astype({name: int if name == "epoch" else float for name in table if name != "phase"})
+
+
 @dataclass
 class _Run:
     """What was asked for, what was settled when the run began, and what it has done."""
@@ -216,7 +221,8 @@ class _Run:
         return self.recipe.replace(seed=self.seed, lr=self.recipe.lr if self.lr is None else self.lr)
 
     def table(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows, columns=None if self.rows else ["phase", "epoch", "lr", "train_loss", "seconds"])
+        names = list(self.rows[0]) if self.rows else ["phase", "epoch", "lr", "train_loss", "valid_loss", "seconds"]
+        return _typed(pd.DataFrame(self.rows, columns=names))
 
 
 def _device(learn: Learner) -> torch.device:
@@ -272,8 +278,9 @@ class _Folder:
 
     def __init__(self, out: str | os.PathLike):
         self.path = Path(out)
-        self.recipe, self.about, self.history = (self.path / n for n in ("recipe.toml", "run.json", "history.csv"))
-        self.last, self.best = (self.path / "checkpoints" / name for name in ("last.pth", "best.pth"))
+        self.recipe_file, self.about_file = self.path / "recipe.toml", self.path / "run.json"
+        self.history_file = self.path / "history.csv"
+        self.last_file, self.best_file = self.path / "checkpoints/last.pth", self.path / "checkpoints/best.pth"
         self.way_on = f"call fit again with the same out= ({self.path}) to go on"
 
     def action(self) -> str:
@@ -283,7 +290,7 @@ class _Folder:
         if not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; choose a folder as out=")
         names = {name for name in os.listdir(self.path) if not is_leftover(name)}
-        action = folder_action(names | {"checkpoints/last.pth"} if self.last.exists() else names)
+        action = folder_action(names | {"checkpoints/last.pth"} if self.last_file.exists() else names)
         if action == "refuse":
             raise ValueError(f"{self.path} holds {', '.join(sorted(names)[:5])}, and no run that could go on; "
                              "choose a new or an empty folder as out=")
@@ -298,9 +305,10 @@ class _Folder:
             raise ValueError(f"{self.path} holds a run by another recipe: {different}; choose a new folder as out=")
         run, model = self.read(learn)
         if run.finished:
-            raise ValueError(f"the run in {self.path} is finished after {len(run.rows)} epochs: {self.history} is its "
-                             f"table, load_run(learn, {str(self.path)!r}) takes its weights; choose a new folder as out=")
-        for file in self.last.parent.iterdir():
+            raise ValueError(f"the run in {self.path} is finished after {len(run.rows)} epochs: {self.history_file} is "
+                             f"its table, load_run(learn, {str(self.path)!r}) takes its weights; to train anew "
+                             "choose a new folder as out=")
+        for file in self.last_file.parent.iterdir():
             if is_leftover(file.name):
                 file.unlink()
         learn.model.load_state_dict(model)
@@ -308,7 +316,7 @@ class _Folder:
 
     def begin(self, learn: Learner, recipe: Recipe) -> _Run:
         run = _Run.new(learn, recipe)
-        write_whole(self.recipe, recipe.to_toml().encode())
+        write_whole(self.recipe_file, recipe.to_toml().encode())
         self.note(learn, run)
         self.save(learn, run)   # the first weights are drawn by chance: one killed in its first epoch needs them again
         return run
@@ -316,20 +324,21 @@ class _Folder:
     def asked(self) -> Recipe:
         """The recipe of the run that is here."""
         try:
-            return Recipe.from_toml(self.recipe)
+            return Recipe.from_toml(self.recipe_file)
         except ValueError as exc:
-            raise ValueError(f"{self.recipe}: {exc}") from exc
+            raise ValueError(f"{self.recipe_file}: {exc}") from exc
 
     def read(self, learn: Learner) -> tuple[_Run, dict]:
         """The run that is here and its last weights; ValueError unless it is one of this network and these data."""
         try:
-            about = json.loads(self.about.read_text(encoding="utf-8"))
+            about = json.loads(self.about_file.read_text(encoding="utf-8"))
         except ValueError as exc:
-            raise ValueError(f"{self.about}: {exc}") from exc
+            raise ValueError(f"{self.about_file}: {exc}") from exc
         different = differences(about["network"], _network(learn))
         if different:
-            raise ValueError(f"{self.path} holds a run of another network or other data: {different}; choose another out=")
-        state = self.load(self.last, learn)
+            raise ValueError(f"{self.path} holds a run of another network or other data: {different}; "
+                             "choose a new folder as out=")
+        state = self.load(self.last_file, learn)
         run = _Run(self.asked(), about["seed"], about["pretrained"], about["lr"], state["rows"], state["opt"])
         return run, state["model"]
 
@@ -338,20 +347,20 @@ class _Folder:
         about = {"seed": run.seed, "lr": run.lr, "pretrained": run.pretrained, "network": _network(learn),
                  "weights_from": getattr(learn, "weights_from", None),
                  "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__}}
-        write_whole(self.about, json.dumps(about, indent=2, ensure_ascii=False).encode())
+        write_whole(self.about_file, json.dumps(about, indent=2, ensure_ascii=False).encode())
 
     def save(self, learn: Learner, run: _Run) -> None:
         """Write down where the run stands."""
         opt = learn.opt.state_dict() if run.rows else None
-        self.write(self.last, {"model": learn.model.state_dict(), "opt": opt, "rows": run.rows})
+        self.write(self.last_file, {"model": learn.model.state_dict(), "opt": opt, "rows": run.rows})
         if run.rows:
-            write_whole(self.history, run.table().to_csv(index=False).encode())
+            write_whole(self.history_file, run.table().to_csv(index=False).encode())
 
     def save_best(self, learn: Learner) -> None:
-        self.write(self.best, {"model": learn.model.state_dict()})
+        self.write(self.best_file, {"model": learn.model.state_dict()})
 
     def load_best(self, learn: Learner) -> None:
-        learn.model.load_state_dict(self.load(self.best, learn)["model"])
+        learn.model.load_state_dict(self.load(self.best_file, learn)["model"])
 
     def write(self, file: Path, state: dict) -> None:
         data = io.BytesIO()
@@ -490,7 +499,8 @@ def _check_learner(learn: Learner, recipe: Recipe) -> None:
     choose(recipe.monitor, ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)], "monitor")
     mixed_precision(recipe.precision, _device(learn).type)
     if recipe.label_smoothing and not _cross_entropy(loss):
-        raise ValueError(f"label_smoothing={recipe.label_smoothing} needs a cross entropy, the loss is {loss}; set it to 0")
+        raise ValueError(f"label_smoothing={recipe.label_smoothing} needs a cross entropy, and the loss is {loss}; "
+                         "set it to 0")
     if recipe.mixup and isinstance(loss, torch.nn.CrossEntropyLoss):
         raise ValueError(f"mixup={recipe.mixup} needs a loss that fastai can blend, torch's CrossEntropyLoss is none; "
                          "give the learner fastai's CrossEntropyLossFlat")
@@ -508,11 +518,11 @@ def _set_frozen(learn: Learner, phase: str) -> None:
 
 
 def _find_rate(learn: Learner, run: _Run) -> float:
-    """A peak rate from a trial run in which the rate grows and the loss falls, then rises; the weights stay as they were.
+    """A peak rate from a trial run in which the rate grows, so that the loss falls and then rises.
 
     For a pretrained network the middle of the longest fall, fastai's default (`valley`). From scratch a tenth of the
-    rate with the lowest loss (`minimum`): random weights need more, and learnt far more in few epochs when it was tried.
-    Smith 2017, arXiv:1506.01186. ValueError where the trial run ends too soon.
+    rate with the lowest loss (`minimum`), which is higher: random weights have a longer way to go in the same epochs.
+    Smith 2017, arXiv:1506.01186. The weights stay as they were. ValueError where the trial run ends too soon.
     """
     suggest = SuggestionMethod.Valley if run.pretrained else SuggestionMethod.Minimum
     _set_frozen(learn, "frozen" if run.planned["frozen"] else "unfrozen")
@@ -528,8 +538,8 @@ def _find_rate(learn: Learner, run: _Run) -> float:
         learn.model_dir = model_dir
     losses = [float(loss) for loss in learn.recorder.losses if math.isfinite(loss)]
     if len(losses) < steps // 2:
-        raise ValueError(f"no rate found: the trial run gave a finite loss in {len(losses)} of {steps} steps only; look "
-                         "at the data, or give a number, such as Recipe(lr=0.003)")
+        raise ValueError(f"no rate found: the trial run gave a finite loss in {len(losses)} of {steps} steps only; "
+                         "look at the data, or give a number, such as Recipe(lr=0.003)")
     return float(f"{found:.2g}")   # the figure that is printed is the one that is used
 
 
@@ -539,9 +549,9 @@ def _train(learn: Learner, run: _Run, phase: str, store: _Memory | _Folder, tabl
     _set_frozen(learn, phase)
     if done:
         learn.opt.load_state_dict(run.opt)
-    rates = peak_rates(recipe, run.lr, phase, run.pretrained)
-    learn.fit_one_cycle(run.planned[phase], rates, div=recipe.div, div_final=recipe.div_final,
-                        pct_start=recipe.pct_start, wd=recipe.wd, cbs=_Epochs(run, phase, store, table), start_epoch=done)
+    learn.fit_one_cycle(run.planned[phase], peak_rates(recipe, run.lr, phase, run.pretrained), div=recipe.div,
+                        div_final=recipe.div_final, pct_start=recipe.pct_start, wd=recipe.wd,
+                        cbs=_Epochs(run, phase, store, table), start_epoch=done)
     # epochs that were skipped left empty rows, over which the recorder's plots would stumble
     learn.recorder.values, learn.recorder.iters = learn.recorder.values[done:], learn.recorder.iters[done:]
     if run.problem:
@@ -614,10 +624,10 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
 
 def read_history(out: str | os.PathLike) -> pd.DataFrame:
     """The table of epochs of the run in a folder, as `fit` returns it."""
-    file = _Folder(out).history
+    file = _Folder(out).history_file
     if not file.is_file():
         raise ValueError(f"{file} does not exist: no run in {os.fspath(out)!r} has finished an epoch")
-    return pd.read_csv(file, float_precision="round_trip")
+    return _typed(pd.read_csv(file, dtype=str))
 
 
 def load_run(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
@@ -630,7 +640,7 @@ def load_run(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
         raise ValueError(f"{store.path} holds no run; fit(learn, recipe, out={str(store.path)!r}) begins one")
     run, model = store.read(learn)
     learn.model.load_state_dict(model)
-    if run.recipe.best_model and store.best.exists():
+    if run.recipe.best_model and store.best_file.exists():
         store.load_best(learn)
     learn.history, learn.recipe = run.table(), run.settled
     return learn.history

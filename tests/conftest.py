@@ -34,6 +34,15 @@ def sine():
     return make
 
 
+@pytest.fixture(scope="session")
+def fsdd():
+    """The folder of the Free Spoken Digit Dataset's recordings (8 kHz); tests that ask for it are skipped where it is not."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "fsdd" / "recordings"
+    if not folder.is_dir():
+        pytest.skip(f"no spoken digits in {folder}")
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def no_figures_left():
     """Every test closes what it draws; a function that leaves a figure registered with pyplot fails here."""

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from specimg import labels
+from specimg.folds import add_folds, split_valid
 from specimg.labels import (
-    Match, add_folds, check_labels, class_counts, class_weights, is_multilabel, labels_from_csv, labels_from_folders,
-    labels_from_names, match_files, sample_weights, split_valid,
+    Match, check_labels, class_counts, class_weights, is_multilabel, labels_from_csv,
+    labels_from_folders, labels_from_names, match_files, sample_weights,
 )
 
 

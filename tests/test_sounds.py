@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from specimg import sounds
+from specimg.sounds import competition, synthesis
 from specimg.sounds import (
     chirp,
     click,
@@ -190,7 +190,7 @@ def test_clips_too_short_or_too_coarse_are_refused(settings, message):
 
 
 def test_a_kind_of_ones_own(monkeypatch):
-    monkeypatch.setattr(sounds, "_SOUNDS", dict(sounds._SOUNDS))
+    monkeypatch.setattr(synthesis, "_SOUNDS", dict(synthesis._SOUNDS))
 
     @sound(seconds=(0.5, 0.6), room=False, backwards="pmeeb")
     def beemp(rng, seconds, sr):
@@ -202,7 +202,7 @@ def test_a_kind_of_ones_own(monkeypatch):
 
 
 def test_a_kind_may_play_nothing_and_its_own_array_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr(sounds, "_SOUNDS", dict(sounds._SOUNDS))
+    monkeypatch.setattr(synthesis, "_SOUNDS", dict(synthesis._SOUNDS))
     kept = np.ones(10, dtype=np.float32)
 
     @sound(seconds=(0.5, 0.6))
@@ -311,7 +311,7 @@ def test_a_finished_competition_is_not_written_again(small, monkeypatch):
         raise AssertionError(f"{path} was written again")
 
     (small / "submission.csv").write_text("mine")   # what users add later is theirs
-    monkeypatch.setattr(sounds, "write_whole", refuse)
+    monkeypatch.setattr(competition, "write_whole", refuse)
     try:
         assert make_competition(small, **SMALL) == small
     finally:
@@ -321,7 +321,7 @@ def test_a_finished_competition_is_not_written_again(small, monkeypatch):
 def test_a_stopped_call_goes_on_where_it_was(small, tmp_path, monkeypatch):
     written = []
 
-    def stop_at_20(path, data, whole=sounds.write_whole):
+    def stop_at_20(path, data, whole=competition.write_whole):
         if len(written) == 20:
             raise KeyboardInterrupt
         written.append(path)
@@ -329,7 +329,7 @@ def test_a_stopped_call_goes_on_where_it_was(small, tmp_path, monkeypatch):
 
     folder = tmp_path / "comp"
     with monkeypatch.context() as patch:
-        patch.setattr(sounds, "write_whole", stop_at_20)
+        patch.setattr(competition, "write_whole", stop_at_20)
         with pytest.raises(KeyboardInterrupt):
             make_competition(folder, **SMALL)
     assert len(written) == 20 and not (folder / "competition.json").exists()

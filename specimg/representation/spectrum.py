@@ -146,7 +146,7 @@ class MelBank:
         self.weight = filters.sum(axis=1)                                     # (n_mels,)
         effective_bins = self.weight**2 / np.square(filters).sum(axis=1)      # how many bins a filter averages
         self.unsafe_ratio = (UNSAFE_SHARE * self.weight / effective_bins).astype(np.float32)
-        self.bands = {dtype: self._cut(filters.astype(dtype)) for dtype in ("float32", "float64")}
+        self.bands = {np.dtype(dtype): self._cut(filters.astype(dtype)) for dtype in ("float32", "float64")}
 
     @staticmethod
     def _cut(filters):
@@ -160,7 +160,7 @@ class MelBank:
 
     def apply(self, power: np.ndarray, out: np.ndarray) -> None:
         """`(frames, bins)` -> `out` `(frames, n_mels)`."""
-        for rows, bins, weights in self.bands[power.dtype.name]:
+        for rows, bins, weights in self.bands[power.dtype]:
             np.matmul(power[:, bins], weights, out=out[:, rows])
 
 
@@ -191,8 +191,8 @@ def mel_power(y: np.ndarray, bank: MelBank, *, n_fft: int, hop_length: int, win_
     mel, energy = _mel_of(views, bank, window_of(window, win_length, n_fft, "float32" if single else "float64"), power)
     if single:
         floor = mel.max() * np.float32(0.9 * 10 ** (-top_db / 10))
-        doubtful = (mel > floor) & (mel < energy[:, None] * bank.unsafe_ratio)
-        again = np.flatnonzero(doubtful.any(axis=1))
+        unsafe = mel < np.multiply.outer(energy, bank.unsafe_ratio)
+        again = np.flatnonzero((unsafe & (mel > floor)).any(axis=1)) if unsafe.any() else ()
         if len(again):
             frames = _pick(views, again)
             mel[again] = _mel_of([frames], bank, window_of(window, win_length, n_fft, "float64"), power)[0]
