@@ -130,7 +130,8 @@ def _train(args) -> None:
     print(f"network: {learn.weights_from}")
     fit_or_load(learn, recipe, out / "run")
     save_classifier(learn, out / "classifier")   # first: whatever happens to the pictures, this is there
-    interp = SpecInterpretation.from_learner(learn)
+    with learn.no_bar():
+        interp = SpecInterpretation.from_learner(learn)
     print(interp)
     figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
     if not dls.is_multi:

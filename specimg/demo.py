@@ -165,7 +165,8 @@ def run_demo(folder: str | os.PathLike = "demo", arch: str = "resnet34", recipe:
     learn = _train(dls, arch, recipe, results, say)
 
     say("4. understanding: where is it wrong?")
-    interp = SpecInterpretation.from_learner(learn)
+    with learn.no_bar():   # a few seconds, and a bar in a log is a thousand characters
+        interp = SpecInterpretation.from_learner(learn)
     baseline: LinearBaseline = linear_baseline(dls)
     error = float(1 - interp.table["right"].mean())
     say(f"   error on verified clips: chance {1 - baseline.chance:.3f}, linear model {baseline.error:.3f}, {arch} {error:.3f}")

@@ -51,6 +51,7 @@ __all__ = ["Renderer", "SpecTree", "render_tree", "render_action"]
 
 FORMAT = 1               # of a tree; in its key, raised when the same renderer draws other bytes
 CHUNK = 16               # clips a worker draws between two reports
+ROUND = 8                # chunks for each worker between two reports of a backend that reports all at once
 WORTH_WORKERS = 2.5      # s of work left for one process, above which starting workers (1 s) pays
 MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)   # a picture's name is refused, not the disk full
@@ -264,6 +265,18 @@ def _chunks(jobs: list[Job]) -> list[list[Job]]:
     return [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
 
 
+def _in_workers(draw, chunks: list[list[Job]], n_jobs: int):
+    """Yield lists of rows from joblib's workers, one by one where its active backend can hand them back so."""
+    import joblib
+
+    try:
+        parallel, together = joblib.Parallel(n_jobs=n_jobs, return_as="generator"), len(chunks)
+    except ValueError:   # a backend that hands back all at once (multiprocessing, Ray): rounds, so that a kill costs one of them
+        parallel, together = joblib.Parallel(n_jobs=n_jobs), ROUND * joblib.effective_n_jobs(n_jobs)
+    for i in range(0, len(chunks), together):
+        yield from parallel(joblib.delayed(draw)(chunk) for chunk in chunks[i : i + together])
+
+
 def _draw_all(draw, jobs: list[Job], n_jobs: int):
     """Yield lists of rows as they are done: in this process while little is left, else through joblib's workers.
 
@@ -279,10 +292,7 @@ def _draw_all(draw, jobs: list[Job], n_jobs: int):
         done += 1
     if not chunks:
         return
-    import joblib
-
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="3*n_jobs")
-    yield from parallel(joblib.delayed(draw)(chunk) for chunk in chunks)
+    yield from _in_workers(draw, chunks, n_jobs)
 
 
 def _progress_bar(total: int, name: str, wanted: bool):

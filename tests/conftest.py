@@ -1,6 +1,7 @@
 """What every test shares: no windows, no leftover figures, small thread pools, and a folder of real digits where there is one."""
 
 import os
+import subprocess
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -41,6 +42,24 @@ def fsdd():
     if not folder.is_dir():
         pytest.skip(f"no spoken digits in {folder}")
     return folder
+
+
+@pytest.fixture
+def mount_tmpfs():
+    """mount_tmpfs(folder, options="size=1m") mounts a small disk of its own there; skips where that is not allowed."""
+    mounted = []
+
+    def mount(folder, options="size=1m"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True) if os.name == "posix" else None
+        if done is None or done.returncode:
+            pytest.skip("no disk may be mounted here")
+        mounted.append(folder)
+        return Path(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(autouse=True)
