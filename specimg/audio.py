@@ -35,7 +35,7 @@ TRIM_FRAME, TRIM_HOP = 2048, 512   # samples: librosa.effects.trim's own
 TRIM_FLOOR = 1e-10           # mean power below this counts as this, also librosa's
 LOWPASS_ORDER = 8            # as second-order sections, run forwards and backwards: no delay, 96 dB an octave
 FRAMES_A_BYTE = 8192         # no codec packs more: FLAC's longest blocks of one constant reach 5461
-STREAMED = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)   # sizes left by ffmpeg, sox and arecord where they write into a pipe
+STREAMED = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)   # sizes left by ffmpeg, sox and arecord that write into a pipe
 
 
 class AudioError(ValueError):
@@ -160,11 +160,12 @@ _CHUNKED = {
     b"RIFX": (12, ">4sI", b"data", 2),       # wav, big-endian
     b"FORM": (12, ">4sI", b"SSND", 2),       # aiff
     b"riff": (40, "<4s12xQ", b"data", 8),    # w64; its sizes count the head
+    b"caff": (8, ">4sQ", b"data", 1),        # caf
 }
 
 
 def _promise(file, there: int) -> tuple[int, int]:
-    """(first byte, number of bytes) of the samples as the header of a wav, aiff, w64 or au says; (0, 0) of any other file."""
+    """(first byte, number of bytes) of the samples as the header of a wav, aiff, caf, w64 or au says; (0, 0) of any other file."""
     magic = file.read(4)
     if magic in (b".snd", b"dns."):          # au, big- and little-endian
         order = "big" if magic == b".snd" else "little"
@@ -372,8 +373,9 @@ def _normalize(y: np.ndarray, how: str) -> np.ndarray:
 
 def condition(y: np.ndarray, sr: int, audio: Audio, path="<samples>") -> tuple[np.ndarray, int, int]:
     """Everything after decoding: `(samples, channels)` at `sr` -> `(y, sr, samples cut off at the beginning)`."""
-    y = _mono(path, y, audio.channel)
-    _check_finite(path, y, sr)
+    with np.errstate(invalid="ignore", over="ignore"):   # what NaN and infinite samples would set off
+        y = _mono(path, y, audio.channel)
+        _check_finite(path, y, sr)
     if audio.sr is not None:
         y, sr = resample(y, sr, audio.sr), audio.sr
     if audio.denoise is not None:

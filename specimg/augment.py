@@ -23,6 +23,10 @@ __all__ = ["Augment", "SpecAugment"]
 SILENT = 0.51 / 255   # of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
 
 
+HISS_GRAIN = 0.06   # of the range: 5 dB of 80, about the spread of the power of noise in a mel band
+HISS_SLOPE = 0.1    # of the range: how much louder or softer at the top than in the middle
+
+
 @register
 @dataclass(frozen=True)
 class Augment(Value):
@@ -33,13 +37,14 @@ class Augment(Value):
     freq_shift: float = 0.04    # of the height: up to this much higher or lower
     gain: float = 0.05          # of the range: up to this much louder or softer; 4 dB of 80
     noise: float = 0.02         # of the range: standard deviation, at most; each picture draws its own
+    hiss: float = 0.3           # of the range: in half of the pictures a hiss of up to this level covers what is quieter
     time_masks: int = 1         # gaps in time
     time_mask: float = 0.15     # of the width: each at most this long
     freq_masks: int = 1         # gaps in frequency
     freq_mask: float = 0.15     # of the height: each at most this high
 
     def _check(self):
-        for name in ("shift", "stretch", "freq_shift", "gain", "noise", "time_mask", "freq_mask"):
+        for name in ("shift", "stretch", "freq_shift", "gain", "noise", "hiss", "time_mask", "freq_mask"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"Augment({name}={getattr(self, name):g}) is a share: give 0 (off) to below 1")
         if self.time_masks < 0 or self.freq_masks < 0:
@@ -61,6 +66,19 @@ def _moved(x: torch.Tensor, settings: Augment) -> torch.Tensor:
     theta[:, 1, 2] = 2 * _uniform(n, settings.freq_shift, x).flatten()
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _hiss(level: torch.Tensor, most: float) -> torch.Tensor:
+    """A background noise `(n, 1, height, width)` in dB pictures: a level below `most`, a slope over frequency, and its grain.
+
+    Below 0, and so inaudible, in half of the pictures. In decibels the louder of two sounds is nearly their sum.
+    """
+    n, _, height, _ = level.shape
+    slope = torch.linspace(-1, 1, height, device=level.device, dtype=level.dtype).view(1, 1, -1, 1)
+    grain = torch.randn_like(level[:, :1])
+    loudness = _uniform(n, most, level)
+    hiss = loudness + HISS_SLOPE * _uniform(n, 1.0, level) * slope + HISS_GRAIN * grain
+    return torch.where(loudness > 0, hiss, torch.zeros_like(hiss))
 
 
 def _gaps(n: int, length: int, most: float, like: torch.Tensor) -> torch.Tensor:
@@ -96,6 +114,8 @@ class SpecAugment(Transform):
         if s.noise:
             deviation = _uniform(n, s.noise, level).abs()
             level = level + deviation * torch.randn_like(level)
+        if s.hiss:
+            level = torch.where(fill == 0, torch.maximum(level, _hiss(level, s.hiss)), level)   # black is quiet there
         for _ in range(s.time_masks if s.time_mask else 0):
             level = level.masked_fill(_gaps(n, x.shape[-1], s.time_mask, level)[:, None, None, :], 0.0)
         for _ in range(s.freq_masks if s.freq_mask else 0):

@@ -118,17 +118,19 @@ def save_classifier(learn: Learner, folder: str | os.PathLike) -> Path:
     """
     dls, folder = learn.dls, Path(folder)
     if getattr(dls, "renderer", None) is None or not hasattr(learn, "net_options"):
-        raise ValueError("this learner does not say how its pictures were drawn or how its network is made; train with SpecDataLoaders and spec_learner")
+        raise ValueError("this learner does not say how its pictures were drawn or how its network is made; "
+                         "train with SpecDataLoaders and spec_learner")
     there = {file.name for file in folder.iterdir() if not is_leftover(file.name)} if folder.is_dir() else set()
     if SETTINGS not in there and there - {WEIGHTS}:
         raise ValueError(f"{str(folder)!r} holds files that are no classifier; give a new folder")
     own = _own_transforms(dls.valid)
     if own:
-        warnings.warn(f"the classifier does without {', '.join(own)}, which validation has, so it will answer otherwise than the learner", stacklevel=2)
+        warnings.warn(f"the classifier does without {', '.join(own)}, which validation has, so it will answer otherwise than the learner",
+                      stacklevel=2)
     fit = next(t for t in dls.valid.after_item.fs if isinstance(t, FitSize))
     settings = {
-        "format": FORMAT, "specimg": __version__, "renderer": dls.renderer.to_dict(), "network": learn.net_options, "vocab": list(map(str, dls.vocab)),
-        "is_multi": dls.is_multi, "fit": {"size": list(fit.size), "method": fit.method, "seconds": fit.seconds, "windows": fit.windows,
+        "format": FORMAT, "specimg": __version__, "renderer": dls.renderer.to_dict(), "network": learn.net_options,
+        "vocab": list(map(str, dls.vocab)), "is_multi": dls.is_multi, "fit": {"size": list(fit.size), "method": fit.method, "seconds": fit.seconds, "windows": fit.windows,
                                           "blank": [float(b) / 255 for b in fit.blank]},
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
@@ -159,7 +161,8 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
             model = create_spec_net(**{**net, "size": tuple(net["size"])})
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, FileNotFoundError) as exc:
-        raise ValueError(f"{str(folder)!r} cannot be loaded: {type(exc).__name__}: {str(exc)[:300]}") from exc
+        reason = " ".join(str(exc).split())   # torch's go over many lines
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {type(exc).__name__}: {reason[:300]}") from exc
     return Classifier(model.eval(), renderer, vocab, is_multi, fit)
 
 

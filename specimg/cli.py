@@ -107,7 +107,8 @@ def _load(args):
         return SpecDataLoaders.from_names(source, args.regex, **common)
     if source.is_dir():
         return SpecDataLoaders.from_folder(source, **common)
-    columns = dict(fn_col=_column(args.fn_col), label_col=_column(args.label_col), label_delim=args.label_delim, group_col=args.group_col, suff=args.suff)
+    columns = dict(fn_col=_column(args.fn_col), label_col=_column(args.label_col), label_delim=args.label_delim, group_col=args.group_col,
+                   suff=args.suff)
     return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
 
 

@@ -33,19 +33,19 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.vision.all import (
-    CategoryBlock, ColReader, ColSplitter, DataBlock, DataLoaders, IntToFloatTensor, MultiCategoryBlock, PILBase, RandTransform,
-    TensorImage, TfmdDL, ToTensor, Transform, TransformBlock, defaults, show_image,
+    CategoryBlock, ColReader, ColSplitter, DataBlock, DataLoaders, IntToFloatTensor, L, MultiCategoryBlock, OneHotEncode, PILBase,
+    RandTransform, TensorImage, TfmdDL, ToTensor, Transform, TransformBlock, defaults, show_image,
 )
 from PIL import Image
 
-from .audio import find_audio, is_audio_name
+from .audio import find_audio
 from .augment import Augment, SpecAugment
 from .figures import new_figure
 from .files import inside
 from .folds import split_valid
 from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights
 from .picture import PictureError, PictureInfo, describe, draw_pixels, parse_text
-from .render import Renderer, SpecTree, default_cache, render_tree
+from .render import Renderer, SpecTree, render_tree
 from .values import choose
 
 __all__ = ["SpecImage", "TensorSpec", "SpecBlock", "SpecDL", "SpecDataLoaders"]
@@ -126,7 +126,10 @@ class SpecImage(PILBase):
 
     @property
     def picture_info(self) -> PictureInfo | None:
-        """What the picture says of itself (Pillow's own `info` is a dictionary); None for a picture that is not specimg's, or after another transform replaced it."""
+        """What the picture says of itself (Pillow's own `info` is a dictionary).
+
+        None for a picture that is not specimg's, or after another transform replaced it.
+        """
         facts = getattr(self, "facts", None)
         return parse_text(*facts) if facts else None
 
@@ -348,7 +351,7 @@ class SpecDL(TfmdDL):
     # -- showing
 
     def _info(self, index: int) -> PictureInfo | None:
-        """What the picture of clip number `index` says of itself; it is drawn again where it was never stored. None for one from elsewhere."""
+        """What the picture of clip number `index` says of itself, drawn again where it was never stored; None for one from elsewhere."""
         items = self.dataset.tls[0].items
         o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
         for step in self.dataset.tls[0].tfms.fs:
@@ -420,7 +423,7 @@ class SpecDL(TfmdDL):
 
 def _label_text(y) -> str:
     """A decoded target as text: a category, or several joined by semicolons."""
-    return "; ".join(map(str, y)) if isinstance(y, (list, tuple)) or type(y).__name__ in ("MultiCategory", "L") else str(y)
+    return "; ".join(map(str, y)) if isinstance(y, (list, tuple, L)) else str(y)
 
 
 def SpecBlock(renderer: Renderer | None = None, tree: SpecTree | None = None) -> TransformBlock:
@@ -467,6 +470,11 @@ def _blank_levels(info: PictureInfo) -> tuple[float, ...]:
     return tuple(127.5 / 255 if r is not None and r[0] == -r[1] and info.picture.low is None else 0.0 for r in declared)
 
 
+def _examples(texts, mark: str = ", ") -> str:
+    """The first three."""
+    return mark.join([*texts[:3], *["..."] * (len(texts) > 3)])
+
+
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """The rows whose recording is there; what is missing is said by number and example, and a table without any is an error."""
     there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
@@ -475,8 +483,8 @@ def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
                          f"check folder= and suff=")
     if not there.all():
         missing = table["path"][~there]
-        warnings.warn(f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({', '.join(missing[:3])}{', ...' * (len(missing) > 3)}) "
-                      f"and are left out", stacklevel=4)
+        warnings.warn(f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({_examples(missing)}) and are left out",
+                      stacklevel=4)
     return table[there].reset_index(drop=True)
 
 
@@ -484,14 +492,14 @@ def _without_rows(table: pd.DataFrame, root: Path) -> None:
     """Say how many recordings of the folder no row of the table names."""
     unnamed = sorted(set(find_audio(root)) - set(table["path"]))
     if unnamed:
-        warnings.warn(f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({', '.join(unnamed[:3])}{', ...' * (len(unnamed) > 3)}); "
-                      f"they are not used", stacklevel=4)
+        warnings.warn(f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({_examples(unnamed)}); they are not used",
+                      stacklevel=4)
 
 
 def _clip_keys(table: pd.DataFrame) -> list[tuple]:
     """(path, start, end) of each row, which names a picture; None where there is no time."""
-    times = [[None if t is None or t != t else float(t) for t in table[name]] if name in table else [None] * len(table) for name in ("start", "end")]
-    return list(zip(table["path"], *times))
+    times = [table[name] if name in table else [None] * len(table) for name in ("start", "end")]
+    return [(path, *(None if t is None or t != t else float(t) for t in span)) for path, *span in zip(table["path"], *times)]
 
 
 def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
@@ -500,12 +508,12 @@ def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     found = [rows.get(key) for key in _clip_keys(table)]
     drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
     reasons = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
-    examples = "; ".join(reasons[:3] + ["..."] * (len(reasons) > 3))
     if not drawn.any():
-        raise ValueError(f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({examples})")
+        raise ValueError(f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({_examples(reasons, '; ')})")
     if reasons:
-        warnings.warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({examples})", stacklevel=4)
-    return table.assign(picture=[str(tree.images / row.picture) if good else None for row, good in zip(found, drawn)])[drawn].reset_index(drop=True)
+        warnings.warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({_examples(reasons, '; ')})", stacklevel=4)
+    pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
+    return table[drawn].assign(picture=pictures).reset_index(drop=True)
 
 
 def _drawn(table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: int, progress: bool) -> SpecTree:
@@ -585,8 +593,8 @@ def _n_windows(clips: pd.DataFrame, seconds: float) -> int:
 def _augmentation(augment, info: PictureInfo) -> list[Transform]:
     if augment is None:
         return []
-    if isinstance(augment, str):
-        augment = Augment() if augment == "default" else augment
+    if augment == "default":
+        augment = Augment()
     if not isinstance(augment, Augment):
         raise ValueError(f"augment={augment!r}: give 'default', None or an Augment(...)")
     return [SpecAugment(augment, _blank_levels(info))]
@@ -627,7 +635,7 @@ class SpecDataLoaders(DataLoaders):
     @property
     def is_multi(self) -> bool:
         """May a clip carry several labels?"""
-        return self.loaders[0].dataset.tls[1].tfms.fs[-1].__class__.__name__ == "OneHotEncode"
+        return isinstance(self.loaders[0].dataset.tls[1].tfms.fs[-1], OneHotEncode)
 
     @property
     def clips(self) -> pd.DataFrame:
@@ -663,7 +671,8 @@ class SpecDataLoaders(DataLoaders):
         ------
         ValueError : a missing column, names that lead out of the folder, no file found, nothing drawn, a class only in validation ...
         """
-        _check_method(method, seconds, windows)   # before an hour of drawing
+        _check_method(method, seconds, windows)   # these two before an hour of drawing
+        size = None if size is None else _height_width(size)
         table = labels_from_csv(df, folder=Path(path) / folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff,
                                 start_col=start_col, end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
                                 fold_col=fold_col if fold is not None else None)
@@ -691,8 +700,9 @@ class SpecDataLoaders(DataLoaders):
 
     @classmethod
     def from_folder(cls, path, *, train="train", valid="valid", valid_pct=0.2, **kwargs) -> SpecDataLoaders:
-        """From folders named after the classes. Where `path` holds both a `train` and a `valid` folder they are the split, and others
-        are left out. Other arguments: `from_df`.
+        """From folders named after the classes; where `path` holds both a `train` and a `valid` folder they are the split.
+
+        Other folders are left out then. Other arguments: `from_df`.
         """
         table = labels_from_folders(path)
         parts = table["path"].str.split("/")
@@ -701,13 +711,17 @@ class SpecDataLoaders(DataLoaders):
             table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
             stray = table["path"][parts.str.len() == 2]
             if len(stray):
-                raise ValueError(f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; move each into a folder named after its label")
+                raise ValueError(f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; "
+                                 f"move each into a folder named after its label")
             kwargs["valid_col"] = "is_valid"
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
 
     @classmethod
     def from_names(cls, path, regex: str, **kwargs) -> SpecDataLoaders:
-        """From file names: the groups `label` and, where there, `group`, `fold`, `start`, `end` of a regular expression. Other arguments: `from_df`."""
+        """From file names: the groups `label` and, where there, `group`, `fold`, `start` and `end` of a regular expression.
+
+        Other arguments: `from_df`.
+        """
         table = labels_from_names(path, regex)
         for name in {"group", "start", "end"} & set(table):
             kwargs.setdefault(f"{name}_col", name)
@@ -715,8 +729,9 @@ class SpecDataLoaders(DataLoaders):
 
     @classmethod
     def from_lists(cls, path, fnames, labels, **kwargs) -> SpecDataLoaders:
-        """From a list of files and their labels, in the same order. Files are below `path`, named from there, from the working folder, or
-        absolutely. Other arguments: `from_df`.
+        """From a list of files and their labels, in the same order.
+
+        Files are below `path`, named from there, from the working folder, or absolutely. Other arguments: `from_df`.
         """
         fnames, labels = [_from_here(path, os.fspath(f)) for f in fnames], list(labels)
         if len(fnames) != len(labels):
@@ -746,7 +761,9 @@ class SpecDataLoaders(DataLoaders):
         _check_method(method, seconds, windows)
         clips = table.assign(is_valid=_split(table, valid_pct, fold, seed))
         train, valid = clips[~clips["is_valid"]], clips[clips["is_valid"]]
-        vocab = check_labels(train, valid)
+        vocab, multi = check_labels(train, valid), is_multilabel(clips)
+        if len(vocab) < (1 if multi else 2):
+            raise ValueError(f"training holds {f'the label {vocab[0]!r} only' if vocab else 'no label'}; a classifier needs two")
         info = describe(clips["picture"].iloc[0])
         if method == "pad" and seconds is None:
             seconds = max(i.span[1] - i.span[0] for i in map(describe, clips["picture"]))
@@ -754,7 +771,6 @@ class SpecDataLoaders(DataLoaders):
         if windows is None:
             windows = _n_windows(valid if len(valid) else train, seconds) if method == "crop" else 1
         fit = FitSize(size, method, seconds, windows, _blank_levels(info))
-        multi = is_multilabel(clips)
         block = DataBlock(
             blocks=(SpecBlock(tree.renderer), (MultiCategoryBlock if multi else CategoryBlock)(vocab=vocab)),
             get_x=ColReader("picture"), get_y=ColReader("label"), splitter=ColSplitter("is_valid"),
@@ -798,11 +814,13 @@ def _source(o):
 
 
 def list_sources(items) -> tuple[list[str], list]:
-    """(a name for each, what to open) of what people predict on: recordings or one of them, as paths, pairs `(y, sr)` or pictures; a folder."""
-    one = isinstance(items, (str, os.PathLike, Image.Image)) or (isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real))
+    """(a name for each, what to open) of what people predict on: a folder; or recordings, or one, as paths, pairs `(y, sr)` or pictures."""
+    is_pair = isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real)
     if isinstance(items, (str, os.PathLike)) and os.path.isdir(items):
-        items, one = [Path(items) / name for name in find_audio(items)], False
-    sources = [_source(o) for o in ([items] if one else items)]
+        items = [Path(items) / name for name in find_audio(items)]
+    elif is_pair or isinstance(items, (str, os.PathLike, Image.Image)):
+        items = [items]
+    sources = [_source(o) for o in items]
     return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources
 
 

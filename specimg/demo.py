@@ -76,10 +76,12 @@ def _load_data(folder: Path) -> SpecDataLoaders:
     table = labels_from_csv(train, fn_col="fname", label_col="label")
     verified = set(train.loc[train["manually_verified"] == "1", "fname"])
     table["is_valid"] = _verified_split(table, table["path"].isin(verified))
-    return SpecDataLoaders.from_df(table, folder, folder="audio_train", valid_col="is_valid", renderer=RENDERER, cache=folder / "pictures", size=SIZE, bs=32)
+    return SpecDataLoaders.from_df(table, folder, folder="audio_train", valid_col="is_valid", renderer=RENDERER, cache=folder / "pictures",
+                                   size=SIZE, bs=32)
 
 
-def write_submission(predictions: pd.DataFrame, sample: str | os.PathLike, path: str | os.PathLike, prior: list[str], k: int = SCORE_K) -> pd.DataFrame:
+def write_submission(predictions: pd.DataFrame, sample: str | os.PathLike, path: str | os.PathLike, prior: list[str],
+                     k: int = SCORE_K) -> pd.DataFrame:
     """Write `fname,label` with up to `k` labels a row, for every row of the sample submission and in its order.
 
     Parameters
@@ -93,7 +95,8 @@ def write_submission(predictions: pd.DataFrame, sample: str | os.PathLike, path:
     """
     sample = _read_csv(sample)
     vocab, known = predictions.attrs["vocab"], predictions["status"] == "ok"
-    best = top_k_labels(predictions.loc[known, [f"p_{label}" for label in vocab]].to_numpy(), vocab, k)
+    probs = predictions.loc[known, [f"p_{label}" for label in vocab]].to_numpy()
+    best = top_k_labels(probs, vocab, k) if known.any() else []
     by_name = dict(zip((Path(p).name for p in predictions.loc[known, "path"]), best))
     rows = [(name, " ".join(by_name.get(name, prior[:k]))) for name in sample["fname"]]
     text = io.StringIO(newline="")

@@ -73,6 +73,19 @@ def _switch_to_log(db: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    """A connection to the database, which is made where there is none."""
+    db = sqlite3.connect(path, timeout=PATIENCE)
+    try:
+        _switch_to_log(db)
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute(f"CREATE TABLE IF NOT EXISTS pictures ({_COLUMNS})")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that writes nothing. Where the folder cannot hold SQLite's lock files, the database is read as it lies there."""
     uri = path.resolve().as_uri()
@@ -97,13 +110,7 @@ class Manifest:
     def __init__(self, folder: str | os.PathLike, write: bool = True):
         self.folder, self._write = Path(folder), write
         path = self.folder / "manifest.db"
-        if write:
-            self._db = sqlite3.connect(path, timeout=PATIENCE)
-            _switch_to_log(self._db)
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(f"CREATE TABLE IF NOT EXISTS pictures ({_COLUMNS})")
-        else:
-            self._db = _open_to_read(path)
+        self._db = _open_to_write(path) if write else _open_to_read(path)
 
     def __enter__(self) -> Manifest:
         return self

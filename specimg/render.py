@@ -54,7 +54,7 @@ CHUNK = 16               # clips a worker draws between two reports
 ROUND = 8                # chunks for each worker between two reports of a backend that reports all at once
 WORTH_WORKERS = 2.5      # s of work left for one process, above which starting workers (1 s) pays
 MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
-UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)   # a picture's name is refused, not the disk full
+UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)   # the name is what is wrong, not the disk
 IN_FLIGHT = 600          # s: younger files without a row may belong to a process that is still drawing
 
 
@@ -379,13 +379,14 @@ class SpecTree:
         folder = Path(folder)
         try:
             facts = json.loads((folder / "renderer.json").read_text(encoding="utf-8"))
+            renderer, source = Renderer.from_dict(facts["renderer"]), Path(facts["source"])
         except FileNotFoundError as exc:
             below = sorted(p.parent.name for p in folder.glob("*/renderer.json"))
             hint = f"; it holds the trees {', '.join(below[:8])}" if below else ""
             raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
-        except ValueError as exc:
-            raise ValueError(f"{str(folder / 'renderer.json')!r} is not JSON: {exc}") from exc
-        return cls(folder, Renderer.from_dict(facts["renderer"]), Path(facts["source"]), read_rows(folder))
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ValueError(f"{str(folder / 'renderer.json')!r} does not describe a tree: {exc}") from exc
+        return cls(folder, renderer, source, read_rows(folder))
 
     def __len__(self) -> int:
         return sum(row.status == DRAWN for row in self._rows)

@@ -1,6 +1,7 @@
-"""What every test shares: no windows, no leftover figures, small thread pools, and a folder of real digits where there is one."""
+"""What every test shares: no windows, no leftover figures, small disks, and real digits where there are any."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def sine():
 
 @pytest.fixture(scope="session")
 def fsdd():
-    """The folder of the Free Spoken Digit Dataset's recordings (8 kHz); tests that ask for it are skipped where it is not."""
+    """The recordings of the Free Spoken Digit Dataset (8 kHz); tests of them are skipped where they are not."""
     folder = Path(__file__).parents[2] / "shared" / "data" / "fsdd" / "recordings"
     if not folder.is_dir():
         pytest.skip(f"no spoken digits in {folder}")
@@ -51,8 +52,8 @@ def mount_tmpfs():
 
     def mount(folder, options="size=1m"):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True) if os.name == "posix" else None
-        if done is None or done.returncode:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
+        if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
             pytest.skip("no disk may be mounted here")
         mounted.append(folder)
         return Path(folder)

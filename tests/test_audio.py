@@ -1,4 +1,4 @@
-"""A file becomes samples: the same ones as librosa's, whatever the format, and each step of Audio with a known answer."""
+"""A file becomes samples: librosa's, whatever the format, and each step of Audio has a known answer."""
 
 import os
 import pickle
@@ -9,13 +9,39 @@ import pytest
 import soundfile as sf
 
 from specimg.audio import (
-    AUDIO_SUFFIXES, Audio, AudioError, Scratch, find_audio, fit_length, is_audio_name, read_audio, read_clip, resample, trim_span,
+    AUDIO_SUFFIXES,
+    Audio,
+    AudioError,
+    Scratch,
+    find_audio,
+    fit_length,
+    is_audio_name,
+    read_audio,
+    read_clip,
+    resample,
+    trim_span,
 )
 
 FORMATS = [
-    ("wav", "PCM_U8"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "PCM_32"), ("wav", "FLOAT"), ("wav", "DOUBLE"), ("wav", "ULAW"),
-    ("wav", "MS_ADPCM"), ("flac", "PCM_16"), ("flac", "PCM_24"), ("ogg", "VORBIS"), ("opus", "OPUS"), ("mp3", "MPEG_LAYER_III"),
-    ("aiff", "PCM_16"), ("au", "PCM_16"), ("caf", "PCM_16"), ("w64", "PCM_16"), ("rf64", "PCM_16"), ("wavex", "PCM_24"),
+    ("wav", "PCM_U8"),
+    ("wav", "PCM_16"),
+    ("wav", "PCM_24"),
+    ("wav", "PCM_32"),
+    ("wav", "FLOAT"),
+    ("wav", "DOUBLE"),
+    ("wav", "ULAW"),
+    ("wav", "MS_ADPCM"),
+    ("flac", "PCM_16"),
+    ("flac", "PCM_24"),
+    ("ogg", "VORBIS"),
+    ("opus", "OPUS"),
+    ("mp3", "MPEG_LAYER_III"),
+    ("aiff", "PCM_16"),
+    ("au", "PCM_16"),
+    ("caf", "PCM_16"),
+    ("w64", "PCM_16"),
+    ("rf64", "PCM_16"),
+    ("wavex", "PCM_24"),
 ]
 CONTAINERS = {"opus": "OGG", "wavex": "WAVEX", "rf64": "RF64"}
 
@@ -77,7 +103,9 @@ def test_resampling_is_librosas(tmp_path, write_wav, source_sr):
     np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("source_sr, target_sr", [(11025, 24000), (16000, 22050), (48000, 16000), (8000, 44100), (192000, 8000)])
+@pytest.mark.parametrize(
+    "source_sr, target_sr", [(11025, 24000), (16000, 22050), (48000, 16000), (8000, 44100), (192000, 8000)]
+)
 def test_a_resampled_clip_has_librosas_length(source_sr, target_sr):
     for n in [1, 2, 3, 100, 11025, 22050]:
         expected = librosa.resample(noise(n), orig_sr=source_sr, target_sr=target_sr, res_type="soxr_hq")
@@ -167,13 +195,19 @@ def envelope(kind, n=20000):
     y = noise(n, seed=1)
     t = np.arange(n)
     return y * {
-        "loud in the middle": np.where((t > 7000) & (t < 12000), 1, 1e-3), "silent ends": np.where((t > 7000) & (t < 12000), 1, 0),
-        "quiet throughout": np.full(n, 1e-4), "silence": np.zeros(n), "fading": 10 ** (-6 * t / n), "loud at the end": np.where(t > 19900, 1, 0),
+        "loud in the middle": np.where((t > 7000) & (t < 12000), 1, 1e-3),
+        "silent ends": np.where((t > 7000) & (t < 12000), 1, 0),
+        "quiet throughout": np.full(n, 1e-4),
+        "silence": np.zeros(n),
+        "fading": 10 ** (-6 * t / n),
+        "loud at the end": np.where(t > 19900, 1, 0),
     }[kind].astype("float32")
 
 
 @pytest.mark.parametrize("trim_db", [10, 30, 60, 100, 150])
-@pytest.mark.parametrize("kind", ["loud in the middle", "silent ends", "quiet throughout", "silence", "fading", "loud at the end"])
+@pytest.mark.parametrize(
+    "kind", ["loud in the middle", "silent ends", "quiet throughout", "silence", "fading", "loud at the end"]
+)
 def test_trimming_is_librosas(kind, trim_db):
     y = envelope(kind)
     for clip in (y, y[:3000], y[:511], y[:1]):
@@ -203,7 +237,9 @@ def test_the_lowpass_kills_what_is_above_it_and_keeps_what_is_below_in_place(tmp
 
 def test_a_lowpass_above_what_the_clip_holds_is_an_error(tmp_path, write_wav, sine):
     path = write_wav(tmp_path / "a.wav", sine(500), 8000)
-    with pytest.raises(AudioError, match="sampled at 8000 Hz, so there is nothing above 4000 Hz to cut at 5000 Hz; lower lowpass_hz"):
+    with pytest.raises(
+        AudioError, match="sampled at 8000 Hz, so there is nothing above 4000 Hz to cut at 5000 Hz; lower lowpass_hz"
+    ):
         read_audio(path, Audio(lowpass_hz=5000))
 
 
@@ -217,8 +253,10 @@ def test_normalizing(tmp_path, write_wav, sine):
 def test_normalizing_leaves_silence_and_near_silence_finite(tmp_path, write_wav, normalize):
     y = np.zeros(16000, "float32")
     assert not read_audio(write_wav(tmp_path / "a.wav", y, subtype="FLOAT"), Audio(normalize=normalize))[0].any()
-    y[5] = 1e-45   # the smallest float32
-    assert np.isfinite(read_audio(write_wav(tmp_path / "b.wav", y, subtype="FLOAT"), Audio(normalize=normalize))[0]).all()
+    y[5] = 1e-45  # the smallest float32
+    assert np.isfinite(
+        read_audio(write_wav(tmp_path / "b.wav", y, subtype="FLOAT"), Audio(normalize=normalize))[0]
+    ).all()
 
 
 def test_denoising_names_its_package_or_works(tmp_path, write_wav, sine):
@@ -234,8 +272,17 @@ def test_denoising_names_its_package_or_works(tmp_path, write_wav, sine):
 
 
 EVERYTHING = [
-    Audio(), Audio(sr=22050), Audio(sr=8000), Audio(trim_db=30), Audio(lowpass_hz=500), Audio(normalize="peak"), Audio(normalize="rms"),
-    Audio(duration=0.01), Audio(duration=0.01, pad="repeat"), Audio(duration=0.01, pad="reflect"), Audio(channel=0),
+    Audio(),
+    Audio(sr=22050),
+    Audio(sr=8000),
+    Audio(trim_db=30),
+    Audio(lowpass_hz=500),
+    Audio(normalize="peak"),
+    Audio(normalize="rms"),
+    Audio(duration=0.01),
+    Audio(duration=0.01, pad="repeat"),
+    Audio(duration=0.01, pad="reflect"),
+    Audio(channel=0),
     Audio(sr=22050, trim_db=30, lowpass_hz=500, duration=0.01, pad="reflect", normalize="rms"),
 ]
 
@@ -270,7 +317,11 @@ def test_a_wrong_choice_is_named(fields, message):
 
 def test_an_audio_error_travels_between_processes():
     error = pickle.loads(pickle.dumps(AudioError("a/b.wav", "is empty")))
-    assert type(error) is AudioError and (error.path, error.reason, str(error)) == ("a/b.wav", "is empty", "'a/b.wav': is empty")
+    assert type(error) is AudioError and (error.path, error.reason, str(error)) == (
+        "a/b.wav",
+        "is empty",
+        "'a/b.wav': is empty",
+    )
 
 
 # ---------------------------------------------------------------------- work memory and finding files
@@ -289,9 +340,19 @@ def test_reading_with_scratch_gives_the_same_samples(tmp_path, write_wav):
         np.testing.assert_array_equal(read_clip(path, scratch=scratch).y, read_audio(path)[0])
 
 
-@pytest.mark.parametrize("name, expected", [
-    ("a.wav", True), ("A.WAV", True), ("a.b.flac", True), ("a.txt", False), ("wav", False), ("._a.wav", False), (".wav", False), ("a.wav.png", False),
-])
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("a.wav", True),
+        ("A.WAV", True),
+        ("a.b.flac", True),
+        ("a.txt", False),
+        ("wav", False),
+        ("._a.wav", False),
+        (".wav", False),
+        ("a.wav.png", False),
+    ],
+)
 def test_names_of_recordings(name, expected):
     assert is_audio_name(name) is expected
 

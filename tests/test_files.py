@@ -26,9 +26,21 @@ def test_write_whole_takes_a_bare_name(tmp_path, monkeypatch):
     assert (tmp_path / "note.txt").read_bytes() == b"here"
 
 
-@pytest.mark.parametrize("name", [
-    "with space.txt", "-dash", "new\nline", "quo'te\"s", "ünï", "%41", "back\\slash", "*?[x]", os.fsdecode(b"not-utf8-\xe9"), "n" * 255,
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.txt",
+        "-dash",
+        "new\nline",
+        "quo'te\"s",
+        "ünï",
+        "%41",
+        "back\\slash",
+        "*?[x]",
+        os.fsdecode(b"not-utf8-\xe9"),
+        "n" * 255,
+    ],
+)
 def test_write_whole_takes_odd_names(tmp_path, name):
     write_whole(tmp_path / name, b"x")
     assert listing(tmp_path) == [name]
@@ -76,7 +88,9 @@ def test_an_interruption_while_replacing_leaves_the_old_file_and_no_other(tmp_pa
     assert listing(tmp_path) == ["note.txt"] and path.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("name, code", [("n" * 256, errno.ENAMETOOLONG), ("folder", errno.EISDIR), ("file/below", errno.ENOTDIR)])
+@pytest.mark.parametrize(
+    "name, code", [("n" * 256, errno.ENAMETOOLONG), ("folder", errno.EISDIR), ("file/below", errno.ENOTDIR)]
+)
 def test_a_name_that_cannot_be_is_an_error_and_leaves_nothing(tmp_path, name, code):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
@@ -113,7 +127,9 @@ def test_inside_gives_the_path_below_the_root(path, expected):
     assert inside("/root", path) == expected
 
 
-@pytest.mark.parametrize("path", ["..", "../dog.wav", "a/../../dog.wav", "/dog.wav", "/rooted/dog.wav", "/root/../dog.wav", "/"])
+@pytest.mark.parametrize(
+    "path", ["..", "../dog.wav", "a/../../dog.wav", "/dog.wav", "/rooted/dog.wav", "/root/../dog.wav", "/"]
+)
 def test_inside_refuses_what_leads_out(path):
     with pytest.raises(OutsideError, match="leads out of '/root'; give names below that folder"):
         inside("/root", path)

@@ -15,7 +15,16 @@ from PIL import Image
 from specimg import values
 from specimg.audio import Audio
 from specimg.picture import (
-    PictureError, Picture, describe, encode, from_levels, picture_problem, read_picture, read_planes, show_picture, to_levels,
+    PictureError,
+    Picture,
+    describe,
+    encode,
+    from_levels,
+    picture_problem,
+    read_picture,
+    read_planes,
+    show_picture,
+    to_levels,
 )
 from specimg.render import Renderer
 from specimg.representation import Delta, Mel, Mfcc, Stack, Stft
@@ -47,7 +56,9 @@ def expected_levels(x, low, high):
 
 # ---------------------------------------------------------------------- levels
 
-@pytest.mark.parametrize("channels, mode, size", [(1, "L", (33, 20)), (2, "L", (33, 40)), (3, "RGB", (33, 20)), (4, "L", (33, 80))])
+@pytest.mark.parametrize(
+    "channels, mode, size", [(1, "L", (33, 20)), (2, "L", (33, 40)), (3, "RGB", (33, 20)), (4, "L", (33, 80))]
+)
 def test_a_picture_has_a_pixel_for_each_bin_and_frame(tmp_path, channels, mode, size):
     path = save(tmp_path / "a.png", floats(channels))
     assert open_pixels(path)[:2] == (mode, size)
@@ -62,8 +73,8 @@ def test_levels_are_rounded_spread_evenly_and_low_notes_lie_at_the_bottom(tmp_pa
     path = save(tmp_path / "a.png", x)
     _, _, pixels = open_pixels(path)
     planes = pixels.transpose(2, 0, 1) if channels == 3 else pixels.reshape(channels, *shape)
-    for plane, values, (low, high) in zip(planes, x, describe(path).ranges):
-        difference = plane.astype(int) - expected_levels(values, low, high)
+    for plane, channel, (low, high) in zip(planes, x, describe(path).ranges):
+        difference = plane.astype(int) - expected_levels(channel, low, high)
         assert np.abs(difference).max() <= 1 and (difference != 0).mean() < 0.01   # ties, in single precision
     np.testing.assert_array_equal(planes, read_planes(path))
 
@@ -73,8 +84,8 @@ def test_values_come_back_within_half_a_level(tmp_path, channels):
     x = floats(channels)
     y, info = read_picture(save(tmp_path / "a.png", x))
     assert y.shape == x.shape and y.dtype == np.float32
-    for values, back, (low, high) in zip(x, y, info.ranges):
-        np.testing.assert_allclose(back, np.clip(values, low, high), rtol=0, atol=(high - low) / 255 / 2 * 1.001)
+    for channel, back, (low, high) in zip(x, y, info.ranges):
+        np.testing.assert_allclose(back, np.clip(channel, low, high), rtol=0, atol=(high - low) / 255 / 2 * 1.001)
 
 
 def test_level_zero_is_low_and_level_255_is_high():
@@ -116,7 +127,9 @@ def test_equal_input_gives_equal_bytes():
 # ---------------------------------------------------------------------- sides and colours
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("sides", [dict(height=11), dict(width=70), dict(height=47, width=13), dict(height=1, width=1)], ids=str)
+@pytest.mark.parametrize(
+    "sides", [dict(height=11), dict(width=70), dict(height=47, width=13), dict(height=1, width=1)], ids=str
+)
 def test_sides_may_be_chosen_one_at_a_time(tmp_path, channels, sides):
     path = save(tmp_path / "a.png", floats(channels), picture=Picture(**sides))
     info = describe(path)
@@ -152,15 +165,21 @@ def test_a_colour_map_is_a_palette_on_the_same_levels(tmp_path, name):
     np.testing.assert_array_equal(read_picture(path)[0], read_picture(tmp_path / "b.png")[0])
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda: Picture(height=0), r"Picture\(height=0\): give 1 to 65535 pixels, or None"),
-    (lambda: Picture(width=70000), r"Picture\(width=70000\)"),
-    (lambda: Picture(colormap="magmaa"), "unknown colormap 'magmaa'; did you mean 'magma'"),
-    (lambda: Picture(resample="cubic"), "unknown resample 'cubic'; did you mean 'bicubic'"),
-    (lambda: Picture(low=-80), r"Picture\(low=-80.0, high=None\): give both, low below high, or neither"),
-    (lambda: Picture(low=0, high=0), "give both, low below high"),
-    (lambda: encode(floats(3), STACKS[3], Picture(colormap="magma"), SR), "colours one channel, but stack has 3; leave it None"),
-])
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Picture(height=0), r"Picture\(height=0\): give 1 to 65535 pixels, or None"),
+        (lambda: Picture(width=70000), r"Picture\(width=70000\)"),
+        (lambda: Picture(colormap="magmaa"), "unknown colormap 'magmaa'; did you mean 'magma'"),
+        (lambda: Picture(resample="cubic"), "unknown resample 'cubic'; did you mean 'bicubic'"),
+        (lambda: Picture(low=-80), r"Picture\(low=-80.0, high=None\): give both, low below high, or neither"),
+        (lambda: Picture(low=0, high=0), "give both, low below high"),
+        (
+            lambda: encode(floats(3), STACKS[3], Picture(colormap="magma"), SR),
+            "colours one channel, but stack has 3; leave it None",
+        ),
+    ],
+)
 def test_a_wrong_choice_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
@@ -187,12 +206,16 @@ def test_the_column_of_a_click_is_at_its_time(tmp_path, width):
     assert np.average(info.times, weights=column) == pytest.approx(1.37, abs=0.01)
     assert abs(info.times[column.argmax()] - 1.37) < max(step, 0.016)
     assert info.span[0] == pytest.approx(-0.005) and info.span[1] == pytest.approx(2.005)
-    assert info.times[0] - step / 2 == pytest.approx(info.span[0]) and info.times[-1] + step / 2 == pytest.approx(info.span[1])
+    assert info.times[0] - step / 2 == pytest.approx(info.span[0]) and info.times[-1] + step / 2 == pytest.approx(
+        info.span[1]
+    )
 
 
 @pytest.mark.parametrize("height", [None, 20, 64, 301])
 @pytest.mark.parametrize("hz", [440, 1000, 3000])
-@pytest.mark.parametrize("spec", [Mel(n_mels=64), Mel(n_mels=40, htk=True, fmin=100.0), Stft(n_fft=512)], ids=lambda s: s.slug)
+@pytest.mark.parametrize(
+    "spec", [Mel(n_mels=64), Mel(n_mels=40, htk=True, fmin=100.0), Stft(n_fft=512)], ids=lambda s: s.slug
+)
 def test_the_brightest_row_of_a_sine_is_at_its_frequency(tmp_path, sine, spec, hz, height):
     path = tmp_path / "a.png"
     path.write_bytes(Renderer(spec, Picture(height=height)).png(sine(hz), SR))
@@ -215,7 +238,9 @@ def test_seconds_count_from_the_beginning_of_the_source(tmp_path, write_wav):
 
 
 def test_frames_that_are_not_centred_are_half_a_window_later(tmp_path):
-    info = describe(save(tmp_path / "a.png", floats(1), Mel(n_mels=20, n_fft=512, hop_length=160, center=False), begin=3.0))
+    info = describe(
+        save(tmp_path / "a.png", floats(1), Mel(n_mels=20, n_fft=512, hop_length=160, center=False), begin=3.0)
+    )
     np.testing.assert_allclose(info.times, 3 + (256 + 160 * np.arange(33)) / SR)
 
 
@@ -242,19 +267,25 @@ def foreign_png():
     return data.getvalue()
 
 
-@pytest.mark.parametrize("data, reason", [
-    (b"", "is not a PNG file"),
-    (b"just text\n" * 30, "is not a PNG file"),
-    (b"\x89PNG\r\n\x1a\n", "is not a PNG file"),
-    (foreign_png(), "has no text chunk of specimg before its pixels"),
-    (encode(floats(1), MEL, Picture(), SR)[:200], "has no text chunk of specimg"),
-    (with_text(b"{"), "has a text chunk that cannot be understood"),
-    (with_text(b"\xff\xfe"), "has a text chunk that cannot be understood"),
-    (with_text(b"[1, 2]"), "has a text chunk that cannot be understood"),
-    (with_text(b'{"format": 1}'), "has a text chunk that cannot be understood"),
-    (with_text(b'{"format": 99}'), "is of format 99; this specimg reads format 1: draw it again"),
-    (with_text(b'{"format": 1, "channels": 1, "representation": {"kind": "wavelet"}}'), "unknown representation 'wavelet'"),
-])
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"", "is not a PNG file"),
+        (b"just text\n" * 30, "is not a PNG file"),
+        (b"\x89PNG\r\n\x1a\n", "is not a PNG file"),
+        (foreign_png(), "has no text chunk of specimg before its pixels"),
+        (encode(floats(1), MEL, Picture(), SR)[:200], "has no text chunk of specimg"),
+        (with_text(b"{"), "has a text chunk that cannot be understood"),
+        (with_text(b"\xff\xfe"), "has a text chunk that cannot be understood"),
+        (with_text(b"[1, 2]"), "has a text chunk that cannot be understood"),
+        (with_text(b'{"format": 1}'), "has a text chunk that cannot be understood"),
+        (with_text(b'{"format": 99}'), "is of format 99; this specimg reads format 1: draw it again"),
+        (
+            with_text(b'{"format": 1, "channels": 1, "representation": {"kind": "wavelet"}}'),
+            "unknown representation 'wavelet'",
+        ),
+    ],
+)
 def test_what_is_not_ours_is_an_error_with_the_path(tmp_path, data, reason):
     path = tmp_path / "odd.png"
     path.write_bytes(data)

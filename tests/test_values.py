@@ -24,12 +24,38 @@ SPECIMENS = {
     "delta": [Delta(Mel(n_mels=40), order=2)],
     "stack": [Stack(Mel(n_mels=40), Delta(Mel(n_mels=40))), Stack(Delta(Mel(top_db=None)), Mfcc(fmax=None), Stft())],
     "picture": [Picture(), Picture(height=64, colormap="magma", low=-50.0, high=-1.5)],
-    "renderer": [Renderer(), Renderer(Stack(Mel(), Delta(Mel(fmin=20.5))), Picture(width=96), Audio(sr=22050, duration=1.5))],
+    "renderer": [
+        Renderer(),
+        Renderer(Stack(Mel(), Delta(Mel(fmin=20.5))), Picture(width=96), Audio(sr=22050, duration=1.5)),
+    ],
     "mel": [Mel(), Mel(n_mels=64, fmin=50.0, ref=1.0, top_db=None, norm=None)],
 }
 # What a field may be changed to: the first of these that its value accepts and that differs.
-OTHERS = [1, 2, 7, 0.5, 3000.0, True, False, None, "rms", "repeat", "stationary", "hamming", "edge", "nearest", "viridis", "max",
-          "slaney", "accuracy", "full", Stft(), Audio(sr=8000), Picture(width=9), [Stft()]]
+OTHERS = [
+    1,
+    2,
+    7,
+    0.5,
+    3000.0,
+    True,
+    False,
+    None,
+    "rms",
+    "repeat",
+    "stationary",
+    "hamming",
+    "edge",
+    "nearest",
+    "viridis",
+    "max",
+    "slaney",
+    "accuracy",
+    "full",
+    Stft(),
+    Audio(sr=8000),
+    Picture(width=9),
+    [Stft()],
+]
 
 
 def specimens():
@@ -121,7 +147,9 @@ def test_values_are_frozen():
 
 def test_choose_returns_the_name_or_lists_near_ones_and_all():
     assert choose("b", {"b", "a"}, "letter") == "b"
-    with pytest.raises(ValueError, match=r"'relect'; did you mean 'reflect' or 'repeat'\? choose one of reflect, repeat, silence"):
+    with pytest.raises(
+        ValueError, match=r"'relect'; did you mean 'reflect' or 'repeat'\? choose one of reflect, repeat, silence"
+    ):
         choose("relect", ("silence", "repeat", "reflect"), "pad")
     with pytest.raises(ValueError, match="unknown pad 3; choose one of"):
         choose(3, ("silence",), "pad")
@@ -233,7 +261,9 @@ def test_replace_leaves_the_original_alone_and_checks_again():
 def test_any_changed_field_gives_another_value_and_another_key(value):
     found = {name: changed(value, name) for name in fields(value)}
     unchanged = [name for name, other in found.items() if other is None]
-    assert set(unchanged) <= {"low", "high"}, "OTHERS holds nothing these fields accept"   # low and high only go together
+    assert set(unchanged) <= {"low", "high"}, (
+        "OTHERS holds nothing these fields accept"
+    )  # low and high only go together
     keys = {other.key for other in found.values() if other is not None}
     assert len(keys) == len(fields(value)) - len(unchanged)
     assert value.key not in keys

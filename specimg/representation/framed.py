@@ -74,7 +74,8 @@ class _MelFramed(_Framed):
         """dB float32 `(n_mels, frames)`."""
         self._check_length(y, sr)
         bank = mel_bank(sr, self.n_fft, self.n_mels, self.fmin, self._fmax(sr), self.htk, self.norm)
-        mel = mel_power(y, bank, power=self.power, top_db=self.top_db, **self._framing())
+        with np.errstate(over="ignore", invalid="ignore"):   # to_db says so where powers overflow
+            mel = mel_power(y, bank, power=self.power, top_db=self.top_db, **self._framing())
         return to_db(mel, self.ref, self.top_db)
 
 
