@@ -130,8 +130,9 @@ def save_classifier(learn: Learner, folder: str | os.PathLike) -> Path:
     fit = next(t for t in dls.valid.after_item.fs if isinstance(t, FitSize))
     settings = {
         "format": FORMAT, "specimg": __version__, "renderer": dls.renderer.to_dict(), "network": learn.net_options,
-        "vocab": list(map(str, dls.vocab)), "is_multi": dls.is_multi, "fit": {"size": list(fit.size), "method": fit.method, "seconds": fit.seconds, "windows": fit.windows,
-                                          "blank": [float(b) / 255 for b in fit.blank]},
+        "vocab": list(map(str, dls.vocab)), "is_multi": dls.is_multi,
+        "fit": {"size": list(fit.size), "method": fit.method, "seconds": fit.seconds, "windows": fit.windows,
+                "blank": [float(b) / 255 for b in fit.blank]},
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
     (folder / SETTINGS).unlink(missing_ok=True)   # written last: new weights are never read with old labels
