@@ -25,8 +25,8 @@ import specimg as sp
 from specimg.augment import Augment
 
 NAMES = r"^(?P<label>\d)_(?P<group>[a-z]+)_\d+"
-RENDERER = sp.Renderer(sp.Mel(n_mels=64, n_fft=512, hop_length=80, top_db=60.0))
-AUGMENT = Augment(freq_shift=0.08)
+RENDERER = sp.Renderer(sp.Mel(n_mels=64, n_fft=512, hop_length=80, top_db=50.0))
+AUGMENT = Augment(shift=0.15, stretch=0.3, freq_shift=0.08, hiss=0.5)   # other voices, other rooms, other margins
 RECIPE = sp.Recipe(epochs=8, lr=3e-3)
 ARCH, SIZE, BATCH = "resnet18", 64, 64
 

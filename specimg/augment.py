@@ -33,7 +33,7 @@ class Augment(Value):
     """How strongly pictures are changed in training. Shares are of the picture's width, height or range; 0 switches off."""
 
     shift: float = 0.1          # of the width: the sound begins up to this much earlier or later
-    stretch: float = 0.1        # up to this share slower or faster
+    stretch: float = 0.2        # up to this share slower or faster
     freq_shift: float = 0.04    # of the height: up to this much higher or lower
     gain: float = 0.05          # of the range: up to this much louder or softer; 4 dB of 80
     noise: float = 0.02         # of the range: standard deviation, at most; each picture draws its own
