@@ -164,6 +164,20 @@ def test_noise_has_at_most_its_deviation():
     assert deviations.max() <= 0.11 and deviations.min() < 0.02 and deviations.max() > 0.07
 
 
+def test_a_hiss_covers_what_is_quieter_in_half_of_the_pictures():
+    x = pictures(200, 2, level=0.0)
+    x[:, 0, :, 40:] = 0.95
+    x[:, 1] = 0.5
+    out = augmented(x, hiss=0.2, fill=(0.0, 0.5))
+    assert torch.equal(out[:, 0, :, 40:], x[:, 0, :, 40:])          # louder than any hiss
+    assert torch.equal(out[:, 1], x[:, 1])                          # a signed picture has no quiet end
+    quiet = out[:, 0, :, :40]
+    heard = (quiet > 0).flatten(1).any(dim=1)
+    assert 70 < heard.sum() < 130
+    means = quiet[heard].mean(dim=(1, 2))
+    assert means.max() < 0.25 and means.min() < 0.05 and means.max() > 0.15
+
+
 # ---------------------------------------------------------------------- gaps
 
 

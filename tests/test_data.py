@@ -515,7 +515,7 @@ def test_one_class_is_nothing_to_learn(sounds):
 # ---------------------------------------------------------------------- weights
 
 
-def drawn(dls, passes=60):
+def drawn(dls, passes=200):
     """Which rows of training's clips `passes` epochs draw."""
     return np.concatenate([dls.train.get_idxs() for _ in range(passes)])
 
@@ -525,7 +525,7 @@ def test_weights_are_the_odds_of_being_drawn(sounds):
     dls = load(sounds, table, weight_col="often")
     rows = drawn(dls)
     counts = dls.train.clips["label"][rows].value_counts()
-    assert len(rows) == 60 * len(dls.train_ds) and "low" not in counts
+    assert len(rows) == 200 * len(dls.train_ds) and "low" not in counts
     assert counts["high"] / counts["mid"] == pytest.approx(3, rel=0.25)
     assert "low" in set(dls.valid.clips["label"])                     # validation is left alone
     assert sorted(dls.valid.get_idxs()) == list(range(len(dls.valid_ds)))
