@@ -25,7 +25,8 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from . import __version__
-from .data import FitSize, Samples, SpecImage, list_sources
+from .data import list_sources
+from .images import FitSize, Samples, SpecImage
 from .files import is_leftover, write_whole
 from .learner import create_spec_net
 from .render import Renderer

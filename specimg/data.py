@@ -16,427 +16,46 @@ averaged, in validation.
 
 from __future__ import annotations
 
-import json
 import math
 import numbers
 import os
-import random
 import struct
-import sys
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from fastai.vision.all import (
-    CategoryBlock, ColReader, ColSplitter, DataBlock, DataLoaders, IntToFloatTensor, L, MultiCategoryBlock, OneHotEncode, PILBase,
-    RandTransform, TensorImage, TfmdDL, ToTensor, Transform, TransformBlock, defaults, show_image,
+    CategoryBlock,
+    ColReader,
+    ColSplitter,
+    DataBlock,
+    DataLoaders,
+    MultiCategoryBlock,
+    OneHotEncode,
+    Transform,
+    defaults,
 )
 from PIL import Image
 
 from .audio import find_audio
 from .augment import Augment, SpecAugment
-from .figures import new_figure
 from .files import inside
 from .folds import split_valid
+from .images import FitSize, Samples, SpecImage, TensorSpec, check_method
 from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights
-from .picture import PictureError, PictureInfo, describe, draw_pixels, parse_text
+from .loader import SpecBlock, SpecDL, SpecFacts
+from .picture import PictureInfo, describe
 from .render import Renderer, SpecTree, render_tree
-from .values import choose
 
-__all__ = ["SpecImage", "TensorSpec", "SpecBlock", "SpecDL", "SpecDataLoaders"]
+__all__ = ["SpecImage", "TensorSpec", "SpecBlock", "SpecDL", "SpecDataLoaders", "list_sources"]
 
-METHODS = ("squish", "crop", "pad")
 MOST_WINDOWS = 8          # of one clip in validation
 WIDEST = 4                # times its height: a default size is no wider
 
-
-# ---------------------------------------------------------------------- one picture in memory
-
-class TensorSpec(TensorImage):
-    """A picture, or several windows of one, as a tensor: `(channels, height, width)` or `(windows, channels, height, width)`."""
-
-    _show_args = {"cmap": "magma"}
-
-    def show(self, ctx=None, **kwargs):
-        """Draw the (first window's) pixels without axes."""
-        x = self[0] if self.ndim == 4 else self
-        return show_image(x if len(x) in (1, 3) else x.flatten(0, 1)[None], ctx=ctx, **{**self._show_args, **kwargs})
-
-
-def _open_image(source) -> Image.Image:
-    """A whole PIL image from a path, bytes, or a PIL image (of which this is a copy). PictureError, with the path, where it is broken."""
-    if isinstance(source, Image.Image):
-        return source.copy()
-    try:
-        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
-        image.load()
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError) as exc:   # what Pillow raises at broken files
-        name = "the picture" if isinstance(source, bytes) else repr(os.fspath(source))
-        raise PictureError(f"{name} cannot be read: {exc}") from exc
-    return image
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A picture of any mode as L, RGB or CMYK. Of 16 bits the upper 8 stay; Pillow itself would cut off at 255."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise PictureError("a picture of floats has no range to show; save it with 8 bits a pixel")
-    keep = image.mode in ("L", "RGB", "CMYK")
-    return image if keep else image.convert("L" if image.mode == "1" else "RGB")
-
-
-class SpecImage(PILBase):
-    """A picture of 1 to 4 channels as a Pillow image that fastai's item transforms can work on.
-
-    1 channel is mode L and 3 are RGB, as in the file. 4 are CMYK, because Pillow's resizers treat those bands alike (with RGBA
-    they would multiply three by the fourth); 2 are `SpecImage2`. A picture with a colour map opens as its three colours.
-    """
-
-    _tensor_cls = TensorSpec
-    _show_args = {"cmap": "magma"}
-
-    @classmethod
-    def create(cls, fn, **kwargs) -> SpecImage:
-        """Open a picture: a path, bytes, or a PIL image as `Renderer` returns it. PictureError, with the path, for a broken file."""
-        if isinstance(fn, SpecImage):
-            return fn
-        image = _open_image(fn)
-        text, stored_size = image.info.get("specimg"), image.size
-        channels = json.loads(text)["channels"] if text else 1
-        image = _eight_bits(image)
-        if channels in (2, 4):
-            image = _planes_side_by_side(np.asarray(image).reshape(channels, -1, image.width))
-        spec = (SpecImage2 if channels == 2 else SpecImage)(image)
-        spec.facts = (text, *stored_size) if text else None
-        return spec
-
-    @property
-    def planes(self) -> np.ndarray:
-        """uint8 `(channels, height, width)`."""
-        pixels = np.asarray(self)
-        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-    @property
-    def picture_info(self) -> PictureInfo | None:
-        """What the picture says of itself (Pillow's own `info` is a dictionary).
-
-        None for a picture that is not specimg's, or after another transform replaced it.
-        """
-        facts = getattr(self, "facts", None)
-        return parse_text(*facts) if facts else None
-
-    def crop_pad(self, *args, **kwargs):
-        """fastai's, which `Resize` and its sisters call; of CMYK it would make RGBA on the way, so each band goes by itself."""
-        if self.mode != "CMYK":
-            return super().crop_pad(*args, **kwargs)
-        return type(self)(Image.merge("CMYK", [Image.Image.crop_pad(band, *args, **kwargs) for band in self.split()]))
-
-    def show(self, ctx=None, **kwargs):
-        """Draw the pixels without axes, several channels one above the other."""
-        return TensorSpec(torch.from_numpy(np.array(self.planes))).show(ctx=ctx, **kwargs)
-
-
-class SpecImage2(SpecImage):
-    """Two channels: an RGB image whose third band is empty and is left out of the tensor."""
-
-    @property
-    def planes(self) -> np.ndarray:
-        return super().planes[:2]
-
-
-def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
-    """uint8 `(2 or 4, height, width)` -> an RGB or CMYK image with these bands."""
-    bands = [Image.fromarray(p) for p in planes]
-    if len(bands) == 2:
-        return Image.merge("RGB", [*bands, Image.new("L", bands[0].size)])
-    return Image.merge("CMYK", bands)
-
-
-@ToTensor
-def encodes(self, o: SpecImage) -> TensorSpec:
-    return TensorSpec(torch.from_numpy(np.array(o.planes)))   # a copy: Pillow's pixels are read-only
-
-
-# ---------------------------------------------------------------------- sounds and pictures to tensors
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Samples in memory as one item; fastai would take a tuple apart."""
-
-    y: np.ndarray     # (samples,) or (samples, channels)
-    sr: int           # Hz
-
-    def __post_init__(self):
-        if np.ndim(self.sr):
-            raise ValueError(f"samples as a pair of {type(self.y).__name__} and {type(self.sr).__name__}; give (y, sr), the sampling rate last")
-
-
-class OpenPicture(Transform):
-    """A picture's PNG is opened; a recording, or `Samples`, is drawn by the renderer first, in memory.
-
-    With `tree`, recordings that it holds are opened there instead of being drawn.
-    """
-
-    def __init__(self, renderer: Renderer | None = None, tree: SpecTree | None = None):
-        super().__init__()
-        self.renderer, self.tree = renderer or (tree.renderer if tree else None), tree
-
-    def encodes(self, o) -> SpecImage:
-        return SpecImage.create(self.source(o))
-
-    def source(self, o):
-        """What `SpecImage.create` opens: the path of a PNG, the bytes of one, or an image."""
-        if isinstance(o, Image.Image) or (isinstance(o, (str, os.PathLike)) and os.fspath(o).lower().endswith(".png")):
-            return o
-        if self.tree is not None and isinstance(o, (str, os.PathLike)):
-            return self.tree.picture(o)
-        if self.renderer is None:
-            raise ValueError(f"{o!r} is a recording, and this data has no renderer to draw it with; give renderer= or pictures (.png)")
-        return self.renderer.png(o.y, o.sr) if isinstance(o, Samples) else self.renderer.png(o)
-
-
-def _resized(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 `(channels, h, w)` -> `(channels, height, width)`, bilinear and antialiased, each plane by itself."""
-    if planes.shape[1:] == (height, width):
-        return planes
-    return np.stack([np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR)) for p in planes])
-
-
-def _cut(planes: np.ndarray, first: int, columns: int, blank: np.ndarray) -> np.ndarray:
-    """`columns` columns from `first` on; beyond the picture's end there is `blank` (a level a channel)."""
-    part = planes[:, :, first : first + columns]
-    missing = columns - part.shape[2]
-    if missing <= 0:
-        return part
-    padding = np.broadcast_to(blank[:, None, None], (len(planes), planes.shape[1], missing))
-    return np.concatenate([part, padding], axis=2)
-
-
-def window_starts(length: float, window: float, count: int) -> list[float]:
-    """Where `count` windows begin so that they spread evenly over `length` and the last ends with it."""
-    return [float(at) for at in np.linspace(0, max(0.0, length - window), count)]
-
-
-def _check_method(method: str, seconds: float | None, windows: int | None) -> None:
-    """ValueError where these do not go together."""
-    choose(method, METHODS, "method")
-    if seconds is not None and method == "squish":
-        raise ValueError(f"seconds={seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip")
-    if seconds is None and method == "crop":
-        raise ValueError("method='crop' needs seconds=, the length of its window")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise ValueError(f"seconds={seconds}: give a number above 0")
-    if windows is not None and method != "crop":
-        raise ValueError(f"windows={windows} goes with method='crop'; {method!r} looks at a clip once")
-    if windows is not None and windows < 1:
-        raise ValueError(f"windows={windows}: give 1 or more")
-
-
-class FitSize(RandTransform):
-    """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, the way `method` says.
-
-    "squish" scales the whole picture. "crop" takes a window of `seconds`: a random one in training, `windows` evenly spread
-    ones elsewhere, `(windows, channels, height, width)`. "pad" pads to `seconds`, and cuts what is longer at its end.
-    """
-
-    order, split_idx = 4, None   # before ToTensor
-
-    def __init__(self, size: tuple[int, int], method: str = "squish", seconds: float | None = None, windows: int = 1,
-                 blank: tuple[float, ...] = (0.0,)):
-        super().__init__(p=1.0)
-        _check_method(method, seconds, windows if method == "crop" else None)
-        self.size, self.method, self.seconds, self.windows = size, method, seconds, windows
-        self.blank = np.array([round(255 * level) for level in blank], np.uint8)
-        self.training = False
-
-    def before_call(self, b, split_idx):
-        super().before_call(b, split_idx)
-        self.training = split_idx == 0
-
-    def encodes(self, o: SpecImage) -> TensorSpec:
-        planes = o.planes
-        if self.method == "squish":
-            return TensorSpec(torch.from_numpy(np.array(_resized(planes, *self.size))))
-        info = o.picture_info
-        if info is None:
-            raise ValueError(f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; leave out item_tfms "
-                             f"that replace the picture, or use method='squish'")
-        column = (info.span[1] - info.span[0]) / info.width       # s
-        columns = max(1, round(self.seconds / column))
-        firsts = self._firsts(info.width, columns)
-        parts = [_resized(_cut(planes, first, columns, self.blank), *self.size) for first in firsts]
-        x = TensorSpec(torch.from_numpy(np.stack(parts) if self._many() else np.array(parts[0])))
-        x.spans = [(info.span[0] + first * column, info.span[0] + (first + columns) * column) for first in firsts]
-        return x
-
-    def _many(self) -> bool:
-        return self.method == "crop" and not self.training and self.windows > 1
-
-    def _firsts(self, width: int, columns: int) -> list[int]:
-        """First column of each window."""
-        if self.method == "pad":
-            return [0]
-        if self.training:
-            return [random.randint(0, max(0, width - columns))]
-        return [round(at) for at in window_starts(width, columns, self.windows)]
-
-
-# ---------------------------------------------------------------------- the loader
-
-@dataclass(frozen=True)
-class SpecFacts:
-    """What a loader knows of its pictures."""
-
-    renderer: Renderer | None
-    tree: SpecTree | None
-    n_channels: int
-    size: tuple[int, int]        # pixels: height, width
-    method: str
-
-
-class SpecDL(TfmdDL):
-    """fastai's loader that knows its clips: draws them on real axes, and samples by weight.
-
-    Parameters
-    ----------
-    facts : what the pictures have in common; kept by every loader made from this one
-    weights : one a clip; a shuffled pass then draws that many clips with these odds, some twice, some never
-    """
-
-    def __init__(self, dataset=None, bs=64, facts: SpecFacts | None = None, weights=None, **kwargs):
-        super().__init__(dataset, bs=bs, **kwargs)
-        self.facts, self.weights = facts, None if weights is None else [float(w) for w in weights]
-
-    def new(self, dataset=None, cls=None, **kwargs):
-        kept = {"facts": self.facts, "weights": self.weights if dataset is None else None}
-        return super().new(dataset, cls, **{**kept, **kwargs})
-
-    def get_idxs(self):
-        if self.weights is None or not self.shuffle:
-            return super().get_idxs()
-        return self.rng.choices(range(self.n), weights=self.weights, k=self.n)
-
-    @property
-    def clips(self) -> pd.DataFrame:
-        """One row a clip in the order of the data set: path, picture, and where known label, start, end, group, weight."""
-        items = getattr(self.dataset, "items", [])
-        if isinstance(items, pd.DataFrame):
-            return items.reset_index(drop=True)
-        names = [str(o) for o in items]
-        return pd.DataFrame({"path": names, "picture": names})
-
-    # -- remember which clips a batch holds: tensors lose what is hung on them when they are collated
-
-    def do_item(self, s):
-        item = super().do_item(s)
-        x = item[0] if isinstance(item, tuple) else item
-        x.index = s or 0
-        return item
-
-    def do_batch(self, b):
-        batch = super().do_batch(b)
-        firsts = [item[0] if isinstance(item, tuple) else item for item in b]
-        x = batch[0] if isinstance(batch, tuple) else batch
-        x.clips = [(o.index, getattr(o, "spans", None)) for o in firsts]
-        return batch
-
-    # -- showing
-
-    def _info(self, index: int) -> PictureInfo | None:
-        """What the picture of clip number `index` says of itself, drawn again where it was never stored; None for one from elsewhere."""
-        items = self.dataset.tls[0].items
-        o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
-        for step in self.dataset.tls[0].tfms.fs:
-            if isinstance(step, OpenPicture):
-                return SpecImage.create(step.source(o)).picture_info
-            o = step(o)
-        return None
-
-    def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded picture (levels 0 to 255) on its axes; without axes where it is not known which `clip` it is."""
-        index, spans = clip or (None, None)
-        pixels = np.asarray(x if x.ndim == 3 else x[0])
-        info = None if index is None else self._info(index)
-        if info is None:
-            TensorSpec(torch.from_numpy(pixels)).show(ctx=ax, title=title)
-            return
-        if len(pixels) == 3:
-            flat = pixels.transpose(1, 2, 0)
-        else:
-            flat = pixels.reshape(-1, pixels.shape[-1])
-        draw_pixels(ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None)
-
-    def _sheet(self, samples, clips, titles, ctxs, nrows: int | None, ncols: int | None, figsize) -> np.ndarray:
-        """Draw samples side by side; returns their axes."""
-        n = len(samples)
-        if ctxs is None:
-            ncols = ncols or math.ceil(n / nrows if nrows else math.sqrt(n))
-            nrows = nrows or math.ceil(n / ncols)
-            fig = new_figure(*(figsize or (3.6 * ncols, 2.7 * nrows)))
-            ctxs = fig.subplots(nrows, ncols, squeeze=False)
-            for ax in ctxs.flat[n:]:
-                ax.set_axis_off()
-        axes = np.ravel(ctxs)
-        for ax, sample, clip, title in zip(axes, samples, clips or [None] * n, titles):
-            self._draw(ax, sample[0], clip, title)
-        return axes
-
-    def show_batch(self, b=None, max_n=9, ctxs=None, show=True, unique=False, nrows=None, ncols=None, figsize=None):
-        """Draw up to `max_n` clips of a batch with their own seconds and hertz; returns the matplotlib Figure.
-
-        unique : show one clip as augmentation varies it
-        """
-        if b is None:
-            b = (self.new(get_idxs=lambda: [0] * max_n, drop_last=False) if unique else self).one_batch()
-        if not show:
-            return self._pre_show_batch(b, max_n=max_n)
-        clips = getattr(b[0], "clips", None)
-        samples = self._pre_show_batch(b, max_n=max_n)[2]
-        titles = [_label_text(sample[1]) if len(sample) > 1 else "" for sample in samples]
-        return self._sheet(samples, clips, titles, ctxs, nrows, ncols, figsize)[0].figure
-
-    def show_results(self, b, out, max_n=9, ctxs=None, show=True, nrows=None, ncols=None, figsize=None):
-        """Draw up to `max_n` clips with their label and, below it, what was predicted; returns the matplotlib Figure."""
-        samples = self._pre_show_batch(b, max_n=max_n)[2]
-        guesses = self._pre_show_batch((b[0], out), max_n=max_n)[2]
-        if not show:
-            return samples, guesses
-        titles = [f"{_label_text(s[1])}\n{_label_text(g[1])}" for s, g in zip(samples, guesses)]
-        axes = self._sheet(samples, getattr(b[0], "clips", None), titles, ctxs, nrows, ncols, figsize)
-        fig = axes[0].figure
-        for ax, s, g in zip(axes, samples, guesses):
-            ax.title.set_color("black" if _label_text(s[1]) == _label_text(g[1]) else "firebrick")
-        if "ipykernel" in sys.modules:   # Learner.show_results drops what we return, so the notebook has to be told
-            from IPython.display import display
-
-            display(fig)
-        return fig
-
-
-def _label_text(y) -> str:
-    """A decoded target as text: a category, or several joined by semicolons."""
-    return "; ".join(map(str, y)) if isinstance(y, (list, tuple, L)) else str(y)
-
-
-def SpecBlock(renderer: Renderer | None = None, tree: SpecTree | None = None) -> TransformBlock:
-    """A fastai block for the input side of a DataBlock: paths of recordings (drawn in memory, or found in `tree`) or of pictures.
-
-    >>> DataBlock(blocks=(SpecBlock(Renderer()), CategoryBlock), get_items=..., get_y=...)      # doctest: +SKIP
-    """
-    if renderer is None and tree is None:
-        renderer = Renderer()
-    return TransformBlock(type_tfms=[OpenPicture(renderer, tree)], batch_tfms=IntToFloatTensor, dl_type=SpecDL)
-
-
-# ---------------------------------------------------------------------- from tables to loaders
 
 def _picture_size(path: str) -> tuple[int, int]:
     """(height, width) in pixels of a PNG, from its first 24 bytes."""
@@ -671,7 +290,7 @@ class SpecDataLoaders(DataLoaders):
         ------
         ValueError : a missing column, names that lead out of the folder, no file found, nothing drawn, a class only in validation ...
         """
-        _check_method(method, seconds, windows)   # these two before an hour of drawing
+        check_method(method, seconds, windows)   # these two before an hour of drawing
         size = None if size is None else _height_width(size)
         table = labels_from_csv(df, folder=Path(path) / folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff,
                                 start_col=start_col, end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
@@ -758,7 +377,7 @@ class SpecDataLoaders(DataLoaders):
                     size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None,
                     num_workers=None, device=None, shuffle=True) -> SpecDataLoaders:
         """A label table with pictures -> DataBlock -> DataLoaders."""
-        _check_method(method, seconds, windows)
+        check_method(method, seconds, windows)
         clips = table.assign(is_valid=_split(table, valid_pct, fold, seed))
         train, valid = clips[~clips["is_valid"]], clips[clips["is_valid"]]
         vocab, multi = check_labels(train, valid), is_multilabel(clips)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from specimg.audio import AudioError
-from specimg.data import FitSize, OpenPicture, SpecBlock, SpecDataLoaders, SpecDL, SpecImage, TensorSpec, window_starts
+from specimg.data import SpecBlock, SpecDataLoaders, SpecDL, SpecImage, TensorSpec
+from specimg.images import FitSize, OpenPicture, window_starts
 from specimg.learner import spec_learner
 from specimg.picture import Picture, PictureError, describe, read_planes
 from specimg.render import Renderer, SpecTree, render_tree

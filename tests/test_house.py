@@ -14,7 +14,7 @@ PACKAGE = Path(specimg.__file__).parent
 # From left to right; a module imports only from modules before it.
 ORDER = [
     "values", "files", "figures", "audio", "representation", "picture", "manifest", "plan", "render", "labels", "folds", "metrics", "sounds", "baseline",
-    "augment", "data", "weights", "learner", "recipe", "predictions", "bundle", "plots", "interpret", "demo", "cli",
+    "augment", "images", "loader", "data", "weights", "learner", "recipe", "predictions", "bundle", "plots", "interpret", "demo", "cli",
 ]
 LIGHT = ORDER[: ORDER.index("augment")]
 
