@@ -115,10 +115,9 @@ def _load(args):
 def _train(args) -> None:
     from .baseline import linear_baseline
     from .bundle import save_classifier
-    from .demo import fit_or_load
     from .interpret import SpecInterpretation
     from .learner import spec_learner
-    from .recipe import Recipe
+    from .recipe import Recipe, fit_or_load
 
     out = Path(args.out)
     recipe = Recipe(epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=_value(args.lr), seed=args.seed, mixup=args.mixup)

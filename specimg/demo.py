@@ -19,7 +19,6 @@ from typing import Callable
 
 import numpy as np
 import pandas as pd
-import torch
 from fastai.vision.all import Learner
 
 from .audio import Audio
@@ -33,7 +32,7 @@ from .labels import labels_from_csv
 from .learner import spec_learner
 from .metrics import map_at_k, top_k_labels
 from .picture import Picture
-from .recipe import Recipe, fit, load_run, read_history, stopped_early
+from .recipe import Recipe, fit_or_load
 from .render import Renderer
 from .representation import Mel
 from .sounds import make_competition
@@ -125,17 +124,6 @@ def _draw_findings(folder: Path, dls: SpecDataLoaders, interp: SpecInterpretatio
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=110)
     return list(figures)
-
-
-def fit_or_load(learn: Learner, recipe: Recipe, out: Path) -> None:
-    """`fit` in the folder `out`; where this recipe has run to its end there, its weights are taken instead."""
-    if (out / "history.csv").exists() and Recipe.from_toml(out / "recipe.toml") == recipe:
-        rows = read_history(out).to_dict("records")
-        planned = recipe.epochs + (recipe.freeze_epochs if learn.pretrained else 0)
-        if len(rows) >= planned or stopped_early(rows, recipe):
-            load_run(learn, out)
-            return
-    fit(learn, recipe, out=out)
 
 
 def _train(dls: SpecDataLoaders, arch: str, recipe: Recipe, out: Path, say: Callable[[str], None]) -> Learner:

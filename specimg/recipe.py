@@ -43,7 +43,7 @@ from . import __version__
 from .files import is_leftover, write_whole
 from .values import Value, choose, register
 
-__all__ = ["Recipe", "fit", "load_run", "read_history"]
+__all__ = ["Recipe", "fit", "fit_or_load", "load_run", "read_history"]
 
 PHASES = ("frozen", "unfrozen")
 SEARCHED = (1e-5, 1.0)   # rates tried: smaller ones teach nothing in a few epochs, and pull fastai's suggestions down
@@ -644,3 +644,14 @@ def load_run(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
         store.load_best(learn)
     learn.history, learn.recipe = run.table(), run.settled
     return learn.history
+
+
+def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.DataFrame:
+    """`fit` in the folder `out`; where this recipe has run to its end there, its weights are taken instead."""
+    out = Path(out)
+    if (out / "history.csv").exists() and Recipe.from_toml(out / "recipe.toml") == recipe:
+        rows = read_history(out).to_dict("records")
+        planned = recipe.epochs + (recipe.freeze_epochs if learn.pretrained else 0)
+        if len(rows) >= planned or stopped_early(rows, recipe):
+            return load_run(learn, out)
+    return fit(learn, recipe, out=out)

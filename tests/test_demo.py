@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from specimg import demo
+from specimg import demo, recipe
 from specimg.bundle import load_classifier
-from specimg.demo import DemoResult, fit_or_load, run_demo, score_submission, write_submission
-from specimg.recipe import Recipe
+from specimg.demo import DemoResult, run_demo, score_submission, write_submission
+from specimg.recipe import Recipe, fit_or_load
 
 torch.set_num_threads(1)
 RECIPE = Recipe(epochs=1, freeze_epochs=1, lr=3e-3, seed=0)
@@ -122,8 +122,8 @@ def test_a_demo_stopped_after_training_goes_on_with_the_trained_network(done, mo
 
 def test_only_the_same_recipe_takes_the_weights_of_a_finished_run(done, monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(demo, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
-    monkeypatch.setattr(demo, "load_run", lambda learn, out: calls.append(("load", out.name)))
+    monkeypatch.setattr(recipe, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
+    monkeypatch.setattr(recipe, "load_run", lambda learn, out: calls.append(("load", out.name)))
     learn, out = SimpleNamespace(pretrained=False), done.results / "run"
     fit_or_load(learn, RECIPE, out)
     fit_or_load(learn, RECIPE.replace(lr=1e-4), out)
@@ -183,3 +183,9 @@ def test_a_score_by_hand():
     submission = pd.DataFrame({"fname": list("abcdef"), "label": ["Bark Gong", "Bark Gong Meow", "Gong Bark Meow", "Cello", "Bark", "Bark"]})
     solution = pd.DataFrame({"fname": list("fedcba"), "label": ["None", "Owl", "Cello", "Meow", "Gong", "Bark"]})
     assert score_submission(submission, solution) == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 + 0) / 5)
+
+
+@pytest.mark.slow
+def test_the_demo_makes_at_most_half_the_mistakes_of_the_linear_model(tmp_path):
+    result = run_demo(tmp_path / "demo", say=lambda line: None)
+    assert result.error <= result.linear_error / 2 and result.linear_error < result.chance / 2
