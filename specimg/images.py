@@ -142,6 +142,7 @@ def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
 
 @ToTensor
 def encodes(self, o: SpecImage) -> TensorSpec:
+    """fastai's own way of teaching `ToTensor` a new kind of image."""
     return TensorSpec(torch.from_numpy(np.array(o.planes)))   # a copy: Pillow's pixels are read-only
 
 

@@ -39,6 +39,7 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "n
 # ---------------------------------------------------------------------- saying what is wrong
 
 def count(n: int, noun: str) -> str:
+    """The number with its noun: 1 row, 2 rows."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
