@@ -72,7 +72,8 @@ class Classifier:
 
         Returns
         -------
-        DataFrame with one row an item, in order: path, label (the most probable), probability, status ("ok", or why there is
+        DataFrame with one row an item, in order: path, label (the most probable; where a clip may have several,
+        all above one half, joined by semicolons), probability (of the most probable), status ("ok", or why there is
         none), and p_<label> for each label; `attrs["vocab"]` names the labels
         """
         from tqdm import tqdm
@@ -93,11 +94,17 @@ class Classifier:
             probs[rows] = self._probabilities(batch)
         return self._table(names, probs, status)
 
+    def _label(self, probs: np.ndarray) -> str:
+        """The most probable label; where a clip may have several, all above one half, joined by semicolons."""
+        if self.is_multi:
+            return "; ".join(label for label, p in zip(self.vocab, probs) if p > 0.5)
+        return self.vocab[probs.argmax()]
+
     def _table(self, names: list[str], probs: np.ndarray, status: list[str]) -> pd.DataFrame:
         known = ~np.isnan(probs).any(axis=1)
         best = np.where(known, np.nan_to_num(probs).argmax(axis=1), 0)
         table = pd.DataFrame({
-            "path": names, "label": [self.vocab[i] if k else None for i, k in zip(best, known)],
+            "path": names, "label": [self._label(row) if k else None for row, k in zip(probs, known)],
             "probability": probs[np.arange(len(probs)), best], "status": status,
         })
         table = pd.concat([table, pd.DataFrame(probs, columns=[f"p_{label}" for label in self.vocab])], axis=1)
@@ -148,7 +155,9 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as exc:
-        raise ValueError(f"{str(folder)!r} is not a classifier (it has no {SETTINGS}); save_classifier writes one") from exc
+        below = sorted(str(found.parent) for found in folder.glob(f"*/{SETTINGS}"))
+        hint = f"did you mean {below[0]!r}?" if below else "save_classifier writes one"
+        raise ValueError(f"{str(folder)!r} is not a classifier (it has no {SETTINGS}); {hint}") from exc
     except ValueError as exc:
         raise ValueError(f"{str(folder / SETTINGS)!r} is not JSON: {exc}") from exc
     version = settings.get("format") if isinstance(settings, dict) else None

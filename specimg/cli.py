@@ -116,9 +116,10 @@ def _train(args) -> None:
     from .baseline import linear_baseline
     from .bundle import save_classifier
     from .interpret import SpecInterpretation
-    from .learner import spec_learner
+    from .learner import check_arch, spec_learner
     from .recipe import Recipe, fit_or_load
 
+    check_arch(args.arch)   # before an hour of drawing
     out = Path(args.out)
     recipe = Recipe(epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=_value(args.lr), seed=args.seed, mixup=args.mixup)
     dls = _load(args)

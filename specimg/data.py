@@ -407,7 +407,10 @@ class SpecDataLoaders(DataLoaders):
 
         What is not a picture yet is drawn by `renderer`, in memory.
         """
-        return super().test_dl(_as_clips(test_items), rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
+        clips = _as_clips(test_items)
+        if with_labels and "label" not in clips:
+            raise ValueError("with_labels=True needs a table with the columns 'path' and 'label'")
+        return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
 
     def new_empty(self):
         """For `learn.export`: the transforms without the clips."""

@@ -40,7 +40,7 @@ from .sounds import make_competition
 __all__ = ["run_demo", "write_submission", "RENDERER", "RECIPE"]
 
 RENDERER = Renderer(Mel(n_mels=64, hop_length=256), Picture(), Audio(sr=22050))
-SIZE = (64, 96)                       # pixels: height, width
+SIZE = (64, 64)                       # pixels: height, width
 RECIPE = Recipe(epochs=12, freeze_epochs=2, lr=3e-3, seed=0)
 SCORE_K = 3                           # labels a row, as the competition scores them
 

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import random
+from pathlib import Path
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -165,6 +166,8 @@ class OpenPicture(Transform):
 
     With `tree`, recordings that it holds are opened there instead of being drawn.
     """
+
+    input_types = (str, Path, Samples, Image.Image)   # what fastai may hand over when it predicts on new items
 
     def __init__(self, renderer: Renderer | None = None, tree: SpecTree | None = None):
         super().__init__()

@@ -115,30 +115,36 @@ class SpecInterpretation:
 
     # In numbers
 
+    @property
+    def _share(self) -> str:
+        """What the share of clips that are right throughout is called."""
+        return "exact match" if self.predictions.is_multi else "accuracy"
+
     def summary(self) -> pd.Series:
         """Clips, accuracy with its 95 % interval (Wilson), error rate and MAP@3 of the clips that have a target.
 
-        With several labels a clip, accuracy counts clips of which every label is right, and the last line is the label
-        ranking average precision.
+        With several labels a clip, "exact match" stands for accuracy, the share of clips of which every label is right, and
+        the last line is the label ranking average precision.
         """
         known = self.predictions.labelled
         n, right = int(known.sum()), int(self.table["right"].fillna(False).sum())
         facts = {"clips": len(self.table), "clips with a target": n}
         if n:
             low, high = wilson_interval(right, n)
-            facts |= {"accuracy": right / n, "accuracy low": low, "accuracy high": high, "error rate": 1 - right / n}
+            share = self._share
+            facts |= {share: right / n, f"{share} low": low, f"{share} high": high, "error rate": 1 - right / n}
             multi, diverged = self.predictions.is_multi, np.isnan(self.predictions.probs[known]).any()
             metric = label_ranking_average_precision_score if multi else "map@3"
             facts["LRAP" if multi else "MAP@3"] = math.nan if diverged else self.predictions.score(metric)
         return pd.Series(facts, dtype=object)
 
     def __repr__(self) -> str:
-        facts = self.summary()
-        if "accuracy" not in facts:
+        facts, share = self.summary(), self._share
+        if share not in facts:
             return f"SpecInterpretation: {facts['clips']} clips, none with a target"
         last = facts.index[-1]
-        return (f"SpecInterpretation: {facts['clips']} clips, accuracy {facts['accuracy']:.3f} "
-                f"(95 % between {facts['accuracy low']:.3f} and {facts['accuracy high']:.3f}), "
+        return (f"SpecInterpretation: {facts['clips']} clips, {share} {facts[share]:.3f} "
+                f"(95 % between {facts[f'{share} low']:.3f} and {facts[f'{share} high']:.3f}), "
                 f"error rate {facts['error rate']:.3f}, {last} {facts[last]:.3f}")
 
     def _repr_html_(self) -> str:

@@ -90,7 +90,7 @@ def _over_windows(network, x: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------- building the body
-def _check_arch(arch: str) -> None:
+def check_arch(arch: str) -> None:
     """ValueError unless timm knows the name, and its tag where it has one."""
     if not isinstance(arch, str):
         raise ValueError(f"arch {arch!r} is not a string; give the name of a timm network, such as 'resnet34'")
@@ -104,11 +104,23 @@ def _check_arch(arch: str) -> None:
         choose(arch, get_arch_pretrained_cfgs(name), f"pretrained tag of {name}")
 
 
+def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
+    """ValueError where patches do not cover a picture: a transformer would not see what is left over at the bottom and the right."""
+    patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
+    if patch is None or size is None:
+        return
+    steps = (patch, patch) if isinstance(patch, int) else tuple(patch)
+    if any(side % step for side, step in zip(size, steps)):
+        raise ValueError(f"patches of {steps[0]} x {steps[1]} do not cover {size[0]} x {size[1]}")
+
+
 def _create_network(arch: str, n_channels: int, size: tuple[int, int] | None = None, **options) -> nn.Module:
     """timm's network without its classifier, made for pictures of `size` where it has to be made for one size."""
     if size is not None and timm.get_pretrained_cfg(arch).fixed_input_size:
         options["img_size"] = size
-    return timm.create_model(arch, num_classes=0, in_chans=n_channels, **options)
+    net = timm.create_model(arch, num_classes=0, in_chans=n_channels, **options)
+    _check_patches(net, size)
+    return net
 
 
 @torch.no_grad()
@@ -154,7 +166,7 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
     features to (batch, features, height, width); to (batch, features) where the network does its own pooling.
     Raises ValueError where the name is unknown or pictures of `size` (height, width) do not go through.
     """
-    _check_arch(arch)
+    check_arch(arch)
     has_map = timm.get_pretrained_cfg(arch).pool_size
     for options in [{"global_pool": ""}, {}] if has_map else [{}]:   # a few networks with a map cannot give it away
         try:

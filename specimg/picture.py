@@ -33,6 +33,7 @@ __all__ = ["Picture", "PictureInfo", "PictureError", "describe", "encode", "read
 
 FORMAT = 1                       # of the text chunk; raised when its meaning changes
 KEYWORD = b"specimg"
+OCTAVES = (62, 125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)   # Hz, where axes carry a number
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RESAMPLES = ("nearest", "box", "bilinear", "bicubic", "lanczos")   # Pillow's filters
 MAX_SIDE = 65_535                # pixels; beyond it Pillow's decoder and every network give up anyway
@@ -334,10 +335,13 @@ def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
 # ---------------------------------------------------------------------- looking at it
 
 def _hz_ticks(frequencies: np.ndarray) -> list[float]:
-    """Round frequencies that fall on different rows, densest where rows are."""
+    """Round frequencies that fall on different rows: octaves, or even steps where a band is narrower than those."""
     lowest, highest = frequencies.min(), frequencies.max()
-    octaves = [62.5 * 2**k for k in range(10)]
-    ticks = [hz for hz in [round(o) if o >= 125 else 62 for o in octaves] if lowest <= hz <= highest]
+    ticks = [hz for hz in OCTAVES if lowest <= hz <= highest]
+    if len(ticks) < 2:
+        from matplotlib.ticker import MaxNLocator
+
+        ticks = [hz for hz in MaxNLocator(4).tick_values(lowest, highest) if lowest <= hz <= highest]
     spread = np.interp(ticks, frequencies[::-1], np.arange(len(frequencies)))
     kept, last = [], -np.inf
     for hz, at in zip(ticks[::-1], spread[::-1]):   # from the top, at least an eighth of the height apart

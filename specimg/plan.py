@@ -97,7 +97,9 @@ def resolve_source(source, root) -> tuple[str, str | list[str]]:
     """(root folder, the folder itself or names below the root). ValueError for a missing folder, OutsideError for an escape."""
     if isinstance(source, (str, os.PathLike)):
         if not os.path.isdir(source):
-            raise ValueError(f"{os.fspath(source)!r} is not a folder; give the folder that holds the recordings, or a list of files")
+            raise ValueError(f"{os.fspath(source)!r} is not a folder; give the folder that holds the recordings, or a list of files: [...]")
+        if root is not None:
+            raise ValueError(f"root={os.fspath(root)!r} goes with a list of files; names in a folder are below that folder")
         return os.path.realpath(source), os.path.realpath(source)
     files = [os.fspath(file) for file in source]
     if not files:

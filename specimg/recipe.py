@@ -15,6 +15,7 @@ So no generator has to be saved, and on a CPU a run that was killed ends in the 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -229,6 +230,21 @@ def _device(learn: Learner) -> torch.device:
     return getattr(learn.dls, "device", None) or next(learn.model.parameters()).device
 
 
+def _pictures(learn: Learner) -> dict:
+    """What SpecDataLoaders show the network: how clips are drawn and fitted, and which clip carries which label on which side."""
+    facts, clips = getattr(learn.dls, "facts", None), getattr(learn.dls, "clips", None)
+    if facts is None or clips is None:
+        return {}
+    names = [name for name in ("path", "start", "end", "label", "is_valid") if name in clips]
+    table = clips[names].astype(str).sort_values(names).to_csv(index=False)
+    return {
+        "renderer": None if facts.renderer is None else facts.renderer.key,
+        "size": list(facts.size),
+        "method": facts.method,
+        "clips": hashlib.blake2b(table.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
+    }
+
+
 def _network(learn: Learner) -> dict:
     """What a learner must have in common with the run it goes on with."""
     arch, vocab = getattr(learn, "arch", type(learn.model)), getattr(learn.dls, "vocab", None)
@@ -237,6 +253,7 @@ def _network(learn: Learner) -> dict:
         "parameters": sum(p.numel() for p in learn.model.parameters()),
         "classes": getattr(learn.dls, "c", None) if vocab is None else [str(label) for label in vocab],
         "training_items": getattr(learn.dls.train, "n", None),
+        **_pictures(learn),
     }
 
 
@@ -602,6 +619,8 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     --------
     >>> fit(learn, Recipe(epochs=10, freeze_epochs=5, mixup=0.2), out="runs/first")      # doctest: +SKIP
     """
+    if not isinstance(recipe, Recipe):
+        raise ValueError(f"recipe={recipe!r} is no Recipe; write Recipe(epochs=...)")
     _check_learner(learn, recipe)
     say = partial(print, flush=True) if learn.logger is print else learn.logger
     store = _Memory() if out is None else _Folder(out)

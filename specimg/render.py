@@ -376,12 +376,11 @@ class SpecTree:
 
 # ---------------------------------------------------------------------- the whole of it
 
-def _describe_run(rows: list[Row], asked: int) -> None:
-    """Warn of what people would otherwise find out late: failures, and sampling rates that differ."""
+def _warn_failures(rows: list[Row]) -> None:
     failed = [r for r in rows if r.status != DRAWN]
     if failed:
         example = "; ".join(f"{r.path}: {r.reason}" for r in failed[:3])
-        warnings.warn(f"{len(failed)} of {asked} clips could not be drawn ({example}{'; ...' * (len(failed) > 3)}); see tree.failures", stacklevel=3)
+        warnings.warn(f"{len(failed)} of {len(rows)} clips could not be drawn ({example}{'; ...' * (len(failed) > 3)}); see tree.failures", stacklevel=3)
 
 
 def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
@@ -442,6 +441,8 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
     --------
     >>> tree = render_tree("freesound/audio_train", Renderer(Mel(n_mels=64)))      # doctest: +SKIP
     """
+    if not isinstance(renderer, Renderer):
+        raise ValueError(f"renderer={renderer!r} is no Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache=")
     root, source = resolve_source(source, root)
     if segments is not None:
         jobs = jobs_of_segments(segments, root)
@@ -464,7 +465,6 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
         _draw_into(folder, renderer, root, to_draw, n_jobs, progress)
         known = {row.picture: row for row in read_rows(folder)}
     rows = [known[job.picture] for job in jobs]
-    if to_draw:
-        _describe_run(rows, len(jobs))
-        _warn_mixed_rates(renderer, rows)
+    _warn_failures(rows)
+    _warn_mixed_rates(renderer, rows)
     return SpecTree(folder, renderer, Path(root), rows)

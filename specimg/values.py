@@ -120,8 +120,9 @@ class Value:
 
     @classmethod
     def from_toml(cls: type[T], text_or_path: str | Path) -> T:
-        """The value that TOML text, or a file given as a Path, describes."""
-        text = text_or_path.read_text(encoding="utf-8") if isinstance(text_or_path, Path) else text_or_path
+        """The value that TOML text describes, or a file: a Path, or a name that ends in .toml."""
+        is_path = isinstance(text_or_path, Path) or (text_or_path.endswith(".toml") and "\n" not in text_or_path)
+        text = Path(text_or_path).read_text(encoding="utf-8") if is_path else text_or_path
         return cls.from_dict(_swap(_toml().loads(text), _NONE_IN_TOML, None))
 
     @property

@@ -217,6 +217,9 @@ def load_pretrained(net: nn.Module, path: str | Path) -> Match:
         raise ValueError(
             f"{path} does not fit {_name(net)}: {match}. Nothing was loaded; give the file of this very architecture"
         )
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(f"{path} holds NaN or infinite numbers, in {len(broken)} tensors such as {broken[0]}; nothing was loaded, get the file anew")
     _adopt_statistics(net, path.parent)
     own = net.state_dict()
     net.load_state_dict(own | {name: tensor for name, tensor in state.items() if name in own})

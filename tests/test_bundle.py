@@ -257,3 +257,17 @@ def test_transforms_that_a_classifier_does_without_are_said(sounds, tmp_path):
 def test_a_picture_is_no_recording(clf, sounds):
     out = clf.predict([LOOK(sounds.files[0]), Image.new("L", (9, 9))])
     assert out["label"].isna().all() and set(out["status"]) != {"ok"}
+
+
+def test_several_labels_are_all_named(sounds, tmp_path):
+    learn = train(sounds, label_col="both", label_delim=" ")
+    table = load_classifier(save_classifier(learn, tmp_path / "several")).predict(sounds.files)
+    vocab = table.attrs["vocab"]
+    for row in table.itertuples():
+        probs = table.loc[row.Index, [f"p_{label}" for label in vocab]]
+        assert row.label == "; ".join(label for label, p in zip(vocab, probs) if p > 0.5)
+
+
+def test_the_folder_of_a_run_points_to_its_classifier(saved):
+    with pytest.raises(ValueError, match="did you mean '.*plain'"):
+        load_classifier(saved.parent)

@@ -875,3 +875,35 @@ def test_a_block_reads_a_table_and_a_tree(sounds, dls):
 def test_a_recording_without_a_renderer(sounds):
     with pytest.raises(ValueError, match="this data has no renderer to draw it with"):
         OpenPicture().source(sounds.audio / "0_low_a.wav")
+
+
+def test_a_plain_datablock_predicts_on_names_and_paths(sounds):
+    from fastai.vision.all import CategoryBlock, DataBlock
+
+    block = DataBlock((SpecBlock(LOOK), CategoryBlock), get_items=lambda _: sorted(sounds.audio.glob("*.wav")),
+                      get_y=lambda path: dict(zip(sounds.table["fname"], sounds.table["label"]))[path.name], item_tfms=FitSize((16, 24)))
+    learn = quiet(spec_learner(block.dataloaders(sounds.audio, bs=4, num_workers=0), "test_resnet", pretrained=False, seed=0))
+    file = sorted(sounds.audio.glob("*.wav"))[0]
+    assert torch.equal(learn.predict(str(file))[2], learn.predict(file)[2])
+
+
+def test_labels_asked_of_recordings_without_any(dls, sounds):
+    with pytest.raises(ValueError, match="needs a table with the columns 'path' and 'label'"):
+        dls.test_dl([sounds.audio / sounds.table["fname"][0]], with_labels=True)
+
+
+@pytest.mark.parametrize("change", [
+    dict(renderer=LOOK.replace(representation=LOOK.representation.replace(n_mels=12))), dict(size=(24, 24)), dict(seed=3), "labels",
+])
+def test_a_run_is_not_gone_on_with_on_other_pictures_or_labels(change, sounds, tmp_path):
+    from specimg.recipe import Recipe, fit
+
+    recipe, table = Recipe(epochs=2, lr=1e-3, seed=0), sounds.table
+    first = quiet(spec_learner(load(sounds, size=(16, 24)), "test_resnet", pretrained=False, seed=0))
+    fit(first, recipe, out=tmp_path / "run")
+    if change == "labels":
+        swapped = table["label"].map(dict(zip(sorted(set(table["label"])), sorted(set(table["label"]))[::-1])))
+        table, change = table.assign(label=swapped), {}
+    other = quiet(spec_learner(load(sounds, table, **{"size": (16, 24), **change}), "test_resnet", pretrained=False, seed=0))
+    with pytest.raises(ValueError, match="renderer|size|clips"):
+        fit(other, recipe, out=tmp_path / "run")

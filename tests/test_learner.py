@@ -377,3 +377,11 @@ def test_a_folder_that_cannot_be_written_is_left_alone(pictures, tmp_path, monke
     assert learner._writable(tmp_path / "new" / "one") == tmp_path / "new" / "one"
     monkeypatch.setattr(learner.os, "access", lambda path, mode: False)
     assert make_learner(make_dls(pictures)).path == Path.cwd() == tmp_path
+
+
+def test_patches_have_to_cover_the_picture(pictures):
+    from specimg.learner import create_body
+
+    with pytest.raises(ValueError, match="multiples of 16 x 16, such as 64 x 64"):
+        create_body("vit_tiny_patch16_224", 1, (60, 60))
+    assert create_body("vit_tiny_patch16_224", 1, (48, 64))[1]

@@ -357,3 +357,11 @@ def test_axes_may_be_given_and_titles_may_hold_anything(tmp_path):
         assert show_picture(path, ax=ax, title=title) is figure
         figure.savefig(io.BytesIO(), format="png")
     assert ax.get_ylabel() == "coefficient"
+
+
+@pytest.mark.parametrize("fmin, fmax", [(1100, 1900), (2100, 3900), (0, 8000)])
+def test_every_hertz_axis_has_numbers(fmin, fmax, tmp_path, sine):
+    path = tmp_path / "a.png"
+    path.write_bytes(Renderer(Mel(n_mels=8, fmin=fmin, fmax=fmax)).png(sine(1500), 16000))
+    ax = show_picture(path).axes[0]
+    assert len(ax.get_yticklabels()) >= 2 and ax.get_ylabel() == "Hz"

@@ -804,3 +804,16 @@ def test_two_processes_may_draw_into_one_tree(draw, tmp_path, many, opened):
 def test_a_drawn_png_opens_with_pillow(source, draw):
     with Image.open(draw(source).picture("cat.flac")) as image:
         assert image.mode == "L" and "specimg" in image.info
+
+
+@pytest.mark.parametrize("what, match", [(Mel(), r"wrap a representation: Renderer\(Mel"), ("cache", "is no Renderer")])
+def test_what_is_no_renderer_is_said_before_anything_is_drawn(what, match, tmp_path):
+    tmp_path.joinpath("audio").mkdir()
+    with pytest.raises(ValueError, match=match):
+        render_tree(tmp_path / "audio", what, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_root_goes_with_a_list(tmp_path):
+    with pytest.raises(ValueError, match="goes with a list of files"):
+        render_tree(tmp_path, cache=tmp_path / "cache", root=tmp_path)

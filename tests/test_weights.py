@@ -370,3 +370,13 @@ def test_silence_refusal_and_offline(server, monkeypatch):
     assert "out of reach" in probe_hub(server(b"nonsense\r\n\r\n"))
     assert "timed out" in probe_hub(server(None), timeout=0.1)
     assert "gave no answer within 0.1 s" in probe_hub(server(None), timeout=30, deadline=0.1)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    net = timm.create_model("test_resnet", num_classes=0)
+    state = net.state_dict()
+    name = next(name for name in state if name.endswith("weight"))
+    state[name] = torch.full_like(state[name], float("nan"))
+    save_file(state, tmp_path / "test_resnet.safetensors")
+    with pytest.raises(ValueError, match=f"NaN or infinite numbers, in 1 tensors such as {name}"):
+        load_pretrained(net, tmp_path / "test_resnet.safetensors")

@@ -107,6 +107,8 @@ class Stack(Representation):
     parts: tuple[Representation, ...]   # one a channel, in order
 
     def __init__(self, *representations: Representation, parts: tuple[Representation, ...] = ()):
+        if representations and parts:
+            raise ValueError("Stack: give the representations one after the other, or as parts=, not both")
         object.__setattr__(self, "parts", (*representations, *parts) if isinstance(parts, (tuple, list)) else parts)
         self.__post_init__()
 

@@ -2,7 +2,8 @@
 
 All of them draw decibels below the loudest cell of the clip (`ref="max"`), or below a fixed power (`ref=1.0`), which keeps
 the loudness of a clip against the others. `top_db` is both the floor under a clip's loudest cell, as in librosa, and the
-range that is drawn: from `-top_db`, black, to 0 dB, white.
+range that is drawn: from `-top_db`, black, to 0 dB, white. With a number for `ref` what is louder is white too, so choose one above
+the loudest cell, or `Picture(low=..., high=...)`: a full-scale sine reaches 10 * log10((n_fft / 4)**2) in the STFT.
 """
 
 from __future__ import annotations
