@@ -2,6 +2,7 @@
 
     python benchmarks/render.py                    # clips made here: 5 s, 44.1 kHz, 16-bit wav
     python benchmarks/render.py --audio folder     # recordings of your own
+    TMPDIR=/dev/shm python benchmarks/render.py    # pictures on a memory disk: how fast the drawing is, not the disk
 
 All draw the same mel spectrogram (n_fft 2048, hop 512, 128 mels, dB below the maximum). The ways take turns, round by round, so that a
 machine that slows down slows all of them; the table shows medians over rounds and ratios taken within rounds.
