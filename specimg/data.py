@@ -43,12 +43,12 @@ from PIL import Image
 
 from .audio import find_audio
 from .augment import Augment, SpecAugment
-from .files import inside
 from .folds import split_valid
 from .images import FitSize, Samples, SpecImage, TensorSpec, check_method
-from .labels import check_labels, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights
+from .labels import check_labels, examples, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights
 from .loader import SpecBlock, SpecDL, SpecFacts
 from .picture import PictureInfo, describe
+from .plan import name_below
 from .render import Renderer, SpecTree, render_tree
 
 __all__ = ["SpecImage", "TensorSpec", "SpecBlock", "SpecDL", "SpecDataLoaders", "list_sources"]
@@ -89,11 +89,6 @@ def _blank_levels(info: PictureInfo) -> tuple[float, ...]:
     return tuple(127.5 / 255 if r is not None and r[0] == -r[1] and info.picture.low is None else 0.0 for r in declared)
 
 
-def _examples(texts, mark: str = ", ") -> str:
-    """The first three."""
-    return mark.join([*texts[:3], *["..."] * (len(texts) > 3)])
-
-
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """The rows whose recording is there; what is missing is said by number and example, and a table without any is an error."""
     there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
@@ -102,7 +97,7 @@ def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
                          f"check folder= and suff=")
     if not there.all():
         missing = table["path"][~there]
-        warnings.warn(f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({_examples(missing)}) and are left out",
+        warnings.warn(f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({examples(missing)}) and are left out",
                       stacklevel=4)
     return table[there].reset_index(drop=True)
 
@@ -111,7 +106,7 @@ def _without_rows(table: pd.DataFrame, root: Path) -> None:
     """Say how many recordings of the folder no row of the table names."""
     unnamed = sorted(set(find_audio(root)) - set(table["path"]))
     if unnamed:
-        warnings.warn(f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({_examples(unnamed)}); they are not used",
+        warnings.warn(f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({examples(unnamed)}); they are not used",
                       stacklevel=4)
 
 
@@ -128,9 +123,9 @@ def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
     reasons = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
     if not drawn.any():
-        raise ValueError(f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({_examples(reasons, '; ')})")
+        raise ValueError(f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({examples(reasons, mark='; ')})")
     if reasons:
-        warnings.warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({_examples(reasons, '; ')})", stacklevel=4)
+        warnings.warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({examples(reasons, mark='; ')})", stacklevel=4)
     pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
     return table[drawn].assign(picture=pictures).reset_index(drop=True)
 
@@ -141,11 +136,6 @@ def _drawn(table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: i
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ of \d+ clips could not be drawn")   # `_with_pictures` says so, at every call
         return render_tree(table["path"], renderer, cache, root=root, segments=segments, n_jobs=n_jobs, progress=progress)
-
-
-def _from_here(root: str | os.PathLike, name: str) -> str:
-    """`name`, made absolute where it is a file as seen from the working folder, and none below `root`."""
-    return name if os.path.lexists(os.path.join(root, name)) or not os.path.lexists(name) else os.path.abspath(name)
 
 
 def _labels_of(tree: SpecTree) -> pd.DataFrame:
@@ -352,10 +342,10 @@ class SpecDataLoaders(DataLoaders):
 
         Files are below `path`, named from there, from the working folder, or absolutely. Other arguments: `from_df`.
         """
-        fnames, labels = [_from_here(path, os.fspath(f)) for f in fnames], list(labels)
+        fnames, labels = list(fnames), list(labels)
         if len(fnames) != len(labels):
             raise ValueError(f"{len(fnames)} files but {len(labels)} labels; give one label a file, in the same order")
-        return cls.from_df(pd.DataFrame({"path": [inside(path, f) for f in fnames], "label": labels}), path, **kwargs)
+        return cls.from_df(pd.DataFrame({"path": [name_below(os.fspath(path), os.fspath(f)) for f in fnames], "label": labels}), path, **kwargs)
 
     @classmethod
     def from_tree(cls, tree: SpecTree, labels: pd.DataFrame | None = None, path=".", **kwargs) -> SpecDataLoaders:

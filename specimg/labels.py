@@ -43,11 +43,11 @@ def count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def examples(names: Iterable, n: int = 3) -> str:
-    """The first `n` different names; one that would break the line is quoted."""
+def examples(names: Iterable, n: int = 3, mark: str = ", ") -> str:
+    """The first `n` different names, `mark` between them; one that would break the line is quoted."""
     names = list(dict.fromkeys(map(str, names)))
     shown = [name if name.isprintable() else repr(name) for name in names[:n]]
-    return ", ".join(shown + ["..."] * (len(names) > n))
+    return mark.join(shown + ["..."] * (len(names) > n))
 
 
 def _rows(bad) -> str:

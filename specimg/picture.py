@@ -207,9 +207,8 @@ class PictureInfo:
     @property
     def times(self) -> np.ndarray:
         """Seconds in the source of the middle of each pixel column `(width,)`."""
-        first = self.begin + self.representation.first_column(self.sr)
-        step = self.representation.hop_seconds(self.sr) * self.frames / self.width
-        return first + (np.arange(self.width) + 0.5) * step - self.representation.hop_seconds(self.sr) / 2
+        left, right = self.span
+        return left + (np.arange(self.width) + 0.5) * (right - left) / self.width
 
     @property
     def span(self) -> tuple[float, float]:
