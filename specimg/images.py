@@ -195,13 +195,17 @@ def _resized(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _cut(planes: np.ndarray, first: int, columns: int, blank: np.ndarray) -> np.ndarray:
-    """`columns` columns from `first` on; beyond the picture's end there is `blank` (a level a channel)."""
-    part = planes[:, :, first : first + columns]
-    missing = columns - part.shape[2]
-    if missing <= 0:
+    """`columns` columns from `first` on, which may be negative; outside of the picture there is `blank` (a level a channel)."""
+    width = planes.shape[2]
+    left, right = min(max(first, 0), width), min(max(first + columns, 0), width)
+    part = planes[:, :, left:right]
+    if right - left == columns:
         return part
-    padding = np.broadcast_to(blank[:, None, None], (len(planes), planes.shape[1], missing))
-    return np.concatenate([part, padding], axis=2)
+    out = np.empty((*planes.shape[:2], columns), planes.dtype)
+    out[:] = blank[:, None, None]
+    if right > left:
+        out[:, :, left - first : right - first] = part
+    return out
 
 
 def window_starts(length: float, window: float, count: int) -> list[float]:
@@ -246,28 +250,33 @@ class FitSize(RandTransform):
         self.training = split_idx == 0
 
     def encodes(self, o: SpecImage) -> TensorSpec:
-        planes = o.planes
-        if self.method == "squish":
-            return TensorSpec(torch.from_numpy(np.array(_resized(planes, *self.size))))
-        info = o.picture_info
-        if info is None:
-            raise ValueError(f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; leave out item_tfms "
-                             f"that replace the picture, or use method='squish'")
-        column = (info.span[1] - info.span[0]) / info.width       # s
-        columns = max(1, round(self.seconds / column))
-        firsts = self._firsts(info.width, columns)
-        parts = [_resized(_cut(planes, first, columns, self.blank), *self.size) for first in firsts]
-        x = TensorSpec(torch.from_numpy(np.stack(parts) if self._many() else np.array(parts[0])))
-        x.spans = [(info.span[0] + first * column, info.span[0] + (first + columns) * column) for first in firsts]
+        planes, info = o.planes, self._info(o)
+        column = None if info is None else (info.span[1] - info.span[0]) / info.width       # s
+        columns = planes.shape[2] if self.method == "squish" else max(1, round(self.seconds / column))
+        cuts = self._cuts(planes.shape[2], columns)
+        parts = [_resized(_cut(planes, first, count, self.blank), *self.size) for first, count in cuts]
+        x = TensorSpec(torch.from_numpy(np.stack(parts) if len(parts) > 1 else np.array(parts[0])))
+        if info is not None:
+            x.spans = [(info.span[0] + first * column, info.span[0] + (first + count) * column) for first, count in cuts]
         return x
 
-    def _many(self) -> bool:
-        return self.method == "crop" and not self.training and self.windows > 1
+    def _info(self, o: SpecImage) -> PictureInfo | None:
+        """What the picture says of its seconds; None where nobody has to know them."""
+        if self.method == "squish":
+            return None
+        info = o.picture_info
+        if info is None:
+            raise ValueError(f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; "
+                             f"leave out item_tfms that replace the picture, or use method='squish'")
+        return info
 
-    def _firsts(self, width: int, columns: int) -> list[int]:
-        """First column of each window."""
-        if self.method == "pad":
-            return [0]
+    def _cuts(self, width: int, columns: int) -> list[tuple[int, int]]:
+        """(first column, columns) of each window into a picture of `width` columns.
+
+        columns : of the method's own window; in a squish the whole picture's
+        """
+        if self.method != "crop":
+            return [(0, columns)]
         if self.training:
-            return [random.randint(0, max(0, width - columns))]
-        return [round(at) for at in window_starts(width, columns, self.windows)]
+            return [(random.randint(0, max(0, width - columns)), columns)]
+        return [(round(at), columns) for at in window_starts(width, columns, self.windows)]

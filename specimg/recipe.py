@@ -42,6 +42,7 @@ from fastai.vision.all import (
 
 from . import __version__
 from .files import is_leftover, write_whole
+from .losses import ClipWeights, Loss, LossFunction, is_multi_loss
 from .values import Value, choose, register
 
 __all__ = ["Recipe", "fit", "fit_or_load", "load_run", "read_history"]
@@ -66,6 +67,7 @@ class Recipe(Value):
     wd: float | None = None        # weight decay; None is the learner's own
     mixup: float = 0.0             # alpha of the Beta distribution by which two clips are blended; 0 is off
     label_smoothing: float = 0.0   # share of the target given to all classes alike, in training only; 0 is off
+    loss: Loss | None = None       # Lq or SoftBootstrap in training only, where labels are partly wrong; None is the learner's
     clip: float | None = None      # largest norm of the gradient; None is off
     early_stopping: int = 0        # unfrozen epochs without a better `monitor` before the run ends; 0 is off
     best_model: bool = False       # go back to the epoch with the best `monitor` at the end
@@ -96,6 +98,9 @@ class Recipe(Value):
                 raise ValueError(f"Recipe({name}={getattr(self, name)!r}): it must be {rule}")
         if self.epochs + self.freeze_epochs == 0:
             raise ValueError("Recipe(epochs=0, freeze_epochs=0) trains nothing; give one epoch or more")
+        if self.loss is not None and self.label_smoothing:
+            raise ValueError(f"Recipe(loss={self.loss}, label_smoothing={self.label_smoothing:g}): each is an answer to wrong labels; "
+                             "set label_smoothing=0, or leave out loss")
 
 
 # ---------------------------------------------------------------- decisions, on plain values
@@ -257,6 +262,11 @@ def _network(learn: Learner) -> dict:
     }
 
 
+def _clip_weights(learn: Learner) -> str | None:
+    """Which weights of clips the learner trains with."""
+    return "+".join(cb.key for cb in learn.cbs if isinstance(cb, ClipWeights)) or None
+
+
 # ---------------------------------------------------------------- where a run is kept
 class _Memory:
     """A run without a folder: nothing is written, the best weights are kept in memory."""
@@ -317,7 +327,8 @@ class _Folder:
         """Begin a run; or read the one that is here, and give `learn` its weights."""
         if self.action() == "begin":
             return self.begin(learn, recipe)
-        different = differences(self.asked().to_dict(), recipe.to_dict())
+        there = self.asked().to_dict() | {"clip_weights": self.about().get("clip_weights")}
+        different = differences(there, recipe.to_dict() | {"clip_weights": _clip_weights(learn)})
         if different:
             raise ValueError(f"{self.path} holds a run by another recipe: {different}; choose a new folder as out=")
         run, model = self.read(learn)
@@ -345,12 +356,16 @@ class _Folder:
         except ValueError as exc:
             raise ValueError(f"{self.recipe_file}: {exc}") from exc
 
-    def read(self, learn: Learner) -> tuple[_Run, dict]:
-        """The run that is here and its last weights; ValueError unless it is one of this network and these data."""
+    def about(self) -> dict:
+        """What was settled when the run that is here began."""
         try:
-            about = json.loads(self.about_file.read_text(encoding="utf-8"))
+            return json.loads(self.about_file.read_text(encoding="utf-8"))
         except ValueError as exc:
             raise ValueError(f"{self.about_file}: {exc}") from exc
+
+    def read(self, learn: Learner) -> tuple[_Run, dict]:
+        """The run that is here and its last weights; ValueError unless it is one of this network and these data."""
+        about = self.about()
         different = differences(about["network"], _network(learn))
         if different:
             raise ValueError(f"{self.path} holds a run of another network or other data: {different}; "
@@ -362,7 +377,7 @@ class _Folder:
     def note(self, learn: Learner, run: _Run) -> None:
         """Write down what is settled."""
         about = {"seed": run.seed, "lr": run.lr, "pretrained": run.pretrained, "network": _network(learn),
-                 "weights_from": getattr(learn, "weights_from", None),
+                 "weights_from": getattr(learn, "weights_from", None), "clip_weights": _clip_weights(learn),
                  "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__}}
         write_whole(self.about_file, json.dumps(about, indent=2, ensure_ascii=False).encode())
 
@@ -411,6 +426,21 @@ class _LabelSmoothing(Callback):
         self.cross_entropy.label_smoothing = self.usual
 
 
+class _TrainingLoss(Callback):
+    """Another loss in training. Validation keeps the learner's own, so that recipes can be compared by it."""
+
+    order = -1   # before MixUp, which wraps the loss that it finds when training begins
+
+    def __init__(self, other: LossFunction, usual: Callable):
+        self.other, self.usual = other, usual
+
+    def before_train(self):
+        self.learn.loss_func = self.other
+
+    def before_validate(self):   # not after_train: there MixUp puts back, later, what it found
+        self.learn.loss_func = self.usual
+
+
 @contextmanager
 def _equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
     """`learn` with the recipe's callbacks and without fastai's table; then as before, however the training ended."""
@@ -418,6 +448,7 @@ def _equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
     loss_func, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
     usual = cross_entropy.label_smoothing if cross_entropy else 0.0
     cbs = [MixedPrecision()] if half else []
+    cbs += [_TrainingLoss(recipe.loss.function(is_multi_loss(loss_func)), loss_func)] if recipe.loss else []
     cbs += [MixUp(recipe.mixup)] if recipe.mixup else []
     cbs += [_LabelSmoothing(cross_entropy, recipe.label_smoothing)] if recipe.label_smoothing else []
     cbs += [GradientClip(recipe.clip)] if recipe.clip else []
@@ -428,7 +459,7 @@ def _equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
         stack.enter_context(learn.added_cbs(cbs))
         try:
             yield
-        finally:   # a batch that fails leaves MixUp's loss, the smoothing and autocast switched on
+        finally:   # a batch that fails leaves the loss of training or MixUp's, the smoothing and autocast switched on
             learn.loss_func = loss_func
             if cross_entropy:
                 cross_entropy.label_smoothing = usual
@@ -504,6 +535,19 @@ class _Epochs(Callback):
 
 
 # ---------------------------------------------------------------- training
+def _check_loss(usual: Callable, loss: Loss) -> None:
+    """ValueError where `loss` cannot take the place of the learner's own in training."""
+    if is_multi_loss(usual) is None:
+        raise ValueError(f"loss={loss} takes the place of a cross entropy, of softmax or of sigmoids, and the loss is {usual}; "
+                         "set it to None")
+    inner = getattr(usual, "func", usual)
+    lost = [name for name in ("weight", "pos_weight") if getattr(inner, name, None) is not None]
+    lost += ["label_smoothing"] if getattr(inner, "label_smoothing", 0) else []
+    if lost:
+        raise ValueError(f"loss={loss} would do without the {' and '.join(lost)} of the learner's loss; give the learner one without, "
+                         "or set it to None; classes can be evened out by drawing clips: balance=True of SpecDataLoaders")
+
+
 def _check_learner(learn: Learner, recipe: Recipe) -> None:
     """ValueError where the recipe cannot be followed with this learner."""
     train, loss = learn.dls.train, learn.loss_func
@@ -518,9 +562,14 @@ def _check_learner(learn: Learner, recipe: Recipe) -> None:
     if recipe.label_smoothing and not _cross_entropy(loss):
         raise ValueError(f"label_smoothing={recipe.label_smoothing} needs a cross entropy, and the loss is {loss}; "
                          "set it to 0")
-    if recipe.mixup and isinstance(loss, torch.nn.CrossEntropyLoss):
+    if recipe.loss is not None:
+        _check_loss(loss, recipe.loss)
+    if recipe.mixup and recipe.loss is None and isinstance(loss, torch.nn.CrossEntropyLoss):
         raise ValueError(f"mixup={recipe.mixup} needs a loss that fastai can blend, torch's CrossEntropyLoss is none; "
                          "give the learner fastai's CrossEntropyLossFlat")
+    for cb in learn.cbs:
+        if isinstance(cb, ClipWeights):
+            cb.check(learn, bool(recipe.mixup))
 
 
 def _set_frozen(learn: Learner, phase: str) -> None:
