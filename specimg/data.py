@@ -22,7 +22,7 @@ import os
 import struct
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from fastai.vision.all import (
     MultiCategoryBlock,
     OneHotEncode,
     Transform,
+    TransformBlock,
     defaults,
 )
 from PIL import Image
@@ -98,7 +99,7 @@ def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     if not there.all():
         missing = table["path"][~there]
         warnings.warn(f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({examples(missing)}) and are left out",
-                      stacklevel=4)
+                      stacklevel=5)
     return table[there].reset_index(drop=True)
 
 
@@ -107,7 +108,21 @@ def _without_rows(table: pd.DataFrame, root: Path) -> None:
     unnamed = sorted(set(find_audio(root)) - set(table["path"]))
     if unnamed:
         warnings.warn(f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({examples(unnamed)}); they are not used",
-                      stacklevel=4)
+                      stacklevel=5)
+
+
+def label_table(df: pd.DataFrame, path, folder, **columns) -> pd.DataFrame:
+    """The label table that `columns` of `df` describe, of the recordings that are there below `path/folder`.
+
+    columns : as in `labels_from_csv`
+
+    Warns of rows without a recording and, where a folder was named, of recordings without a row.
+    """
+    root = Path(path) / folder
+    table = _existing(labels_from_csv(df, folder=root, **columns), root)
+    if folder:
+        _without_rows(table, root)
+    return table
 
 
 def _clip_keys(table: pd.DataFrame) -> list[tuple]:
@@ -161,6 +176,37 @@ def _split(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | 
     return split_valid(table, valid_pct, group="group" if "group" in table else None, seed=seed or 0)
 
 
+@dataclass(frozen=True)
+class Sides:
+    """The clips of both sides of a split, and the labels that a network is to know."""
+
+    clips: pd.DataFrame   # with the column is_valid
+    vocab: list[str]
+    multi: bool           # several labels a clip
+
+    @property
+    def train(self) -> pd.DataFrame:
+        return self.clips[~self.clips["is_valid"]]
+
+    @property
+    def valid(self) -> pd.DataFrame:
+        return self.clips[self.clips["is_valid"]]
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        """What is looked at without training on it; training's clips where nothing is held out."""
+        return self.valid if len(self.valid) else self.train
+
+
+def deal_sides(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | None, vocab) -> Sides:
+    """Split a label table; the arguments are those of `SpecDataLoaders.from_df`. ValueError where there is nothing to tell apart."""
+    sides = Sides(table.assign(is_valid=_split(table, valid_pct, fold, seed)), [], is_multilabel(table))
+    vocab = check_labels(sides.train, sides.valid, vocab)
+    if len(vocab) < (1 if sides.multi else 2):
+        raise ValueError(f"training holds {f'the label {vocab[0]!r} only' if vocab else 'no label'}; a classifier needs two")
+    return replace(sides, vocab=vocab)
+
+
 def _height_width(size) -> tuple[int, int]:
     """(height, width) from one number or two."""
     sides = [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
@@ -188,15 +234,18 @@ def _batch_size(bs: int, n_train: int) -> int:
     if n_train < 2:
         raise ValueError(f"{n_train} clip{'s are' if n_train == 0 else ' is'} left for training; at least 2 are needed")
     if n_train < bs:
-        warnings.warn(f"only {n_train} clips to train on, fewer than bs={bs}; bs={n_train} is used", stacklevel=5)
+        warnings.warn(f"only {n_train} clips to train on, fewer than bs={bs}; bs={n_train} is used", stacklevel=6)
     return min(bs, n_train)
 
 
-def _n_windows(clips: pd.DataFrame, seconds: float) -> int:
+def covering_windows(longest: float, seconds: float) -> int:
     """How many windows of `seconds` a clip is looked at through where it is not trained on: as many as cover the longest, 8 at most."""
-    infos = [describe(path) for path in clips["picture"]]
-    longest = max(info.span[1] - info.span[0] for info in infos)
     return int(np.clip(math.ceil(longest / seconds - 0.01), 1, MOST_WINDOWS))
+
+
+def _longest(pictures: Iterable[str]) -> float:
+    """Seconds of the longest picture."""
+    return max(info.span[1] - info.span[0] for info in map(describe, pictures))
 
 
 def _augmentation(augment, info: PictureInfo) -> list[Transform]:
@@ -215,6 +264,8 @@ class SpecDataLoaders(DataLoaders):
     Every `from_...` takes the arguments of `from_df`. Besides fastai's own attributes: `renderer`, `tree`, `n_channels`,
     `size` (height, width), `is_multi`, and `clips`, a table with one row a clip.
     """
+
+    reads = "picture"   # the column of `clips` that items are read from
 
     @property
     def facts(self) -> SpecFacts:
@@ -254,7 +305,7 @@ class SpecDataLoaders(DataLoaders):
     @classmethod
     def from_df(cls, df: pd.DataFrame, path=".", *, folder="", fn_col="path", label_col="label", label_delim=None, suff="",
                 start_col=None, end_col=None, group_col=None, weight_col=None, balance=False, valid_pct=0.2, valid_col=None,
-                fold=None, fold_col="fold", seed=None, renderer=None, cache=None, bs=64, val_bs=None, size=None, method="squish",
+                fold=None, fold_col="fold", seed=None, vocab=None, renderer=None, cache=None, bs=64, val_bs=None, size=None, method="squish",
                 seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
                 shuffle=True, n_jobs=-1, progress=True) -> SpecDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
@@ -268,6 +319,7 @@ class SpecDataLoaders(DataLoaders):
         weight_col : how often training draws a clip, against the others; balance=True evens out the classes besides
         valid_pct, seed : share of clips held out, stratified, and grouped where `group_col` is given; seed None is 0
         valid_col, fold : a column of truth values, or the number in `fold_col`, that is held out instead
+        vocab : the labels in the order of the network's outputs; default the sorted ones of training
         renderer : how recordings are drawn; default `Renderer()`, a mel spectrogram
         cache, n_jobs, progress : as in `render_tree`
         size : pixels, one number or (height, width); default the pictures' own
@@ -282,16 +334,12 @@ class SpecDataLoaders(DataLoaders):
         """
         check_method(method, seconds, windows)   # these two before an hour of drawing
         size = None if size is None else _height_width(size)
-        table = labels_from_csv(df, folder=Path(path) / folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff,
-                                start_col=start_col, end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
-                                fold_col=fold_col if fold is not None else None)
-        root = Path(path) / folder
-        table = _existing(table, root)
-        if folder:
-            _without_rows(table, root)
-        tree = _drawn(table, root, renderer or Renderer(), cache, n_jobs, progress)
-        return cls._from_table(_with_pictures(table, tree), tree, path, balance=balance, valid_pct=valid_pct, fold=fold, seed=seed, bs=bs,
-                               val_bs=val_bs, size=size, method=method, seconds=seconds, windows=windows, augment=augment, item_tfms=item_tfms,
+        table = label_table(df, path, folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff, start_col=start_col,
+                            end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
+                            fold_col=fold_col if fold is not None else None)
+        tree = _drawn(table, Path(path) / folder, renderer or Renderer(), cache, n_jobs, progress)
+        return cls._from_table(_with_pictures(table, tree), tree, path, balance=balance, valid_pct=valid_pct, fold=fold, seed=seed,
+                               vocab=vocab, bs=bs, val_bs=val_bs, size=size, method=method, seconds=seconds, windows=windows, augment=augment, item_tfms=item_tfms,
                                batch_tfms=batch_tfms, num_workers=num_workers, device=device, shuffle=shuffle)
 
     @classmethod
@@ -363,33 +411,39 @@ class SpecDataLoaders(DataLoaders):
         return cls._from_table(_with_pictures(table, tree), tree, path, **kwargs)
 
     @classmethod
-    def _from_table(cls, table: pd.DataFrame, tree: SpecTree, path, *, balance=False, valid_pct=0.2, fold=None, seed=None, bs=64, val_bs=None,
-                    size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None,
+    def _from_table(cls, table: pd.DataFrame, tree: SpecTree, path, *, balance=False, valid_pct=0.2, fold=None, seed=None, vocab=None,
+                    bs=64, val_bs=None, size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None,
                     num_workers=None, device=None, shuffle=True) -> SpecDataLoaders:
         """A label table with pictures -> DataBlock -> DataLoaders."""
         check_method(method, seconds, windows)
-        clips = table.assign(is_valid=_split(table, valid_pct, fold, seed))
-        train, valid = clips[~clips["is_valid"]], clips[clips["is_valid"]]
-        vocab, multi = check_labels(train, valid), is_multilabel(clips)
-        if len(vocab) < (1 if multi else 2):
-            raise ValueError(f"training holds {f'the label {vocab[0]!r} only' if vocab else 'no label'}; a classifier needs two")
-        info = describe(clips["picture"].iloc[0])
+        sides = deal_sides(table, valid_pct, fold, seed, vocab)
+        pictures = sides.clips["picture"]
+        info = describe(pictures.iloc[0])
         if method == "pad" and seconds is None:
-            seconds = max(i.span[1] - i.span[0] for i in map(describe, clips["picture"]))
-        size = _common_size(clips["picture"], info, seconds) if size is None else _height_width(size)
+            seconds = _longest(pictures)
+        size = _common_size(pictures, info, seconds) if size is None else _height_width(size)
         if windows is None:
-            windows = _n_windows(valid if len(valid) else train, seconds) if method == "crop" else 1
+            windows = covering_windows(_longest(sides.held_out["picture"]), seconds) if method == "crop" else 1
         fit = FitSize(size, method, seconds, windows, _blank_levels(info))
-        block = DataBlock(
-            blocks=(SpecBlock(tree.renderer), (MultiCategoryBlock if multi else CategoryBlock)(vocab=vocab)),
-            get_x=ColReader("picture"), get_y=ColReader("label"), splitter=ColSplitter("is_valid"),
-            item_tfms=[*_as_list(item_tfms), fit], batch_tfms=[*_augmentation(augment, info), *_as_list(batch_tfms)],
-        )
         facts = SpecFacts(tree.renderer, tree, 3 if info.picture.colormap else info.channels, size, method)
+        return cls._from_sides(
+            sides, SpecBlock(tree.renderer), ColReader("picture"), facts, path, item_tfms=[*as_list(item_tfms), fit],
+            batch_tfms=[*_augmentation(augment, info), *as_list(batch_tfms)], balance=balance, bs=bs, val_bs=val_bs,
+            num_workers=num_workers, device=device, shuffle=shuffle,
+        )
+
+    @classmethod
+    def _from_sides(cls, sides: Sides, block: TransformBlock, get_x, facts: SpecFacts, path, *, item_tfms, batch_tfms, balance, bs, val_bs,
+                    num_workers, device, shuffle) -> SpecDataLoaders:
+        """A split table -> DataBlock -> DataLoaders. block, get_x : the input side; `get_x` takes a row of the table."""
+        labels = MultiCategoryBlock(vocab=sides.vocab) if sides.multi else CategoryBlock(vocab=sides.vocab, sort=False)
+        data = DataBlock(blocks=(block, labels), get_x=get_x, get_y=ColReader("label"), splitter=ColSplitter("is_valid"),
+                         item_tfms=item_tfms, batch_tfms=batch_tfms)
         if num_workers is None:
             num_workers = defaults.cpus if torch.cuda.is_available() else 0
-        made = block.dataloaders(clips, path=path, bs=_batch_size(bs, len(train)), val_bs=val_bs, shuffle=shuffle, device=device,
-                                 num_workers=num_workers, facts=facts, dl_kwargs=[{"weights": _weights(train, balance, shuffle)}, {}])
+        train = sides.train
+        made = data.dataloaders(sides.clips, path=path, bs=_batch_size(bs, len(train)), val_bs=val_bs, shuffle=shuffle, device=device,
+                                num_workers=num_workers, facts=facts, dl_kwargs=[{"weights": _weights(train, balance, shuffle)}, {}])
         return cls(*made.loaders, path=path, device=made.device)
 
     def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
@@ -397,7 +451,7 @@ class SpecDataLoaders(DataLoaders):
 
         What is not a picture yet is drawn by `renderer`, in memory.
         """
-        clips = _as_clips(test_items)
+        clips = as_clips(test_items, self.reads)
         if with_labels and "label" not in clips:
             raise ValueError("with_labels=True needs a table with the columns 'path' and 'label'")
         return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
@@ -410,7 +464,7 @@ class SpecDataLoaders(DataLoaders):
         return empty
 
 
-def _as_list(tfms) -> list:
+def as_list(tfms) -> list:
     return [] if tfms is None else list(tfms) if isinstance(tfms, (list, tuple)) else [tfms]
 
 
@@ -436,20 +490,20 @@ def list_sources(items) -> tuple[list[str], list]:
     return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources
 
 
-def _as_clips(items) -> pd.DataFrame:
-    """What people predict on, as a table with the column `picture`, which the loaders read."""
+def as_clips(items, column: str = "picture") -> pd.DataFrame:
+    """What people predict on, as a table with the column that the loaders read."""
     if isinstance(items, list) and items and isinstance(items[0], pd.Series):   # rows, as `learn.predict` takes one
         items = pd.DataFrame(items).reset_index(drop=True)
-    if isinstance(items, pd.DataFrame) and not {"picture", "path"} & set(items):
+    if isinstance(items, pd.DataFrame) and not {column, "path"} & set(items):
         raise ValueError(f"the table has the columns {', '.join(map(str, items.columns))}; it needs 'path', the recordings")
     if isinstance(items, pd.DataFrame):
-        table = items if "picture" in items else items.assign(picture=items["path"].map(os.fspath))
+        table = items if column in items else items.assign(**{column: items["path"].map(os.fspath)})
     else:
         names, sources = list_sources(items)
-        picture = pd.Series([None] * len(sources), dtype=object)
+        cells = pd.Series([None] * len(sources), dtype=object)
         for i, source in enumerate(sources):   # one by one: pandas would take an image for a matrix
-            picture[i] = source
-        table = pd.DataFrame({"path": names, "picture": picture})
+            cells[i] = source
+        table = pd.DataFrame({"path": names, column: cells})
     if not len(table):
         raise ValueError("there is nothing to predict on: no recordings")
     return table

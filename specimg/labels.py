@@ -128,10 +128,10 @@ class _Sheet:
             self.refuse(np.logical_not(several), col, "holds lists, but not", "give every row a list of labels")
         return [_split(cell, delimiter) for cell in cells]
 
-    def numbers(self, col: int | str) -> np.ndarray:
-        """Finite and not negative."""
+    def numbers(self, col: int | str, blank=False) -> np.ndarray:
+        """Finite and not negative; nan in the rows that may be `blank`."""
         found = _to_numbers(self.cells(col))
-        self.refuse(~(np.isfinite(found) & (found >= 0)), col, "is not a finite number from 0 up", "correct these rows")
+        self.refuse(~(blank | (np.isfinite(found) & (found >= 0))), col, "is not a finite number from 0 up", "correct these rows")
         return found
 
     def folds(self, col: int | str) -> np.ndarray | list[str]:
@@ -202,7 +202,8 @@ def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
 def _seconds(sheet: _Sheet, start_col, end_col) -> dict[str, np.ndarray]:
     if start_col is None or end_col is None:
         raise ValueError(f"start_col={start_col!r} and end_col={end_col!r}: a window needs both its start and its end")
-    start, end = sheet.numbers(start_col), sheet.numbers(end_col)
+    whole = [_is_blank(first) and _is_blank(last) for first, last in zip(sheet.cells(start_col), sheet.cells(end_col))]
+    start, end = sheet.numbers(start_col, whole), sheet.numbers(end_col, whole)
     sheet.refuse(end <= start, end_col, "is not after the start", "correct these rows")
     return {"start": start, "end": end}
 
@@ -219,6 +220,7 @@ def labels_from_csv(csv, *, folder=None, fn_col: int | str = 0, label_col: int |
     ----------
     folder : the audio folder that the names in the csv are relative to; no name may lead out of it.
     label_delim : what stands between the labels of one cell; `label` then holds lists, empty where the cell is.
+    start_col, end_col : seconds; where both are empty the row stands for the whole recording.
     suffix : added to every name, such as ".wav".
     header, delimiter : as in `pandas.read_csv`; `header=None` where the first line is data already.
 
@@ -405,17 +407,24 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
     return weights
 
 
-def check_labels(train, valid) -> list[str]:
-    """The sorted labels of training. Takes tables or their label columns.
+def check_labels(train, valid, vocab: Sequence[str] | None = None) -> list[str]:
+    """The sorted labels of training, or `vocab` where that is settled. Takes tables or their label columns.
 
-    Raises ValueError where validation holds labels that training lacks; warns of labels seen once in training.
+    Raises ValueError where validation holds labels that training lacks (with `vocab` it warns), and where a label is
+    not in `vocab`; warns of labels seen once in training.
     """
     counts = class_counts(train)
-    unknown = sorted(set(class_counts(valid).index) - set(counts.index))
+    held_out = set(class_counts(valid).index)
+    strange = sorted({*counts.index, *held_out}.difference(vocab)) if vocab is not None else []
+    if strange:
+        raise ValueError(f"{count(len(strange), 'label')} that the vocabulary lacks ({examples(strange, 10)}); add them to vocab=, or leave these clips out")
+    unknown = sorted(held_out - set(counts.index))
     if unknown:
-        what = f"{count(len(unknown), 'label')} in validation but not in training ({examples(unknown, 10)})"
-        raise ValueError(f"{what}: no network could know them; move some of their clips to training or leave them out")
+        what = f"{count(len(unknown), 'label')} in validation but not in training ({examples(unknown, 10)}): no network could know them"
+        if vocab is None:
+            raise ValueError(f"{what}; move some of their clips to training or leave them out")
+        warn(what)
     once = sorted(counts.index[counts == 1])
     if once:
         warn(f"{count(len(once), 'label')} seen once in training ({examples(once, 10)})")
-    return sorted(counts.index)
+    return sorted(counts.index) if vocab is None else list(vocab)
