@@ -28,7 +28,7 @@ from . import __version__
 from .data import list_sources
 from .images import FitSize, Samples, SpecImage
 from .files import is_leftover, write_whole
-from .learner import create_spec_net
+from .networks import create_spec_net
 from .render import Renderer
 
 __all__ = ["Classifier", "save_classifier", "load_classifier"]

@@ -30,7 +30,7 @@ class Row(NamedTuple):
     path: str                      # of the recording, below the source's root, forward slashes
     start: float | None            # s; None is the whole recording
     end: float | None              # s
-    variant: str                   # "" is the recording as it is
+    variant: str                   # its name, as `Variant.name` has it; "" is the recording as it is
     picture: str                   # below images/, forward slashes; the row's key
     size: int | None               # bytes of the recording; None where it was not there
     mtime: int | None              # ns, of the recording

@@ -1,7 +1,7 @@
 """What there is to draw, and what of it has to be drawn: decisions only, nothing is read or written but names and times.
 
-A source (a folder, a list of files, a table of segments) becomes a list of `Job`s, one a picture; `render_action` then says
-whether a picture is new, stands already, or has to be drawn again.
+A source (a folder, a list of files, a table of segments) becomes a list of `Job`s, one a picture, and with variants some more of
+each; `render_action` then says whether a picture is new, stands already, or has to be drawn again.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import math
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .audio import walk_audio
 from .files import OutsideError, inside
 from .manifest import DRAWN, UNREADABLE, Row
 
-__all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action"]
+__all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action", "with_variants"]
 
 MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
 
@@ -52,6 +53,11 @@ def _picture_name(path: str, start: float | None, end: float | None) -> str:
         return path + ".png"
     begin, stop = (f"{s:.6f}".rstrip("0").rstrip(".") if s is not None else "" for s in (start or 0.0, end))
     return f"{path}@{begin}-{stop}.png"
+
+
+def with_variants(jobs: list[Job], names: Iterable[str]) -> list[Job]:
+    """The jobs, and behind them each once more for every variant: "a.wav.png", "a.wav@stretch-0.8.png"."""
+    return jobs + [job._replace(variant=name, picture=f"{job.picture.removesuffix('.png')}@{name}.png") for name in names for job in jobs]
 
 
 def name_below(root: str, file: str) -> str:

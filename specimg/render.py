@@ -11,7 +11,7 @@ pictures in flight. The bytes of a picture depend on the recording and the rende
     cache/audio_train-mel128-0f9e8d7c6b5a/
       renderer.json                 the renderer, and the library versions that drew with it
       manifest.db, manifest.csv     one row a picture
-      images/<path>.png             "00044347.wav" -> "00044347.wav.png"
+      images/<path>.png             "00044347.wav" -> "00044347.wav.png"; a variant adds its name: "00044347.wav@stretch-0.8.png"
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ from .audio import Audio, AudioError, Clip, Scratch, UnreadableError, condition,
 from .files import write_whole
 from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
 from .picture import Picture, encode, picture_problem, show_picture
-from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source
+from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, with_variants
 from .representation import Mel, Representation
 from .values import Value, register
+from .variants import Variant, by_name, seeded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,10 +119,11 @@ class Renderer(Value):
 
 # ---------------------------------------------------------------------- drawing
 
-def _draw_one(renderer: Renderer, root: str, images: str, job: Job, scratch: Scratch) -> Row:
+def _draw_one(renderer: Renderer, root: str, images: str, variants: dict[str, Variant], job: Job, scratch: Scratch) -> Row:
     """Draw one picture into the tree. What is wrong with the recording goes into the row; what is wrong with the disk is raised."""
+    vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
     try:
-        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, scratch)
+        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, scratch, vary)
         png = renderer.encode(clip)
     except UnreadableError as exc:
         return Row(*job, UNREADABLE, exc.reason, None, None)
@@ -145,17 +147,17 @@ def _draw_one(renderer: Renderer, root: str, images: str, job: Job, scratch: Scr
 _own = threading.local()   # joblib's workers may be threads, each of which needs a work array of its own
 
 
-def _draw_chunk(renderer: Renderer, root: str, images: str, jobs: list[Job]) -> list[Row]:
+def _draw_chunk(renderer: Renderer, root: str, images: str, variants: dict[str, Variant], jobs: list[Job]) -> list[Row]:
     """Draw some pictures, in this process and thread; what a worker runs."""
     scratch = _own.__dict__.setdefault("scratch", Scratch())
-    return [_draw_one(renderer, root, images, job, scratch) for job in jobs]
+    return [_draw_one(renderer, root, images, variants, job, scratch) for job in jobs]
 
 
-def _chunks(jobs: list[Job]) -> list[list[Job]]:
-    return [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
+def _chunks(items: list) -> list[list]:
+    return [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
 
 
-def _in_workers(draw, chunks: list[list[Job]], n_jobs: int):
+def _in_workers(work, chunks: list[list], n_jobs: int):
     """Yield lists of rows from joblib's workers, one by one where its active backend can hand them back so."""
     import joblib
 
@@ -164,28 +166,28 @@ def _in_workers(draw, chunks: list[list[Job]], n_jobs: int):
     except ValueError:   # a backend that hands back all at once (multiprocessing, Ray): rounds, so that a kill costs one of them
         parallel, together = joblib.Parallel(n_jobs=n_jobs), ROUND * joblib.effective_n_jobs(n_jobs)
     for i in range(0, len(chunks), together):
-        yield from parallel(joblib.delayed(draw)(chunk) for chunk in chunks[i : i + together])
+        yield from parallel(joblib.delayed(work)(chunk) for chunk in chunks[i : i + together])
 
 
-def _draw_all(draw, jobs: list[Job], n_jobs: int):
-    """Yield lists of rows as they are done: in this process while little is left, else through joblib's workers.
+def work_through(work, items: list, n_jobs: int):
+    """Yield `work(some items)`, lists of rows in the order of the items: in this process while little is left, else by joblib's workers.
 
     joblib's active backend decides where workers run, so that `joblib.parallel_config(backend="dask")` reaches a cluster.
     """
-    chunks = _chunks(jobs)
+    chunks = _chunks(items)
     began, done = time.perf_counter(), 0
     while chunks:
         left = len(chunks) * (time.perf_counter() - began) / done if done else 0
         if n_jobs != 1 and left > WORTH_WORKERS:
             break
-        yield draw(chunks.pop(0))
+        yield work(chunks.pop(0))
         done += 1
     if not chunks:
         return
-    yield from _in_workers(draw, chunks, n_jobs)
+    yield from _in_workers(work, chunks, n_jobs)
 
 
-def _progress_bar(total: int, name: str, wanted: bool):
+def progress_bar(total: int, name: str, wanted: bool):
     """A tqdm bar on terminals and in notebooks; nothing in a log."""
     from tqdm import tqdm
 
@@ -310,17 +312,28 @@ class SpecTree:
             found.setdefault(row.path, []).append(row)
         return found
 
-    def picture(self, path: str | os.PathLike, start: float | None = None) -> Path:
+    @property
+    def originals(self) -> pd.DataFrame:
+        """The rows of `table` that show recordings as they are, without their variants."""
+        return self.table[self.table["variant"] == ""].reset_index(drop=True)
+
+    def picture(self, path: str | os.PathLike, start: float | None = None, variant: Variant | str = "") -> Path:
         """The PNG of a recording (a path below the source, or a whole path), or of its segment from `start` seconds.
+
+        variant : one that was drawn, or its name; default the recording as it is
 
         ValueError where it was not drawn, with the reason.
         """
-        name = os.fspath(path)
+        name, variant = os.fspath(path), getattr(variant, "name", variant)
         if name not in self._by_path:
             name = name_below(os.path.realpath(self.source), name)
         rows = self._by_path.get(name)
         if not rows:
             raise ValueError(f"no picture of {name!r} in {self!r}; call render_tree again if it is new")
+        if variant not in {r.variant for r in rows}:
+            raise ValueError(f"{name!r} has no picture of {f'its variant {variant!r}' if variant else 'itself'}; "
+                             f"it has {', '.join(sorted({repr(r.variant) for r in rows}))}: give variant=")
+        rows = [r for r in rows if r.variant == variant]
         chosen = rows if start is None else [r for r in rows if abs((r.start or 0.0) - start) < 1e-6]
         if len(chosen) != 1:
             starts = ", ".join(f"{r.start or 0.0:g}" for r in rows[:12])
@@ -329,9 +342,10 @@ class SpecTree:
             raise ValueError(f"{name!r} was not drawn: {chosen[0].reason}")
         return self.images / chosen[0].picture
 
-    def show(self, path: str | os.PathLike, start: float | None = None, ax=None):
+    def show(self, path: str | os.PathLike, start: float | None = None, ax=None, variant: Variant | str = ""):
         """Draw the picture of a recording with seconds and hertz on its axes; returns the matplotlib Figure."""
-        return show_picture(self.picture(path, start), ax=ax, title=os.path.basename(os.fspath(path)))
+        title = " ".join(filter(None, [os.path.basename(os.fspath(path)), getattr(variant, "name", variant)]))
+        return show_picture(self.picture(path, start, variant), ax=ax, title=title)
 
     def verify(self, drop: bool = False) -> pd.DataFrame:
         """Read every picture through and list those that are missing or damaged: path, picture, problem.
@@ -396,13 +410,14 @@ def _write_renderer(folder: Path, renderer: Renderer, root: str, name: str | Non
     write_whole(folder / "renderer.json", json.dumps(facts, indent=1).encode())
 
 
-def _draw_into(folder: Path, renderer: Renderer, root: str, jobs: list[Job], n_jobs: int, progress: bool) -> None:
+def _draw_into(folder: Path, renderer: Renderer, root: str, variants: dict[str, Variant], jobs: list[Job], n_jobs: int,
+               progress: bool) -> None:
     """Draw jobs and keep the manifest up to date as they are done."""
-    draw = functools.partial(_draw_chunk, renderer, root, str(folder / "images"))
+    draw = functools.partial(_draw_chunk, renderer, root, str(folder / "images"), variants)
     finished = 0
     try:
-        with Manifest(folder) as manifest, _progress_bar(len(jobs), folder.name, progress) as bar:
-            for rows in _draw_all(draw, jobs, n_jobs):
+        with Manifest(folder) as manifest, progress_bar(len(jobs), folder.name, progress) as bar:
+            for rows in work_through(draw, jobs, n_jobs):
                 manifest.put(rows)
                 finished += len(rows)
                 bar.update(len(rows))
@@ -415,8 +430,8 @@ def _draw_into(folder: Path, renderer: Renderer, root: str, jobs: list[Job], n_j
 
 
 def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Renderer(), cache: str | os.PathLike | None = None, *,
-                root: str | os.PathLike | None = None, name: str | None = None, segments=None, n_jobs: int = -1,
-                progress: bool = True) -> SpecTree:
+                root: str | os.PathLike | None = None, name: str | None = None, segments=None, variants: Iterable[Variant] = (),
+                n_jobs: int = -1, progress: bool = True) -> SpecTree:
     """Draw every recording of a folder, or of a list, into the cached tree; only what is new or changed is drawn.
 
     Parameters
@@ -426,6 +441,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
     root : the folder that a list's names are below; default their common folder
     name : identifies the source instead of its folder, so that a tree can travel to another machine
     segments : DataFrame or list of dictionaries with path, start and end in seconds: one picture a row instead of one a file
+    variants : `AddNoise(20)`, `Roll(0.1)`, `Stretch(0.8)`, `PitchShift(-5)` ...: each gives one picture more of every clip, for training
     n_jobs : processes; -1 is one a core. joblib's active backend is used
 
     Returns
@@ -434,7 +450,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
 
     Raises
     ------
-    ValueError : no such folder, an empty list, a path that leads out of `root`
+    ValueError : no such folder, an empty list, a path that leads out of `root`, a variant that is none
     OSError : the disk is full or the cache cannot be written to; what is drawn is kept
 
     Examples
@@ -443,6 +459,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
     """
     if not isinstance(renderer, Renderer):
         raise ValueError(f"renderer={renderer!r} is no Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache=")
+    variants = by_name(variants)
     root, source = resolve_source(source, root)
     if segments is not None:
         jobs = jobs_of_segments(segments, root)
@@ -450,6 +467,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
         jobs = jobs_of_files(source, root)
     if not jobs:
         raise ValueError(f"{root!r} holds no recordings; they end in .wav, .flac, .ogg, .mp3 ... (specimg.audio.AUDIO_SUFFIXES)")
+    jobs = with_variants(jobs, variants)
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}
@@ -462,7 +480,7 @@ def render_tree(source: str | os.PathLike | Iterable, renderer: Renderer = Rende
                 _write_renderer(folder, renderer, root, name)
         except OSError as exc:
             raise _disk_trouble(folder, exc) from exc
-        _draw_into(folder, renderer, root, to_draw, n_jobs, progress)
+        _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress)
         known = {row.picture: row for row in read_rows(folder)}
     rows = [known[job.picture] for job in jobs]
     _warn_failures(rows)

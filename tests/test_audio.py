@@ -2,25 +2,36 @@
 
 import os
 import pickle
+import sys
+import types
+import warnings
 
 import librosa
 import numpy as np
 import pytest
 import soundfile as sf
 
+from scipy.signal import BadCoefficients, butter, freqz, lfilter, sosfilt, sosfreqz, tf2zpk
+
 from specimg.audio import (
     AUDIO_SUFFIXES,
     Audio,
     AudioError,
     Scratch,
+    condition,
+    filter_band,
     find_audio,
     fit_length,
     is_audio_name,
+    loudness,
     read_audio,
     read_clip,
+    recording_seconds,
     resample,
+    split_spans,
     trim_span,
 )
+from specimg.audio.levels import _k_weighting
 
 FORMATS = [
     ("wav", "PCM_U8"),
@@ -247,9 +258,10 @@ def test_normalizing(tmp_path, write_wav, sine):
     path = write_wav(tmp_path / "a.wav", 0.1 * sine(440), subtype="FLOAT")
     assert np.abs(read_audio(path, Audio(normalize="peak"))[0]).max() == pytest.approx(1)
     assert np.sqrt(np.mean(read_audio(path, Audio(normalize="rms"))[0] ** 2)) == pytest.approx(0.1, rel=1e-4)
+    assert loudness(*read_audio(path, Audio(normalize="loudness"))) == pytest.approx(-23, abs=1e-3)
 
 
-@pytest.mark.parametrize("normalize", ["peak", "rms"])
+@pytest.mark.parametrize("normalize", ["peak", "rms", "loudness"])
 def test_normalizing_leaves_silence_and_near_silence_finite(tmp_path, write_wav, normalize):
     y = np.zeros(16000, "float32")
     assert not read_audio(write_wav(tmp_path / "a.wav", y, subtype="FLOAT"), Audio(normalize=normalize))[0].any()
@@ -259,16 +271,236 @@ def test_normalizing_leaves_silence_and_near_silence_finite(tmp_path, write_wav,
     ).all()
 
 
-def test_denoising_names_its_package_or_works(tmp_path, write_wav, sine):
-    path = write_wav(tmp_path / "a.wav", sine(440) + noise(16000))
-    try:
-        import noisereduce  # noqa: F401
-    except ModuleNotFoundError:
-        with pytest.raises(ModuleNotFoundError, match=r"pip install specimg\[denoise\]"):
-            read_audio(path, Audio(denoise="stationary"))
-    else:
-        y, _ = read_audio(path, Audio(denoise="stationary"))
-        assert y.shape == (16000,) and np.std(y - sine(440)) < np.std(noise(16000))
+def tone(hz, seconds=1.0, sr=16000, db=0.0):
+    """A sine whose peak lies at `db` of full scale."""
+    return (10 ** (db / 20) * np.sin(2 * np.pi * hz * np.arange(round(seconds * sr)) / sr)).astype("float32")
+
+
+def gain_db(hz, sr=16000, **edges):
+    """By how much a tone's level changes when it is filtered, in dB, away from the ends of the clip."""
+    y = tone(hz, 2.0, sr)
+    middle = slice(len(y) // 4, -len(y) // 4)
+    return 20 * np.log10(np.sqrt(np.mean(filter_band(y, sr, **edges)[middle] ** 2) / np.mean(y[middle] ** 2)))
+
+
+BAND = dict(highpass_hz=500, lowpass_hz=2000)
+
+
+@pytest.mark.parametrize("hz", [250, 500, 900, 1000, 1100, 2000])
+@pytest.mark.parametrize("order", [1, 2, 8])
+def test_filters_pass_and_stop_by_the_decibels_that_butterworth_says(hz, order):
+    ratio = np.tan(np.pi * hz / 16000) / np.tan(np.pi * 1000 / 16000)   # of frequencies, as the bilinear transform warps them
+    low, high = (-20 * np.log10(1 + r ** (2 * order)) for r in (ratio, 1 / ratio))   # twice: forwards and backwards
+    for name, expected in (("lowpass_hz", low), ("highpass_hz", high)):
+        if expected > -120:     # below that lies the rounding of float32
+            assert gain_db(hz, **{name: 1000}, order=order) == pytest.approx(expected, abs=0.05)
+    if hz == 1000:
+        assert low == high == pytest.approx(-6.02, abs=0.001)
+
+
+@pytest.mark.parametrize("hz, db", [(500, -6.02), (2000, -6.02), (1000, 0.0), (600, 0.0), (1600, 0.0)])
+def test_a_band_pass_has_both_edges(hz, db):
+    assert gain_db(hz, **BAND) == pytest.approx(db, abs=0.05)
+
+
+@pytest.mark.parametrize("edges, hz", [(dict(lowpass_hz=1000), 4000), (dict(highpass_hz=1000), 250), (BAND, 125), (BAND, 6000)])
+def test_filters_leave_nothing_of_what_lies_two_octaves_away(edges, hz):
+    assert gain_db(hz, **edges) < -100
+
+
+@pytest.mark.parametrize("edges", [dict(lowpass_hz=4000), dict(highpass_hz=50), dict(highpass_hz=50, lowpass_hz=4000)], ids=str)
+def test_filters_do_not_delay(edges):
+    y = tone(500)
+    np.testing.assert_allclose(filter_band(y, 16000, **edges)[4000:-4000], y[4000:-4000], atol=1e-4)
+    click = np.zeros(8001, "float32")
+    click[4000] = 1
+    out = filter_band(click, 16000, **edges)
+    assert np.abs(out).argmax() == 4000
+    np.testing.assert_allclose(out, out[::-1], atol=1e-6)
+
+
+def test_a_filter_of_order_35_explodes_as_a_fraction_and_not_as_sections():
+    y, edge = noise(44100), dict(Wn=3000, fs=44100)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", BadCoefficients)
+        b, a = butter(35, **edge)
+        assert np.abs(tf2zpk(b, a)[1]).max() > 1.4                # poles outside of the unit circle
+        assert not np.isfinite(lfilter(b, a, y)).all()
+    sections = butter(35, **edge, output="sos")
+    assert max(np.abs(np.roots(section[3:])).max() for section in sections) < 1
+    assert np.abs(sosfilt(sections, y)).max() < np.abs(y).max()
+    out = filter_band(y, 44100, lowpass_hz=3000, order=35)
+    before, after = (np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2 for x in (y, out))
+    np.testing.assert_allclose(after[:2800], before[:2800], rtol=0.02)
+    assert after[3400:].sum() < 1e-9 * after.sum()
+
+
+def test_audio_filters_before_it_judges_silence():
+    rumble, bird = tone(40, 2.0, db=-6), np.zeros(32000, "float32")
+    bird[12000:20000] = tone(3000, 0.5, db=-20)
+    y = (rumble + bird)[:, None]
+    assert len(condition(y, 16000, Audio(trim_db=30))[0]) == 32000                 # all of it sounds
+    clean, _, begin = condition(y, 16000, Audio(trim_db=30, highpass_hz=300))
+    assert begin == pytest.approx(12000, abs=2048) and len(clean) == pytest.approx(8000, abs=3072)
+    assert np.abs(np.fft.rfft(clean))[: int(200 * len(clean) / 16000)].max() < 0.01 * np.abs(np.fft.rfft(clean)).max()
+
+
+@pytest.mark.parametrize("fields, reason", [
+    (dict(highpass_hz=5000), "sampled at 8000 Hz, so there is nothing above 4000 Hz to keep at 5000 Hz; lower highpass_hz"),
+    (dict(lowpass_hz=4000), "nothing above 4000 Hz to cut at 4000 Hz; lower lowpass_hz"),
+    (dict(highpass_hz=100, lowpass_hz=5000), "to cut at 5000 Hz; lower lowpass_hz"),
+    (dict(lowpass_hz=3999.9999999, filter_order=48), "no filter of order 48 comes out of lowpass_hz=3999.9999999 at 8000 Hz, too near to 0"),
+    (dict(highpass_hz=3999.999999, filter_order=48), "no filter of order 48 comes out of highpass_hz=3999.999999"),
+    (dict(highpass_hz=1e-6), "no filter of order 8 comes out of highpass_hz=1e-06 at 8000 Hz, too near to 0 .* lower filter_order"),
+])
+def test_an_edge_that_no_filter_can_have(tmp_path, write_wav, sine, fields, reason):
+    path = write_wav(tmp_path / "a.wav", sine(500), 8000)
+    with pytest.raises(AudioError, match=f"a.wav': .*{reason}"):
+        read_audio(path, Audio(**fields))
+
+
+def test_no_edge_is_no_filter():
+    y = noise(100)
+    assert filter_band(y, 16000) is y
+
+
+# ---------------------------------------------------------------------- silence inside
+
+def bursts(*spans, n=40000, quiet=1e-4):
+    """Noise that is loud from second to second of each span, at 16 kHz."""
+    level = np.full(n, quiet)
+    for start, end in spans:
+        level[round(start * 16000) : round(end * 16000)] = 1
+    return (noise(n, seed=2) * level).astype("float32")
+
+
+@pytest.mark.parametrize("split_db", [10, 40, 70, 150])
+@pytest.mark.parametrize("n", [1, 511, 2048, 3000, 20480, 40000])
+def test_splitting_is_librosas(split_db, n):
+    for clip in (bursts((0.3, 0.8), (1.2, 1.3), (2.0, 2.5))[:n], bursts((0, 0.1), n=n), bursts(n=n, quiet=0.0)):
+        np.testing.assert_array_equal(split_spans(clip, split_db), librosa.effects.split(clip, top_db=split_db))
+
+
+def test_spans_lie_where_the_sound_is():
+    spans = split_spans(bursts((0.3, 0.8), (1.5, 2.0)), 40) / 16000
+    assert spans.shape == (2, 2)
+    np.testing.assert_allclose(spans, [[0.3, 0.8], [1.5, 2.0]], atol=2048 / 16000)
+
+
+def test_silence_inside_is_cut_out_and_the_rest_joined(tmp_path, write_wav):
+    y = bursts((0.3, 0.8), (1.5, 2.0))
+    path = write_wav(tmp_path / "a.wav", y, subtype="FLOAT")
+    (first, stop), (again, last) = split_spans(y, 40)
+    clip = read_clip(path, Audio(split_db=40))
+    np.testing.assert_array_equal(clip.y, np.concatenate([y[first:stop], y[again:last]]))
+    assert (clip.begin, clip.duration) == (first / 16000, 2.5)
+    trimmed = read_clip(path, Audio(trim_db=40))
+    assert trimmed.begin == clip.begin and len(trimmed.y) == last - first
+    both = read_clip(path, Audio(trim_db=40, split_db=40))
+    assert len(both.y) == pytest.approx(len(clip.y), abs=4 * 512) and both.begin == clip.begin
+
+
+def test_splitting_silence_leaves_it_whole(tmp_path, write_wav):
+    path = write_wav(tmp_path / "a.wav", np.zeros(5000, "float32"))
+    assert len(read_audio(path, Audio(split_db=30))[0]) == 5000
+
+
+# ---------------------------------------------------------------------- loudness
+
+def test_the_k_weighting_is_the_standards_at_48_khz_and_hears_alike_at_other_rates():
+    np.testing.assert_allclose(_k_weighting(48000), [
+        [1.53512485958697, -2.69169618940638, 1.19839281085285, 1, -1.69065929318241, 0.73248077421585],
+        [1, -2, 1, 1, -1.99004745483398, 0.99007225036621]], atol=1e-12)
+    hz = np.array([30, 60, 125, 250, 500, 997])
+    expected = 20 * np.log10(np.abs(sosfreqz(_k_weighting(48000), hz, fs=48000)[1]))
+    assert expected[-1] == pytest.approx(0.691, abs=1e-3)
+    for sr in (8000, 11025, 16000, 22050, 32000, 44100, 96000, 192000):
+        sections = _k_weighting(sr)
+        assert np.abs(np.roots(sections[0][3:])).max() < 1
+        np.testing.assert_allclose(20 * np.log10(np.abs(sosfreqz(sections, hz, fs=sr)[1])), expected, atol=0.06)
+    high = 20 * np.log10(np.abs(freqz(_k_weighting(44100)[0][:3], _k_weighting(44100)[0][3:], [10000], fs=44100)[1]))
+    assert high == pytest.approx(4.0, abs=0.1)
+    assert (len(_k_weighting(1500)), len(_k_weighting(50))) == (1, 0)
+
+
+@pytest.mark.parametrize("sr", [8000, 16000, 22050, 44100, 48000])
+@pytest.mark.parametrize("db", [0, -23, -60])
+def test_the_published_sine_of_997_hz(sr, db):
+    assert loudness(tone(997, 2.0, sr, db), sr) == pytest.approx(db - 3.01, abs=0.02)   # BS.1770: -3.01 at full scale on one channel
+
+
+@pytest.mark.parametrize("parts, expected", [
+    ([(-23, 20)], -23.0),
+    ([(-33, 20)], -33.0),
+    ([(-36, 10), (-23, 60), (-36, 10)], -23.0),
+    ([(-72, 10), (-36, 10), (-23, 60), (-36, 10), (-72, 10)], -23.0),
+    ([(-26, 20), (-20, 20.1), (-26, 20)], -23.0),
+])
+def test_the_first_five_signals_of_ebu_tech_3341(parts, expected):
+    y = np.concatenate([tone(1000, seconds, 8000, db) for db, seconds in parts])
+    assert loudness(y, 8000) + 3.01 == pytest.approx(expected, abs=0.1)   # the signals are stereo, the same on both channels
+
+
+def test_short_and_silent_clips_have_a_loudness_too():
+    assert loudness(tone(997, 0.399, 48000, -20), 48000) == pytest.approx(-23.01, abs=0.05)
+    assert loudness(tone(997, 0.1, 16000, -20), 16000) == pytest.approx(-23.0, abs=0.2)
+    for silent in (np.zeros(48000), np.zeros(1), tone(997, 1.0, 48000, -68), tone(997, 0.1, 48000, -68)):
+        assert loudness(silent, 48000) == -np.inf
+    assert np.isfinite(loudness(np.ones(1), 1)) and np.isfinite(loudness(np.ones(7), 3))
+
+
+def test_loudness_goes_by_what_sounds_and_not_by_the_pauses():
+    speech = tone(997, 2.0, 16000, -30)
+    paused = np.concatenate([speech, np.zeros(160000, "float32")])
+    assert loudness(paused, 16000) == pytest.approx(loudness(speech, 16000), abs=0.6)
+    y, _, _ = condition(paused[:, None], 16000, Audio(normalize="loudness"))
+    assert loudness(y, 16000) == pytest.approx(-23, abs=0.01)
+    assert y.dtype == np.float32 and np.abs(y).max() / np.abs(paused).max() == pytest.approx(10 ** (10 / 20), rel=0.1)
+
+
+def test_denoising_without_its_package_names_it(tmp_path, write_wav, sine, monkeypatch):
+    monkeypatch.setitem(sys.modules, "noisereduce", None)     # as where it is not installed
+    with pytest.raises(ModuleNotFoundError, match=r"Audio\(denoise='stationary'\) needs the package noisereduce: pip install specimg\[denoise\]"):
+        read_audio(write_wav(tmp_path / "a.wav", sine(440)), Audio(denoise="stationary"))
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """A stand-in for noisereduce that halves what it is given, and remembers it."""
+    calls = []
+
+    def reduce_noise(y, sr, stationary):
+        calls.append((y, sr, stationary))
+        return y.astype("float64") * (np.nan if y[0] == 0.75 else 0.5)
+
+    monkeypatch.setitem(sys.modules, "noisereduce", types.SimpleNamespace(reduce_noise=reduce_noise))
+    return calls
+
+
+def test_what_the_gate_is_given_and_gives(gate):
+    y = noise(3000)
+    for how in ("stationary", "nonstationary"):
+        np.testing.assert_array_equal(condition(y[:, None], 8000, Audio(denoise=how))[0], y / 2)
+    assert [(sr, stationary) for _, sr, stationary in gate] == [(8000, True), (8000, False)]
+    np.testing.assert_array_equal(condition(y[:5, None], 8000, Audio(denoise="stationary"))[0], y[:5] / 2)
+    assert len(gate[-1][0]) == 1024 and set(gate[-1][0]) == set(y[:5])     # it fails on clips shorter than its window
+    assert not condition(np.zeros((3000, 1), "float32"), 8000, Audio(denoise="stationary"))[0].any() and len(gate) == 3
+    with pytest.raises(AudioError, match="'a.wav': noisereduce gives samples that are NaN or infinite with denoise='stationary'; leave"):
+        condition(np.full((3000, 1), 0.75, "float32"), 8000, Audio(denoise="stationary"), "a.wav")
+
+
+@pytest.mark.parametrize("how, left", [("stationary", 0.1), ("nonstationary", 0.25)])
+def test_the_gate_takes_away_noise_and_leaves_a_call(how, left):
+    pytest.importorskip("noisereduce")
+    t = np.arange(48000) / 16000
+    call = 0.3 * np.sin(2 * np.pi * 440 * t) * (t % 1 < 0.05)
+    y = (call + 0.2 * noise(48000)).astype("float32")
+    out, _, _ = condition(y[:, None], 16000, Audio(denoise=how))
+    pause, sounding = t % 1 > 0.15, (t % 1 > 0.01) & (t % 1 < 0.04)
+    assert np.std(out[pause]) < left * np.std(y[pause])
+    assert np.std(out[sounding]) > 0.7 * np.std(call[sounding])
+    for n in (1, 300, 1023):
+        assert np.isfinite(condition(y[:n, None], 16000, Audio(denoise=how))[0]).all()
 
 
 EVERYTHING = [
@@ -279,6 +511,10 @@ EVERYTHING = [
     Audio(lowpass_hz=500),
     Audio(normalize="peak"),
     Audio(normalize="rms"),
+    Audio(normalize="loudness"),
+    Audio(highpass_hz=500),
+    Audio(highpass_hz=500, lowpass_hz=2000, filter_order=48),
+    Audio(split_db=30),
     Audio(duration=0.01),
     Audio(duration=0.01, pad="repeat"),
     Audio(duration=0.01, pad="reflect"),
@@ -304,6 +540,13 @@ def test_a_clip_of_one_sample_passes_every_step(tmp_path, write_wav, audio, n):
     (dict(duration=-1), r"Audio\(duration=-1.0\)"),
     (dict(trim_db=0), r"Audio\(trim_db=0.0\)"),
     (dict(lowpass_hz=0), r"Audio\(lowpass_hz=0.0\)"),
+    (dict(highpass_hz=0), r"Audio\(highpass_hz=0.0\): give a number above 0, or None"),
+    (dict(split_db=-3), r"Audio\(split_db=-3.0\)"),
+    (dict(filter_order=0), r"Audio\(filter_order=0\): give 1 to 48"),
+    (dict(filter_order=49), r"Audio\(filter_order=49\)"),
+    (dict(highpass_hz=2000, lowpass_hz=500), r"Audio\(highpass_hz=2000, lowpass_hz=500\) leaves nothing; give highpass_hz, .* below"),
+    (dict(highpass_hz=500, lowpass_hz=500), "leaves nothing"),
+    (dict(normalize="lufs"), "unknown normalize 'lufs'; choose one of loudness, peak, rms"),
     (dict(channel=-1), "channels are counted from 0"),
     (dict(channel="left"), "unknown channel .* 'left'; choose one of mean"),
     (dict(pad="mirror"), "unknown pad 'mirror'; choose one of reflect, repeat, silence"),
@@ -324,7 +567,21 @@ def test_an_audio_error_travels_between_processes():
     )
 
 
-# ---------------------------------------------------------------------- work memory and finding files
+# ---------------------------------------------------------------------- headers, work memory and finding files
+
+def test_a_header_tells_how_long_a_recording_lasts(tmp_path, write_wav):
+    assert recording_seconds(write_wav(tmp_path / "a.wav", noise(4000, 2), 16000)) == 0.25
+    assert recording_seconds(write(tmp_path, "flac", "PCM_16", noise(8000))) == 0.5
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[:-100])
+    (tmp_path / "words.wav").write_bytes(b"no sound at all")
+    write_wav(tmp_path / "empty.wav", noise(0))
+    for name, reason in [("cut.wav", "is cut short"), ("words.wav", "is not a recording"), ("empty.wav", "holds no samples"),
+                         ("none.wav", "is not there")]:
+        with pytest.raises(AudioError, match=f"{name}': {reason}"):
+            recording_seconds(tmp_path / name)
+
+
 
 def test_scratch_is_used_again_and_grows():
     scratch = Scratch()

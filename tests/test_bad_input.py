@@ -335,7 +335,7 @@ def test_a_file_that_may_not_be_read_is_tried_again(source, draw, monkeypatch):
         return open(path, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("specimg.audio.open", guarded, raising=False)
+        patch.setattr("specimg.audio.decoding.open", guarded, raising=False)
         with pytest.raises(UnreadableError, match="secret.wav': cannot be read: Permission denied"):
             read_audio(source / "secret.wav")
         tree = draw(source)

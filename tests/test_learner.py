@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from specimg import learner, weights
-from specimg.learner import Normalise, create_body, create_spec_net, spec_learner, split_body, split_stages
+from specimg.learner import spec_learner
+from specimg.networks import Normalise, create_body, create_spec_net, split_body, split_stages
 
 torch.set_num_threads(1)
 HEIGHT, WIDTH = 48, 64
@@ -380,7 +381,7 @@ def test_a_folder_that_cannot_be_written_is_left_alone(pictures, tmp_path, monke
 
 
 def test_patches_have_to_cover_the_picture(pictures):
-    from specimg.learner import create_body
+    from specimg.networks import create_body
 
     with pytest.raises(ValueError, match="multiples of 16 x 16, such as 64 x 64"):
         create_body("vit_tiny_patch16_224", 1, (60, 60))

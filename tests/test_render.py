@@ -18,10 +18,12 @@ from PIL import Image
 from specimg import render
 from specimg.audio import Audio, read_audio
 from specimg.files import OutsideError
+from specimg.folds import add_folds, split_valid
 from specimg.manifest import Manifest, Row, read_rows
 from specimg.picture import Picture, describe, picture_problem, read_planes
 from specimg.render import Renderer, SpecTree, render_action, render_tree
 from specimg.representation import Delta, Mel, Stack
+from specimg.variants import AddNoise, PitchShift, Roll, Stretch, seeded
 
 LOOK = Renderer(Mel(n_mels=16, n_fft=256, hop_length=128))
 SR = 8000
@@ -431,6 +433,108 @@ def test_which_segment_is_asked_for_has_to_be_said(source, draw):
         tree.picture("cat.flac")
     with pytest.raises(ValueError, match="'cat.flac' has no pictures from 0.05 s"):
         tree.picture("cat.flac", start=0.05)
+
+
+# ---------------------------------------------------------------------- variants
+
+VARIANTS = (AddNoise(20), Roll(0.25), Stretch(0.8), PitchShift(-5))
+
+
+def test_each_variant_is_one_more_picture_of_every_clip(source, draw):
+    tree = draw(source, variants=VARIANTS)
+    assert len(tree) == 5 * 4 and tree.root == draw(source).root
+    assert files_below(tree.images) == sorted(
+        f"{name}{tag}.png" for name in NAMES for tag in ("", "@noise-20dB", "@roll-0.25", "@stretch-0.8", "@pitch-5"))
+    assert tree.table["variant"].tolist() == [name for name in ("", "noise-20dB", "roll-0.25", "stretch-0.8", "pitch-5") for _ in NAMES]
+    assert tree.table["path"].tolist() == NAMES * 5
+    assert tree.originals.equals(draw(source).table) and tree.originals["path"].tolist() == NAMES
+    assert SpecTree.open(tree.root).originals["path"].tolist() == sorted(NAMES)
+    assert set(pd.read_csv(tree.root / "manifest.csv", keep_default_na=False)["variant"]) == {"", *(v.name for v in VARIANTS)}
+
+
+def test_a_variants_picture_is_that_of_the_changed_samples(source, draw):
+    tree = draw(source, variants=VARIANTS)
+    y, sr = read_audio(source / "b/dog.wav")
+    for variant in VARIANTS[1:]:
+        assert tree.picture("b/dog.wav", variant=variant).read_bytes() == LOOK.png(variant(y, sr), sr)
+    noisy = seeded(AddNoise(20), "b/dog.wav", None, None)(y, sr)
+    assert tree.picture("b/dog.wav", variant="noise-20dB").read_bytes() == LOOK.png(noisy, sr) != tree.picture("b/dog.wav").read_bytes()
+    assert [describe(tree.picture("b/dog.wav", variant=v)).width for v in ("", "stretch-0.8", "pitch-5")] == [
+        1 + 2000 // 128, 1 + 2500 // 128, 1 + 2000 // 128]
+
+
+def test_variants_of_segments(source, draw):
+    segments = [dict(path="cat.flac", start=0, end=0.125), dict(path="cat.flac", start=0.125, end=0.25)]
+    tree = draw(source, segments=segments, variants=[Stretch(0.8), AddNoise(10)])
+    assert files_below(tree.images) == sorted(
+        f"cat.flac@{span}{tag}.png" for span in ("0-0.125", "0.125-0.25") for tag in ("", "@stretch-0.8", "@noise-10dB"))
+    y, sr = read_audio(source / "cat.flac", start=0.125, end=0.25)
+    for variant, changed in [(Stretch(0.8), Stretch(0.8)(y, sr)), (AddNoise(10), seeded(AddNoise(10), "cat.flac", 0.125, 0.25)(y, sr))]:
+        drawn = tree.picture("cat.flac", 0.125, variant)
+        np.testing.assert_array_equal(read_planes(drawn)[0], np.array(LOOK(changed, sr)))
+        assert describe(drawn).begin == 0.125
+
+
+def test_variants_are_drawn_once_and_again_when_their_recording_changes(source, draw, opened, write_wav):
+    draw(source)
+    opened.clear()
+    draw(source, variants=[Roll(0.25)])
+    assert len(opened) == 4                       # the originals stand already
+    opened.clear()
+    draw(source, variants=[Roll(0.25)])
+    assert opened == []
+    write_wav(source / "b/dog.wav", noise(2000, 99), SR)
+    draw(source, variants=[Roll(0.25), Roll(0.5)])
+    assert opened.count(str(source / "b/dog.wav")) == 3 and len(opened) == 3 + 3
+
+
+@pytest.mark.parametrize("backend, variants", [("loky", VARIANTS[:2]), ("threading", VARIANTS[2:])])   # fresh processes take long to load librosa
+def test_variants_have_the_same_bytes_for_any_number_of_workers_and_any_order(draw, tmp_path, write_wav, monkeypatch, backend, variants):
+    for i in range(8):
+        write_wav(tmp_path / "many" / f"{i}.wav", noise(3000 + 100 * i, i), SR)
+    monkeypatch.setattr(render, "CHUNK", 3)
+    monkeypatch.setattr(render, "WORTH_WORKERS", 0)
+    one = draw(tmp_path / "many", variants=variants, cache=tmp_path / "one")
+    with joblib.parallel_config(backend=backend):
+        two = draw(tmp_path / "many", variants=variants[::-1], cache=tmp_path / "two", n_jobs=2)
+    assert images_of(one) == images_of(two) and len(images_of(two)) == 24
+    (tmp_path / "far").mkdir()
+    shutil.copytree(tmp_path / "many", tmp_path / "far" / "many")
+    assert images_of(draw(tmp_path / "far" / "many", variants=variants, cache=tmp_path / "three")) == images_of(one)
+
+
+def test_which_variant_is_asked_for_and_shown(source, draw):
+    tree = draw(source, variants=[Roll(0.25)])
+    assert tree.picture("cat.flac").name == "cat.flac.png" and tree.picture("cat.flac", variant=Roll(0.25)).name == "cat.flac@roll-0.25.png"
+    assert tree.show("cat.flac", variant=Roll(0.25)).axes[0].get_title() == "cat.flac roll-0.25"
+    with pytest.raises(ValueError, match="'cat.flac' has no picture of its variant 'roll-0.5'; it has '', 'roll-0.25': give variant="):
+        tree.picture("cat.flac", variant=Roll(0.5))
+
+
+def test_a_broken_file_fails_in_all_its_variants_and_gc_takes_them_all(source, draw):
+    tree = draw(source, variants=[Roll(0.25)])
+    (source / "cat.flac").write_bytes(b"no sound at all")
+    with pytest.warns(UserWarning, match="2 of 8 clips could not be drawn"):
+        tree = draw(source, variants=[Roll(0.25)])
+    assert tree.failures["path"].tolist() == ["cat.flac", "cat.flac"]
+    (source / "cat.flac").unlink()
+    assert tree.gc() == ["cat.flac.png", "cat.flac@roll-0.25.png"] and len(tree.table) == 6
+
+
+def test_what_is_no_variant_is_said_before_anything_is_drawn(source, tmp_path):
+    with pytest.raises(ValueError, match="'noise' is no variant"):
+        render_tree(source, LOOK, tmp_path / "cache", variants=["noise"])
+    assert not (tmp_path / "cache").exists()
+
+
+def test_folds_and_splits_keep_all_variants_of_a_recording_on_one_side(draw, tmp_path, write_wav):
+    for i in range(12):
+        write_wav(tmp_path / "many" / f"{'ab'[i % 2]}{i}.wav", noise(1500, i), SR)
+    table = draw(tmp_path / "many", variants=VARIANTS[:2]).table
+    table["label"] = table["path"].str[0]
+    assert len(table) == 36
+    for sides in (add_folds(table, 3)["fold"], split_valid(table, 0.3)):
+        assert sides.groupby(table["path"]).nunique().max() == 1 and sides.nunique() > 1
 
 
 # ---------------------------------------------------------------------- what a tree does

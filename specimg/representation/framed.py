@@ -1,23 +1,34 @@
-"""Representations made of windowed frames: `Mel`, `Stft` and `Mfcc`, with librosa's parameters, defaults and numbers.
+"""What representations of windowed frames share, and the plainest of them, `Stft`.
 
-All of them draw decibels below the loudest cell of the clip (`ref="max"`), or below a fixed power (`ref=1.0`), which keeps
-the loudness of a clip against the others. `top_db` is both the floor under a clip's loudest cell, as in librosa, and the
-range that is drawn: from `-top_db`, black, to 0 dB, white. With a number for `ref` what is louder is white too, so choose one above
-the loudest cell, or `Picture(low=..., high=...)`: a full-scale sine reaches 10 * log10((n_fft / 4)**2) in the STFT.
+    Stft()                                                         # magnitude in decibels
+    Stft(scale="linear", ref=1.0)                                  # the magnitude itself; also "power", and "root" of the magnitude
+    Stft(n_fft=400, hop_length=160, part="real")                   # the signed real part: 201 rows, 101 columns a second at 16 kHz
+    Stft(part="real_imag"), Stft(part="magnitude_phase")           # two channels
+
+Every scale has one meaning of `ref`: the power that is 0 dB in decibels, and 1 on the others. It is the loudest cell of the clip
+(`ref="max"`), or a number, which keeps the loudness of a clip against the others. Decibels are drawn from `-top_db`, black, to 0,
+white; the others from 0, signed ones from -1, to 1. `top_db` is also the floor under a clip's loudest cell, as in librosa. With a
+number for `ref` what is louder is white too, so choose one above the loudest cell, or `Picture(low=..., high=...)`: a full-scale
+sine reaches 10 * log10((n_fft / 4)**2) in the STFT.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
-from ..values import register
+from ..values import choose, register
 from .base import Range, Representation
-from .spectrum import check_frames, mel_bank, mel_edges, mel_power, n_frames, stft_power, to_db
+from .spectrum import (
+    SCALES, UNITS, check_decibels, check_frames, check_padding, n_frames, reference, scale_range, stft, stft_power, to_float32, to_scale,
+)
 
-__all__ = ["Mel", "Stft", "Mfcc"]
+__all__ = ["Stft"]
+
+PARTS = ("magnitude", "real", "real_imag", "magnitude_phase")
+SIGNED_SCALES = ("linear", "root")
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,8 @@ class _Framed(Representation):
 
     def _check(self):
         check_frames(self)
+        check_padding(self)
+        check_decibels(self)
 
     def _framing(self) -> dict:
         return dict(n_fft=self.n_fft, hop_length=self.hop_length, win_length=self.win_length or self.n_fft, window=self.window,
@@ -33,8 +46,8 @@ class _Framed(Representation):
 
     def _check_length(self, y: np.ndarray, sr: int) -> None:
         if n_frames(len(y), self.n_fft, self.hop_length, self.center) < 1:
-            raise ValueError(f"a clip of {len(y)} samples is shorter than the window of {self.n_fft} ({self.n_fft / sr:.3f} s); use a smaller "
-                             f"n_fft, center=True, or Audio(duration=...)")
+            raise ValueError(f"a clip of {len(y)} samples is shorter than the window of {self.n_fft} ({self.n_fft / sr:.3f} s); "
+                             f"use a smaller n_fft, center=True, or Audio(duration=...)")
         if self.center and self.pad_mode == "reflect" and len(y) <= self.n_fft // 2:
             raise ValueError(f"a clip of {len(y)} samples is too short to be reflected by {self.n_fft // 2}; use pad_mode='constant'")
 
@@ -44,155 +57,94 @@ class _Framed(Representation):
     def first_column(self, sr: int) -> float:
         return 0.0 if self.center else self.n_fft / 2 / sr
 
-    @property
-    def ranges(self) -> tuple[Range | None, ...]:
-        return ((-self.top_db, 0.0) if self.top_db is not None else None,)
-
-
-@dataclass(frozen=True)
-class _MelFramed(_Framed):
-    """Frames under a mel filter bank."""
-
-    def _check(self):
-        super()._check()
-        if self.n_mels < 1:
-            raise ValueError(f"{type(self).__name__}(n_mels={self.n_mels}): give 1 filter or more")
-        if self.power <= 0:
-            raise ValueError(f"{type(self).__name__}(power={self.power:g}): 2 for power, 1 for magnitude")
-        if self.fmin < 0 or (self.fmax is not None and self.fmax <= self.fmin):
-            raise ValueError(f"{type(self).__name__}(fmin={self.fmin:g}, fmax={self.fmax}): give 0 <= fmin < fmax, in Hz")
-        if self.norm not in ("slaney", None):
-            raise ValueError(f"unknown norm {self.norm!r}; choose 'slaney' or None")
-
-    def _fmax(self, sr: int) -> float:
-        fmax = sr / 2 if self.fmax is None else self.fmax
-        if fmax > sr / 2 or fmax <= self.fmin:
-            raise ValueError(f"mel filters from {self.fmin:g} to {fmax:g} Hz do not fit a clip at {sr} Hz, which ends at {sr / 2:g} Hz; "
-                             f"lower fmin and fmax, or set Audio(sr=...)")
-        return fmax
-
-    def _mel_db(self, y: np.ndarray, sr: int) -> np.ndarray:
-        """dB float32 `(n_mels, frames)`."""
-        self._check_length(y, sr)
-        bank = mel_bank(sr, self.n_fft, self.n_mels, self.fmin, self._fmax(sr), self.htk, self.norm)
-        with np.errstate(over="ignore", invalid="ignore"):   # to_db says so where powers overflow
-            mel = mel_power(y, bank, power=self.power, top_db=self.top_db, **self._framing())
-        return to_db(mel, self.ref, self.top_db)
-
-
-@register
-@dataclass(frozen=True)
-class Mel(_MelFramed):
-    """Mel spectrogram in dB: `librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, ...), ref=np.max, top_db=80)`.
-
-    float32 `(1, n_mels, frames)`; agrees with librosa to 2e-3 dB for `top_db <= 80`, and to 1e-4 dB beyond that or with
-    `top_db=None`, where it is computed in double precision. Unlike librosa's, digital silence lies at `-top_db`.
-    Filters that catch no frequency bin are a ValueError when a clip is drawn.
-    """
-
-    n_mels: int = 128               # filters, rows
-    n_fft: int = 2048               # samples
-    hop_length: int = 512           # samples from frame to frame
-    win_length: int | None = None   # samples; None is n_fft
-    fmin: float = 0.0               # Hz
-    fmax: float | None = None       # Hz; None is sr / 2
-    power: float = 2.0              # of the magnitude
-    ref: float | str = "max"        # power that is 0 dB; "max" is the clip's loudest cell
-    top_db: float | None = 80.0     # dB below the loudest cell; the range drawn
-    window: str = "hann"            # any name scipy.signal.get_window takes
-    center: bool = True             # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"      # beyond the ends: "constant" (zeros), "reflect" or "edge"
-    htk: bool = False               # HTK's mel scale instead of Slaney's
-    norm: str | None = "slaney"     # filters of equal area, or None: of equal height
-
-    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
-        return self._mel_db(y, sr)[None]
-
-    def frequencies(self, sr: int) -> np.ndarray:
-        return mel_edges(self.n_mels, self.fmin, self._fmax(sr), self.htk)[1:-1]
-
-    @property
-    def slug(self) -> str:
-        return f"mel{self.n_mels}"
-
 
 @register
 @dataclass(frozen=True)
 class Stft(_Framed):
-    """Magnitude of the short-time Fourier transform in dB: `librosa.amplitude_to_db(abs(librosa.stft(y, ...)), ref=np.max, top_db=80)`.
+    """Short-time Fourier transform: `librosa.stft(y, ...)`, its magnitude in dB, or a signed or two-channel form of it.
 
-    float32 `(1, 1 + n_fft // 2, frames)`, always computed in double precision; agrees with librosa to 1e-4 dB.
+    float32 `(1 or 2, 1 + n_fft // 2, frames)`, always computed in double precision; agrees with librosa to 1e-4 dB, and to
+    1e-6 of the loudest cell on the other scales. The channels of each `part`:
+
+    - "magnitude": by default dB, `librosa.amplitude_to_db(abs(librosa.stft(y, ...)), ref=np.max, top_db=80)`
+    - "real": the real part with its sign, -1 to 1 in units of `ref`, so that mid-grey is 0
+    - "real_imag": the real and the imaginary part likewise
+    - "magnitude_phase": the magnitude, and the angle in rad, -pi to pi (the two ends are one angle; silent cells have 0)
+
+    8 bits hold the linear scale to 1/127 of the loudest cell, so in speech half of the real part's cells are mid-grey; scale="root",
+    the square root with its sign, keeps cells that are 80 dB below.
     """
 
     n_fft: int = 2048               # samples
     hop_length: int = 512           # samples from frame to frame
     win_length: int | None = None   # samples; None is n_fft
-    ref: float | str = "max"        # power that is 0 dB; "max" is the clip's loudest cell
+    ref: float | str = "max"        # power that is 0 dB, or 1; "max" is the clip's loudest cell
     top_db: float | None = 80.0     # dB below the loudest cell; the range drawn
     window: str = "hann"            # any name scipy.signal.get_window takes
     center: bool = True             # frame t is centred on sample t * hop_length
     pad_mode: str = "constant"      # beyond the ends: "constant" (zeros), "reflect" or "edge"
+    part: str = "magnitude"         # or "real", "real_imag", "magnitude_phase"
+    scale: str | None = None        # "db", "power", "linear", "root" (of the amplitude); None is dB, for signed parts linear
+
+    def _check(self):
+        super()._check()
+        choose(self.part, PARTS, "part")
+        if self.scale is not None:
+            choose(self.scale, SCALES, "scale")
+            if self._signed and self.scale not in SIGNED_SCALES:
+                raise ValueError(f"Stft(part={self.part!r}, scale={self.scale!r}): signed parts have no {UNITS[self.scale]}; "
+                                 f"choose {' or '.join(map(repr, SIGNED_SCALES))}, or part='magnitude'")
+
+    @property
+    def _signed(self) -> bool:
+        return self.part in ("real", "real_imag")
+
+    @property
+    def _scale(self) -> str:
+        return self.scale or ("linear" if self._signed else "db")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         self._check_length(y, sr)
-        return to_db(stft_power(y, **self._framing()), self.ref, self.top_db)[None]
+        if self.part == "magnitude":
+            return self._scaled(stft_power(y, **self._framing()))[None]
+        found = stft(y, **self._framing())
+        found += 0.0   # the -0.0 of silence would have the angle pi
+        power = np.square(found.real) + np.square(found.imag)
+        if self.part == "magnitude_phase":
+            return np.stack([self._scaled(power), np.angle(found).astype(np.float32)])
+        planes = np.stack([found.real, found.imag][: self.channels])
+        return self._signed_share(planes, reference(power, self.ref))
+
+    def _scaled(self, power: np.ndarray) -> np.ndarray:
+        return to_scale(power, self._scale, self.ref, self.top_db)
+
+    def _signed_share(self, planes: np.ndarray, one: float | None) -> np.ndarray:
+        """Signed amplitudes in units of the amplitude whose power is `one`, float32."""
+        if one is None:
+            return np.zeros(planes.shape, np.float32)
+        planes /= math.sqrt(one)
+        if self._scale == "root":
+            planes = np.sign(planes) * np.sqrt(np.abs(planes))
+        return to_float32(planes)
+
+    @property
+    def channels(self) -> int:
+        return 2 if self.part in ("real_imag", "magnitude_phase") else 1
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self._scale] + ", rad" * (self.part == "magnitude_phase")
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        if self._signed:
+            return ((-1.0, 1.0),) * self.channels
+        magnitude = scale_range(self._scale, self.top_db)
+        return (magnitude, (-math.pi, math.pi)) if self.part == "magnitude_phase" else (magnitude,)
 
     def frequencies(self, sr: int) -> np.ndarray:
         return np.fft.rfftfreq(self.n_fft, 1 / sr)
 
     @property
     def slug(self) -> str:
-        return f"stft{self.n_fft}"
-
-
-@register
-@dataclass(frozen=True)
-class Mfcc(_MelFramed):
-    """Mel-frequency cepstral coefficients: `librosa.feature.mfcc(y=y, sr=sr, n_mfcc=20, lifter=0, ...)`, an orthonormal DCT-II of the mel dB.
-
-    float32 `(1, n_mfcc, frames)`, coefficient 0 in row 0, without a unit. As they have no natural range, each picture is drawn
-    from its own lowest to its own highest value (which the picture records); set `Picture(low=..., high=...)` for a fixed one.
-    """
-
-    n_mfcc: int = 20                # coefficients, rows
-    n_mels: int = 128               # filters under them
-    n_fft: int = 2048               # samples
-    hop_length: int = 512           # samples from frame to frame
-    win_length: int | None = None   # samples; None is n_fft
-    fmin: float = 0.0               # Hz
-    fmax: float | None = None       # Hz; None is sr / 2
-    power: float = 2.0              # of the magnitude
-    ref: float | str = 1.0          # power that is 0 dB, as in librosa; "max" takes the level out of coefficient 0
-    top_db: float | None = 80.0     # dB below the loudest cell
-    lifter: float = 0.0             # above 0: sinusoidal liftering, as in librosa
-    window: str = "hann"            # any name scipy.signal.get_window takes
-    center: bool = True             # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"      # beyond the ends: "constant" (zeros), "reflect" or "edge"
-    htk: bool = False               # HTK's mel scale instead of Slaney's
-    norm: str | None = "slaney"     # filters of equal area, or None: of equal height
-
-    def _check(self):
-        super()._check()
-        if not 1 <= self.n_mfcc <= self.n_mels:
-            raise ValueError(f"Mfcc(n_mfcc={self.n_mfcc}) has to lie between 1 and n_mels={self.n_mels}")
-        if self.lifter < 0:
-            raise ValueError(f"Mfcc(lifter={self.lifter:g}): give 0 for none, or a number above 0")
-
-    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
-        coefficients = fft.dct(self._mel_db(y, sr), axis=0, type=2, norm="ortho")[: self.n_mfcc]
-        if self.lifter:
-            order = np.arange(1, self.n_mfcc + 1, dtype=coefficients.dtype)
-            coefficients = coefficients * (1 + self.lifter / 2 * np.sin(np.pi * order / self.lifter))[:, None]
-        return np.ascontiguousarray(coefficients, dtype=np.float32)[None]
-
-    @property
-    def unit(self) -> str:
-        return "coefficient"
-
-    @property
-    def ranges(self) -> tuple[Range | None, ...]:
-        return (None,)
-
-    @property
-    def slug(self) -> str:
-        return f"mfcc{self.n_mfcc}"
+        return f"stft{self.n_fft}" + f"-{self.part}" * (self.part != "magnitude") + f"-{self.scale}" * (self.scale is not None)

@@ -1,0 +1,63 @@
+"""What Keras does otherwise than PyTorch, for networks whose source is written in Keras.
+
+    self.norm = nn.BatchNorm2d(32, **KERAS_NORM)      # Keras' epsilon and momentum
+    self.drop = SequenceDropout(0.25)                 # what LSTM(dropout=0.25) does to its input
+    start_like_keras(self)                            # at the end of __init__: Keras' random weights
+
+Two things cannot be the same and change counts, not results. Keras counts the running mean and variance of batch normalisation
+as parameters that are not trained; here they are buffers. An LSTM has one bias vector there and two here, which are only ever
+added: a layer of `units` cells has 4 * units parameters more, in each direction.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["KERAS_NORM", "SequenceDropout", "start_like_keras", "as_sequence"]
+
+KERAS_NORM = {"eps": 1e-3, "momentum": 0.01}   # Keras: epsilon 0.001, momentum 0.99, which counts the old share
+
+
+def as_sequence(x: Tensor) -> Tensor:
+    """A picture as a row of time steps: (batch, channels, height, width) to (batch, width, channels * height)."""
+    return x.flatten(1, 2).transpose(1, 2)
+
+
+class SequenceDropout(nn.Module):
+    """Dropout that switches a feature off for the whole sequence, as the `dropout` of Keras' recurrent layers does to their input.
+
+    Takes and gives (batch, steps, features).
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.drop = nn.Dropout1d(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(x.transpose(1, 2)).transpose(1, 2)
+
+
+def _start_lstm(lstm: nn.LSTM) -> None:
+    """Glorot for the input, orthogonal for the state, no bias but 1 for the forget gate (gates in both: input, forget, cell, output)."""
+    for name, parameter in lstm.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        elif name.startswith("weight_hh"):
+            nn.init.orthogonal_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+        if name.startswith("bias_ih"):
+            with torch.no_grad():
+                parameter[lstm.hidden_size : 2 * lstm.hidden_size] = 1.0
+
+
+def start_like_keras(net: nn.Module) -> None:
+    """Give dense, convolution and LSTM layers the random weights that Keras starts with: Glorot's uniform ones, and no bias."""
+    for layer in net.modules():
+        if isinstance(layer, nn.LSTM):
+            _start_lstm(layer)
+        elif isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
