@@ -1,5 +1,6 @@
 # make demo    sets up, then runs the whole road on sounds made here
 # make test    sets up, then runs the tests and the notebooks
+# make wheelhouse   makes a folder to mount where there is no internet, see below
 # One .venv, made once and made again only when pyproject.toml has changed.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 # Weights are asked for over the network by the demo only; tests never do.
-.PHONY: setup demo test slow notebooks bench clean
+.PHONY: setup demo test slow notebooks bench wheelhouse clean
 
 setup: $(READY)
 
@@ -22,7 +23,7 @@ demo: $(READY)
 	$(BIN)/specimg demo demo
 
 test: $(READY)
-	$(BIN)/python -m pytest --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile
 	$(MAKE) --no-print-directory notebooks
 
 notebooks: $(READY)
@@ -34,5 +35,24 @@ slow: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/render.py
 
+# A folder for machines without internet that have torch and the like, as Kaggle's notebooks do: upload it as a data set, attach it, and there
+#     pip install --no-index --find-links /kaggle/input/<data set>/wheelhouse specimg
+# installs this package and, of the others, only what is not there; what is there stays as it is. In it are the dependencies that are small and
+# that an image may lack (Kaggle's of 2026 has all but tomli_w). Not in it is what is large, what must not be changed below torch's feet, or
+# what comes with one of these (numpy, scipy, joblib, tqdm, requests ...).
+# The pure ones are taken as the oldest Python that this package runs on can have them, the others for each one that Kaggle has had;
+# their wheels for 3.12 serve later ones too. The folder build goes first: it keeps modules that are no more, and they would go into the wheel.
+PURE := lazy_loader platformdirs pooch tomli tomli_w
+BINARY := safetensors soundfile soxr
+DOWNLOAD := $(BIN)/python -m pip download --quiet --disable-pip-version-check --dest wheelhouse --no-deps --only-binary=:all: \
+	--platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
+
+wheelhouse: $(READY)
+	rm -rf wheelhouse build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir wheelhouse .
+	$(DOWNLOAD) --python-version 3.10 $(PURE)
+	for version in 3.10 3.11 3.12; do $(DOWNLOAD) --python-version $$version $(BINARY) || exit 1; done
+	@ls wheelhouse
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) demo build wheelhouse *.egg-info

@@ -71,7 +71,10 @@ class FeatureBaseline(LinearBaseline):
     title: ClassVar[str] = "feature baseline"
 
     def predict(self, table: pd.DataFrame) -> np.ndarray:
-        """float `(clips, classes)`: probabilities of the clips of another feature table, in the order of vocab. ValueError where one has no features."""
+        """float `(clips, classes)`: probabilities of the clips of another feature table, in the order of vocab.
+
+        Raises ValueError where one has no features.
+        """
         return self.model.predict_proba(_numbers(table, list(self.columns)))
 
 
@@ -116,11 +119,13 @@ def _numbers(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """`(clips, features)`. ValueError where columns are missing or a clip has no features."""
     missing = [name for name in columns if name not in table]
     if missing or not columns:
-        raise ValueError(f"the table lacks {f'the features {examples(missing)}' if missing else 'features'}; make it by feature_table(...), with the same settings")
+        what = f"the features {examples(missing)}" if missing else "features"
+        raise ValueError(f"the table lacks {what}; make it by feature_table(...), with the same settings")
     x = table[columns].to_numpy(float)
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
-        raise ValueError(f"{count(int(bad.sum()), 'clip')} without features ({examples(table['path'][bad])}); leave them out: table[table['status'] == 'ok']")
+        raise ValueError(f"{count(int(bad.sum()), 'clip')} without features ({examples(table['path'][bad])}); "
+                         "leave them out: table[table['status'] == 'ok']")
     return x
 
 
@@ -132,7 +137,8 @@ def _usable(table: pd.DataFrame, side: str) -> pd.DataFrame:
     if not good.any():
         raise ValueError(f"no clip of {side} has features; the column 'status' says why")
     if not good.all():
-        warn(f"{int((~good).sum())} of {count(len(table), 'clip')} of {side} have no features and do not count ({examples(table['path'][~good])})", 2)
+        lost = examples(table["path"][~good])
+        warn(f"{int((~good).sum())} of {count(len(table), 'clip')} of {side} have no features and do not count ({lost})", 2)
     if is_multilabel(table):
         raise ValueError("the feature baseline needs one label a clip, and these clips have several")
     return table[good].reset_index(drop=True)

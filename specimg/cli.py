@@ -1,4 +1,10 @@
-"""`specimg render | train | predict | demo`: the same functions from the command line.
+"""`specimg render | train | predict | fetch | cv | submit | blend | check | demo`: the same functions from the command line.
+
+A competition, from its folder to a submission:
+
+    specimg cv plan.toml --out runs/a          # cross-validation; the same again goes on
+    specimg submit runs/a                      # submission.csv, checked
+    specimg blend runs/a runs/b --out submission.csv
 
 Each command has `--help` with an example. What torch needs is imported inside the commands, so that help and errors come at once.
 """
@@ -6,6 +12,7 @@ Each command has `--help` with an example. What torch needs is imported inside t
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -16,7 +23,12 @@ __all__ = ["main"]
 # ---------------------------------------------------------------------- settings from text
 
 def _value(text: str):
-    """A setting from the command line: a number, none/true/false, or text."""
+    """A setting from the command line: a number, none/true/false, a list such as [64,64], or text."""
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
     lowered = text.lower()
     if lowered in ("none", "true", "false"):
         return {"none": None, "true": True, "false": False}[lowered]
@@ -116,7 +128,8 @@ def _train(args) -> None:
     from .baseline import linear_baseline
     from .bundle import save_classifier
     from .interpret import SpecInterpretation
-    from .learner import check_arch, spec_learner
+    from .learner import spec_learner
+    from .networks import check_arch
     from .recipe import Recipe, fit_or_load
 
     check_arch(args.arch)   # before an hour of drawing
@@ -161,6 +174,131 @@ def _predict(args) -> None:
         raise ValueError(f"no recording could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
 
 
+def _fetch(args) -> None:
+    from .datasets import fetch, find_dataset, list_datasets
+
+    if args.name:
+        print(fetch(args.name, args.folder, progress=sys.stderr.isatty()))
+        return
+    for data in map(find_dataset, list_datasets()):
+        size = f"{data.download_size / 1e6:,.0f} MB; " if data.download_size else ""
+        print(f"{data.name}\n    {data.about}\n    {size}{data.licence}")
+
+
+# ---------------------------------------------------------------------- competitions
+
+def _read_toml(path: str) -> dict:
+    """What a TOML file holds, None where it says "none". ValueError, with its name, where it is not TOML."""
+    from .values import _swap, _toml
+
+    try:
+        return _swap(_toml().loads(Path(path).read_text(encoding="utf-8-sig")), "none", None)
+    except ValueError as exc:   # the readers' and the decoder's errors are ValueErrors
+        raise ValueError(f"{path!r} is not TOML: {exc}") from exc
+
+
+def _put(plan: dict, name: str, value) -> None:
+    """Set "recipe.epochs" in nested tables. ValueError where the name leads into what is no table."""
+    *tables, last = name.split(".")
+    for table in tables:
+        inner = plan.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"--set {name}=...: {table} is {inner!r}, which has no parts")
+        plan = inner
+    plan[last] = value
+
+
+def _plan(path: str, settings: list[str]):
+    """(Choices, the folder of the run or None) that a plan file and --set describe."""
+    from .runs import Choices
+
+    plan = _read_toml(path)
+    out = plan.pop("out", None)
+    if not isinstance(out, (str, type(None))):
+        raise ValueError(f"{path!r}: out = {out!r} is not the name of a folder")
+    try:
+        whole = Choices.from_dict(plan).to_dict()
+    except ValueError as exc:
+        raise ValueError(f"{path!r} is no plan: {exc}") from exc
+    for name, value in _settings(settings).items():
+        _put(whole, name, value)
+    return Choices.from_dict(whole), out
+
+
+def _cv(args) -> None:
+    from .runs import cross_validate, open_competition
+
+    choices, out = _plan(args.plan, args.set)
+    out = args.out or out
+    if not out:
+        raise ValueError(f"no folder for the run: give --out, or write out = \"runs/first\" at the top of {args.plan!r}")
+    given = {name: getattr(choices, name) for name in ("folds", "seeds", "loaders", "learner", "trust", "tta", "pseudo", "pseudo_min")}
+    run = cross_validate(open_competition(choices.competition), choices.renderer, choices.arch, choices.recipe, **given, out=out,
+                         test=not args.no_test, only=args.only)
+    print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
+    print(f"out of fold: {run.score}")
+
+
+def _open_run(folder: str, args):
+    """The run in a folder; with --competition it answers the test set that lies there."""
+    from .runs import Run, open_competition
+
+    run, place = Run.open(folder), args.competition
+    if place is None:
+        return run
+    known = {name: value for name, value in run.choices.competition.items() if name != "toml"}   # a file says itself where it is
+    about = {"toml": place} if place.endswith(".toml") else {**known, "folder": place}
+    return run.predict_test(open_competition(about), args.cache, progress=sys.stderr.isatty())
+
+
+def _write_submission(answered, args) -> None:
+    table = answered.submission(args.out, args.threshold)
+    print(f"{len(table)} rows in {args.out!r}, checked")
+
+
+def _submit(args) -> None:
+    run = _open_run(args.folder, args)
+    print(run)
+    _write_submission(run, args)
+
+
+def _hear_blend_plan(args) -> None:
+    """What the TOML file of a blend says, where the command line is silent."""
+    from .values import choose
+
+    plan = _read_toml(args.runs[0])
+    for name, value in plan.items():
+        choose(name, ("runs", *_BLEND), f"line in {args.runs[0]!r}")
+        if name in _BLEND and getattr(args, name) is None:
+            setattr(args, name, value)
+    runs = plan.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
+        raise ValueError(f"{args.runs[0]!r} names no runs; write runs = [\"runs/a\", \"runs/b\"]")
+    args.runs = runs
+
+
+def _blend(args) -> None:
+    from .runs import blend
+
+    if len(args.runs) == 1 and args.runs[0].endswith(".toml"):
+        _hear_blend_plan(args)
+    both = blend([_open_run(folder, args) for folder in args.runs], args.way or "geometric", args.weights or "oof")
+    print(both)
+    if args.out:
+        _write_submission(both, args)
+
+
+def _check(args) -> None:
+    from .compete import check_submission
+
+    against = args.against
+    if Path(against).is_dir():
+        from .runs import Run
+
+        against = Run(against).task
+    print(check_submission(args.submission, against))
+
+
 def _demo(args) -> None:
     from .demo import RECIPE, run_demo
 
@@ -169,8 +307,52 @@ def _demo(args) -> None:
 
 # ---------------------------------------------------------------------- the command line
 
-def _command(commands, name: str, run, text: str, example: str):
-    parser = commands.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}",
+_PLAN = """
+a plan (what it leaves out takes its default; paths are seen from the working folder):
+  out = "runs/first"
+  arch = "resnet34"
+  folds = 5
+
+  [competition]
+  slug = "freesound-audio-tagging"
+  folder = "freesound"            # on Kaggle it is found without
+
+  [renderer.representation]
+  kind = "mel"
+  n_mels = 128
+
+  [recipe]
+  epochs = 10
+  freeze_epochs = 3
+
+  [loaders]
+  bs = 64
+  size = [128, 256]
+"""
+_BLEND_PLAN = """
+the same as a file, specimg blend blend.toml:
+  runs = ["runs/first", "runs/second"]
+  weights = [0.3, 0.7]
+  out = "submission.csv"
+"""
+_BLEND = ("way", "weights", "out", "threshold", "competition", "cache")   # what a blend's TOML file may say beside runs
+
+
+def _weights(text: str):
+    """"oof", "equal", or "0.3,0.7" as numbers."""
+    return [_value(part) for part in text.split(",")] if "," in text else text
+
+
+def _add_answers(parser) -> None:
+    answers = parser.add_argument_group("answers")
+    answers.add_argument("--threshold", type=_value, help="probability from which to say yes, or oof: the one that scores best out of fold")
+    answers.add_argument("--competition", metavar="FOLDER", help="predict the test set of the competition in this folder now, as code "
+                         "competitions want it (or a TOML file that describes one); default the answers that the run gave when it was trained")
+    answers.add_argument("--cache", metavar="FOLDER", help="where the pictures of that test set are kept; default the user's cache folder")
+
+
+def _command(commands, name: str, run, text: str, example: str, more: str = ""):
+    parser = commands.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}\n{more}",
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=run)
     return parser
@@ -222,6 +404,40 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("classifier", help="folder that train wrote")
     predict.add_argument("audio", nargs="+", help="recordings, or one folder of them")
     predict.add_argument("--out", help="csv with all probabilities; default a short table on the screen")
+
+    fetch = _command(commands, "fetch", _fetch, "Download, check and unpack a public data set; without a name, list them.",
+                     "specimg fetch ESC-50 data")
+    fetch.add_argument("name", nargs="?", help="of the data set")
+    fetch.add_argument("folder", nargs="?", help="where data sets are kept; default the user's cache folder")
+
+    cv = _command(commands, "cv", _cv, "Cross-validate on a competition by a plan, a TOML file; the same again goes on where it stopped.",
+                  "specimg cv plan.toml --set recipe.epochs=2 arch=resnet18 --only 0", _PLAN)
+    cv.add_argument("plan", help="TOML file; the run.toml of an earlier run is one, which it repeats")
+    cv.add_argument("--out", help="folder of the run; default the plan's own")
+    cv.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+                    help="changes of the plan: recipe.epochs=2 renderer.audio.sr=32000 competition.folder=data loaders.size=[64,64]")
+    cv.add_argument("--only", nargs="+", type=int, metavar="FOLD", help="numbers of the folds to train now; the others in another call")
+    cv.add_argument("--no-test", action="store_true", help="do not predict the test set")
+
+    submit = _command(commands, "submit", _submit, "Write a run's submission, and check it.",
+                      "specimg submit runs/first --out submission.csv")
+    submit.add_argument("folder", metavar="RUN", help="folder that cv wrote")
+    submit.add_argument("--out", default="submission.csv", help="default submission.csv")
+    _add_answers(submit)
+
+    blend = _command(commands, "blend", _blend, "Blend several runs: what it gains, and the submission.",
+                     "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv",
+                     _BLEND_PLAN)
+    blend.add_argument("runs", nargs="+", metavar="RUN", help="folders that cv wrote, or one TOML file")
+    blend.add_argument("--way", help="geometric (default), mean or rank")
+    blend.add_argument("--weights", type=_weights, help="oof (default: chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7")
+    blend.add_argument("--out", help="the submission; without it only the gain is shown")
+    _add_answers(blend)
+
+    check = _command(commands, "check", _check, "Would the competition accept this submission?",
+                     "specimg check submission.csv sample_submission.csv")
+    check.add_argument("submission", help="csv file")
+    check.add_argument("against", help="the competition's sample_submission.csv, or the folder of a run, which knows the labels too")
 
     demo = _command(commands, "demo", _demo, "Make a competition of synthesised sounds, draw it, train on it, and write a submission.",
                     "specimg demo demo")

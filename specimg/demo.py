@@ -9,8 +9,6 @@ training labels that nobody verified are wrong), draws it, trains a network, and
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 from dataclasses import dataclass
@@ -24,13 +22,15 @@ from fastai.vision.all import Learner
 from .audio import Audio
 from .baseline import LinearBaseline, linear_baseline
 from .bundle import load_classifier, save_classifier
+from .compete import BestLabels, check_submission
+from .compete.submission import read_text
 from .data import SpecDataLoaders
 from .files import write_whole
-from .interpret import SpecInterpretation
 from .folds import split_valid
+from .interpret import SpecInterpretation
 from .labels import labels_from_csv
 from .learner import spec_learner
-from .metrics import map_at_k, top_k_labels
+from .metrics import map_at_k
 from .picture import Picture
 from .recipe import Recipe, fit_or_load
 from .render import Renderer
@@ -57,11 +57,6 @@ class DemoResult:
     interpretation: SpecInterpretation
 
 
-def _read_csv(path: str | os.PathLike) -> pd.DataFrame:
-    """A table of text as it stands in the file; pandas would take the answer "None" for a missing one."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
 def _verified_split(table: pd.DataFrame, verified: pd.Series, seed: int = 0) -> pd.Series:
     """A quarter of the verified clips validates; what nobody verified only trains."""
     held_out = split_valid(table[verified].reset_index(drop=True), 0.25, seed=seed)
@@ -71,7 +66,7 @@ def _verified_split(table: pd.DataFrame, verified: pd.Series, seed: int = 0) -> 
 
 
 def _load_data(folder: Path) -> SpecDataLoaders:
-    train = _read_csv(folder / "train.csv")
+    train = read_text(folder / "train.csv")
     table = labels_from_csv(train, fn_col="fname", label_col="label")
     verified = set(train.loc[train["manually_verified"] == "1", "fname"])
     table["is_valid"] = _verified_split(table, table["path"].isin(verified))
@@ -92,16 +87,14 @@ def write_submission(predictions: pd.DataFrame, sample: str | os.PathLike, path:
     -------
     the submission as a DataFrame
     """
-    sample = _read_csv(sample)
-    vocab, known = predictions.attrs["vocab"], predictions["status"] == "ok"
-    probs = predictions.loc[known, [f"p_{label}" for label in vocab]].to_numpy()
-    best = top_k_labels(probs, vocab, k) if known.any() else []
-    by_name = dict(zip((Path(p).name for p in predictions.loc[known, "path"]), best))
-    rows = [(name, " ".join(by_name.get(name, prior[:k]))) for name in sample["fname"]]
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([("fname", "label"), *rows])
-    write_whole(path, text.getvalue().encode())
-    return pd.DataFrame(rows, columns=["fname", "label"])
+    form, rows = BestLabels(k=k), pd.DataFrame({"id": read_text(sample)["fname"]})
+    vocab, known = predictions.attrs["vocab"], predictions[predictions["status"] == "ok"]
+    by_name = dict(zip((Path(p).name for p in known["path"]), known[[f"p_{label}" for label in vocab]].to_numpy()))
+    commonness = np.array([len(prior) - prior.index(label) if label in prior else 0 for label in vocab], float)
+    answers = form.answers(rows, np.stack([by_name.get(name, commonness / commonness.sum()) for name in rows["id"]]), vocab)
+    check_submission(answers, read_text(sample), format=form, vocab=vocab)
+    write_whole(path, answers.to_csv(index=False, lineterminator="\n").encode())
+    return answers
 
 
 def score_submission(submission: pd.DataFrame, solution: pd.DataFrame) -> float:
@@ -174,7 +167,7 @@ def run_demo(folder: str | os.PathLike = "demo", arch: str = "resnet34", recipe:
     bad = predictions[predictions["status"] != "ok"]
     for row in bad.itertuples():
         say(f"   {Path(row.path).name}: {row.status}; it gets the commonest labels")
-    map3 = score_submission(submission, _read_csv(folder / "solution.csv"))
+    map3 = score_submission(submission, read_text(folder / "solution.csv"))
     say(f"   {len(submission)} rows in {str(results / 'submission.csv')!r}; MAP@3 against the hidden answers {map3:.3f}")
     write_whole(results / "finished", b"")
     return DemoResult(folder, 1 - baseline.chance, baseline.error, error, map3, interp)

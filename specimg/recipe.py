@@ -241,9 +241,10 @@ def _pictures(learn: Learner) -> dict:
     if facts is None or clips is None:
         return {}
     names = [name for name in ("path", "start", "end", "label", "is_valid") if name in clips]
+    drawn = facts.renderer or getattr(facts, "audio", None)   # waveforms are read, not drawn
     table = clips[names].astype(str).sort_values(names).to_csv(index=False)
     return {
-        "renderer": None if facts.renderer is None else facts.renderer.key,
+        "renderer": None if drawn is None else drawn.key,
         "size": list(facts.size),
         "method": facts.method,
         "clips": hashlib.blake2b(table.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
