@@ -51,6 +51,7 @@ from .loader import SpecBlock, SpecDL, SpecFacts
 from .picture import PictureInfo, describe
 from .plan import name_below
 from .render import Renderer, SpecTree, render_tree
+from .variants import by_name
 
 __all__ = ["SpecImage", "TensorSpec", "SpecBlock", "SpecDL", "SpecDataLoaders", "list_sources"]
 
@@ -133,7 +134,7 @@ def _clip_keys(table: pd.DataFrame) -> list[tuple]:
 
 def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that says why."""
-    rows = dict(zip(_clip_keys(tree.table), tree.table.itertuples()))
+    rows = dict(zip(_clip_keys(tree.originals), tree.originals.itertuples()))
     found = [rows.get(key) for key in _clip_keys(table)]
     drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
     reasons = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
@@ -145,17 +146,18 @@ def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     return table[drawn].assign(picture=pictures).reset_index(drop=True)
 
 
-def _drawn(table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: int, progress: bool) -> SpecTree:
-    """The tree that holds a picture for each row."""
+def _drawn(table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: int, progress: bool, variants=()) -> SpecTree:
+    """The tree that holds a picture for each row, and one more for each variant."""
     segments = table[["path", "start", "end"]] if "start" in table else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ of \d+ clips could not be drawn")   # `_with_pictures` says so, at every call
-        return render_tree(table["path"], renderer, cache, root=root, segments=segments, n_jobs=n_jobs, progress=progress)
+        return render_tree(table["path"], renderer, cache, root=root, segments=segments, variants=variants, n_jobs=n_jobs, progress=progress)
 
 
 def _labels_of(tree: SpecTree) -> pd.DataFrame:
     """What was drawn, labelled with the name of the folder it lies in."""
-    table = tree.table[tree.table["status"] == "drawn"].reset_index(drop=True)
+    table = tree.originals
+    table = table[table["status"] == "drawn"].reset_index(drop=True)
     times = ["start", "end"] if table["end"].notna().any() else []
     return table[["path", *times]].assign(label=table["path"].map(lambda path: Path(path).parent.name))
 
@@ -196,6 +198,26 @@ class Sides:
     def held_out(self) -> pd.DataFrame:
         """What is looked at without training on it; training's clips where nothing is held out."""
         return self.valid if len(self.valid) else self.train
+
+
+def _with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
+    """Training's clips once more for each variant, with the column `variant`; what is held out stays as it is.
+
+    ValueError where the tree holds no picture of a variant; a warning counts clips that lack one.
+    """
+    drawn = tree.table[tree.table["status"] == "drawn"]
+    picture = dict(zip(zip(drawn["variant"], _clip_keys(drawn)), drawn["picture"]))
+    more = []
+    for name in by_name(variants):
+        found = [picture.get((name, key)) for key in _clip_keys(sides.train)]
+        there = np.array([file is not None for file in found], bool)
+        if not there.any():
+            raise ValueError(f"the tree {str(tree.root)!r} holds no variant {name!r} of the clips of training; draw it by render_tree(..., variants=...)")
+        if not there.all():
+            warnings.warn(f"{(~there).sum()} of {len(found)} clips of training have no picture of the variant {name} "
+                          f"({examples(sides.train['path'][~there])})", stacklevel=5)
+        more.append(sides.train[there].assign(variant=name, picture=[str(tree.images / file) for file in found if file is not None]))
+    return replace(sides, clips=pd.concat([sides.clips.assign(variant=""), *more], ignore_index=True)) if more else sides
 
 
 def deal_sides(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | None, vocab) -> Sides:
@@ -305,8 +327,8 @@ class SpecDataLoaders(DataLoaders):
     @classmethod
     def from_df(cls, df: pd.DataFrame, path=".", *, folder="", fn_col="path", label_col="label", label_delim=None, suff="",
                 start_col=None, end_col=None, group_col=None, weight_col=None, balance=False, valid_pct=0.2, valid_col=None,
-                fold=None, fold_col="fold", seed=None, vocab=None, renderer=None, cache=None, bs=64, val_bs=None, size=None, method="squish",
-                seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
+                fold=None, fold_col="fold", seed=None, vocab=None, renderer=None, variants=(), cache=None, bs=64, val_bs=None, size=None,
+                method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
                 shuffle=True, n_jobs=-1, progress=True) -> SpecDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
@@ -321,6 +343,7 @@ class SpecDataLoaders(DataLoaders):
         valid_col, fold : a column of truth values, or the number in `fold_col`, that is held out instead
         vocab : the labels in the order of the network's outputs; default the sorted ones of training
         renderer : how recordings are drawn; default `Renderer()`, a mel spectrogram
+        variants : `Stretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does
         cache, n_jobs, progress : as in `render_tree`
         size : pixels, one number or (height, width); default the pictures' own
         method, seconds, windows : "squish"; "crop" to windows of `seconds`; "pad" to `seconds` (default the longest clip's)
@@ -337,10 +360,10 @@ class SpecDataLoaders(DataLoaders):
         table = label_table(df, path, folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff, start_col=start_col,
                             end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
                             fold_col=fold_col if fold is not None else None)
-        tree = _drawn(table, Path(path) / folder, renderer or Renderer(), cache, n_jobs, progress)
-        return cls._from_table(_with_pictures(table, tree), tree, path, balance=balance, valid_pct=valid_pct, fold=fold, seed=seed,
-                               vocab=vocab, bs=bs, val_bs=val_bs, size=size, method=method, seconds=seconds, windows=windows, augment=augment, item_tfms=item_tfms,
-                               batch_tfms=batch_tfms, num_workers=num_workers, device=device, shuffle=shuffle)
+        tree = _drawn(table, Path(path) / folder, renderer or Renderer(), cache, n_jobs, progress, variants)
+        return cls._from_table(_with_pictures(table, tree), tree, path, variants=variants, balance=balance, valid_pct=valid_pct,
+                               fold=fold, seed=seed, vocab=vocab, bs=bs, val_bs=val_bs, size=size, method=method, seconds=seconds, windows=windows,
+                               augment=augment, item_tfms=item_tfms, batch_tfms=batch_tfms, num_workers=num_workers, device=device, shuffle=shuffle)
 
     @classmethod
     def from_csv(cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",", **kwargs) -> SpecDataLoaders:
@@ -411,7 +434,7 @@ class SpecDataLoaders(DataLoaders):
         return cls._from_table(_with_pictures(table, tree), tree, path, **kwargs)
 
     @classmethod
-    def _from_table(cls, table: pd.DataFrame, tree: SpecTree, path, *, balance=False, valid_pct=0.2, fold=None, seed=None, vocab=None,
+    def _from_table(cls, table: pd.DataFrame, tree: SpecTree, path, *, variants=(), balance=False, valid_pct=0.2, fold=None, seed=None, vocab=None,
                     bs=64, val_bs=None, size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None,
                     num_workers=None, device=None, shuffle=True) -> SpecDataLoaders:
         """A label table with pictures -> DataBlock -> DataLoaders."""
@@ -425,6 +448,7 @@ class SpecDataLoaders(DataLoaders):
         if windows is None:
             windows = covering_windows(_longest(sides.held_out["picture"]), seconds) if method == "crop" else 1
         fit = FitSize(size, method, seconds, windows, _blank_levels(info))
+        sides = _with_variants(sides, tree, variants)   # after size and windows, which go by recordings as they are
         facts = SpecFacts(tree.renderer, tree, 3 if info.picture.colormap else info.channels, size, method)
         return cls._from_sides(
             sides, SpecBlock(tree.renderer), ColReader("picture"), facts, path, item_tfms=[*as_list(item_tfms), fit],

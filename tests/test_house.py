@@ -13,8 +13,8 @@ PACKAGE = Path(specimg.__file__).parent
 
 # From left to right; a module imports only from modules before it.
 ORDER = [
-    "values", "files", "figures", "audio", "representation", "picture", "manifest", "plan", "render", "labels", "folds", "metrics", "sounds", "baseline",
-    "augment", "images", "loader", "data", "weights", "learner", "recipe", "predictions", "bundle", "plots", "interpret", "demo", "cli",
+    "values", "files", "figures", "audio", "variants", "representation", "picture", "manifest", "plan", "render", "labels", "windows", "folds", "features", "metrics", "datasets", "compete", "sounds", "baseline",
+    "augment", "images", "tta", "loader", "data", "waves", "nets", "weights", "networks", "learner", "losses", "recipe", "predictions", "bundle", "runs", "plots", "interpret", "demo", "cli",
 ]
 LIGHT = ORDER[: ORDER.index("augment")]
 

@@ -150,6 +150,7 @@ class Competition:
     sample : the sample submission
     solution : `id, label` of test rows whose answer is known
     options : what `open` was given besides the folder
+    source : the TOML file that described it, where one did
 
     Raises ValueError where tables, labels, metric and format do not go together.
     """
@@ -164,6 +165,7 @@ class Competition:
     sample: Path | None = None
     solution: pd.DataFrame | None = None
     options: dict = field(default_factory=dict)
+    source: Path | None = None
 
     def __post_init__(self):
         def put(name, value):
@@ -236,7 +238,9 @@ class Competition:
         """The competition that a TOML file describes; see `specimg.compete.by_hand`."""
         from .by_hand import read_toml
 
-        return _warning_above(read_toml, path)
+        comp = _warning_above(read_toml, path)
+        object.__setattr__(comp, "source", Path(path).absolute())
+        return comp
 
     # -- what it is
 

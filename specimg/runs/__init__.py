@@ -1,0 +1,25 @@
+"""Folds x seeds: cross-validation that can be believed and resumed, its answers and their blends, and systems side by side.
+
+    run = cross_validate(comp, Renderer(Mel()), "resnet34", Recipe(epochs=10), folds=5, out="runs/r34")
+    run.score, run.oof, run.submission("submission.csv")
+    print(blend([run, Run.open("runs/eff")]))
+    print(compare(comp, ["resnet34", "mini_resnet"], [Renderer(Mel()), Renderer(Stft())], out="runs/compare"))
+
+`choices` is what is decided, `sides` who is held out when, `task` what is asked and scored, `clips` the way from sounds to
+probabilities, `run` what is read from a run's folder, `record` what is written there, `training` one fold of one seed, `cross`
+all of them, `blending` several runs as one, `comparing` several side by side, `probing` pictures without training, `searching` recipes.
+"""
+
+from .blending import Blend, blend
+from .choices import Choices, open_competition
+from .comparing import Comparison, ComparePlan, Difference, System, compare, paired_difference, run_plan, verdict
+from .cross import cross_validate
+from .probing import LinearProbe, linear_probe
+from .run import Member, Run
+from .searching import search_recipe
+from .task import Score
+
+__all__ = [
+    "cross_validate", "Run", "Member", "Score", "Choices", "open_competition", "blend", "Blend", "compare", "Comparison", "System", "Difference",
+    "ComparePlan", "run_plan", "paired_difference", "verdict", "linear_probe", "LinearProbe", "search_recipe",
+]
