@@ -246,7 +246,9 @@ def _open_run(folder: str, args):
     run, place = Run.open(folder), args.competition
     if place is None:
         return run
-    known = {name: value for name, value in run.choices.competition.items() if name != "toml"}   # a file says itself where it is
+    known = run.choices.competition
+    if "toml" in known and not place.endswith(".toml"):   # a competition by hand: the file says what is asked and where
+        raise ValueError(f"the competition of {folder!r} is described by a TOML file; give one for the new test set as --competition, not {place!r}")
     about = {"toml": place} if place.endswith(".toml") else {**known, "folder": place}
     return run.predict_test(open_competition(about), args.cache, progress=sys.stderr.isatty())
 

@@ -173,7 +173,7 @@ def add_folds(table: pd.DataFrame, n_splits: int = 5, group: str | None = None, 
     units = _collect(table, group)
     if len(units.sizes) < n_splits:
         there = count(len(units.sizes), units.noun)
-        raise ValueError(f"{there} cannot fill {n_splits} folds; give a smaller n_splits")
+        raise ValueError(f"{there} cannot fill {n_splits} folds; ask for fewer folds")
     few = {label: n for label, n in zip(units.labels, units.spread) if n < n_splits}
     if few:
         warn(f"{count(len(few), 'label')} in fewer {units.noun}s than the {n_splits} folds, so that some folds lack "

@@ -684,7 +684,7 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
         with _equipped(learn, recipe):
             _carry_out(learn, run, store, say)
     except KeyboardInterrupt:
-        say(f"stopped in epoch {len(run.rows) + 1} of {run.total}; {store.way_on}")
+        say(f"stopped after {len(run.rows)} of {run.total} epochs; {store.way_on}")
         raise
     finally:
         learn.history, learn.recipe = run.table(), run.settled

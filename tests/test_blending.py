@@ -283,7 +283,9 @@ def test_what_cannot_be_blended_is_refused():
     good = Said(probs, one_hot(truth))
     with pytest.raises(ValueError, match="runs of different competitions cannot be blended: it is scored by error_rate, not by accuracy"):
         blend([good, Said(probs, one_hot(truth), metric="error_rate")])
-    with pytest.raises(ValueError, match=r"blend takes a list of runs, such as .*; got \['runs/a'\]"):
+    with pytest.raises(ValueError, match=r"blend takes a list of runs, such as .*; got \[3\]"):
+        blend([3])
+    with pytest.raises(ValueError, match="'.*runs/a' is not the folder of a run"):
         blend(["runs/a"])
     with pytest.raises(ValueError, match="blend takes a list of runs"):
         blend([])

@@ -460,6 +460,7 @@ pets: 4 clips, 2 labels, 2 test rows, scored by accuracy
   folder   data/pets
   clips    4 rows, such as a.wav
   labels   cat 2, dog 2
+  folds    to be dealt
   test     2 rows, such as t/1.wav
   answers  BestLabels(id_col='fname', label_col='label', k=1)"""
 
@@ -886,7 +887,7 @@ def test_a_sample_that_leads_out(pets_folder, toml):
 
 
 def test_a_toml_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.toml"):
+    with pytest.raises(ValueError, match="nowhere.toml' is not a file; give the TOML file that describes the competition"):
         Competition.from_toml(tmp_path / "nowhere.toml")
 
 

@@ -685,7 +685,7 @@ def test_interrupted_by_hand(tmp_path, capsys):
         with pytest.raises(KeyboardInterrupt):
             fit(learn, Recipe(epochs=3, freeze_epochs=0, lr=0.01), out=out)
         last = capsys.readouterr().out.splitlines()[-1]
-        assert last.startswith("stopped in epoch 2 of 3; ") and way_on in last
+        assert last.startswith("stopped after 1 of 3 epochs; ") and way_on in last
         assert len(learn.history) == 1
 
 

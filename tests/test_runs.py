@@ -1207,9 +1207,10 @@ def test_choices_travel_through_toml():
 
 def test_places_are_no_part_of_a_run():
     here = Choices(competition={"slug": "a", "folder": "x"}, loaders={"cache": "c", "n_jobs": 1, "bs": 4},
-                   learner={"weights": "x", "ps": 0.1}, pseudo="p")
+                   learner={"weights": "/here/x.safetensors", "ps": 0.1}, pseudo="p")
     there = Choices(competition={"slug": "a", "folder": "y"}, loaders={"num_workers": 2, "device": "cpu", "bs": 4},
-                    learner={"ps": 0.1}, pseudo="q")
+                    learner={"weights": "/there/x.safetensors", "ps": 0.1}, pseudo="q")
+    assert here.identity != here.replace(learner={"weights": "/here/y.safetensors", "ps": 0.1}).identity
     assert here.identity == there.identity and here != there
     assert here.drawing == {"cache": "c", "n_jobs": 1} and there.loading == {"num_workers": 2, "device": torch.device("cpu"), "bs": 4}
     assert here.identity != here.replace(pseudo=None).identity != here.replace(loaders={"bs": 5}).identity
@@ -1245,3 +1246,39 @@ def test_competitions_are_opened_by_their_choices(tmp_path):
         open_competition({})
     with pytest.raises(ValueError, match="unknown competition 'ESC-51'; did you mean 'ESC-5?0"):
         open_competition({"slug": "ESC-51", "folder": str(tmp_path)})
+
+
+# ---------------------------------------------------------------------- arguments of another kind
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(comp="comp"), r"comp='comp' is no Competition; write Competition.open\("),
+    (dict(renderer="mel"), r"renderer='mel' is no Renderer; write Renderer\(Mel\(\)\)"),
+    (dict(recipe=5), r"recipe=5 is no Recipe; write Recipe\(epochs=10\)"),
+    (dict(tta=(-0.1, 0.1)), r"tta=\(-0.1, 0.1\) is no TTA; write TTA\(shifts="),
+])
+def test_an_argument_of_another_kind_is_told_what_to_write(comp, home, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        cross_validate(**{"comp": comp, "out": home / "none", **wrong})
+    assert not (home / "none").exists()
+
+
+def test_data_that_are_gone_are_said_at_once(comp, home, tmp_path):
+    import dataclasses
+
+    with pytest.raises(ValueError, match="the folder of .*, is not there"):
+        cross_validate(dataclasses.replace(comp, folder=tmp_path / "gone"), out=home / "none")
+
+
+def test_a_broken_record_of_a_fold_is_named_with_the_way_out(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "copy")
+    broken = Run(tmp_path / "copy")
+    (broken.members[0].folder / "done.json").write_text("")
+    with pytest.raises(ValueError, match="done.json' is broken .* the same call trains this fold again"):
+        broken.scores
+
+
+def test_a_score_hangs_on_no_order_of_clips(run):
+    predictions = run.predictions
+    backwards = predictions.subset(np.arange(len(predictions))[::-1])
+    there, here = (score_predictions(p, run.task.metric) for p in (predictions, backwards))
+    assert (float(there), there.low, there.high) == (float(here), here.low, here.high)

@@ -441,3 +441,11 @@ def test_a_large_submission_is_checked_in_seconds(tmp_path):
     with pytest.raises(ValueError, match=r"would not be accepted: 75001 rows missing \(clip_00000000.wav, clip_00000001.wav"):
         check_submission(sample[::2][1:], sample)
     assert time.perf_counter() - start < 20
+
+
+def test_a_competition_in_the_place_of_the_submission_is_said(tmp_path):
+    from specimg.compete import Competition
+
+    comp = Competition("pets", tmp_path, pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["cat", "dog"]}))
+    with pytest.raises(ValueError, match="the first argument is the submission, the second the competition"):
+        check_submission(comp, "submission.csv")

@@ -252,6 +252,8 @@ def read_toml(path: str | os.PathLike) -> Competition:
     Raises ValueError, with the file's name, where it says what it may not, or what it names is not there.
     """
     path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is not a file; give the TOML file that describes the competition")
     try:
         data = _toml().loads(path.read_text(encoding="utf-8-sig"))
         _check_places(data)

@@ -295,8 +295,7 @@ class Competition:
         lines["labels"] = _count_list(class_counts(clips))
         if "group" in clips:
             lines["groups"] = f"{clips['group'].nunique()}, none on both sides of a split"
-        if "fold" in clips:
-            lines["folds"] = _fold_line(clips["fold"], self.given_folds)
+        lines["folds"] = _fold_line(clips["fold"], self.given_folds) if "fold" in clips else "to be dealt"
         if "weight" in clips:
             lines["weights"] = _weight_line(clips["weight"])
         if "scored" in clips and not clips["scored"].all():

@@ -147,6 +147,8 @@ def check_submission(submission, sample, *, format: SubmissionFormat | None = No
 
     Columns and rows must be the sample's, in its order; probabilities numbers from 0 to 1; labels those of `vocab`.
     """
+    if hasattr(submission, "expected_rows"):
+        raise ValueError("the first argument is the submission, the second the competition: check_submission('submission.csv', comp)")
     wanted, columns, format, vocab = _expected(sample, format, vocab)
     table, name = _as_text(submission), "the submission" if isinstance(submission, pd.DataFrame) else repr(os.fspath(submission))
     problems = _column_problems(list(table), columns)

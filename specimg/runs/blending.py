@@ -11,6 +11,7 @@ shown as well with weights that were chosen on the other folds. A blend can be b
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from ..labels import count, examples, warn
 from ..metrics import get_metric
 from ..predictions import Predictions
 from ..values import choose
-from .run import Answered
+from .run import Answered, Run
 from .task import Score, has_threshold, metric_value, refuse_nan, score_predictions, that_count
 
 __all__ = ["blend", "Blend", "align_runs", "combine", "choose_weights", "WAYS"]
@@ -250,7 +251,7 @@ class Blend(Answered):
             return self.gain
         counts = self._common.counts
         fitted = self._common.value(self._common.cross_fitted()[counts], counts)
-        return fitted - self._common.sign * float(self.best)
+        return round(fitted - self._common.sign * float(self.best), 12)   # without what is left of equal sums in another order
 
     # -- what is shown
 
@@ -267,7 +268,10 @@ class Blend(Answered):
         width = max(map(len, names))
         lines = [f"  {name.ljust(width)}  {score}  weight {weight:.2f}" for name, score, weight in zip(names, self.singles, self.weights)]
         honest = f"; with weights chosen on the other folds {self.honest_gain:+.4f}" if self.chosen else ""
-        return "\n".join([repr(self), *lines, f"  gain over the best of them {self.gain:+.4f}{honest}"])
+        lines.append(f"  gain over the best of them {self.gain:+.4f}{honest}")
+        if self.chosen and self.gain > 0 >= self.honest_gain:
+            lines.append("  no gain where other folds chose the weights: the best single run, or weights='equal', is the safer answer")
+        return "\n".join([repr(self), *lines])
 
 
 def _check_runs(runs: list, way: str) -> None:
@@ -296,7 +300,7 @@ def _given_weights(weights, n: int) -> np.ndarray:
 
 
 def blend(runs: Sequence[Answered], way: str = "geometric", weights: str | Sequence[float] = "oof") -> Blend:
-    """Blend runs (or blends) of one competition.
+    """Blend runs (or blends, or the folders of runs) of one competition.
 
     Parameters
     ----------
@@ -306,7 +310,8 @@ def blend(runs: Sequence[Answered], way: str = "geometric", weights: str | Seque
     Raises ValueError where the runs are of different competitions, labels or data, or weights do not fit. Warns of clips that were
     not held out in every run.
     """
-    runs = [runs] if isinstance(runs, Answered) else list(runs)
+    runs = [runs] if isinstance(runs, (Answered, str, os.PathLike)) else list(runs)
+    runs = [Run.open(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
     _check_runs(runs, way)
     common, n = _Common(align_runs(runs, depth=2), runs[0].task.metric, way), len(runs)
     if not isinstance(weights, str):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -106,12 +107,14 @@ class Choices(Value):
     def identity(self) -> dict:
         """The choices that decide what comes out, flat: "recipe.epochs" and the like.
 
-        Left out are the folders of data and weights, which differ from machine to machine, and what only changes speed.
+        Left out are the folders of data and weights, which differ from machine to machine, and what only changes speed. Which
+        competition it is, its task tells.
         """
         whole = self.to_dict()
-        whole["competition"] = {"slug": self.competition.get("slug"), "options": self.competition.get("options", {})}
+        whole["competition"] = {"options": self.competition.get("options") or {}}
         whole["loaders"] = {name: value for name, value in whole["loaders"].items() if name not in _PLACE}
-        whole["learner"] = {name: value for name, value in whole["learner"].items() if name != "weights"}
+        if whole["learner"].get("weights"):
+            whole["learner"]["weights"] = Path(whole["learner"]["weights"]).name
         whole["pseudo"] = self.pseudo is not None
         return _flat(whole)
 

@@ -87,6 +87,19 @@ def _settled_folds(comp: Competition, choices: Choices, out: Path, new: bool) ->
     return comp.train.assign(fold=[by_key[key] for key in clip_keys(comp.train)])
 
 
+def _check_kinds(comp, renderer, recipe, tta) -> None:
+    """ValueError, with what to write instead, where an argument is of another kind."""
+    wanted = {
+        "comp": (comp, Competition, "Competition.open('freesound-audio-tagging', 'freesound/')"), "renderer": (renderer or Renderer(), Renderer, "Renderer(Mel())"),
+        "recipe": (recipe, Recipe, "Recipe(epochs=10)"), "tta": (tta, TTA, "TTA(shifts=(-0.1, 0.0, 0.1))"),
+    }
+    for name, (given, kind, example) in wanted.items():
+        if not isinstance(given, kind):
+            raise ValueError(f"{name}={given!r} is no {kind.__name__}; write {example}")
+    if not comp.folder.is_dir():
+        raise ValueError(f"the folder of {comp.slug}, {str(comp.folder)!r}, is not there; make the competition with the folder that its paths are below")
+
+
 def _where(comp: Competition) -> dict:
     """How the competition is found again: its TOML file, or slug, folder and options."""
     if comp.source is not None:
@@ -228,11 +241,11 @@ def cross_validate(comp: Competition, renderer: Renderer | None = None, arch: st
     `out` holds another run.
     """
     began, say = time.perf_counter(), partial(print, flush=True) if say is print else say
+    _check_kinds(comp, renderer, recipe, tta)
     earlier = _open_earlier(pseudo, comp)
     choices = Choices(
-        competition=_where(comp), renderer=renderer or Renderer(),
-        arch=arch, recipe=recipe, folds=folds, seeds=seeds, trust=trust, tta=tta, pseudo=None if earlier is None else str(earlier.folder),
-        pseudo_min=pseudo_min, loaders=loaders or {}, learner=learner or {})
+        competition=_where(comp), renderer=renderer or Renderer(), arch=arch, recipe=recipe, folds=folds, seeds=seeds, trust=trust,
+        tta=tta, pseudo=None if earlier is None else str(earlier.folder), pseudo_min=pseudo_min, loaders=loaders or {}, learner=learner or {})
     plan = _make_plan(comp, choices, earlier, Path(out).absolute(), test, only, say)
     _say_plan(plan)
     try:

@@ -64,8 +64,12 @@ class Member:
 
     @property
     def done(self) -> dict:
-        """What was measured: score, low, high, clips, epochs, seconds ..."""
-        return json.loads((self.folder / "done.json").read_text(encoding="utf-8"))
+        """What was measured: score, low, high, clips, epochs, seconds ... ValueError where the file is broken."""
+        file = self.folder / "done.json"
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as exc:
+            raise ValueError(f"{str(file)!r} is broken ({exc}); remove the folder {str(self.folder)!r}, and the same call trains this fold again") from exc
 
     def oof(self) -> Predictions:
         """What it said about the clips that were held out."""

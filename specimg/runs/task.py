@@ -195,6 +195,7 @@ def score_predictions(predictions: Predictions, metric: str) -> Score:
     if not counts.any():
         return Score(np.nan, metric)
     counted = predictions.subset(counts)
+    counted = counted.subset(np.argsort([repr(key) for key in clip_keys(counted.table)]))   # the interval hangs on no order of rows
     try:
         value = get_metric(metric).function(_truth(counted.hot, counted.is_multi), counted.probs)
     except ValueError as exc:
