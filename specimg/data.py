@@ -489,6 +489,7 @@ class SpecDataLoaders(DataLoaders):
 
 
 def as_list(tfms) -> list:
+    """Transforms as a list: none, one, or several."""
     return [] if tfms is None else list(tfms) if isinstance(tfms, (list, tuple)) else [tfms]
 
 

@@ -14,6 +14,7 @@ A format of your own derives from `SubmissionFormat` and is registered with `spe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,25 +29,25 @@ __all__ = ["SubmissionFormat", "BestLabels", "LabelSets", "ClassColumns", "Decis
 
 
 @dataclass(frozen=True)
-class SubmissionFormat(Value):
+class SubmissionFormat(Value, ABC):
     """Base of the formats. `id_col` is the column that names what a row answers for."""
 
     id_col: str = "fname"
 
+    @abstractmethod
     def columns(self, vocab: Sequence[str]) -> list[str]:
         """The header."""
-        raise NotImplementedError
 
     def check(self, rows: pd.DataFrame, vocab: Sequence[str]) -> None:
         """Raise ValueError where answers for these rows, in these labels, could not be written."""
 
+    @abstractmethod
     def cells(self, rows: pd.DataFrame, probs: np.ndarray, vocab: list[str]) -> dict[str, list]:
         """What stands beside the row's name, by column."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problems(self, table: pd.DataFrame, vocab: Sequence[str] | None) -> list[str]:
         """What is wrong with the cells of a submission (all text), in words; `vocab` None where the labels are not known."""
-        raise NotImplementedError
 
     def answers(self, rows: pd.DataFrame, probs: np.ndarray, vocab: Sequence[str]) -> pd.DataFrame:
         """The submission: one row for each of `rows` (column `id`), from float `(rows, classes)` probabilities.
