@@ -763,7 +763,7 @@ def test_the_log_of_a_killed_process_counts(tmp_path, monkeypatch, writable):
 
 def test_processes_that_begin_and_end_together_wait_for_each_other(tmp_path):
     script = """
-import sys, time
+import signal, sys, time
 from specimg.manifest import Manifest, Row
 folder, who, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
 time.sleep(max(0, begin - time.time()))
@@ -784,9 +784,10 @@ for i in range(40):
 # ---------------------------------------------------------------------- stopped, killed, and two at once
 
 CHILD = """
-import sys, time
+import signal, sys, time
 from specimg import render
 from specimg.representation import Mel
+signal.signal(signal.SIGINT, signal.default_int_handler)   # a shell starts what runs in the background deaf to Ctrl-C
 source, cache, n_jobs, pause = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 read = render.read_clip
 def slow(*args):
