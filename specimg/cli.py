@@ -1,4 +1,4 @@
-"""`specimg render | train | predict | fetch | cv | submit | blend | check | demo`: the same functions from the command line.
+"""`specimg render | train | predict | fetch | cv | compare | submit | blend | check | demo`: the same functions from the command line.
 
 A competition, from its folder to a submission:
 
@@ -208,35 +208,54 @@ def _put(plan: dict, name: str, value) -> None:
     plan[last] = value
 
 
-def _plan(path: str, settings: list[str]):
-    """(Choices, the folder of the run or None) that a plan file and --set describe."""
+def _plan(path: str, settings: list[str], kind: type | None = None):
+    """(a value of this kind, default Choices, the folder or None) that a plan file and --set describe."""
     from .runs import Choices
 
+    kind = kind or Choices
     plan = _read_toml(path)
     out = plan.pop("out", None)
     if not isinstance(out, (str, type(None))):
         raise ValueError(f"{path!r}: out = {out!r} is not the name of a folder")
     try:
-        whole = Choices.from_dict(plan).to_dict()
+        whole = kind.from_dict(plan).to_dict()
     except ValueError as exc:
         raise ValueError(f"{path!r} is no plan: {exc}") from exc
     for name, value in _settings(settings).items():
         _put(whole, name, value)
-    return Choices.from_dict(whole), out
+    return kind.from_dict(whole), out
+
+
+def _folder(args, out: str | None) -> str:
+    """Where results go: --out, else the plan's own. ValueError where neither says it."""
+    if not (args.out or out):
+        raise ValueError(f"no folder for the run: give --out, or write out = \"runs/first\" at the top of {args.plan!r}")
+    return args.out or out
 
 
 def _cv(args) -> None:
     from .runs import cross_validate, open_competition
 
     choices, out = _plan(args.plan, args.set)
-    out = args.out or out
-    if not out:
-        raise ValueError(f"no folder for the run: give --out, or write out = \"runs/first\" at the top of {args.plan!r}")
+    out = _folder(args, out)
     given = {name: getattr(choices, name) for name in ("folds", "seeds", "loaders", "learner", "trust", "tta", "pseudo", "pseudo_min")}
     run = cross_validate(open_competition(choices.competition), choices.renderer, choices.arch, choices.recipe, **given, out=out,
                          test=not args.no_test, only=args.only)
     print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
     print(f"out of fold: {run.score}")
+
+
+def _compare(args) -> None:
+    from .runs import Comparison, ComparePlan, run_plan
+
+    if Path(args.plan).is_dir():
+        found = Comparison.open(args.plan)
+        print(found)
+    else:
+        plan, out = _plan(args.plan, args.set, ComparePlan)
+        found = run_plan(plan, _folder(args, out), args.only)
+    if args.curves:
+        found.plot_curves().savefig(args.curves, dpi=110)
 
 
 def _open_run(folder: str, args):
@@ -331,6 +350,31 @@ a plan (what it leaves out takes its default; paths are seen from the working fo
   bs = 64
   size = [128, 256]
 """
+_COMPARE_PLAN = """
+a plan (what it leaves out takes its default; a system is named after network and picture):
+  out = "runs/compare"
+  archs = ["resnet18", "mini_resnet"]
+  baseline = "resnet18, mel"
+  folds = 5
+
+  [competition]
+  slug = "freesound-audio-tagging"
+  folder = "freesound"
+
+  [renderers.mel.representation]
+  kind = "mel"
+
+  [renderers.stft.representation]
+  kind = "stft"
+
+  [recipe]
+  epochs = 10
+
+  [[systems]]                     # further ones, with their own loaders, learner or recipe
+  name = "large"
+  arch = "inception_v3"
+  loaders = {size = 128}
+"""
 _BLEND_PLAN = """
 the same as a file, specimg blend blend.toml:
   runs = ["runs/first", "runs/second"]
@@ -420,6 +464,15 @@ def _parser() -> argparse.ArgumentParser:
                     help="changes of the plan: recipe.epochs=2 renderer.audio.sr=32000 competition.folder=data loaders.size=[64,64]")
     cv.add_argument("--only", nargs="+", type=int, metavar="FOLD", help="numbers of the folds to train now; the others in another call")
     cv.add_argument("--no-test", action="store_true", help="do not predict the test set")
+
+    compare = _command(commands, "compare", _compare, "Cross-validate several networks on several pictures by a plan, and put them side by side.",
+                       "specimg compare plan.toml --out runs/compare --curves curves.png", _COMPARE_PLAN)
+    compare.add_argument("plan", help="TOML file; or the folder of a comparison, which is shown")
+    compare.add_argument("--out", help="folder of the comparison; default the plan's own")
+    compare.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+                         help="changes of the plan: recipe.epochs=2 seeds=3 renderers.mel.representation.n_mels=64")
+    compare.add_argument("--only", nargs="+", type=int, metavar="FOLD", help="numbers of the folds to train now; the others in another call")
+    compare.add_argument("--curves", metavar="FILE", help="write the learning curves as a picture")
 
     submit = _command(commands, "submit", _submit, "Write a run's submission, and check it.",
                       "specimg submit runs/first --out submission.csv")

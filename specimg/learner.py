@@ -211,7 +211,8 @@ def spec_learner(
     weights : a file or a folder, such as a mounted Kaggle data set; by default cache, /kaggle/input and hub are tried.
     stats : "network" (its own mean and deviation, also from scratch), "train" (measured on training pictures), or
         numbers (mean, deviation).
-    split : "stages" (early, late, head), "body" (body, head), or a function of the model giving lists of parameters.
+    split : "stages" (early, late, head), "body" (body, head), or a function of the model giving lists of parameters. Our own
+        networks have no stages: two groups, the last layer and what stands before it.
     metrics : fastai's, or names such as "map@3"; by default accuracy and error rate, for several labels accuracy_multi.
     seed : repeats the random weights; sets the global generators with fastai's `set_seed`.
     ps, lin_ftrs, concat_pool : the head, as fastai's `create_head` takes them. Dropout `ps` is 0.5 over pretrained
@@ -229,7 +230,7 @@ def spec_learner(
     own = is_own(arch) if isinstance(arch, str) else False
     if own:
         model, cfg, found, options = _own_network(arch, data, weights, net, **head)
-        split = split_named if split == "stages" else split
+        split = split_named if split in ("stages", "body") else split
     elif net:
         raise ValueError(f"net={net!r}: options of networks of our own, and {arch} is timm's; list_nets() names ours")
     else:

@@ -25,8 +25,8 @@ from .values import choose
 from .weights import use_weights
 
 __all__ = [
-    "SpecNet", "NamedNet", "Normalise", "ExtraLoss", "check_arch", "check_weights", "create_body", "create_spec_net", "is_own", "split_stages",
-    "split_body",
+    "SpecNet", "NamedNet", "Normalise", "ExtraLoss", "check_arch", "check_weights", "create_body", "create_spec_net", "is_own",
+    "split_stages", "split_body", "split_named",
 ]
 
 _REFUSED = (RuntimeError, AssertionError, ValueError, IndexError)   # how networks refuse a picture's size
@@ -70,7 +70,7 @@ class SpecNet(nn.Sequential):
         return _over_windows(lambda x: self[1][:last](self[0](x)), x)
 
     def features(self, x: Tensor) -> Tensor:
-        """(batch, features): what the body gives, averaged over its map and over windows. The head, of random weights at first, has no part in it."""
+        """(batch, features): what the body gives, averaged over its map and over windows; the head has no part in it."""
         return _over_windows(lambda x: _pooled(self[0](x)), x)
 
 
@@ -134,12 +134,15 @@ def _check_kind(arch: str, size: tuple[int, int]) -> None:
     """ValueError where a network of waveforms is given pictures, or the other way round."""
     wave, given = net_facts(arch).wave, size[0] == 1
     if wave and not given:
-        raise ValueError(f"{arch} listens to waveforms, and these are pictures of {size[0]} x {size[1]} pixels; make the data with WaveDataLoaders")
+        raise ValueError(f"{arch} listens to waveforms, and these are pictures of {size[0]} x {size[1]} pixels; "
+                         "make the data with WaveDataLoaders")
     if given and not wave:
         raise ValueError(f"{arch} looks at pictures, and these are waveforms of {size[1]} samples; make the data with SpecDataLoaders")
 
 
 def _create_named(arch: str, n_channels: int, n_classes: int, size: tuple[int, int], options: dict) -> NamedNet:
+    if not isinstance(options, dict):
+        raise ValueError(f"net={options!r}: options go by name, such as net=dict(attention='soft')")
     _check_kind(arch, size)
     return NamedNet(create_net(arch, n_classes, n_channels, size=size, **options), n_channels)
 
@@ -201,7 +204,8 @@ def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
 def refuse_weights(arch: str, weights) -> None:
     """Nothing pretrained exists of our own networks: ValueError where a file is named."""
     if weights is not None:
-        raise ValueError(f"weights={str(weights)!r}: {arch} is always trained from scratch, nothing pretrained exists of it; leave weights= out")
+        raise ValueError(f"weights={str(weights)!r}: {arch} is always trained from scratch, nothing pretrained exists of it; "
+                         "leave weights= out")
 
 
 def check_weights(arch: str, pretrained: bool | str = True, weights: str | Path | None = None) -> None:
@@ -240,6 +244,8 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
     Raises ValueError where the name is unknown or pictures of `size` (height, width) do not go through.
     """
     check_arch(arch)
+    if is_own(arch):
+        raise ValueError(f"{arch} is a network of our own, which has no body apart; create_spec_net makes the whole of it")
     has_map = timm.get_pretrained_cfg(arch).pool_size
     for options in [{"global_pool": ""}, {}] if has_map else [{}]:   # a few networks with a map cannot give it away
         try:

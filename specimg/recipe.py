@@ -232,7 +232,8 @@ class _Run:
 
 
 def _device(learn: Learner) -> torch.device:
-    return getattr(learn.dls, "device", None) or next(learn.model.parameters()).device
+    device = getattr(learn.dls, "device", None)   # may have been given as text
+    return next(learn.model.parameters()).device if device is None else torch.device(device)
 
 
 def _pictures(learn: Learner) -> dict:

@@ -160,7 +160,8 @@ def test_embeddings_are_what_the_body_gives(found, comp):
 def test_what_is_printed_says_that_the_weights_are_random(found):
     lines = str(found[0]).splitlines()
     assert lines[0] == "LinearProbe(2 pictures through test_resnet, by accuracy)" == repr(found[0])
-    assert re.split(r"\s{2,}", lines[1]) == ["picture", "accuracy (95 %)", "std of folds", "ms a picture", "s in all", "difference (95 %)", "verdict"]
+    head = ["picture", "accuracy (95 %)", "std of folds", "ms a picture", "s in all", "difference (95 %)", "verdict"]
+    assert re.split(r"\s{2,}", lines[1]) == head
     assert lines[2].startswith("mel") and lines[3].startswith("blind") and lines[3].endswith("loss")
     assert lines[4] == "frozen network: test_resnet from scratch (random weights: the order of the pictures is a weak hint)"
     assert lines[5] == "difference: to mel, on the same clips; above 0 is better"
@@ -222,7 +223,8 @@ def test_several_labels_a_clip(folder):
 
 def test_clips_that_only_train_do_not_count_for_the_score(folder):
     fold = [-1 if i >= 30 else i % 2 for i in range(36)]
-    comp = Competition("given", folder, table(fold=fold, scored=[i >= 6 for i in range(36)], weight=[1.0 if i % 2 else 0.5 for i in range(36)]))
+    scored, weight = [i >= 6 for i in range(36)], [1.0 if i % 2 else 0.5 for i in range(36)]
+    comp = Competition("given", folder, table(fold=fold, scored=scored, weight=weight))
     probe = go(comp, folds=None)
     predictions = probe.answers["mel32"].predictions
     assert sorted(predictions.table["path"]) == [f"{i:02}.wav" for i in range(30)] and probe.table["clips"][0] == 24

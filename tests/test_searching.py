@@ -78,8 +78,8 @@ class Pretended:
 @pytest.fixture(scope="session")
 def trained(comp, tmp_path_factory) -> Run:
     loaders = {"bs": 3, "size": 32, "cache": str(comp.folder.parent / "cache"), "n_jobs": 1, "progress": False, "num_workers": 0}
-    return cross_validate(comp, MEL["mel"], "feature_mlp", RECIPE, folds=2, out=tmp_path_factory.mktemp("trained") / "run", loaders=loaders, test=False,
-                          say=[].append)
+    out = tmp_path_factory.mktemp("trained") / "run"
+    return cross_validate(comp, MEL["mel"], "feature_mlp", RECIPE, folds=2, out=out, loaders=loaders, test=False, say=[].append)
 
 
 @pytest.fixture
@@ -118,7 +118,8 @@ def test_a_space_of_all_kinds_is_accepted():
 
 
 def test_names_say_what_was_tried():
-    assert _name("a, mel", {"lr": 0.00301, "epochs": 4, "loss": Lq(0.5), "mixup": 0.0}) == "a, mel: lr=0.00301, epochs=4, loss=Lq(q=0.5), mixup=0"
+    tried = {"lr": 0.00301, "epochs": 4, "loss": Lq(0.5), "mixup": 0.0}
+    assert _name("a, mel", tried) == "a, mel: lr=0.00301, epochs=4, loss=Lq(q=0.5), mixup=0"
 
 
 def test_trials_of_another_space_are_not_read_into_this_one():
@@ -143,7 +144,8 @@ def test_proposals_lie_in_the_space_and_follow_from_seed_and_trials(optuna):
         assert tried["lr"] in (space["lr"][0], space["lr"][1], float(f"{tried['lr']:.3g}")), "three digits"
         trials.append((tried, None if i == 4 else tried["lr"]))
     values = [tried["mixup"] for tried, _ in trials]
-    assert min(values) < 0.4 and max(values) > 0.6 and any(value not in (0, 1) for value in values), "mixup is no whole number, whatever its ends are"
+    assert min(values) < 0.4 and max(values) > 0.6
+    assert any(value not in (0, 1) for value in values), "mixup is no whole number, whatever its ends are"
     assert _propose([], space, seed=3) != _propose([], space, seed=4)
 
 
@@ -261,7 +263,8 @@ def test_values_that_do_not_go_together_are_a_failed_trial(optuna, comp, tmp_pat
     asked, log = pretended(lambda recipe: 0.5), []
     found = go(comp, tmp_path, {"loss": [None, Lq()], "label_smoothing": [0.0, 0.1]}, n_trials=9, log=log)
     name = "feature_mlp, mel: loss=Lq(q=0.7), label_smoothing=0.1"
-    assert list(found.failed) == [name] and found.failed[name].startswith("Recipe(loss=Lq(q=0.7), label_smoothing=0.1): each is an answer to wrong labels")
+    assert list(found.failed) == [name]
+    assert found.failed[name].startswith("Recipe(loss=Lq(q=0.7), label_smoothing=0.1): each is an answer to wrong labels")
     assert len(found.trials) == 4 and len(asked) == 4 and log[-2] == "nothing new to try after 4 trials"
     assert any(line.startswith(f"{name} failed: Recipe(loss=") for line in log)
     assert go(comp, tmp_path, {"loss": [None, Lq()], "label_smoothing": [0.0, 0.1]}, n_trials=9).trials == found.trials

@@ -110,7 +110,10 @@ def make_systems(archs: str | Iterable[str], renderers) -> list[System]:
 # ---------------------------------------------------------------------- differences
 
 def verdict(low: float, high: float) -> str:
-    """"gain" where the whole interval of a difference is above 0, "loss" where it is below, else "noise"; "" where there is none."""
+    """"gain" where the whole interval of a difference is above 0, "loss" where it is below, else "noise"; "" where there is none.
+
+    Of forty systems that are worth as much as the baseline, one is called a gain and one a loss by luck alone.
+    """
     if low != low or high != high:
         return ""
     return "gain" if low > 0 else "loss" if high < 0 else "noise"
@@ -157,8 +160,10 @@ def paired_difference(run: Answered, baseline: Answered) -> Difference:
     """By how much a run (or blend) is better than another on the clips that both held out.
 
     The interval is a bootstrap (Efron 1979) over groups, where the clips know theirs, else over recordings: what is drawn is drawn for
-    both. It is nan where the metric is not defined or there is a single clip.
+    both. It is nan where the metric is not defined or there is a single clip. ValueError for runs of different competitions.
     """
+    if run.task.differs(baseline.task):
+        raise ValueError(f"runs of different competitions cannot be compared: {run.task.differs(baseline.task)}")
     metric, parts = get_metric(run.task.metric), _aligned([run, baseline])
     if not parts:
         return Difference(np.nan, np.nan, np.nan, 0)
@@ -306,11 +311,12 @@ class Comparison:
         scores = run.scores["score"]
         difference = Difference(np.nan, np.nan, np.nan, 0) if base is None or name == self.baseline else self.difference(name)
         return {
-            "system": name, "arch": run.choices.arch, "picture": run.choices.renderer.slug, "score": float(run.score), "low": run.score.low,
-            "high": run.score.high, "clips": run.score.n, "mean": scores.mean(), "std": scores.std() if len(scores) > 1 else np.nan,
-            "networks": len(run.members), "planned": run.n_planned, "parameters": _parameters(run),
-            "seconds_epoch": round(float(run.history["seconds"].median()), 2), "ms_picture": system["ms_picture"], "difference": difference.value,
-            "difference_low": difference.low, "difference_high": difference.high, "shared": difference.clips, "verdict": difference.verdict,
+            "system": name, "arch": run.choices.arch, "picture": run.choices.renderer.slug,
+            "score": float(run.score), "low": run.score.low, "high": run.score.high, "clips": run.score.n,
+            "mean": scores.mean(), "std": scores.std() if len(scores) > 1 else np.nan, "networks": len(run.members), "planned": run.n_planned,
+            "parameters": _parameters(run), "seconds_epoch": round(float(run.history["seconds"].median()), 2), "ms_picture": system["ms_picture"],
+            "difference": difference.value, "difference_low": difference.low, "difference_high": difference.high, "shared": difference.clips,
+            "verdict": difference.verdict,
         }
 
     def difference(self, name: str) -> Difference:
@@ -378,7 +384,7 @@ class Comparison:
     def _notes(self) -> list[str]:
         """What has to be known to read the table."""
         t = self.table
-        notes = [f"difference: to {self.baseline}, on the same clips; above 0 is better"] if t["verdict"].any() else []
+        notes = [f"difference: to {self.baseline}, on the same clips; above 0 is better"] if (t["verdict"] != "").any() else []
         for row in t[t["networks"] < t["planned"]].itertuples():
             notes.append(f"{row.system}: {row.networks} of {row.planned} networks finished, its score is of {count(row.clips, 'clip')}")
         for row in t[(t["verdict"] != "") & (t["shared"] < t["clips"].max())].itertuples():
@@ -394,8 +400,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         waiting = [name for name in self.systems if name not in self.runs and name not in self.failed]
-        parts = [f"{len(self.finished)} of {count(len(self.systems), 'system')} finished", *[f"waiting: {examples(waiting)}"] * bool(waiting)]
-        return f"Comparison({', '.join(parts)}, in {str(self.folder)!r})"
+        rest = f", waiting: {examples(waiting)}" if waiting else ""
+        return f"Comparison({len(self.finished)} of {count(len(self.systems), 'system')} finished{rest}, in {str(self.folder)!r})"
 
     def __str__(self) -> str:
         failures = [f"{name} failed: {reason}" for name, reason in self.failed.items()]
@@ -488,11 +494,12 @@ class Bench:
                 "fold_seed": self.fold_seed}
 
     def _record(self) -> dict:
-        """What stands in the folder; a new record where nothing does. ValueError where that is of other data or folds, or something else."""
+        """What stands in the folder; a new record where nothing does. ValueError for a comparison on other data or folds, or other files."""
         if not (self.out / _FILE).is_file():
             there = sorted(os.listdir(self.out)) if self.out.is_dir() else []
             if there:
-                raise ValueError(f"{str(self.out)!r} holds {examples(there, 5)}, and no comparison; choose a new or an empty folder as out=")
+                raise ValueError(f"{str(self.out)!r} holds {examples(there, 5)}, and no comparison; "
+                                 "choose a new or an empty folder as out=")
             return {"facts": self.facts, "baseline": None, "systems": []}
         about = _read_record(self.out)
         different = differences(about["facts"], self.facts)
@@ -528,7 +535,8 @@ class Bench:
         about["baseline"] = choose(baseline or about["baseline"] or names[0], names, "system as baseline=")
         for system in systems:
             if system.name not in noted:
-                noted[system.name] = {"name": system.name, "folder": system.folder, "ms_picture": self._milliseconds(system.renderer), **facts}
+                milliseconds = self._milliseconds(system.renderer)
+                noted[system.name] = {"name": system.name, "folder": system.folder, "ms_picture": milliseconds, **facts}
         _write_record(self.out, {**about, "systems": list(noted.values())})
 
     def note(self, name: str, **facts) -> None:
@@ -539,8 +547,9 @@ class Bench:
     def train(self, system: System) -> Exception | None:
         """Cross-validate a system, or go on with it. What it failed of is noted, and returned."""
         try:
-            cross_validate(self.comp, system.renderer, system.arch, system.recipe, folds=self.folds, seeds=self.seeds, out=self.out / system.folder,
-                           loaders=system.loaders, learner=system.learner, test=False, only=self.only, say=self.say, **self.options)
+            cross_validate(self.comp, system.renderer, system.arch, system.recipe, folds=self.folds, seeds=self.seeds,
+                           out=self.out / system.folder, loaders=system.loaders, learner=system.learner, test=False, only=self.only,
+                           say=self.say, **self.options)
         except (ValueError, torch.cuda.OutOfMemoryError) as exc:
             self.say(f"{system.name} failed: {exc}")
             self.note(system.name, failed=str(exc))
@@ -554,13 +563,15 @@ def _check_names(systems: Sequence[System]) -> None:
     folders = [system.folder.casefold() for system in systems]   # some disks know no capitals
     double = [system.name for system, folder in zip(systems, folders) if folders.count(folder) > 1 or not folder]
     if double:
-        raise ValueError(f"names that are no names of different folders ({examples(map(repr, double))}); give each system a name of its own")
+        raise ValueError(f"names that are no names of different folders ({examples(map(repr, double))}); "
+                         "give each system a name of its own")
 
 
 def complete(system: System, recipe: Recipe, loaders: dict | None, learner: dict | None) -> System:
     """A system with all that it shares with the others. Options of timm's heads and weights do not concern networks of our own."""
     common = {name: value for name, value in (learner or {}).items() if not (is_own(system.arch) and name in _TIMMS)}
-    return system.replace(recipe=system.recipe or recipe, loaders={**(loaders or {}), **system.loaders}, learner={**common, **system.learner})
+    loaders = {**(loaders or {}), **system.loaders}
+    return system.replace(recipe=system.recipe or recipe, loaders=loaders, learner={**common, **system.learner})
 
 
 def _fold_seed(systems: Sequence[System]) -> int:

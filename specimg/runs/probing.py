@@ -76,8 +76,9 @@ def _embeddings(network: nn.Module, files, fit: TTAFit, *, bs: int = 64, num_wor
     seen = [network.features(x.to(device).float().div(255)).float().cpu().numpy()
             for x in tqdm(loader, desc=title, unit="batch", disable=not progress, leave=False)]
     found = np.concatenate(seen)
-    if not np.isfinite(found).all():
-        raise ValueError(f"the network gives numbers that are not finite for {count(int((~np.isfinite(found)).any(axis=1).sum()), 'picture')}; "
+    bad = ~np.isfinite(found).all(axis=1)
+    if bad.any():
+        raise ValueError(f"the network gives numbers that are not finite for {count(int(bad.sum()), 'picture')}; "
                          "use pretrained weights, or another architecture")
     return found
 
@@ -169,8 +170,8 @@ class LinearProbe:
         features : numbers that describe a picture; ms_picture : to draw it; seconds : that it all took
         difference, difference_low, difference_high, verdict : to the first picture, paired; positive is better
         """
-        rises = not get_metric(self.metric).greater_is_better
-        return pd.DataFrame([self._row(name) for name in self.answers]).sort_values("score", ascending=rises, kind="stable", ignore_index=True)
+        rows, rises = [self._row(name) for name in self.answers], not get_metric(self.metric).greater_is_better
+        return pd.DataFrame(rows).sort_values("score", ascending=rises, kind="stable", ignore_index=True)
 
     def _row(self, name: str) -> dict:
         found, first = self.answers[name], next(iter(self.answers))
@@ -179,7 +180,8 @@ class LinearProbe:
         return {
             "picture": name, "score": float(score), "low": score.low, "high": score.high, "clips": score.n, "std": _std_of_folds(found),
             "features": found.predictions.embeddings.shape[1], "ms_picture": found.ms_picture, "seconds": found.seconds,
-            "difference": difference.value, "difference_low": difference.low, "difference_high": difference.high, "verdict": difference.verdict,
+            "difference": difference.value, "difference_low": difference.low, "difference_high": difference.high,
+            "verdict": difference.verdict,
         }
 
     def _shown(self) -> pd.DataFrame:
@@ -187,7 +189,8 @@ class LinearProbe:
         return pd.DataFrame({
             "picture": t["picture"], f"{self.metric} (95 %)": [cell(*row) for row in t[["score", "low", "high"]].to_numpy(float)],
             "std of folds": [cell(std, np.nan, np.nan) for std in t["std"]],
-            "ms a picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]], "s in all": t["seconds"].map("{:.0f}".format),
+            "ms a picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
+            "s in all": t["seconds"].map("{:.0f}".format),
             "difference (95 %)": [cell(*row, "+.3f") for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)],
             "verdict": t["verdict"],
         })
@@ -218,7 +221,8 @@ def _std_of_folds(found: Probed) -> float:
     """Of the metric, fold by fold; nan where there is one."""
     counted = found.predictions.subset(that_count(found.predictions))
     fold = counted.table["fold"].to_numpy()
-    scores = [metric_value(found.task.metric, counted.hot[fold == one], counted.probs[fold == one], counted.is_multi) for one in np.unique(fold)]
+    parts = [counted.subset(fold == one) for one in np.unique(fold)]
+    scores = [metric_value(found.task.metric, part.hot, part.probs, part.is_multi) for part in parts]
     return float(np.std(scores, ddof=1)) if len(scores) > 1 else np.nan
 
 
@@ -254,8 +258,8 @@ def _probe(comp: Competition, table: pd.DataFrame, task: Task, choices: Choices,
 
 
 def linear_probe(comp: Competition, renderers=Renderer(), arch: str = "resnet34", *, pretrained: bool | str = True,
-                 weights: str | os.PathLike | None = None, folds: int | None = None, loaders: dict | None = None, learner: dict | None = None,
-                 C: float = 0.1, seed: int = 0, say: Callable[[str], None] = print) -> LinearProbe:
+                 weights: str | os.PathLike | None = None, folds: int | None = None, loaders: dict | None = None,
+                 learner: dict | None = None, C: float = 0.1, seed: int = 0, say: Callable[[str], None] = print) -> LinearProbe:
     """Rank pictures of the same sounds by what a frozen network and logistic regression make of them.
 
     Parameters

@@ -59,7 +59,8 @@ def _check_range(name: str, span: tuple, recipe: Recipe) -> None:
     low, high, *log = span if len(span) in (2, 3) else (None, None)
     numbers = all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in (low, high))
     if not numbers or log not in ([], ["log"]) or not low < high:
-        raise ValueError(f"space[{name!r}] = {span!r}: give (low, high) or (low, high, 'log'), numbers, the lower one first; choices are a list")
+        raise ValueError(f"space[{name!r}] = {span!r}: give (low, high) or (low, high, 'log'), numbers, the lower one first; "
+                         "choices are a list")
     if log and low <= 0:
         raise ValueError(f"space[{name!r}] = {span!r}: on a logarithmic scale the lower end has to be above 0")
     for end in (low, high):
