@@ -46,7 +46,9 @@ from .audio import find_audio
 from .augment import Augment, SpecAugment
 from .folds import split_valid
 from .images import FitSize, Samples, SpecImage, TensorSpec, check_method
-from .labels import check_labels, examples, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights
+from .labels import (
+    check_labels, clip_keys, examples, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names, sample_weights,
+)
 from .loader import SpecBlock, SpecDL, SpecFacts
 from .picture import PictureInfo, describe
 from .plan import name_below
@@ -126,23 +128,23 @@ def label_table(df: pd.DataFrame, path, folder, **columns) -> pd.DataFrame:
     return table
 
 
-def _clip_keys(table: pd.DataFrame) -> list[tuple]:
-    """(path, start, end) of each row, which names a picture; None where there is no time."""
-    times = [table[name] if name in table else [None] * len(table) for name in ("start", "end")]
-    return [(path, *(None if t is None or t != t else float(t) for t in span)) for path, *span in zip(table["path"], *times)]
+def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list[str], list[str]]:
+    """(bool (rows,): which rows have a picture; the pictures of these, absolute paths; for each of the others why it has none)."""
+    rows = dict(zip(clip_keys(tree.originals), tree.originals.itertuples()))
+    found = [rows.get(key) for key in clip_keys(table)]
+    drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
+    pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
+    reasons = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
+    return drawn, pictures, reasons
 
 
 def _with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that says why."""
-    rows = dict(zip(_clip_keys(tree.originals), tree.originals.itertuples()))
-    found = [rows.get(key) for key in _clip_keys(table)]
-    drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
-    reasons = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
+    drawn, pictures, reasons = find_pictures(table, tree)
     if not drawn.any():
         raise ValueError(f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({examples(reasons, mark='; ')})")
     if reasons:
         warnings.warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({examples(reasons, mark='; ')})", stacklevel=4)
-    pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
     return table[drawn].assign(picture=pictures).reset_index(drop=True)
 
 
@@ -206,10 +208,10 @@ def _with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
     ValueError where the tree holds no picture of a variant; a warning counts clips that lack one.
     """
     drawn = tree.table[tree.table["status"] == "drawn"]
-    picture = dict(zip(zip(drawn["variant"], _clip_keys(drawn)), drawn["picture"]))
+    picture = dict(zip(zip(drawn["variant"], clip_keys(drawn)), drawn["picture"]))
     more = []
     for name in by_name(variants):
-        found = [picture.get((name, key)) for key in _clip_keys(sides.train)]
+        found = [picture.get((name, key)) for key in clip_keys(sides.train)]
         there = np.array([file is not None for file in found], bool)
         if not there.any():
             raise ValueError(f"the tree {str(tree.root)!r} holds no variant {name!r} of the clips of training; draw it by render_tree(..., variants=...)")

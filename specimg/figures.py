@@ -10,7 +10,10 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
-__all__ = ["SpecFigure", "new_figure"]
+__all__ = ["COLOURS", "SpecFigure", "new_figure"]
+
+# Paul Tol's "muted" colours, which colour-blind readers tell apart
+COLOURS = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933")
 
 DPI = 100   # of the picture in a notebook
 

@@ -25,10 +25,9 @@ from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 from sklearn.metrics import label_ranking_average_precision_score, precision_recall_fscore_support
 
-from .figures import new_figure
+from .figures import COLOURS, new_figure
 from .metrics import wilson_interval
 from .plots import (
-    COLOURS,
     MAX_THUMBNAILS,
     axes,
     class_legend,

@@ -29,8 +29,10 @@ from .values import choose
 
 __all__ = [
     "labels_from_csv", "labels_from_folders", "labels_from_names", "is_multilabel", "Match", "match_files",
-    "class_counts", "class_weights", "sample_weights", "check_labels",
+    "class_counts", "class_weights", "sample_weights", "check_labels", "KEY", "clip_keys",
 ]
+
+KEY = ["path", "start", "end"]   # what names a clip, as far as a table has these columns
 
 _MANY = (list, tuple, set, frozenset, np.ndarray)   # what a cell with several labels may be
 _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
@@ -353,6 +355,14 @@ def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tu
     match = Match(len(table), len(files), tuple(table["path"][~found]), tuple(f for f in files if f not in named),
                   tuple(table["path"][repeated]))
     return table[found & ~repeated].reset_index(drop=True), match
+
+
+# ---------------------------------------------------------------------- clips
+
+def clip_keys(table: pd.DataFrame) -> list[tuple]:
+    """(path, start, end) of each row; None where there is no time."""
+    times = [pd.to_numeric(table[name], errors="coerce") if name in table else [None] * len(table) for name in KEY[1:]]
+    return [(path, *(None if t is None or t != t else float(t) for t in span)) for path, *span in zip(table["path"], *times)]
 
 
 # ---------------------------------------------------------------------- classes

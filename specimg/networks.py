@@ -316,6 +316,7 @@ def split_named(model: NamedNet) -> list[list[nn.Parameter]]:
 
 
 def has_stages(net: nn.Module) -> bool:
+    """Does timm tell the stages of this network?"""
     try:
         net.group_matcher(coarse=True)
     except (AttributeError, AssertionError, NotImplementedError):   # timm tells only the finer groups, or none

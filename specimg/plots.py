@@ -17,11 +17,9 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from . import picture
-from .figures import new_figure
+from .figures import COLOURS, new_figure
 
-# Paul Tol's "muted" colours, which colour-blind readers tell apart; 9 colours and 8 markers give 72 different pairs
-COLOURS = ["#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "<", ">"]
+_MARKERS = ["o", "s", "^", "D", "v", "P", "<", ">"]   # with 9 colours 72 different pairs
 MAX_THUMBNAILS = 120
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ..audio import find_audio, is_audio_name
 from ..files import inside
-from ..labels import count, examples, labels_from_csv, warn
+from ..labels import KEY, clip_keys, count, examples, labels_from_csv, warn
 from ..values import choose
 from .submission import read_text
 
@@ -28,7 +28,6 @@ __all__ = [
     "asked_rows", "test_windows",
 ]
 
-KEY = ["path", "start", "end"]   # what names a clip, as far as a table has these columns
 
 
 def refuse(bad: Sequence[bool], csv: Path, column: str, what: str, way_out: str) -> None:
@@ -36,12 +35,6 @@ def refuse(bad: Sequence[bool], csv: Path, column: str, what: str, way_out: str)
     found = np.flatnonzero(bad) + 1
     if len(found):
         raise ValueError(f"{csv.name}: column {column!r} {what} in {count(len(found), 'row')} ({examples(found, 5)}); {way_out}")
-
-
-def clip_keys(table: pd.DataFrame) -> list[tuple]:
-    """(path, start, end) of each row; None where there is no time."""
-    times = [pd.to_numeric(table[name], errors="coerce") if name in table else [None] * len(table) for name in KEY[1:]]
-    return [(path, *(None if t is None or t != t else float(t) for t in span)) for path, *span in zip(table["path"], *times)]
 
 
 def under(audio: str, path: str) -> str:

@@ -23,7 +23,8 @@ from fastai.vision.all import defaults
 from tqdm import tqdm
 
 from ..bundle import Classifier
-from ..compete.tables import KEY, clip_keys
+from ..compete.tables import KEY
+from ..data import find_pictures
 from ..images import SpecImage
 from ..labels import count, examples, warn
 from ..picture import PictureError
@@ -54,13 +55,9 @@ def with_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: s
 
     noun, consequence : what the warning calls a clip, and what it says happens to those that have no picture
     """
-    rows = dict(zip(clip_keys(tree.originals), tree.originals.itertuples()))
-    found = [rows.get(key) for key in clip_keys(table)]
-    drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
-    lost = [f"{path}: {row.reason if row else 'is not in the tree'}" for path, row, good in zip(table["path"], found, drawn) if not good]
+    drawn, pictures, lost = find_pictures(table, tree)
     if lost:
         warn(f"{len(lost)} of {count(len(table), noun)} could not be drawn and are {consequence} ({examples(lost, mark='; ')})", depth)
-    pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
     return table[drawn].assign(picture=pd.Series(pictures, index=table.index[drawn], dtype=object)).reset_index(drop=True)
 
 

@@ -31,7 +31,7 @@ import torch
 
 from ..compete import Competition
 from ..compete.tables import clip_keys
-from ..figures import new_figure
+from ..figures import COLOURS, new_figure
 from ..files import inside, write_whole
 from ..labels import count, examples
 from ..metrics import bootstrap_score, get_metric
@@ -52,9 +52,7 @@ __all__ = ["System", "Comparison", "ComparePlan", "Difference", "compare", "run_
 _FILE, _DIFFERENCES = "comparison.json", "differences.json"
 _TIMED_CLIPS, _TIMED_MS = 20, 5000   # drawn to say how long a picture takes: so many, or for so long
 _TIMMS = ("weights", "ps", "lin_ftrs", "concat_pool")   # options of `spec_learner` that our own networks refuse
-# Paul Tol's "muted" colours, which colour-blind readers tell apart; with 3 kinds of line they give 27 systems a look of their own
-_COLOURS = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933")
-_LINES = ("-", "--", ":")
+_LINES = ("-", "--", ":")   # with 9 colours they give 27 systems a look of their own
 _MARKERS = ("o", "s", "^")
 
 
@@ -426,8 +424,8 @@ class Comparison:
         fig = new_figure(7 + beside, max(4.5, 0.22 * len(curves))) if ax is None else ax.figure
         ax = fig.add_subplot() if ax is None else ax
         for i, (name, curve) in enumerate(curves.items()):
-            look = {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _LINES[i // len(_COLOURS) % len(_LINES)],
-                    "marker": _MARKERS[i // len(_COLOURS) % len(_MARKERS)]}
+            look = {"color": COLOURS[i % len(COLOURS)], "linestyle": _LINES[i // len(COLOURS) % len(_LINES)],
+                    "marker": _MARKERS[i // len(COLOURS) % len(_MARKERS)]}
             ax.plot(curve.index, curve, label=name, markersize=4, linewidth=1.6, **look)
         ax.set(xlabel="epoch", ylabel=f"{metric} of held-out clips, mean of the networks")
         ax.xaxis.get_major_locator().set_params(integer=True)
