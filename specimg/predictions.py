@@ -31,6 +31,8 @@ from torch.nn import functional as F
 
 from .files import write_whole
 from .metrics import get_metric, list_metrics
+from .networks import NamedNet
+from .values import choose
 
 __all__ = ["Predictions", "predict_all"]
 
@@ -39,6 +41,7 @@ _FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "righ
 _CARRIED = ["start", "end", "group", "fold", "weight"]   # taken over from `dl.clips` where known
 _THRESHOLD = 0.5                                         # of several labels those of a higher probability are predicted
 _FORMAT = 1                                              # of the file that `save` writes
+_FEATURES_FIRST = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)   # (batch, features, steps)
 
 
 def _is_missing(label) -> bool:
@@ -69,7 +72,12 @@ def _one_hot(targets: list, vocab: list[str]) -> np.ndarray:
     return hot
 
 
-def _check(table, probs, vocab, embeddings) -> None:
+def _check_features(name: str, features: np.ndarray | None, n: int) -> None:
+    if features is not None and (features.ndim != 2 or len(features) != n):
+        raise ValueError(f"{name} has the shape {features.shape}; {n} clips need ({n}, features)")
+
+
+def _check(table, probs, vocab) -> None:
     if "path" not in table:
         raise ValueError(f"the table has the columns {list(table.columns)}; it needs at least 'path'")
     if len(set(vocab)) != len(vocab):
@@ -80,9 +88,6 @@ def _check(table, probs, vocab, embeddings) -> None:
     if (probs < 0).any() or (probs > 1 + 1e-3).any():   # half precision rounds 1 upwards
         raise ValueError(f"probs reaches from {np.nanmin(probs):g} to {np.nanmax(probs):g}; probabilities lie between "
                          "0 and 1: give the network's outputs their activation, softmax or sigmoid")
-    if embeddings is not None and (embeddings.ndim != 2 or len(embeddings) != len(table)):
-        raise ValueError(f"embeddings has the shape {embeddings.shape}; {len(table)} clips need "
-                         f"({len(table)}, features)")
 
 
 def _metric_function(name: str, is_multi: bool):
@@ -95,6 +100,12 @@ def _metric_function(name: str, is_multi: bool):
     return found.function
 
 
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    """The rows of all parts, where every part has them with the same number of features."""
+    widths = {None if part is None else part.shape[1] for part in parts}
+    return np.concatenate(parts) if len(widths) == 1 and None not in widths else None
+
+
 class Predictions:
     """What a network said about each of n clips: rows of `table`, `probs` and `embeddings` belong together.
 
@@ -105,6 +116,7 @@ class Predictions:
     probs : (n, classes) in [0, 1].
     vocab : the labels, in the order of the columns of `probs`.
     embeddings : (n, features), or None.
+    layers : further embeddings by name, (n, features) each: the heads of a network that has several, or layers asked for.
 
     Attributes
     ----------
@@ -116,12 +128,15 @@ class Predictions:
     labelled : (n,) bool, where a target is known.
     """
 
-    def __init__(self, table: pd.DataFrame, probs, vocab, embeddings=None, is_multi: bool = False):
+    def __init__(self, table: pd.DataFrame, probs, vocab, embeddings=None, is_multi: bool = False, layers: dict | None = None):
         self.vocab = [str(label) for label in vocab]
         self.probs = np.asarray(probs, dtype=np.float32)
         self.embeddings = None if embeddings is None else np.asarray(embeddings, dtype=np.float32)
+        self.layers = {name: np.asarray(x, dtype=np.float32) for name, x in (layers or {}).items()}
         self.is_multi = bool(is_multi)
-        _check(table, self.probs, self.vocab, self.embeddings)
+        _check(table, self.probs, self.vocab)
+        for name, features in {"embeddings": self.embeddings, **self.layers}.items():
+            _check_features(name, features, len(table))
         given = table["target"].tolist() if "target" in table else [None] * len(table)
         targets = [_plain_target(label, self.is_multi) for label in given]
         self.hot = _one_hot(targets, self.vocab)
@@ -158,6 +173,16 @@ class Predictions:
             return self.probs > _THRESHOLD
         return np.arange(len(self.vocab)) == self.probs.argmax(axis=1)[:, None]
 
+    def features(self, on: str = "embeddings") -> np.ndarray:
+        """(n, features): "embeddings", "probabilities", or one of `layers` by its name.
+
+        Raises ValueError for another name, and where no embeddings were kept.
+        """
+        choose(on, ["embeddings", "probabilities", *self.layers], "features")
+        if on == "embeddings" and self.embeddings is None:
+            raise ValueError("these predictions hold no embeddings; predict with embeddings=True, or ask for on='probabilities'")
+        return self.probs if on == "probabilities" else self.layers.get(on, self.embeddings)
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -176,7 +201,8 @@ class Predictions:
             raise ValueError(f"the mask has the shape {mask.shape}; {len(self)} clips need ({len(self)},)")
         rows = np.arange(len(self))[mask]
         embeddings = None if self.embeddings is None else self.embeddings[rows]
-        return Predictions(self.table.iloc[rows], self.probs[rows], self.vocab, embeddings, self.is_multi)
+        layers = {name: x[rows] for name, x in self.layers.items()}
+        return Predictions(self.table.iloc[rows], self.probs[rows], self.vocab, embeddings, self.is_multi, layers)
 
     def merge(self, *others: Predictions) -> Predictions:
         """These rows, then those of the others: the folds of a cross-validation become one out-of-fold table.
@@ -189,10 +215,11 @@ class Predictions:
             if other.vocab != self.vocab or other.is_multi != self.is_multi:
                 raise ValueError(f"the vocabularies differ, {self.vocab} and {other.vocab}; "
                                  "train all folds with one `vocab` and the same kind of label")
-        widths = {None if part.embeddings is None else part.embeddings.shape[1] for part in parts}
-        embeddings = np.concatenate([p.embeddings for p in parts]) if len(widths) == 1 and None not in widths else None
+        embeddings = _joined([part.embeddings for part in parts])
+        layers = {name: _joined([part.layers.get(name) for part in parts]) for name in self.layers}
         table = pd.concat([part.table.drop(columns=_DERIVED) for part in parts], ignore_index=True)
-        return Predictions(table, np.concatenate([p.probs for p in parts]), self.vocab, embeddings, self.is_multi)
+        layers = {name: x for name, x in layers.items() if x is not None}
+        return Predictions(table, np.concatenate([p.probs for p in parts]), self.vocab, embeddings, self.is_multi, layers)
 
     def score(self, metric="accuracy") -> float:
         """A metric over the clips whose target is known.
@@ -210,11 +237,12 @@ class Predictions:
     def save(self, path: str | os.PathLike) -> None:
         """Write one .npz file: the arrays, and the rest as JSON text. No pickle is in it."""
         columns = {name: self.table[name].tolist() for name in self.table if name not in _DERIVED}
-        about = {"format": _FORMAT, "vocab": self.vocab, "is_multi": self.is_multi, "columns": columns}
+        about = {"format": _FORMAT, "vocab": self.vocab, "is_multi": self.is_multi, "columns": columns, "layers": list(self.layers)}
         text = json.dumps(about, default=str).encode()
         arrays = {"probs": self.probs, "about": np.frombuffer(text, dtype=np.uint8)}
         if self.embeddings is not None:
             arrays["embeddings"] = self.embeddings
+        arrays |= {f"layer{i}": x for i, x in enumerate(self.layers.values())}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         write_whole(path, buffer.getvalue())
@@ -226,9 +254,10 @@ class Predictions:
             with np.load(path, allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
                 probs, embeddings = arrays["probs"], arrays["embeddings"] if "embeddings" in arrays else None
+                layers = {str(name): arrays[f"layer{i}"] for i, name in enumerate(about.get("layers", []))}
             if about["format"] != _FORMAT:
                 raise ValueError(f"its format is {about['format']}, this version reads {_FORMAT}")
-            return cls(pd.DataFrame(about["columns"]), probs, about["vocab"], embeddings, about["is_multi"])
+            return cls(pd.DataFrame(about["columns"]), probs, about["vocab"], embeddings, about["is_multi"], layers)
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
             raise ValueError(f"{os.fspath(path)}: not predictions that Predictions.save wrote: {exc}") from exc
 
@@ -301,33 +330,79 @@ def _embedding_layer(model: nn.Module, embeddings) -> nn.Module | None:
     return linear[-1]
 
 
-@contextlib.contextmanager
-def _inputs_of(layer: nn.Module | None):
-    """A list that receives the input of `layer` at every call."""
-    seen = []
-    if layer is None:
-        yield seen
-        return
-    handle = layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
-    try:
-        yield seen
-    finally:
-        handle.remove()
+def _find_layer(model: nn.Module, name: str) -> nn.Module:
+    """The layer of that name, of which the beginning may be left out where the rest is one layer's alone: "layer4"."""
+    known = dict(model.named_modules())
+    fitting = [full for full in known if full == name or full.endswith(f".{name}")]
+    if len(fitting) > 1 and name not in fitting:
+        raise ValueError(f"{len(fitting)} layers are called {name!r}; write more of the name, such as {fitting[0]!r}")
+    return known[name if name in fitting else fitting[0]] if fitting else known[choose(name, known, "layer")]
 
 
-def _features(seen: list[torch.Tensor], n: int) -> torch.Tensor:
-    """(n, features): what a layer saw in one batch of n clips.
+def _named_layers(model: nn.Module, layers) -> dict[str, nn.Module]:
+    """Layers by name: those asked for, else the heads of one of our own networks; {} for False."""
+    heads = model[1].heads if isinstance(model, NamedNet) else {}
+    if layers is None:
+        return heads
+    names = [layers] if isinstance(layers, str) else list(layers or [])
+    return {name: heads[name] if name in heads else _find_layer(model, name) for name in names}
 
-    Maps `(.., features, height, width)` are averaged over their area; where a clip went through the network as several
-    windows, one after the other along the batch, the windows are averaged.
+
+class _Watch:
+    """What layers are given and give, batch by batch: hooks that fill lists, taken off at the end of `with`.
+
+    inputs_of : the layer whose input is kept as "embeddings"; outputs_of : layers whose outputs are kept, by name
     """
+
+    def __init__(self, inputs_of: nn.Module | None, outputs_of: dict[str, nn.Module]):
+        self.inputs_of, self.outputs_of = inputs_of, outputs_of
+        self.names = ["embeddings"] * (inputs_of is not None) + list(outputs_of)
+        self.seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
+
+    def _keep(self, name: str, x, features_first: bool) -> None:
+        x = x[0] if isinstance(x, (tuple, list)) else x          # an LSTM gives its states besides
+        self.seen[name].append(_flat(x.detach().float(), features_first))
+
+    def __enter__(self) -> _Watch:
+        self.handles = []
+        if self.inputs_of is not None:
+            self.handles.append(self.inputs_of.register_forward_pre_hook(lambda layer, args: self._keep("embeddings", args, False)))
+        for name, layer in self.outputs_of.items():
+            first = isinstance(layer, _FEATURES_FIRST)
+            self.handles.append(layer.register_forward_hook(
+                lambda layer, args, out, name=name, first=first: self._keep(name, out, first)))
+        return self
+
+    def __exit__(self, *exc) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def take(self, n: int) -> dict[str, torch.Tensor]:
+        """(n, features) of each layer for the batch of n clips that went through; the mean where a clip has several windows."""
+        taken = {name: _over_windows(name, seen, n) for name, seen in self.seen.items()}
+        for seen in self.seen.values():
+            seen.clear()
+        return taken
+
+
+def _flat(x: torch.Tensor, features_first: bool) -> torch.Tensor:
+    """(batch, features): maps `(batch, features, height, width)` and sequences `(batch, steps, features)` are averaged.
+
+    features_first : a sequence is `(batch, features, steps)`, as convolutions along time give it
+    """
+    if x.ndim == 3:
+        return x.mean(dim=2 if features_first else 1)
+    return x.flatten(2).mean(dim=2) if x.ndim > 3 else x
+
+
+def _over_windows(name: str, seen: list[torch.Tensor], n: int) -> torch.Tensor:
+    """(n, features): what a layer saw in one batch of n clips, whose windows stand one after the other along the batch."""
     if len(seen) != 1 or len(seen[0]) % n:
-        raise ValueError(f"the embedding layer ran {len(seen)} times on {[len(x) for x in seen]} rows for a batch of "
+        layer = "the embedding layer" if name == "embeddings" else f"the layer {name!r}"
+        raise ValueError(f"{layer} ran {len(seen)} times on {[len(x) for x in seen]} rows for a batch of "
                          f"{n} clips; it must run once on each clip or its windows. A compiled model hides its layers: "
-                         "predict with the plain one, or pass embeddings=False")
-    x = seen[0].float()
-    x = x.mean(dim=(2, 3)) if x.ndim == 4 else x
-    return x.reshape(n, -1, x.shape[-1]).mean(dim=1)
+                         "predict with the plain one, or pass embeddings=False and layers=False")
+    return seen[0].reshape(n, -1, seen[0].shape[-1]).mean(dim=1)
 
 
 def _takes_reduction(loss_func) -> bool:
@@ -343,13 +418,14 @@ def _clip_losses(loss_func, loss: torch.Tensor, pred: torch.Tensor, target: torc
 
 
 class _Collector(Callback):
-    """Keeps what each batch gave. `seen` is the list that the embedding layer's hook fills."""
+    """Keeps what each batch gave, and what the layers that are watched saw of it."""
 
     order = -10   # right after the batch, as fastai's own GatherPredsCallback
 
-    def __init__(self, seen: list | None):
-        self.seen = seen
-        self.kept = {"outputs": [], "targets": [], "losses": [], "features": []}
+    def __init__(self, watch: _Watch):
+        self.watch = watch
+        self.kept = {"outputs": [], "targets": [], "losses": []}
+        self.features = {name: [] for name in watch.names}
 
     def _keep(self, name: str, x: torch.Tensor) -> None:
         self.kept[name].append(x.detach().cpu().as_subclass(torch.Tensor))   # fastai's own tensor types stay behind
@@ -361,9 +437,8 @@ class _Collector(Callback):
             target = self.learn.yb[0]
             self._keep("targets", target)
             self._keep("losses", _clip_losses(self.learn.loss_func, self.learn.loss, pred, target).float())
-        if self.seen is not None:
-            self._keep("features", _features(self.seen, len(pred)))
-            self.seen.clear()
+        for name, x in self.watch.take(len(pred)).items():
+            self.features[name].append(x.cpu().as_subclass(torch.Tensor))
 
     def all(self, name: str) -> torch.Tensor | None:
         """One tensor over all clips, or None where nothing was kept."""
@@ -383,17 +458,17 @@ def _quiet_recorder(learn: Learner):
         learn.add_cbs(recorders)
 
 
-def _run_once(learn: Learner, dl: DataLoader, layer: nn.Module | None) -> _Collector:
+def _run_once(learn: Learner, dl: DataLoader, watch: _Watch) -> _Collector:
     """Every batch of `dl` through the network once, with the transforms that validation has."""
     as_valid = getattr(dl.dataset, "set_split_idx", None)
     with contextlib.ExitStack() as stack:
-        seen = stack.enter_context(_inputs_of(layer))
+        stack.enter_context(watch)
         stack.enter_context(_quiet_recorder(learn))
         if as_valid is not None:
             stack.enter_context(as_valid(1))
         if _takes_reduction(learn.loss_func):
             stack.enter_context(learn.loss_not_reduced())
-        collector = _Collector(seen if layer is not None else None)
+        collector = _Collector(watch)
         learn.get_preds(dl=dl, with_preds=False, with_targs=False, reorder=False, cbs=collector)
     return collector
 
@@ -417,7 +492,7 @@ def _check_names(clips: pd.DataFrame, targets: list, is_multi: bool) -> None:
 
 
 def predict_all(learn: Learner, dl: DataLoader | None = None, ds_idx: int = 1, embeddings: bool | nn.Module = True,
-                act=None) -> Predictions:
+                act=None, layers: str | list[str] | bool | None = None) -> Predictions:
     """Send every clip of a loader through the network, once, and keep what came out.
 
     Neither shuffled nor augmented, whatever the loader does in training; no clip of the last batch is left out. The
@@ -429,14 +504,17 @@ def predict_all(learn: Learner, dl: DataLoader | None = None, ds_idx: int = 1, e
     ds_idx : which of the learner's loaders, where `dl` is not given: 0 training, 1 validation.
     embeddings : keep the input of the last `nn.Linear`, or of the layer given here, averaged over a clip's windows.
     act : turns the network's outputs into probabilities; by default the loss function's own activation.
+    layers : names of layers whose output is kept besides, averaged over time and frequency: "layer4", or one of the
+        heads of our own networks, which are kept by default; False for none.
 
     Raises ValueError for a loader without clips, a learner without labels, and a network without a linear layer.
     """
     vocab, act = _vocab(learn.dls), act or _activation(learn.loss_func)
     source = learn.dls[ds_idx] if dl is None else dl
     ordered, rows = _ordered(source)
-    passed = _run_once(learn, ordered, _embedding_layer(learn.model, embeddings))
-    outputs, targets, losses, features = (passed.all(name) for name in ("outputs", "targets", "losses", "features"))
+    watch = _Watch(_embedding_layer(learn.model, embeddings), _named_layers(learn.model, layers))
+    passed = _run_once(learn, ordered, watch)
+    outputs, targets, losses = (passed.all(name) for name in ("outputs", "targets", "losses"))
     n = len(rows)
     if outputs is None or len(outputs) != n:
         raise ValueError(f"the loader gave {0 if outputs is None else len(outputs)} clips of {n}; "
@@ -447,4 +525,5 @@ def predict_all(learn: Learner, dl: DataLoader | None = None, ds_idx: int = 1, e
     _check_names(clips, labels, is_multi)
     table = clips.drop(columns="label", errors="ignore").assign(
         target=pd.Series(labels, dtype=object), loss=np.full(n, np.nan) if losses is None else losses.numpy())
-    return Predictions(table, act(outputs).numpy(), vocab, None if features is None else features.numpy(), is_multi)
+    features = {name: torch.cat(parts).numpy() for name, parts in passed.features.items()}
+    return Predictions(table, act(outputs).numpy(), vocab, features.pop("embeddings", None), is_multi, features)
