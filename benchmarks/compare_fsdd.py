@@ -4,7 +4,7 @@ Free Spoken Digit Dataset: one speaker held out, all networks trained alike for 
 those that ask for another size or for channels; the SoundNets hear the waveform. It is a race of few epochs on little data: it says
 which network learns fast here, not which is best after a week.
 
-    python benchmarks/compare_fsdd.py --data ../shared/data/fsdd --out runs/compare-fsdd --epochs 5
+    python benchmarks/compare_fsdd.py --data ../shared/data/fsdd --out runs/compare-fsdd --epochs 6
 
 The same again goes on where it was stopped; `--only resnet18 lstm` trains some. The table is printed, and written beside the runs.
 """
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings")
     parser.add_argument("--speaker", default="theo", help="who is held out")
     parser.add_argument("--out", type=Path, default=Path("runs/compare-fsdd"))
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--only", nargs="*", help="names of systems; default all")
     parser.add_argument("--threads", type=int, default=None, help="of torch")
     args = parser.parse_args()

@@ -34,7 +34,10 @@ _REFUSED = (RuntimeError, AssertionError, ValueError, IndexError)   # how networ
 
 # ---------------------------------------------------------------- the network's parts
 class Normalise(nn.Module):
-    """(x - mean) / std by channel. The statistics are buffers: saved with the weights, never trained."""
+    """(x - mean) / std by channel. The statistics are buffers: saved with the weights, never trained.
+
+    Raises ValueError for another number of channels, of which one alone would be taken for all of them in silence.
+    """
 
     def __init__(self, mean, std):
         super().__init__()
@@ -42,6 +45,9 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-3] != len(self.mean):
+            raise ValueError(f"pictures of {x.shape[-3]} channel{'s' if x.shape[-3] != 1 else ''}, and the network was made for {len(self.mean)}; "
+                             "draw them as those that it was trained on, or make a network for them")
         return (x - self.mean) / self.std
 
     def extra_repr(self) -> str:
@@ -131,13 +137,15 @@ def is_own(arch: str) -> bool:
 
 
 def _check_kind(arch: str, size: tuple[int, int]) -> None:
-    """ValueError where a network of waveforms is given pictures, or the other way round."""
-    wave, given = net_facts(arch).wave, size[0] == 1
+    """ValueError where a network of waveforms is given pictures, or the other way round; what has a single row is a waveform."""
+    wave, given = is_own(arch) and net_facts(arch).wave, size[0] == 1
     if wave and not given:
         raise ValueError(f"{arch} listens to waveforms, and these are pictures of {size[0]} x {size[1]} pixels; "
                          "make the data with WaveDataLoaders")
     if given and not wave:
-        raise ValueError(f"{arch} looks at pictures, and these are waveforms of {size[1]} samples; make the data with SpecDataLoaders")
+        listeners = " or ".join(name for name in list_nets() if net_facts(name).wave)
+        raise ValueError(f"{arch} looks at pictures, and these are waveforms of {size[1]} samples; make the data with SpecDataLoaders, "
+                         f"or take {listeners}")
 
 
 def _create_named(arch: str, n_channels: int, n_classes: int, size: tuple[int, int], options: dict) -> NamedNet:
@@ -241,11 +249,12 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
 
     The body is a Sequential of a `Normalise` that changes nothing yet, timm's network (`body[1]`), and what brings its
     features to (batch, features, height, width); to (batch, features) where the network does its own pooling.
-    Raises ValueError where the name is unknown or pictures of `size` (height, width) do not go through.
+    Raises ValueError where the name is unknown, pictures of `size` (height, width) do not go through, or they are waveforms.
     """
     check_arch(arch)
     if is_own(arch):
         raise ValueError(f"{arch} is a network of our own, which has no body apart; create_spec_net makes the whole of it")
+    _check_kind(arch, size)
     has_map = timm.get_pretrained_cfg(arch).pool_size
     for options in [{"global_pool": ""}, {}] if has_map else [{}]:   # a few networks with a map cannot give it away
         try:

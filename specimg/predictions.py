@@ -14,6 +14,7 @@ out-of-fold tables and submissions are all read from that one value; nothing is 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import io
 import json
@@ -38,10 +39,11 @@ __all__ = ["Predictions", "predict_all"]
 
 _DERIVED = ["prediction", "confidence", "right"]         # columns made from probabilities and targets
 _FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "right"]
-_CARRIED = ["start", "end", "group", "fold", "weight"]   # taken over from `dl.clips` where known
+_CARRIED = ["start", "end", "group", "fold", "weight", "recording"]   # taken over from `dl.clips` where known
 _THRESHOLD = 0.5                                         # of several labels those of a higher probability are predicted
 _FORMAT = 1                                              # of the file that `save` writes
-_FEATURES_FIRST = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)   # (batch, features, steps)
+_ALONG_TIME = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)   # (batch, features, steps)
+_STEP_BY_STEP = (nn.Linear, nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention)                                          # (batch, steps, features)
 
 
 def _is_missing(label) -> bool:
@@ -112,7 +114,8 @@ class Predictions:
     Parameters
     ----------
     table : DataFrame with `path`; `picture` (a PNG), `target`, `loss` and any further column where known. A target is
-        a label, with `is_multi` a list of labels, and None where nobody knows it.
+        a label, with `is_multi` a list of labels, and None where nobody knows it. Of waveforms there is no picture, but
+        `recording`, the file, which `waves.draw_recording` draws.
     probs : (n, classes) in [0, 1].
     vocab : the labels, in the order of the columns of `probs`.
     embeddings : (n, features), or None.
@@ -149,10 +152,10 @@ class Predictions:
         known = ~np.isnan(self.probs).any(axis=1)
         right = pd.array((self.chosen == self.hot).all(axis=1) & known, dtype="boolean")
         right[~self.labelled] = pd.NA
+        pictures = table.get("picture", [""] * n if "recording" in table else table["path"])
         columns = {
             "path": table["path"].map(str).to_numpy(object),
-            "picture": [str(file) if isinstance(file, (str, os.PathLike)) else ""
-                        for file in table.get("picture", table["path"])],
+            "picture": [str(file) if isinstance(file, (str, os.PathLike)) else "" for file in pictures],
             "target": pd.Series(targets, dtype=object),
             "prediction": pd.Series(self._predictions(known), dtype=object),
             "loss": np.asarray(table.get("loss", np.full(n, np.nan)), dtype=np.float32),
@@ -283,6 +286,8 @@ def _clips(dl: DataLoader, rows: list[int], folder) -> pd.DataFrame:
     clips = getattr(dl, "clips", None)
     if isinstance(clips, pd.DataFrame):
         clips = clips.iloc[rows].reset_index(drop=True)
+        if "recording" in clips:   # samples that were given without a file have no name
+            clips["recording"] = [file if isinstance(file, str) else "" for file in clips["recording"]]
         return clips[[name for name in ["path", "picture", "label", *_CARRIED] if name in clips]]
     items = getattr(dl, "items", range(dl.n))
     items = items.iloc[:, 0].tolist() if isinstance(items, pd.DataFrame) else items
@@ -300,7 +305,7 @@ def _vocab(dls) -> list[str]:
     return [str(label) for label in (vocab if isinstance(inner, str) or not hasattr(inner, "__len__") else inner)]
 
 
-def _activation(loss_func):
+def activation(loss_func):
     """The function that turns the network's outputs into probabilities."""
     if hasattr(loss_func, "activation"):
         return loss_func.activation
@@ -330,22 +335,46 @@ def _embedding_layer(model: nn.Module, embeddings) -> nn.Module | None:
     return linear[-1]
 
 
-def _find_layer(model: nn.Module, name: str) -> nn.Module:
+def find_layer(model: nn.Module, name: str) -> nn.Module:
     """The layer of that name, of which the beginning may be left out where the rest is one layer's alone: "layer4"."""
     known = dict(model.named_modules())
-    fitting = [full for full in known if full == name or full.endswith(f".{name}")]
-    if len(fitting) > 1 and name not in fitting:
+    fitting = [name] if name in known else [full for full in known if full.endswith(f".{name}")]
+    if len(fitting) > 1:
         raise ValueError(f"{len(fitting)} layers are called {name!r}; write more of the name, such as {fitting[0]!r}")
-    return known[name if name in fitting else fitting[0]] if fitting else known[choose(name, known, "layer")]
+    if not fitting:
+        near = difflib.get_close_matches(name, {part for full in known for part in (full, full.rpartition(".")[2])}, n=5)
+        hint = f"did you mean {' or '.join(map(repr, sorted(near)))}? " if near else ""
+        raise ValueError(f"unknown layer {name!r}; {hint}learn.model.named_modules() names all {len(known)}")
+    return known[fitting[0]]
 
 
 def _named_layers(model: nn.Module, layers) -> dict[str, nn.Module]:
-    """Layers by name: those asked for, else the heads of one of our own networks; {} for False."""
+    """Layers by name: those asked for, else (None, True) the heads of one of our own networks; {} for False."""
     heads = model[1].heads if isinstance(model, NamedNet) else {}
-    if layers is None:
+    if layers is None or layers is True:
         return heads
     names = [layers] if isinstance(layers, str) else list(layers or [])
-    return {name: heads[name] if name in heads else _find_layer(model, name) for name in names}
+    taken = [name for name in names if name in ("embeddings", "probabilities")]
+    if taken:
+        raise ValueError(f"layers={names}: {taken[0]!r} is what predictions call something else; write more of the layer's name")
+    return {name: heads[name] if name in heads else find_layer(model, name) for name in names}
+
+
+def _maps_features_last(model: nn.Module) -> set[int]:
+    """ids of the layers whose maps are (batch, height, width, features), as those of timm's Swin are."""
+    nets = [net for net in model.modules() if getattr(net, "output_fmt", None) == "NHWC"]
+    return {id(layer) for net in nets for layer in net.modules() if not isinstance(layer, nn.Conv2d)}
+
+
+def _runs_along_time(layer: nn.Module, end: int) -> bool:
+    """Are its sequences (batch, features, steps)? The first (end 0) or last (-1) layer inside that has an order of its own tells."""
+    ordered = [inner for inner in layer.modules() if isinstance(inner, _ALONG_TIME + _STEP_BY_STEP)]
+    return bool(ordered) and isinstance(ordered[end], _ALONG_TIME)
+
+
+def _flat(x: torch.Tensor, axis: int) -> torch.Tensor:
+    """(batch, features): maps and sequences averaged over all but the batch and the axis of the features."""
+    return x.movedim(axis, 1).flatten(2).mean(dim=2) if x.ndim > 2 else x
 
 
 class _Watch:
@@ -354,23 +383,26 @@ class _Watch:
     inputs_of : the layer whose input is kept as "embeddings"; outputs_of : layers whose outputs are kept, by name
     """
 
-    def __init__(self, inputs_of: nn.Module | None, outputs_of: dict[str, nn.Module]):
+    def __init__(self, model: nn.Module, inputs_of: nn.Module | None, outputs_of: dict[str, nn.Module]):
         self.inputs_of, self.outputs_of = inputs_of, outputs_of
+        self.last = _maps_features_last(model)
         self.names = ["embeddings"] * (inputs_of is not None) + list(outputs_of)
         self.seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
 
-    def _keep(self, name: str, x, features_first: bool) -> None:
+    def _keep(self, name: str, layer: nn.Module, x, end: int) -> None:
+        """end : 0 where `x` is what the layer is given, -1 where it is what it gives"""
         x = x[0] if isinstance(x, (tuple, list)) else x          # an LSTM gives its states besides
-        self.seen[name].append(_flat(x.detach().float(), features_first))
+        if not getattr(layer, "batch_first", True) and x.ndim == 3:
+            x = x.transpose(0, 1)
+        first = _runs_along_time(layer, end) if x.ndim == 3 else id(layer) not in self.last
+        self.seen[name].append(_flat(x.detach().float(), 1 if first else -1))
 
     def __enter__(self) -> _Watch:
         self.handles = []
         if self.inputs_of is not None:
-            self.handles.append(self.inputs_of.register_forward_pre_hook(lambda layer, args: self._keep("embeddings", args, False)))
+            self.handles.append(self.inputs_of.register_forward_pre_hook(lambda layer, args: self._keep("embeddings", layer, args, 0)))
         for name, layer in self.outputs_of.items():
-            first = isinstance(layer, _FEATURES_FIRST)
-            self.handles.append(layer.register_forward_hook(
-                lambda layer, args, out, name=name, first=first: self._keep(name, out, first)))
+            self.handles.append(layer.register_forward_hook(lambda layer, args, out, name=name: self._keep(name, layer, out, -1)))
         return self
 
     def __exit__(self, *exc) -> None:
@@ -383,16 +415,6 @@ class _Watch:
         for seen in self.seen.values():
             seen.clear()
         return taken
-
-
-def _flat(x: torch.Tensor, features_first: bool) -> torch.Tensor:
-    """(batch, features): maps `(batch, features, height, width)` and sequences `(batch, steps, features)` are averaged.
-
-    features_first : a sequence is `(batch, features, steps)`, as convolutions along time give it
-    """
-    if x.ndim == 3:
-        return x.mean(dim=2 if features_first else 1)
-    return x.flatten(2).mean(dim=2) if x.ndim > 3 else x
 
 
 def _over_windows(name: str, seen: list[torch.Tensor], n: int) -> torch.Tensor:
@@ -505,14 +527,15 @@ def predict_all(learn: Learner, dl: DataLoader | None = None, ds_idx: int = 1, e
     embeddings : keep the input of the last `nn.Linear`, or of the layer given here, averaged over a clip's windows.
     act : turns the network's outputs into probabilities; by default the loss function's own activation.
     layers : names of layers whose output is kept besides, averaged over time and frequency: "layer4", or one of the
-        heads of our own networks, which are kept by default; False for none.
+        heads of our own networks (`Net.heads`), which are kept by default; False for none.
 
-    Raises ValueError for a loader without clips, a learner without labels, and a network without a linear layer.
+    Raises ValueError for a loader without clips, a learner without labels, a network without a linear layer, and for a
+    layer that is not there, or whose short name several have.
     """
-    vocab, act = _vocab(learn.dls), act or _activation(learn.loss_func)
+    vocab, act = _vocab(learn.dls), act or activation(learn.loss_func)
     source = learn.dls[ds_idx] if dl is None else dl
     ordered, rows = _ordered(source)
-    watch = _Watch(_embedding_layer(learn.model, embeddings), _named_layers(learn.model, layers))
+    watch = _Watch(learn.model, _embedding_layer(learn.model, embeddings), _named_layers(learn.model, layers))
     passed = _run_once(learn, ordered, watch)
     outputs, targets, losses = (passed.all(name) for name in ("outputs", "targets", "losses"))
     n = len(rows)

@@ -7,7 +7,8 @@ never turned round and never moved in frequency, because another pitch is anothe
     predict_all(learn, dl=with_tta(learn.dls.valid, TTA(lengths=(0.9, 1.0, 1.1))))
     dataclasses.replace(classifier, fit=fit_with_tta(classifier.fit, TTA(windows=10)))
 
-`tta_spans` says which seconds are looked at. `TTA()` is what validation sees without it.
+`tta_spans` says which seconds are looked at. `TTA()` is what validation sees without it. It is for pictures: waveforms have the
+windows of their own loaders.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from .picture import PictureInfo
 from .values import Value, register
 
 __all__ = ["TTA", "TTAFit", "fit_with_tta", "tta_spans", "with_tta"]
+
+_OF_WAVES = "of a waveform several windows are heard and averaged by WaveDataLoaders(..., seconds=..., windows=...)"
 
 
 @register
@@ -103,15 +106,20 @@ class TTAFit(FitSize):
 
 
 def fit_with_tta(fit: FitSize, tta: TTA) -> TTAFit:
-    """`fit` with these windows in the place of its own; those of a `TTAFit` are replaced, not multiplied."""
+    """`fit` with these windows in the place of its own; those of a `TTAFit` are replaced, not multiplied. ValueError for waveforms' fit."""
+    if not isinstance(fit, FitSize):
+        raise ValueError(f"{type(fit).__name__} is no FitSize: TTA shifts and scales windows of pictures; {_OF_WAVES}")
     return TTAFit(fit.size, fit.method, fit.seconds, fit.windows, tuple(level / 255 for level in fit.blank), tta)
 
 
 def with_tta(dl: TfmdDL, tta: TTA) -> TfmdDL:
     """A copy of a loader, such as `learn.dls.valid` or one of `dls.test_dl`, that looks at every clip through these windows.
 
-    A batch holds as many times more pictures. ValueError where the loader has no `FitSize`, or `tta` does not go with its method.
+    A batch holds as many times more pictures. ValueError where the loader has no `FitSize`, as those of waveforms have none, or `tta` does
+    not go with its method.
     """
+    if getattr(getattr(dl, "facts", None), "audio", None) is not None:
+        raise ValueError(f"this {type(dl).__name__} loads waveforms, and TTA shifts and scales windows of pictures; {_OF_WAVES}")
     steps = getattr(getattr(dl, "after_item", None), "fs", [])
     if not any(isinstance(step, FitSize) for step in steps):
         raise ValueError(f"this {type(dl).__name__} has no FitSize, so it does not know windows; give a loader of SpecDataLoaders, "

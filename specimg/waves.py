@@ -67,6 +67,17 @@ def draw_wave(ax, y: np.ndarray, title: str = "", span: tuple[float, float] | No
         ax.set_title(title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False)   # a file's name need not be UTF-8
 
 
+def draw_recording(ax, path: str | os.PathLike, start: float | None = None, end: float | None = None, title: str = "") -> None:
+    """Draw a recording, or its part from `start` to `end` seconds, over its own seconds; where it cannot be read, why, in words."""
+    try:
+        clip = read_clip(os.fspath(path), Audio(), start, end)
+    except AudioError as exc:
+        ax.text(0.5, 0.5, exc.reason, transform=ax.transAxes, ha="center", va="center", color="0.4", wrap=True, parse_math=False)
+        ax.set(xticks=[], yticks=[])
+        return
+    draw_wave(ax, clip.y, title, (clip.begin, clip.begin + len(clip.y) / clip.sr))
+
+
 class TensorWave(TensorBase):
     """A waveform, or several windows of one, as a tensor: `(1, 1, samples)` or `(windows, 1, 1, samples)`."""
 
@@ -336,13 +347,13 @@ class WaveDataLoaders(SpecDataLoaders):
     @classmethod
     def from_df(cls, df: pd.DataFrame, path=".", *, folder="", fn_col="path", label_col="label", label_delim=None, suff="",
                 start_col=None, end_col=None, group_col=None, weight_col=None, balance=False, valid_pct=0.2, valid_col=None,
-                fold=None, fold_col="fold", seed=None, vocab=None, audio: Audio | None = None, seconds=None, windows=None, bs=64, val_bs=None,
-                augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None, shuffle=True) -> WaveDataLoaders:
+                fold=None, fold_col="fold", seed=None, vocab=None, corrections=None, audio: Audio | None = None, seconds=None, windows=None, bs=64,
+                val_bs=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None, shuffle=True) -> WaveDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
         Parameters
         ----------
-        df, path, folder ... vocab : as in `SpecDataLoaders.from_df`
+        df, path, folder ... corrections : as in `SpecDataLoaders.from_df`
         audio : how recordings are read; its `sr` has to be given, and its `duration` where `seconds` is not
         seconds, windows : show windows of that length: a random one in training, `windows` evenly spread ones in validation (default as
             many as cover the longest clip, 8 at most), over which the network's answers are averaged
@@ -356,7 +367,7 @@ class WaveDataLoaders(SpecDataLoaders):
         """
         _check_length(audio, seconds, windows)
         augmentation = _augmentation(augment)
-        table = label_table(df, path, folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff, start_col=start_col,
+        table = label_table(df, path, folder, corrections, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff, start_col=start_col,
                             end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
                             fold_col=fold_col if fold is not None else None)
         sides = deal_sides(_readable(table, Path(path) / folder, audio), valid_pct, fold, seed, vocab)

@@ -15,13 +15,13 @@ from specimg.metrics.registry import _METRICS, Metric
 from specimg.predictions import Predictions
 from specimg.runs import Blend, blend
 from specimg.runs.blending import choose_weights, combine
-from specimg.runs.run import Answered
+from specimg.runs.run import CompetitionAnswers
 from specimg.runs.task import Task
 
 VOCAB = ("a", "b", "c")
 
 
-class Said(Answered):
+class Said(CompetitionAnswers):
     """What a run said about clips 0.wav, 1.wav ... and test clips t0, t1 ...; `hot` are their labels, `(clips, classes)`."""
 
     def __init__(self, probs, hot, test=((0.2, 0.3, 0.5),), *, metric="accuracy", is_multi=False, folds=3, format=None, names=None,

@@ -21,11 +21,15 @@ from specimg.recipe import Recipe
 from specimg.render import Renderer
 from specimg.representation import Mel, Stft
 from specimg.runs import Comparison, ComparePlan, Run, System, compare, cross_validate, paired_difference, run_plan, verdict
-from specimg.runs import comparing, training
-from specimg.runs.comparing import _aligned, as_text, cell, complete, make_systems, milliseconds_a_picture, name_looks
-from specimg.runs.run import Answered
+from specimg.runs import bench, comparison, training
+from specimg.runs.bench import milliseconds_a_picture
+from specimg.runs.differences import aligned
+from specimg.runs.run import CompetitionAnswers
+from specimg.runs.systems import complete, make_systems, name_looks
+from specimg.runs.tables import as_text, cell
 from specimg.runs.task import Task
 from specimg.tta import TTA
+from specimg.variants import Roll, Stretch
 
 torch.set_num_threads(1)
 
@@ -114,7 +118,7 @@ def said_of(run: Run, probs) -> None:
 VOCAB = ("a", "b", "c")
 
 
-class Said(Answered):
+class Said(CompetitionAnswers):
     """What was said of clips 0.wav, 1.wav ... by hand; `hot` are their labels, `(clips, classes)`."""
 
     def __init__(self, probs, hot, metric="accuracy", is_multi=False, names=None, **columns):
@@ -210,7 +214,7 @@ def test_no_clip_in_common_is_no_difference(two):
     difference = paired_difference(Said(weak, hot), Said(strong, hot, names=[f"other {i}.wav" for i in range(60)]))
     assert difference.clips == 0 and np.isnan(difference[:3]).all() and difference.verdict == ""
     nothing_counts = Said(weak, hot, scored=[False] * 60)
-    assert _aligned([nothing_counts, nothing_counts]) == []
+    assert aligned([nothing_counts, nothing_counts]) == []
     alone = paired_difference(Said(weak[:1], hot[:1]), Said(strong[:1], hot[:1]))
     assert alone.clips == 1 and np.isnan(alone.low) and alone.verdict == "", "one clip has no interval"
 
@@ -360,7 +364,7 @@ def test_differences_are_worked_out_once(copied, monkeypatch):
         asked.append(run)
         return paired_difference(run, baseline)
 
-    monkeypatch.setattr(comparing, "paired_difference", counted)
+    monkeypatch.setattr(comparison, "paired_difference", counted)
     assert Comparison.open(copied.folder).table.equals(copied.table) and not asked
     assert Comparison.open(copied.folder, baseline="test_resnet, mel").table["verdict"].ne("").sum() == 3 and len(asked) == 3
     said_of(copied.runs["test_resnet, mel"], lambda hot, probs, fold: hot * 0.98 + 0.01)
@@ -465,14 +469,14 @@ def test_a_system_that_fails_is_named_and_the_others_are_kept(comp, tmp_path):
     systems = [System("broken", "feature_mlp", MEL, RECIPE.replace(lr=10.0)), System("waves", "soundnet_cnn", MEL)]
     said = r"^2 of 3 systems failed \(broken: .*diverged.*; waves: soundnet_cnn listens to waveforms.*\); the others are kept"
     broken = pytest.MonkeyPatch()
-    loss = comparing.cross_validate
+    loss = bench.cross_validate
 
     def validate(comp, renderer, arch, recipe, **options):
         if recipe.lr == 10.0:
             raise ValueError("train_loss is nan after epoch 1: the training diverged")
         return loss(comp, renderer, arch, recipe, **options)
 
-    broken.setattr(comparing, "cross_validate", validate)
+    broken.setattr(bench, "cross_validate", validate)
     try:
         with pytest.raises(ValueError, match=said):
             go(comp, tmp_path, systems=systems, log=log)
@@ -495,7 +499,7 @@ def test_too_little_memory_is_a_failure_of_one_system(comp, tmp_path, monkeypatc
         asked.append(out.name)
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(comparing, "cross_validate", validate)
+    monkeypatch.setattr(bench, "cross_validate", validate)
     said = r"2 of 2 systems failed \(feature_mlp, mel: CUDA out of memory; mini_resnet, mel: CUDA out of memory\)"
     with pytest.raises(ValueError, match=said):
         go(comp, tmp_path, ["feature_mlp", "mini_resnet"])
@@ -508,7 +512,7 @@ def test_too_little_memory_is_a_failure_of_one_system(comp, tmp_path, monkeypatc
 
 
 def test_a_mistake_of_ours_is_no_failure_of_a_system(comp, tmp_path, monkeypatch):
-    monkeypatch.setattr(comparing, "cross_validate", lambda *args, **kwargs: {}["missing"])
+    monkeypatch.setattr(bench, "cross_validate", lambda *args, **kwargs: {}["missing"])
     with pytest.raises(KeyError):
         go(comp, tmp_path)
 
@@ -594,9 +598,9 @@ def test_what_all_systems_share_and_what_is_their_own():
 
 def test_options_reach_cross_validation(comp, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(comparing, "cross_validate", lambda *args, **kwargs: seen.append((args, kwargs)))
+    monkeypatch.setattr(bench, "cross_validate", lambda *args, **kwargs: seen.append((args, kwargs)))
     tta = TTA(shifts=(0, 0.1))
-    own = System("own", "mini_resnet", STFT, RECIPE.replace(epochs=2), loaders={"bs": 2}, learner={"stats": "train"})
+    own = System("own", "mini_resnet", STFT, RECIPE.replace(epochs=2), loaders={"bs": 2, "variants": [Roll(0.1)]}, learner={"stats": "train"})
     loaders, learner = {"bs": 4, "size": 32}, {"pretrained": False}
     compare(comp, ["feature_mlp"], MEL, RECIPE, systems=[own], out=tmp_path, folds=3, seeds=2, loaders=loaders, trust="loss", tta=tta,
             learner=learner, only=[1], say=[].append)
@@ -604,7 +608,8 @@ def test_options_reach_cross_validation(comp, tmp_path, monkeypatch):
     assert args == (comp, MEL, "feature_mlp", RECIPE) and own_args == (comp, STFT, "mini_resnet", RECIPE.replace(epochs=2))
     same = {"folds": 3, "seeds": 2, "trust": "loss", "tta": tta, "only": [1], "test": False}
     assert kwargs.items() >= {**same, "out": tmp_path / "feature_mlp-mel32", "loaders": loaders, "learner": learner}.items()
-    assert own_kwargs.items() >= {**same, "loaders": {"bs": 2, "size": 32}, "learner": {"pretrained": False, "stats": "train"}}.items()
+    assert own_kwargs.items() >= {**same, "learner": {"pretrained": False, "stats": "train"},
+                                   "loaders": {"bs": 2, "size": 32, "variants": [{"kind": "roll", "share": 0.1}]}}.items()
 
 
 def test_the_best_answers_the_test_set_later(comp, copied):
@@ -624,8 +629,8 @@ def test_pictures_are_timed_on_the_clips_themselves_in_their_spans(comp, monkeyp
         return b""
 
     monkeypatch.setattr(Renderer, "png", png)
-    monkeypatch.setattr(comparing.time, "perf_counter", lambda: float(next(now)))
-    monkeypatch.setattr(comparing, "_TIMED_MS", 1e9)
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr(bench, "_TIMED_MS", 1e9)
     spans = table(start=np.arange(18) * 1.0, end=np.arange(18) + 0.5)
     assert milliseconds_a_picture(Competition("spans", comp.folder, spans), MEL) == pytest.approx(3.0)
     assert drawn[0] == drawn[1] == (str(comp.folder / "00.wav"), 0.0, 0.5) and drawn[-1] == (str(comp.folder / "17.wav"), 17.0, 17.5)
@@ -643,7 +648,7 @@ def test_slow_pictures_are_timed_less_often_and_bad_files_not_at_all(comp, monke
     monkeypatch.setattr(Renderer, "png", png)
     assert milliseconds_a_picture(comp, MEL) >= 0 and len(drawn) == 19
     clock = iter(np.arange(0, 200, 2.0))   # two seconds each
-    monkeypatch.setattr(comparing.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(clock)))
     drawn.clear()
     assert milliseconds_a_picture(comp, MEL) == 2000 and len(drawn) == 6, "three pictures, three bad files"
     monkeypatch.setattr(Renderer, "png", lambda self, source, **span: 1 / 0 if False else (_ for _ in ()).throw(ValueError("no sound")))
@@ -755,13 +760,17 @@ def test_a_plan_says_all_and_goes_through_toml():
     assert again == plan and again.systems[0].renderer == STFT
     assert ComparePlan().looks == {"mel128": Renderer()}
     assert ComparePlan(renderers={"x": MEL}).looks == {"x": MEL}
+    varied = ComparePlan.from_toml("[[loaders.variants]]\nkind = 'stretch'\nrate = 0.8\n[[systems]]\nname = 'x'\narch = 'y'\n"
+                                   "loaders = {variants = [{kind = 'roll'}]}")
+    assert varied == ComparePlan(loaders={"variants": [Stretch(0.8)]}, systems=[System("x", "y", loaders={"variants": [Roll()]})])
+    assert ComparePlan.from_toml(varied.to_toml()) == varied
 
 
 @pytest.mark.parametrize("changed, said", [
     ("arch = 3", "unknown field of ComparePlan 'arch'; did you mean 'archs'"), ("seeds = 0", "seeds=0: it must be 1 or more"),
     ("trust = 'x'", "unknown trust"), ("archs = 'a'", "'a' is not tuple"), ("loaders = {sise = 3}", "unknown option in loaders= 'sise'"),
     ("renderers = {mel = {picture = {hight = 3}}}", "unknown field of Picture 'hight'"), ("renderers = {mel = 3}", "3 is no Renderer"),
-    ("[[systems]]\nname = 'x'", "lacks the field 'arch'"),
+    ("[[systems]]\nname = 'x'", "lacks the field 'arch'"), ("loaders = {variants = [{kind = 'rol'}]}", "unknown variant 'rol'; did you mean 'roll'"),
     ("[[systems]]\nname = 'x'\narch='y'\nlearner={pretraned = true}", "unknown option in learner="),
 ])
 def test_plans_that_make_no_sense(changed, said):
@@ -776,7 +785,7 @@ def test_a_plan_is_carried_out(comp, tmp_path, monkeypatch):
     (tmp_path / "comp.toml").write_text(f'slug = "three-pitches"\nfolder = {json.dumps(str(comp.folder))}\nmetric = "map@3"\n[train]\n'
                                         'csv = "train.csv"\nfn_col = "fname"\nlabel_col = "label"\ngroup_col = "group"\n')
     (tmp_path / "plan.toml").write_text(PLAN)
-    monkeypatch.setattr(comparing, "cross_validate", lambda *args, **kwargs: seen.append((args, kwargs)))
+    monkeypatch.setattr(bench, "cross_validate", lambda *args, **kwargs: seen.append((args, kwargs)))
     for plan in ("plan.toml", tmp_path / "plan.toml", ComparePlan.from_toml(PLAN)):
         made = run_plan(plan, tmp_path / "out", only=[0], say=[].append)
         assert made.systems == ["feature_mlp, mel", "large"] and made.baseline == "large"

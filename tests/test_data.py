@@ -20,6 +20,7 @@ from specimg.picture import Picture, PictureError, describe, read_planes
 from specimg.render import Renderer, SpecTree, render_tree
 from specimg.representation import Delta, Mel, Stack
 from specimg.sounds import click, sine
+from specimg.variants import AddNoise, Roll
 
 torch.set_num_threads(1)
 SR = 8000
@@ -67,6 +68,55 @@ def load(sounds, table=None, **kwargs):
 @pytest.fixture(scope="module")
 def dls(sounds):
     return load(sounds, augment=None)
+
+
+# ---------------------------------------------------------------------- variants
+
+
+def test_training_sees_variants_and_validation_never(sounds):
+    dls = load(sounds, augment=None, fold=1, group_col="speaker", variants=[Roll(0.5), AddNoise(10)])
+    plain = load(sounds, augment=None, fold=1, group_col="speaker")
+    train, valid = dls.train.clips, dls.valid.clips
+    assert len(train) == 3 * len(plain.train.clips) and dls.size == plain.size and dls.vocab == plain.vocab
+    assert valid["path"].tolist() == plain.valid.clips["path"].tolist() and valid["picture"].tolist() == plain.valid.clips["picture"].tolist()
+    assert not set(train["path"]) & set(valid["path"]) and set(valid["variant"]) == {""}
+    assert train["variant"].value_counts().to_dict() == {name: len(train) // 3 for name in ("", "roll-0.5", "noise-10dB")}
+
+
+def test_a_variants_picture_carries_its_clips_label_and_changed_sound(sounds):
+    """Half a clip is silent: rolled by half, the tone stands in the other half of the picture."""
+    for i in range(8):
+        y = np.concatenate([tone("low" if i % 2 else "high", 0.3), np.zeros(2400)])
+        sf.write(sounds.folder / f"half{i}.wav", y, SR)
+    table = pd.DataFrame({"path": [f"half{i}.wav" for i in range(8)], "label": ["high", "low"] * 4, "held": [i > 5 for i in range(8)]})
+    dls = SpecDataLoaders.from_df(table, sounds.folder, valid_col="held", renderer=LOOK, cache=sounds.folder / "cache", variants=Roll(0.5), n_jobs=1, bs=4)
+    for dl in (dls.train, dls.valid):
+        for i, (x, y) in enumerate(dl.dataset):
+            row, picture = dl.clips.iloc[i], np.asarray(x, float)
+            left = picture[:, : picture.shape[1] // 2].sum() > picture[:, picture.shape[1] // 2 :].sum()
+            assert left == (row["variant"] == "") and dls.vocab[int(y)] == row["label"] and pitch_row(np.asarray(x)) == ROW[row["label"]]
+
+
+def test_weights_and_balance_hold_for_variants(sounds):
+    table = sounds.table.assign(weight=np.arange(24) + 1.0)
+    dls = load(sounds, table, fold=0, weight_col="weight", variants=[Roll(0.5)])
+    by_name = dict(zip(table["fname"], table["weight"]))
+    assert dls.train.weights == [by_name[path] for path in dls.train.clips["path"]] and len(dls.train.weights) == len(dls.train.clips)
+
+
+def test_a_tree_without_a_variant_says_how_it_is_drawn(sounds):
+    tree = render_tree(sounds.audio, LOOK, sounds.folder / "other cache", n_jobs=1)
+    labels = pd.DataFrame({"path": sounds.table["fname"], "label": sounds.table["label"]})
+    with pytest.raises(ValueError, match=r"holds no variant 'roll-0.5' of the clips of training; draw it by render_tree\(..., variants=...\)"):
+        SpecDataLoaders.from_tree(tree, labels, variants=[Roll(0.5)], bs=4)
+    with pytest.raises(ValueError, match="'roll' is no variant"):
+        load(sounds, variants=["roll"])
+    some = render_tree(sounds.table["fname"][:20], LOOK, sounds.folder / "other cache", root=sounds.audio, variants=[Roll(0.5)], n_jobs=1)
+    whole = SpecTree.open(some.root)
+    held = labels.assign(is_valid=[i < 6 for i in range(24)])
+    with pytest.warns(UserWarning, match=r"^4 of 18 clips of training have no picture of the variant roll-0.5 \("):
+        dls = SpecDataLoaders.from_tree(whole, held, variants=[Roll(0.5)], bs=4)
+    assert len(dls.train.clips) == 18 + 14
 
 
 @pytest.fixture(scope="module")

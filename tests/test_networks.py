@@ -108,8 +108,9 @@ def test_waveforms_train_and_predict(arch, sounds, tmp_path):
         assert learn.model.eval().embed(x).numpy() == pytest.approx(valid.embeddings, abs=1e-5)
     same = create_spec_net(**learn.net_options)
     same.load_state_dict(learn.model.state_dict())
-    with pytest.raises(ValueError, match="does not say how its pictures were drawn"):
-        save_classifier(learn, tmp_path / "clf")
+    save_classifier(learn, tmp_path / "clf")
+    answers = load_classifier(tmp_path / "clf").predict(list(learn.dls.valid.clips["recording"]))
+    assert answers[[f"p_{label}" for label in learn.dls.vocab]].to_numpy() == pytest.approx(valid.probs, abs=1e-5)
 
 
 @pytest.mark.parametrize("arch", list_nets())
@@ -356,6 +357,16 @@ def test_waveforms_are_not_given_to_networks_of_pictures(sounds):
     said = r"soundnet_cnn cannot take waveforms of 1 channel and 800 samples: it takes waveforms of \d+ samples or more"
     with pytest.raises(ValueError, match=said):
         spec_learner(make_waves(sounds, audio=Audio(sr=SR, duration=0.1)), "soundnet_cnn")
+
+
+@pytest.mark.parametrize("arch", ["test_resnet", "mini_resnet"])
+@pytest.mark.parametrize("made, given, said", [(3, 1, "pictures of 1 channel, and the network was made for 3"), (1, 3, "pictures of 3 channels, and .* made for 1")])
+def test_pictures_of_other_channels_are_refused(arch, made, given, said):
+    net = create_spec_net(arch, made, 2, (32, 32)).eval()
+    assert net(torch.rand(2, made, 32, 32)).shape == net(torch.rand(2, 4, made, 32, 32)).shape == (2, 2)
+    for x in (torch.rand(2, given, 32, 32), torch.rand(2, 4, given, 32, 32)):
+        with pytest.raises(ValueError, match=f"^{said}; draw them as those that it was trained on, or make a network for them$"):
+            net(x)
 
 
 def test_options_of_heads_and_nets_without_a_learner():

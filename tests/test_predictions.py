@@ -1,11 +1,14 @@
 """One pass of a network kept as a table: its order, its numbers, and the file it is kept in."""
 
 import functools
+import json
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
 import torch
 from fastai.vision.all import (
     CrossEntropyLossFlat, DataLoader, DataLoaders, FocalLossFlat, ImageDataLoaders, LabelSmoothingCrossEntropy, Learner,
@@ -16,7 +19,13 @@ from sklearn.metrics import label_ranking_average_precision_score
 from torch import nn
 from torch.nn import functional as F
 
+from specimg.audio import Audio
+from specimg.data import SpecDataLoaders
+from specimg.learner import spec_learner
 from specimg.predictions import Predictions, predict_all
+from specimg.render import Renderer
+from specimg.representation import Mel
+from specimg.waves import WaveDataLoaders
 
 LABELS = ["cat", "dog", "owl"]
 
@@ -75,6 +84,8 @@ def test_the_table_given_is_not_changed():
     ({"probs": np.ones((4, 3)) / 3}, r"probs has the shape \(4, 3\); 4 clips and 2 labels need \(4, 2\)"),
     ({"probs": np.full((4, 2), 3.0)}, "probs reaches from 3 to 3; probabilities lie between 0 and 1"),
     ({"embeddings": np.ones((3, 5))}, r"embeddings has the shape \(3, 5\)"),
+    ({"layers": {"code": np.ones((3, 5))}}, r"code has the shape \(3, 5\); 4 clips need \(4, features\)"),
+    ({"layers": {"map": np.ones((4, 5, 6))}}, r"map has the shape \(4, 5, 6\)"),
     ({"vocab": ["no", "no"]}, "names a label twice"),
     ({"vocab": ["no", "maybe"]}, "row 1 has the target 'yes', which is none of the 2 labels"),
     ({"table": pd.DataFrame({"file": "abcd"}, index=range(4))}, "needs at least 'path'"),
@@ -140,13 +151,46 @@ def test_merge_of_unlike_parts():
         hand_made().merge(hand_made(vocab=["yes", "no"]))
 
 
+# -- layers
+
+
+LAYERS = {"head1": np.arange(8).reshape(4, 2), "häd 2": np.arange(20).reshape(4, 5) / 7}
+
+
+def test_features_by_name():
+    p = hand_made(layers=LAYERS)
+    assert p.features().tolist() == np.arange(12).reshape(4, 3).tolist()
+    assert p.features("probabilities") is p.probs and p.features("head1").dtype == np.float32
+    np.testing.assert_allclose(p.features("häd 2"), LAYERS["häd 2"], rtol=1e-6)
+    with pytest.raises(ValueError, match="unknown features 'head3'; did you mean 'head1'"):
+        p.features("head3")
+    with pytest.raises(ValueError, match="hold no embeddings; predict with embeddings=True, or ask for on='probabilities'"):
+        hand_made(embeddings=None, layers=LAYERS).features()
+
+
+def test_layers_stay_with_their_rows_in_parts_and_folds():
+    whole = hand_made(layers=LAYERS)
+    part = whole.subset([3, 0])
+    assert part.layers["head1"].tolist() == [[6, 7], [0, 1]]
+    merged = whole.subset([0, 1]).merge(whole.subset([2]), whole.subset([3]))
+    assert list(merged.layers) == list(LAYERS)
+    assert all(np.array_equal(merged.layers[name], whole.layers[name]) for name in LAYERS)
+
+
+def test_layers_that_only_some_parts_have_or_of_another_width_are_dropped():
+    whole, wider = hand_made(layers=LAYERS), {"head1": LAYERS["head1"], "häd 2": np.ones((4, 9))}
+    assert whole.merge(hand_made()).layers == {} and hand_made().merge(whole).layers == {}
+    assert list(whole.merge(hand_made(layers=wider)).layers) == ["head1"]
+
+
 # -- the file
 
 
 SEGMENTS = pd.DataFrame({"path": list("abcd"), "group": list("xxyy"), "start": [0.5, 1, 2, 3]})
 
 
-@pytest.mark.parametrize("before", [hand_made(), multi(), hand_made(embeddings=None), hand_made(table=SEGMENTS)])
+@pytest.mark.parametrize("before", [hand_made(), multi(), hand_made(embeddings=None), hand_made(table=SEGMENTS), hand_made(layers=LAYERS),
+                                    hand_made(embeddings=None, layers=LAYERS)])
 def test_npz_round_trip(tmp_path, before):
     before.save(tmp_path / "deep" / "p.npz")
     after = Predictions.load(tmp_path / "deep" / "p.npz")
@@ -155,6 +199,24 @@ def test_npz_round_trip(tmp_path, before):
     assert np.array_equal(after.probs, before.probs) and after.probs.dtype == np.float32
     assert (after.embeddings is None) == (before.embeddings is None)
     assert before.embeddings is None or np.array_equal(after.embeddings, before.embeddings)
+    assert list(after.layers) == list(before.layers)
+    assert all(np.array_equal(after.layers[name], x) and after.layers[name].dtype == np.float32 for name, x in before.layers.items())
+
+
+def test_a_file_of_before_there_were_layers_is_read(tmp_path):
+    hand_made().save(tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as file:
+        arrays = dict(file)
+    about = json.loads(arrays["about"].tobytes())
+    del about["layers"]
+    np.savez(tmp_path / "p.npz", **{**arrays, "about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+    assert Predictions.load(tmp_path / "p.npz").layers == {}
+
+
+def test_recordings_have_no_picture():
+    table = pd.DataFrame({"path": ["a.wav"], "recording": ["/sounds/a.wav"]})
+    p = Predictions(table, [[1, 0]], ["no", "yes"])
+    assert p.table.loc[0, ["picture", "recording"]].tolist() == ["", "/sounds/a.wav"]
 
 
 class Trap:
@@ -438,3 +500,225 @@ def test_given_activation():
         outputs = learn.model(x)
     np.testing.assert_allclose(p.probs, outputs.sigmoid(), atol=1e-6)
     np.testing.assert_allclose(p.table["loss"], ((outputs - torch.eye(3).repeat(2, 1)) ** 2).mean(1), atol=1e-5)
+
+
+# -- outputs of layers
+
+
+def hooks_of(model) -> int:
+    return sum(len(layer._forward_hooks) + len(layer._forward_pre_hooks) for layer in model.modules())
+
+
+def of_table(learn, net, layers=None):
+    """What predict_all keeps of a bare network in the place of the learner's own, over clips `x`, (6, 4, 5)."""
+    learn.model = net
+    return predict_all(learn, layers=layers)
+
+
+class Steps(nn.Module):
+    """Clips of 4 steps with 5 numbers; whatever `sequence` makes of them, its mean over the steps is classified."""
+
+    def __init__(self, sequence, width, time=1, transpose=False):
+        super().__init__()
+        self.sequence, self.head, self.time, self.transpose = sequence, nn.Linear(width, 3), time, transpose
+
+    def forward(self, x):
+        out = self.sequence(x.transpose(1, 2) if self.transpose else x)
+        return self.head((out[0] if isinstance(out, tuple) else out).mean(self.time))
+
+
+def test_a_sequence_is_averaged_over_its_steps():
+    learn, x = tensors()
+    lstm = Steps(nn.LSTM(5, 7, batch_first=True), 7)
+    got = of_table(learn, lstm, "sequence").layers["sequence"]
+    with torch.no_grad():
+        steps = lstm.sequence(x)[0]
+    assert steps.shape == (6, 4, 7)
+    np.testing.assert_allclose(got, steps.mean(1), atol=1e-6)
+
+
+class StepsFirst(nn.Module):
+    """An LSTM that takes (steps, clips, numbers)."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(5, 7), nn.Linear(7, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(x.transpose(0, 1))[0][-1])
+
+
+def test_a_sequence_whose_first_axis_is_time():
+    learn, x = tensors(n=8)   # 8 clips in batches of 4, of 4 steps: no count of rows could tell the axes apart
+    got = of_table(learn, StepsFirst(), "lstm").layers["lstm"]
+    with torch.no_grad():
+        steps = learn.model.lstm(x.transpose(0, 1))[0]
+    np.testing.assert_allclose(got, steps.mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("sequence", [
+    nn.Conv1d(5, 9, 1), nn.Sequential(nn.Conv1d(5, 9, 1), nn.ReLU()), nn.Sequential(nn.Conv1d(5, 9, 1), nn.BatchNorm1d(9), nn.ReLU(), nn.Dropout(0.5)),
+])
+def test_convolutions_along_time_have_their_features_first(sequence):
+    learn, x = tensors()
+    net = Steps(sequence, 9, time=2, transpose=True)
+    got = of_table(learn, net, ["sequence"]).layers["sequence"]
+    with torch.no_grad():
+        maps = net.eval().sequence(x.transpose(1, 2))
+    assert maps.shape == (6, 9, 4)
+    np.testing.assert_allclose(got, maps.mean(2), atol=1e-6)
+
+
+def test_layers_of_windows_are_averaged_over_a_clip():
+    learn, x = tensors()
+    p = predict_all(learn, layers="body", embeddings=False)
+    assert p.embeddings is None and p.layers["body"].shape == (6, 7)
+    np.testing.assert_allclose(p.layers["body"], learn.model.body(x).mean(1).detach(), atol=1e-6)
+
+
+def test_a_layer_may_be_called_by_the_end_of_its_name(learn):
+    p = predict_all(learn, layers=["layer4", "layer4.0.conv1"])
+    full, = [name for name, _ in learn.model.named_modules() if name.endswith(".layer4")]
+    whole = predict_all(learn, layers=full)
+    maps = []
+    handle = dict(learn.model.named_modules())[full].register_forward_hook(lambda layer, args, out: maps.append(out.mean((2, 3))))
+    by_hand(learn, list(learn.dls.valid.items))
+    handle.remove()
+    assert p.layers["layer4"].shape[0] == 9 and p.layers["layer4.0.conv1"].shape[0] == 9
+    np.testing.assert_allclose(p.layers["layer4"], maps[0], atol=1e-5)
+    assert np.array_equal(whole.layers[full], p.layers["layer4"])
+
+
+@pytest.mark.parametrize("layers", [False, [], ()])
+def test_no_layers(learn, layers):
+    assert predict_all(learn, layers=layers).layers == {}
+
+
+@pytest.mark.parametrize("layers, message", [
+    ("conv1", r"\d+ layers are called 'conv1'; write more of the name, such as '[0-9a-z.]*conv1'"),
+    (["layer4", "layer9"], r"unknown layer 'layer9'; did you mean 'layer1' or .*\? learn.model.named_modules\(\) names all \d+$"),
+    ("zzz", r"unknown layer 'zzz'; learn.model.named_modules\(\) names all"),
+    ("embeddings", "'embeddings' is what predictions call something else"),
+])
+def test_layers_that_cannot_be_told(learn, layers, message):
+    with pytest.raises(ValueError, match=message):
+        predict_all(learn, layers=layers)
+
+
+def test_hooks_are_taken_off_after_an_error_too(learn):
+    def fail(module, args):
+        raise RuntimeError("out of memory")
+
+    before = hooks_of(learn.model)
+    predict_all(learn, layers="layer4")
+    assert hooks_of(learn.model) == before
+    handle = learn.model[1][-1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict_all(learn, layers="layer4")
+    handle.remove()
+    assert hooks_of(learn.model) == before
+
+
+def test_a_layer_that_runs_twice_is_named():
+    learn, _ = tensors()
+    body, head = learn.model.body, learn.model.head
+    learn.model.forward = lambda x: head((body(x[:, 0]) + body(x[:, 1])))
+    with pytest.raises(ValueError, match="the layer 'body' ran 2 times on .* for a batch of 4 clips"):
+        predict_all(learn, layers="body")
+
+
+class FeaturesLast(nn.Module):
+    """As timm's Swin: maps are (batch, height, width, features)."""
+
+    output_fmt = "NHWC"
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(1, 6, 1), nn.LayerNorm(6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.norm(self.conv(x[:, None]).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_maps_whose_features_stand_last():
+    learn, x = tensors()
+    p = of_table(learn, FeaturesLast(), ["conv", "norm"])
+    with torch.no_grad():
+        maps = learn.model.conv(x[:, None])
+        normed = learn.model.norm(maps.permute(0, 2, 3, 1))
+    np.testing.assert_allclose(p.layers["conv"], maps.mean((2, 3)), atol=1e-6)
+    np.testing.assert_allclose(p.layers["norm"], normed.mean((1, 2)), atol=1e-5)
+
+
+# -- heads of our own networks, over sounds
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """12 tones of two kinds: .folder, and .table with path, label, is_valid."""
+    folder = tmp_path_factory.mktemp("tones")
+    for i in range(12):
+        tone = 0.3 * np.sin(2 * np.pi * (400, 1500)[i % 2] * np.arange(4000) / 8000)
+        sf.write(folder / f"{i:02}.wav", tone, 8000)
+    table = pd.DataFrame({"path": [f"{i:02}.wav" for i in range(12)], "label": ["low", "high"] * 6, "is_valid": [False] * 6 + [True] * 6})
+    return SimpleNamespace(folder=folder, table=table)
+
+
+def pictures_of(sounds, **options):
+    look = Renderer(Mel(n_mels=32, n_fft=256, hop_length=64))
+    return SpecDataLoaders.from_df(sounds.table, sounds.folder, valid_col="is_valid", renderer=look, cache=sounds.folder.parent / "cache", size=32,
+                                   bs=4, n_jobs=1, progress=False, **options)
+
+
+@pytest.mark.parametrize("arch, heads", [("mini_resnet", {"head1": 64, "head2": 64}), ("joint_autoencoder", {"code": 4})])
+def test_heads_are_kept_and_are_what_the_modules_give(sounds, arch, heads):
+    dls = pictures_of(sounds)
+    learn = spec_learner(dls, arch, seed=0)
+    p = predict_all(learn)
+    assert {name: x.shape for name, x in p.layers.items()} == {name: (6, width) for name, width in heads.items()}
+    net, x = learn.model.eval()[1], torch.cat([batch[0].as_subclass(torch.Tensor) for batch in dls.valid])
+    given = {}
+    handles = [module.register_forward_hook(lambda m, args, out, name=name: given.setdefault(name, out.flatten(1)))
+               for name, module in net.heads.items()]
+    with torch.no_grad():
+        learn.model(x)
+    for handle in handles:
+        handle.remove()
+    for name in heads:
+        np.testing.assert_allclose(p.layers[name], given[name], atol=1e-5)
+    assert predict_all(learn, layers=False).layers == {}
+    assert list(predict_all(learn, layers=True).layers) == list(heads)
+    asked = predict_all(learn, layers=[list(heads)[0], "classifier"]).layers
+    assert list(asked) == [list(heads)[0], "classifier"] and asked["classifier"].shape == (6, 2)
+
+
+def test_heads_of_a_clips_windows_are_averaged(sounds):
+    dls = pictures_of(sounds, method="crop", seconds=0.25, windows=3)
+    learn = spec_learner(dls, "mini_resnet", seed=0)
+    p, x = predict_all(learn), dls.valid.one_batch()[0].as_subclass(torch.Tensor)
+    assert x.shape[:2] == (4, 3)
+    learn.model.eval()
+    with torch.no_grad():
+        seen = [predict_one(learn, x[:, window], "head2") for window in range(3)]
+    np.testing.assert_allclose(p.layers["head2"][:4], torch.stack(seen).mean(0), atol=1e-5)
+
+
+def predict_one(learn, x, head):
+    """(batch, features) that a head gives for pictures without windows."""
+    kept = []
+    handle = learn.model[1].heads[head].register_forward_hook(lambda layer, args, out: kept.append(out.flatten(1)))
+    learn.model(x)
+    handle.remove()
+    return kept[0]
+
+
+def test_layers_of_a_network_of_waveforms_and_their_recordings(sounds):
+    dls = WaveDataLoaders.from_df(sounds.table, sounds.folder, valid_col="is_valid", audio=Audio(sr=8000, duration=3.0), bs=4)
+    learn = spec_learner(dls, "soundnet_cnn", seed=0)
+    p = predict_all(learn, layers="convs")
+    with torch.no_grad():
+        maps = learn.model.eval()[1].listen(torch.cat([batch[0].as_subclass(torch.Tensor) for batch in dls.valid]))
+    assert p.layers["convs"].shape == (6, 1024) == tuple(maps.shape[:2])
+    np.testing.assert_allclose(p.layers["convs"], maps.mean(2), atol=1e-5)
+    assert p.table["picture"].tolist() == [""] * 6
+    assert p.table["recording"].tolist() == [str(sounds.folder / path) for path in p.table["path"]]

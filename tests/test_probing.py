@@ -19,6 +19,7 @@ from specimg.representation import Mel, Stft
 from specimg.runs import LinearProbe, linear_probe, paired_difference
 from specimg.runs import probing
 from specimg.runs.probing import fit_and_judge
+from specimg.variants import Roll
 
 torch.set_num_threads(1)
 
@@ -194,6 +195,11 @@ def test_pictures_go_through_the_network_once_for_all_folds(comp, monkeypatch):
                         embed(network, files, fit, **options))
     go(comp, loaders={"bs": 7})
     assert calls == [(36, 7)]
+
+
+def test_what_is_for_training_alone_plays_no_part(comp, found):
+    probe = go(comp, {"mel": MEL}, loaders={"variants": [Roll(0.3)], "balance": True})
+    assert np.array_equal(probe.answers["mel"].predictions.probs, found[0].answers["mel"].predictions.probs)
 
 
 def test_windows_are_averaged(comp):

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ import soundfile as sf
 import torch
 from fastai.vision.all import Callback
 
+from specimg import values
+from specimg.audio import AudioError
 from specimg.augment import Augment
 from specimg.bundle import load_classifier
 from specimg.compete import BestLabels, ClassColumns, Competition, Decisions, LabelSets
@@ -41,11 +44,12 @@ from specimg.runs import choices as choices_room
 from specimg.runs import clips as clips_room
 from specimg.runs import cross, record, training
 from specimg.runs import run as run_room
-from specimg.runs.run import Answered, _sure
+from specimg.runs.run import CompetitionAnswers, _sure
 from specimg.runs.sides import deal_folds, report_akin, sides, with_pseudo
 from specimg.runs.task import Score, Task, fill_rows, score_predictions, write_answers
 from specimg.tta import TTA
-from specimg.values import Value
+from specimg.values import Value, register
+from specimg.variants import AddNoise, Roll, Stretch, Variant
 
 torch.set_num_threads(1)
 
@@ -879,6 +883,15 @@ def test_scores_where_there_is_nothing_to_score():
         score_predictions(predictions_of([[0.9, 0.1], [np.nan, np.nan]], ["a", None]), "accuracy")
 
 
+def test_a_warning_is_about_the_line_of_the_user_however_deep_it_is_said():
+    """Here it is said three calls down, behind a cached property."""
+    rows = pd.DataFrame({"id": ["0"], "path": ["0.wav"]})
+    flat = answered(predictions_of([[0.9, 0.1], [0.4, 0.6]], [["a"], ["a"]], is_multi=True), task_of(rows, metric="macro_auc"))
+    with pytest.warns(UserWarning, match="macro_auc is not defined on 2 clips") as said:
+        assert np.isnan(flat.score)
+    assert [w.filename for w in said] == [__file__]
+
+
 def test_intervals_are_over_groups_else_recordings():
     """Ten clips that agree within their group of five: the interval over groups is the wider."""
     probs, targets = [[0.9, 0.1]] * 20 + [[0.1, 0.9]] * 20, ["a"] * 40
@@ -973,8 +986,8 @@ def test_what_would_not_be_accepted_is_not_written(tmp_path):
     assert not (tmp_path / "s.csv").exists()
 
 
-def answered(predictions: Predictions, task: Task) -> Answered:
-    found = Answered()
+def answered(predictions: Predictions, task: Task) -> CompetitionAnswers:
+    found = CompetitionAnswers()
     found.task, found.predictions = task, predictions
     return found
 
@@ -1023,6 +1036,130 @@ def test_fifty_thousand_rows_take_a_moment():
     began = time.perf_counter()
     table = rows.assign(label="a", weight=1.0)
     assert len(with_pseudo(table, table.assign(path="new " + table["path"]))) == 2 * n and time.perf_counter() - began < 10
+
+
+# ---------------------------------------------------------------------- variants
+
+MORE = [Roll(0.25), AddNoise(20)]
+NAMES = ["roll-0.25", "noise-20dB"]
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """The pictures that networks are asked about in the test set."""
+    files, usual = [], training.predict_pictures
+    monkeypatch.setattr(training, "predict_pictures", lambda clf, pictures, *args, **kwargs: files.extend(pictures) or usual(clf, pictures, *args, **kwargs))
+    return files
+
+
+def test_training_sees_variants_and_nothing_is_judged_by_them(untrained, asked, comp, tmp_path):
+    log = []
+    run = go(comp, tmp_path / "out", loaders={"variants": MORE}, cache=tmp_path / "cache", log=log)
+    for row in untrained:
+        train, valid = row["train"], row["valid"]
+        assert apart(row) and len(train) == 3 * (18 - len(valid)) and set(train["variant"]) == {"", *NAMES}
+        for name, part in train.groupby("variant"):
+            assert len(part) == 18 - len(valid) == part["path"].nunique(), "each clip once in each variant"
+            assert all(name in picture for picture in part["picture"])
+        assert set(valid["variant"]) == {""} and not any("@" in picture for picture in valid["picture"])
+        n = len(train) // 3
+        assert f"{row['member']}: {n} clips to train on, each in 2 variants too, {len(valid)} held out" in log
+    assert sorted(run.oof["path"]) == sorted(comp.train["path"]) and run.score.n == 15
+    assert len(asked) == 6 and not any("@" in str(picture) for picture in asked)
+    drawn = [path.name for path in (tmp_path / "cache").rglob("*.png")]
+    assert len(drawn) == 18 * 3 + 3 and not any(name.startswith("t") and "@" in name for name in drawn), "only what trains is drawn in variants"
+    plain = go(comp, tmp_path / "plain", cache=tmp_path / "cache")
+    assert plain.oof["path"].tolist() == run.oof["path"].tolist() and plain.oof["fold"].tolist() == run.oof["fold"].tolist()
+
+
+def test_windows_and_groups_stay_together_in_all_their_variants(untrained, home, tmp_path):
+    """Two windows of each recording; clips 0 to 3 always train, but not beside their own group."""
+    parts = pd.concat([train_table(start=at, end=at + 0.15) for at in (0.0, 0.15)], ignore_index=True)
+    parts["fold"] = [-1.0 if i % 18 < 4 else np.nan for i in range(36)]
+    parts["group"] = [f"g{i % 18 % 3}{i % 18 // 6}" for i in range(36)]
+    with pytest.warns(UserWarning, match=r"^fold \d: \d clips? of other folds belong to recordings or groups") as said:
+        go(competition(home / "töne", parts, test=None), tmp_path / "out", loaders={"variants": Roll(0.5)})
+    assert said[0].filename == __file__
+    groups = dict(zip(parts["path"], parts["group"]))
+    for row in untrained:
+        held_out = {groups[path] for path in row["valid"]["path"]}
+        assert not held_out & {groups[path] for path in row["train"]["path"]} and set(row["valid"]["variant"]) == {""}
+        keys = clip_keys(row["train"])
+        assert sorted(keys) == sorted(2 * clip_keys(row["train"][row["train"]["variant"] == ""])), "each window in both"
+
+
+def test_weights_of_clips_are_those_of_their_variants(untrained, home, tmp_path):
+    given = dict(zip(train_table()["path"], [1.0 if i % 2 else 0.25 for i in range(18)]))
+    comp = competition(home / "töne", train_table(weight=list(given.values())))
+    for trust in ("sampling", "loss"):
+        go(comp, tmp_path / trust, only=[0], trust=trust, loaders={"variants": MORE})
+    sampling, loss = untrained
+    expected = [given[path] for path in sampling["train"]["path"]]
+    assert sampling["dls"].train.weights == expected and len(expected) == 3 * len(set(sampling["train"]["path"]))
+    assert loss["weights"][0].weights == pytest.approx(np.array(expected) / np.mean(expected))
+
+
+def test_pseudo_labelled_clips_are_learnt_in_variants_too(untrained, asked, opinions, comp, tmp_path):
+    go(comp, tmp_path / "out", pseudo=opinions, loaders={"variants": MORE})
+    for row in untrained:
+        learnt = row["train"][row["train"]["path"].str.startswith("test/")]
+        assert sorted(zip(learnt["path"], learnt["variant"])) == sorted((path, name) for path in ("test/t2.wav", "test/t3.wav") for name in ["", *NAMES])
+    assert len(asked) == 6 and not any("@" in str(picture) for picture in asked)
+
+
+def test_other_variants_are_another_run(untrained, comp, tmp_path):
+    run = go(comp, tmp_path / "out", only=[0], loaders={"variants": MORE})
+    assert run.choices.variants == tuple(MORE) and Choices.from_toml(run.folder / "run.toml") == run.choices
+    before = frozen_in_time(run.folder)
+    for other, told in [(MORE[:1], r"\['roll-0.25'\] here"), ([MORE[0], AddNoise(20, "full")], r"\['roll-0.25', 'noise-20dBFS'\] here"), (None, "")]:
+        with pytest.raises(ValueError, match=rf"other choices: loaders.variants is \['roll-0.25', 'noise-20dB'\] there and .*{told}; choose"):
+            go(comp, run.folder, loaders={"variants": other})
+    assert frozen_in_time(run.folder) == before
+    again = go(comp, run.folder, loaders=run.choices.loaders)   # as a plan, or run.toml, says them
+    assert len(again.members) == 2 and [row["member"].fold for row in untrained] == [0, 1]
+
+
+def test_variants_through_real_epochs_end_in_the_same_answers_after_a_stop(comp, home, tmp_path, monkeypatch):
+    def press():
+        raise KeyboardInterrupt
+
+    more = {"loaders": {"variants": [Roll(0.5)]}, "only": [1]}
+    whole, usual = go(comp, tmp_path / "whole", **more), training._make_learner
+    about = json.loads((whole.members[0].folder / "fit/run.json").read_text())
+    assert about["network"]["training_items"] == 2 * (18 - len(whole.oof))
+    monkeypatch.setattr(training, "_make_learner", usual)
+    with_callback(1, 6, press)   # four or five batches an epoch: in the second
+    with pytest.raises(KeyboardInterrupt):
+        go(comp, tmp_path / "stopped", **more)
+    monkeypatch.setattr(training, "_make_learner", usual)
+    assert same_answers(go(comp, tmp_path / "stopped", **more), whole)
+
+
+@dataclass(frozen=True)
+class Never(Variant):
+    """Cannot be made of the first clips."""
+
+    name = "never"
+
+    def __call__(self, y, sr, rng=None):
+        if len(y) < 0.32 * sr:
+            raise AudioError("", "is too short for it")
+        return y
+
+
+def test_variants_that_cannot_be_drawn_are_counted_once_and_training_does_without(untrained, comp, tmp_path, monkeypatch):
+    monkeypatch.setattr(values, "_KINDS", {**values._KINDS})   # known in this test only
+    register(Never)
+    with pytest.warns(UserWarning) as said:
+        go(comp, tmp_path / "out", cache=tmp_path / "cache", loaders={"variants": [Never(), Roll(0.5)]})
+    told = [w for w in said if "variant" in str(w.message)]
+    assert len(told) == 1 and told[0].filename == __file__
+    assert re.match(r"5 of 36 variants could not be drawn; training does without them \(train/00.wav never: .*too short for it; train/04.wav never: ",
+                    str(told[0].message))
+    for row in untrained:
+        train, short = row["train"], {f"train/{i:02}.wav" for i in range(0, 18, 4)}
+        assert set(train.loc[train["variant"] == "never", "path"]) == set(train["path"]) - short
+        assert set(train.loc[train["variant"] == "roll-0.5", "path"]) == set(train["path"])
 
 
 # ---------------------------------------------------------------------- pseudo-labels
@@ -1194,10 +1331,12 @@ def test_choices_travel_through_toml():
     choices = Choices(
         competition={"slug": "ESC-50", "folder": Path("data/ESC-50"), "options": {"group": None, "names": ("a", "b")}}, renderer=LOOK,
         arch="resnet18", recipe=Recipe(loss=Lq(q=0.6), seed=3), folds=4, tta=TTA(shifts=(-0.1, 0.1)), pseudo="runs/first",
-        loaders={"bs": np.int64(16), "size": (64, 96), "augment": Augment(), "seconds": None, "method": "squish"},
+        loaders={"bs": np.int64(16), "size": (64, 96), "augment": Augment(), "seconds": None, "method": "squish",
+                 "variants": (Stretch(0.8), AddNoise(20), Stretch(0.8))},
         learner={"pretrained": False, "stats": ((0.5,), (0.25,)), "metrics": ["accuracy"], "ps": np.float64(0.25)})
     again = Choices.from_toml(choices.to_toml())
     assert again == choices and again.identity == choices.identity and Value.from_json(choices.to_json()) == choices
+    assert again.loading["variants"] == again.variants == (Stretch(0.8), AddNoise(20)), "each once"
     assert again.loading["augment"] == Augment() and again.loading["size"] == [64, 96] and again.loaders["seconds"] is None
     assert again.competition == {"slug": "ESC-50", "folder": "data/ESC-50", "options": {"group": None, "names": ["a", "b"]}}
     assert again.seed_list == [3] and again.first_seed == 3
@@ -1215,6 +1354,8 @@ def test_places_are_no_part_of_a_run():
     assert here.drawing == {"cache": "c", "n_jobs": 1} and there.loading == {"num_workers": 2, "device": torch.device("cpu"), "bs": 4}
     assert here.identity != here.replace(pseudo=None).identity != here.replace(loaders={"bs": 5}).identity
     assert here.identity["renderer.representation.kind"] == "mel" and here.identity["loaders.bs"] == 4
+    assert Choices(loaders={"variants": []}) == Choices(loaders={"variants": None}) == Choices(), "none are no choice"
+    assert Choices(loaders={"variants": Roll(0.1)}) == Choices(loaders={"variants": [{"kind": "roll", "share": 0.1}]}) != Choices()
 
 
 @pytest.mark.parametrize("wrong, message", [
@@ -1227,6 +1368,10 @@ def test_places_are_no_part_of_a_run():
     (dict(pseudo_min=1.0), "pseudo_min=1.0: it must be between 0 and 1"),
     (dict(trust="samplng"), "unknown trust 'samplng'; did you mean 'sampling'"),
     (dict(loaders=3), "loaders.*3 is not dict"),
+    (dict(loaders={"variants": ["stretch"]}), "'stretch' is no variant; give values such as AddNoise"),
+    (dict(loaders={"variants": "stretch"}), r"loaders\['variants'\] is 'stretch'; give a list of variants, such as \[Stretch\(0.8\)"),
+    (dict(loaders={"variants": [{"kind": "strech"}]}), "unknown variant 'strech'; did you mean 'stretch'"),
+    (dict(loaders={"variants": [{"kind": "stretch", "rate": 1}]}), r"Stretch\(rate=1\): give a rate between 0.1 and 10"),
 ])
 def test_wrong_choices_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):

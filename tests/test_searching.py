@@ -18,7 +18,7 @@ from specimg.recipe import Recipe
 from specimg.render import Renderer
 from specimg.representation import Mel, Stft
 from specimg.runs import Comparison, Run, compare, cross_validate, search_recipe, training
-from specimg.runs import comparing, searching
+from specimg.runs import bench, searching
 from specimg.runs.searching import _check_space, _name, _next, _propose, _restored
 
 torch.set_num_threads(1)
@@ -88,7 +88,7 @@ def pretended(trained, monkeypatch):
 
     def pretend(skill):
         made = Pretended(trained, skill)
-        monkeypatch.setattr(comparing, "cross_validate", made)
+        monkeypatch.setattr(bench, "cross_validate", made)
         return made.recipes
 
     return pretend
@@ -205,14 +205,14 @@ def test_a_search_that_was_stopped_ends_as_one_that_never_was(optuna, comp, tmp_
 
     pretended(skill)
     whole = go(comp, tmp_path / "whole", n_trials=12)
-    once, stops = comparing.cross_validate, iter([False, False, True, False, False, False, True] + [False] * 40)
+    once, stops = bench.cross_validate, iter([False, False, True, False, False, False, True] + [False] * 40)
 
     def stopped(*args, **kwargs):
         if next(stops):
             raise KeyboardInterrupt
         return once(*args, **kwargs)
 
-    monkeypatch.setattr(comparing, "cross_validate", stopped)
+    monkeypatch.setattr(bench, "cross_validate", stopped)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             go(comp, tmp_path / "parts", n_trials=12)

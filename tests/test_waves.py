@@ -1,5 +1,6 @@
 """Recordings to batches of waveforms: the right samples, the right labels, the right seconds, and errors that say what to do."""
 
+import re
 import warnings
 from types import SimpleNamespace
 
@@ -13,11 +14,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from specimg.audio import Audio, AudioError, read_audio
+from specimg.interpret import SpecInterpretation
 from specimg.learner import spec_learner
 from specimg.loader import SpecDL
 from specimg.predictions import predict_all
 from specimg.sounds import sine
-from specimg.waves import AugmentWaves, FitWave, ReadWave, Span, TensorWave, WaveAugment, WaveBlock, WaveDataLoaders, WaveDL, draw_wave
+from specimg.tta import TTA, fit_with_tta, with_tta
+from specimg.waves import (
+    AugmentWaves, FitWave, ReadWave, Span, TensorWave, WaveAugment, WaveBlock, WaveDataLoaders, WaveDL, draw_recording, draw_wave,
+)
 
 torch.set_num_threads(1)
 SR = 8000
@@ -412,6 +417,36 @@ def test_one_pass_over_the_clips_is_a_table(learn):
     assert found.embeddings.shape == (len(clips), 128)
     again = predict_all(learn, learn.dls.test_dl(list(clips["recording"])))
     assert np.allclose(found.probs, again.probs, atol=1e-6) and not again.labelled.any()
+    for p in (found, again):   # there is no picture to show, but a recording to draw
+        assert set(p.table["picture"]) == {""} and list(p.table["recording"]) == list(clips["recording"])
+    unnamed = predict_all(learn, learn.dls.test_dl([(0.1 * np.ones(4000, "float32"), SR)]))
+    assert unnamed.table.loc[0, ["picture", "recording"]].tolist() == ["", ""]
+
+
+def test_the_worst_mistakes_are_shown_as_waveforms(learn):
+    interp = SpecInterpretation.from_learner(learn)
+    figure = interp.plot_top_losses(4)
+    for ax, row in zip(figure.axes, interp.top_losses(4).itertuples()):
+        times, values = ax.lines[0].get_data()
+        y, sr = read_audio(row.recording)
+        assert ax.get_xlim() == pytest.approx((0, len(y) / sr)) and np.allclose(values, y) and ax.get_xlabel() == "seconds"
+        assert row.path in ax.get_title()
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "test_resnet", "inception_v3"])
+def test_networks_of_pictures_refuse_waveforms_at_once(dls, arch):
+    said = (f"^{arch} looks at pictures, and these are waveforms of 4000 samples; make the data with SpecDataLoaders, "
+            "or take soundnet_cnn or soundnet_lstm$")
+    with pytest.raises(ValueError, match=said):
+        spec_learner(dls, arch)   # before any weights are looked for
+
+
+def test_shifted_windows_are_for_pictures(dls):
+    said = r"TTA shifts and scales windows of pictures; of a waveform several windows are heard and averaged by WaveDataLoaders\(\.\.\., seconds"
+    with pytest.raises(ValueError, match="this WaveDL loads waveforms, and " + said):
+        with_tta(dls.valid, TTA(shifts=(-0.1, 0.0, 0.1)))
+    with pytest.raises(ValueError, match="FitWave is no FitSize: " + said):
+        fit_with_tta(FitWave(HALF, 4000), TTA())
 
 
 def test_answers_of_windows_are_averaged(sounds):
@@ -512,6 +547,26 @@ def test_a_long_waveform_is_drawn_by_its_range():
     assert ax.get_xlim() == (10, 30) and ax.get_ylim() == pytest.approx((-0.7875, 0.7875))
     draw_wave(ax, np.zeros(9))
     assert ax.get_ylim() == (-1.05, 1.05) and ax.get_xlabel() == "samples"
+
+
+def test_a_recording_is_drawn_over_its_own_seconds(tmp_path):
+    y = np.concatenate([np.zeros(SR), tone("low", 1.0)])
+    sf.write(tmp_path / "a.wav", y, SR)
+    ax = Figure().add_subplot()
+    draw_recording(ax, tmp_path / "a.wav", 0.5, 1.5, "$a$")
+    times, values = ax.lines[0].get_data()
+    assert ax.get_xlim() == (0.5, 1.5) and ax.get_xlabel() == "seconds" and ax.get_title() == "$a$"
+    assert np.abs(values[times < 0.99]).max() == 0 and np.abs(values[times > 1.01]).max() > 0.2
+    draw_recording(whole := Figure().add_subplot(), str(tmp_path / "a.wav"))
+    assert whole.get_xlim() == (0, 2)
+
+
+def test_a_recording_that_is_gone_is_said_in_words(tmp_path):
+    (tmp_path / "b.wav").write_bytes(b"no sound")
+    for name, said in [("gone.wav", "is not there"), ("b.wav", "not a recording|format")]:
+        ax = Figure().add_subplot()
+        draw_recording(ax, tmp_path / name)
+        assert not ax.lines and re.search(said, ax.texts[0].get_text(), re.I)
 
 
 # ---------------------------------------------------------------------- augmentation

@@ -47,7 +47,11 @@ class Net(nn.Module):
 
     @property
     def heads(self) -> dict[str, nn.Module]:
-        """Layers whose output is an embedding worth looking at, by name."""
+        """Layers whose output is an embedding worth looking at, by name.
+
+        `predict_all` keeps these outputs as `Predictions.layers`, averaged over time, frequency and a clip's windows; each layer has to
+        run once in a pass.
+        """
         return {}
 
 

@@ -7,16 +7,21 @@
 
 `choices` is what is decided, `sides` who is held out when, `task` what is asked and scored, `clips` the way from sounds to
 probabilities, `run` what is read from a run's folder, `record` what is written there, `training` one fold of one seed, `cross`
-all of them, `blending` several runs as one, `comparing` several side by side, `probing` pictures without training, `searching` recipes.
+all of them, `blending` several runs as one. `systems` is what is compared, `differences` by how much one is better, `comparison` (with
+`tables` and `curves`) what stands side by side in a folder, `bench` where it is measured, `comparing` all of that in one call; `probing`
+ranks pictures without training, `searching` finds recipes. `warned` says whose line a warning is about.
 """
 
 from .blending import Blend, blend
 from .choices import Choices, open_competition
-from .comparing import Comparison, ComparePlan, Difference, System, compare, paired_difference, run_plan, verdict
+from .comparing import ComparePlan, compare, run_plan
+from .comparison import Comparison
 from .cross import cross_validate
+from .differences import Difference, paired_difference, verdict
 from .probing import LinearProbe, linear_probe
 from .run import Member, Run
 from .searching import search_recipe
+from .systems import System
 from .task import Score
 
 __all__ = [

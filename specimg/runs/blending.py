@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from ..compete.tables import clip_keys
-from ..labels import count, examples, warn
+from ..labels import count, examples
 from ..metrics import get_metric
 from ..predictions import Predictions
 from ..values import choose
-from .run import Answered, Run
+from .run import CompetitionAnswers, Run
 from .task import Score, has_threshold, metric_value, refuse_nan, score_predictions, that_count
+from .warned import warn_user
 
 __all__ = ["blend", "Blend", "align_runs", "combine", "choose_weights", "WAYS"]
 
@@ -160,7 +161,7 @@ def _shared(keys: list[list[tuple]]) -> list[tuple]:
     return [key for key in keys[0] if key in everywhere]
 
 
-def align_runs(runs: Sequence[Answered], depth: int = 1) -> list[Predictions]:
+def align_runs(runs: Sequence[CompetitionAnswers]) -> list[Predictions]:
     """The runs' predictions of the clips that all of them held out, in one order; the others are said in a warning.
 
     ValueError where there is none, where the runs learnt other labels, or where one says nan.
@@ -172,8 +173,8 @@ def align_runs(runs: Sequence[Answered], depth: int = 1) -> list[Predictions]:
         raise ValueError("the runs have no held-out clip in common; blend runs of one competition")
     lost = sorted({key[0] for key in set().union(*keys) - set(shared)})
     if lost:
-        warn(f"{count(len(lost), 'clip')} were not held out in every run ({examples(lost)}); "
-             f"the score is of the {len(shared)} others", depth)
+        warn_user(f"{count(len(lost), 'clip')} were not held out in every run ({examples(lost)}); "
+                  f"the score is of the {len(shared)} others")
     parts = [part.subset(_rows_of(own, shared)) for part, own in zip(parts, keys)]
     for part in parts:
         refuse_nan(part.table, part.probs)
@@ -186,7 +187,7 @@ def align_runs(runs: Sequence[Answered], depth: int = 1) -> list[Predictions]:
 
 # ---------------------------------------------------------------------- the blend
 
-class Blend(Answered):
+class Blend(CompetitionAnswers):
     """Several runs answered as one; `print` shows what it gains. `blend` makes it.
 
     Attributes
@@ -200,7 +201,7 @@ class Blend(Answered):
     honest_gain : the same with each fold blended by weights that the other folds chose
     """
 
-    def __init__(self, runs: Sequence[Answered], weights: np.ndarray, common: _Common, chosen: bool):
+    def __init__(self, runs: Sequence[CompetitionAnswers], weights: np.ndarray, common: _Common, chosen: bool):
         self.runs, self.weights, self.way, self.chosen, self._common = list(runs), weights, common.way, chosen, common
         self.task = runs[0].task
         self.predictions = common.predictions(common.blended(weights))
@@ -277,7 +278,7 @@ class Blend(Answered):
 def _check_runs(runs: list, way: str) -> None:
     """ValueError unless these can be blended in this way."""
     choose(way, WAYS, "way to blend")
-    if not runs or not all(isinstance(run, Answered) for run in runs):
+    if not runs or not all(isinstance(run, CompetitionAnswers) for run in runs):
         raise ValueError(f"blend takes a list of runs, such as [Run.open('runs/a'), Run.open('runs/b')]; got {runs!r}")
     task = runs[0].task
     for run in runs[1:]:
@@ -299,7 +300,7 @@ def _given_weights(weights, n: int) -> np.ndarray:
     return found / found.sum()
 
 
-def blend(runs: Sequence[Answered], way: str = "geometric", weights: str | Sequence[float] = "oof") -> Blend:
+def blend(runs: Sequence[CompetitionAnswers], way: str = "geometric", weights: str | Sequence[float] = "oof") -> Blend:
     """Blend runs (or blends, or the folders of runs) of one competition.
 
     Parameters
@@ -310,10 +311,10 @@ def blend(runs: Sequence[Answered], way: str = "geometric", weights: str | Seque
     Raises ValueError where the runs are of different competitions, labels or data, or weights do not fit. Warns of clips that were
     not held out in every run.
     """
-    runs = [runs] if isinstance(runs, (Answered, str, os.PathLike)) else list(runs)
+    runs = [runs] if isinstance(runs, (CompetitionAnswers, str, os.PathLike)) else list(runs)
     runs = [Run.open(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
     _check_runs(runs, way)
-    common, n = _Common(align_runs(runs, depth=2), runs[0].task.metric, way), len(runs)
+    common, n = _Common(align_runs(runs), runs[0].task.metric, way), len(runs)
     if not isinstance(weights, str):
         return Blend(runs, _given_weights(weights, n), common, chosen=False)
     chosen = choose(weights, ("oof", "equal"), "weights") == "oof"

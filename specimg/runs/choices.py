@@ -25,6 +25,7 @@ from ..recipe import Recipe
 from ..render import Renderer
 from ..tta import TTA
 from ..values import Value, choose, register
+from ..variants import Variant, by_name
 
 __all__ = ["Choices", "open_competition", "TRUST"]
 
@@ -32,7 +33,7 @@ TRUST = ("sampling", "loss", "ignore")
 
 _COMPETITION = ("slug", "folder", "options", "toml")
 _DRAWING = ("cache", "n_jobs", "progress")                                                     # of `render_tree`
-_LOADING = ("balance", "bs", "val_bs", "size", "method", "seconds", "windows", "augment", "shuffle", "num_workers", "device")
+_LOADING = ("variants", "balance", "bs", "val_bs", "size", "method", "seconds", "windows", "augment", "shuffle", "num_workers", "device")
 _LEARNING = ("pretrained", "weights", "stats", "split", "metrics", "ps", "lin_ftrs", "concat_pool", "net", "wd", "moms")
 _PLACE = {"cache", "n_jobs", "progress", "num_workers", "device", "val_bs"}   # where and with how many hands, not what is done
 
@@ -65,6 +66,14 @@ def _flat(part: dict, prefix: str = "") -> dict:
     return flat
 
 
+def _variants(given) -> list[dict]:
+    """Variants in plain parts, each once, from values or such parts. ValueError where one is none."""
+    several = [given] if isinstance(given, dict) else given or []
+    if not isinstance(several, list):
+        raise ValueError(f"loaders['variants'] is {given!r}; give a list of variants, such as [Stretch(0.8), AddNoise(20)]")
+    return [variant.to_dict() for variant in by_name(Variant.from_dict(v) if isinstance(v, dict) else v for v in several).values()]
+
+
 @register
 @dataclass(frozen=True)
 class Choices(Value):
@@ -80,7 +89,7 @@ class Choices(Value):
     tta: TTA = TTA()                  # windows over which answers are averaged, in validation and test alike
     pseudo: str | None = None         # folder of an earlier run, whose answers on test clips are learnt from
     pseudo_min: float = 0.9           # probability from which an answer is learnt from
-    loaders: dict = field(default_factory=dict)   # bs, size, method, seconds, augment ... of SpecDataLoaders
+    loaders: dict = field(default_factory=dict)   # bs, size, method, seconds, augment, variants ... of SpecDataLoaders
     learner: dict = field(default_factory=dict)   # pretrained, weights, stats, ps, net ... of spec_learner
 
     def _check(self) -> None:
@@ -101,7 +110,10 @@ class Choices(Value):
         options = getattr(self, name)
         for option in options:
             choose(option, known, f"option in {name}=")
-        return {option: _plain(value, f"{name}[{option!r}]") for option, value in options.items()}
+        plain = {option: _plain(value, f"{name}[{option!r}]") for option, value in options.items()}
+        if "variants" in plain:
+            plain["variants"] = _variants(plain["variants"])
+        return {option: value for option, value in plain.items() if (option, value) != ("variants", [])}   # none at all is the default
 
     @property
     def identity(self) -> dict:
@@ -113,6 +125,8 @@ class Choices(Value):
         whole = self.to_dict()
         whole["competition"] = {"options": self.competition.get("options") or {}}
         whole["loaders"] = {name: value for name, value in whole["loaders"].items() if name not in _PLACE}
+        if self.variants:
+            whole["loaders"]["variants"] = [variant.name for variant in self.variants]   # which says all of it
         if whole["learner"].get("weights"):
             whole["learner"]["weights"] = Path(whole["learner"]["weights"]).name
         whole["pseudo"] = self.pseudo is not None
@@ -124,9 +138,16 @@ class Choices(Value):
         return {name: value for name, value in self.loaders.items() if name in _DRAWING}
 
     @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What training sees of each clip besides the clip itself."""
+        return tuple(Variant.from_dict(variant) for variant in self.loaders.get("variants", ()))
+
+    @property
     def loading(self) -> dict:
         """Of the loaders' options those after drawing, as Python takes them."""
         options = {name: value for name, value in self.loaders.items() if name in _LOADING}
+        if self.variants:
+            options["variants"] = self.variants
         if isinstance(options.get("augment"), dict):
             options["augment"] = Augment.from_dict(options["augment"])
         if options.get("device") is not None:

@@ -26,12 +26,15 @@ from ..bundle import Classifier
 from ..compete.tables import KEY
 from ..data import find_pictures
 from ..images import SpecImage
-from ..labels import count, examples, warn
+from ..labels import count, examples
 from ..picture import PictureError
+from ..manifest import DRAWN
 from ..render import Renderer, SpecTree, render_tree
 from ..tta import TTA, TTAFit, fit_with_tta
+from ..variants import Variant
+from .warned import warn_user
 
-__all__ = ["draw_clips", "with_pictures", "predict_pictures", "clips_at_once"]
+__all__ = ["draw_clips", "with_variants", "with_pictures", "predict_pictures", "clips_at_once"]
 
 PICTURES_AT_ONCE = 256   # through the network: a clip may have dozens of windows
 
@@ -39,25 +42,45 @@ PICTURES_AT_ONCE = 256   # through the network: a clip may have dozens of window
 # ---------------------------------------------------------------------- pictures
 
 def draw_clips(tables: Sequence[pd.DataFrame | None], folder: Path, renderer: Renderer, cache=None, n_jobs: int = -1,
-               progress: bool = True) -> SpecTree:
+               progress: bool = True, variants: Sequence[Variant] = ()) -> SpecTree:
     """One tree with a picture for each clip of the tables (columns `path` and where known `start, end`), each drawn once."""
     wanted = [table[[name for name in KEY if name in table]] for table in tables if table is not None and len(table)]
     clips = pd.concat(wanted, ignore_index=True).drop_duplicates()
     segments = clips[KEY] if "start" in clips else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ of \d+ clips could not be drawn")   # `with_pictures` says so, for training and test apart
-        return render_tree(clips["path"].drop_duplicates(), renderer, cache, root=folder, segments=segments, n_jobs=n_jobs,
+        return render_tree(clips["path"].drop_duplicates(), renderer, cache, root=folder, segments=segments, variants=variants, n_jobs=n_jobs,
                            progress=progress)
 
 
-def with_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: str = "left out", depth: int = 2) -> pd.DataFrame:
+def with_variants(tree: SpecTree, tables: Sequence[pd.DataFrame], folder: Path, renderer: Renderer, variants: Sequence[Variant],
+                  **drawing) -> SpecTree:
+    """The tree of `draw_clips` with the variants of the clips of `tables` drawn into it besides: of those that train, and of no others.
+
+    Warns of those that could not be drawn. drawing : cache, n_jobs, progress
+    """
+    if not variants:
+        return tree
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")   # all this was said of the clips themselves
+        more = draw_clips(tables, folder, renderer, variants=variants, **drawing)
+    rows = [row for row in more._rows if row.variant]
+    whole = {(row.path, row.start, row.end) for row in more._rows if not row.variant and row.status == DRAWN}
+    lost = [row for row in rows if row.status != DRAWN and (row.path, row.start, row.end) in whole]
+    if lost:
+        named = examples([f"{row.path} {row.variant}: {row.reason}" for row in lost], mark="; ")
+        warn_user(f"{len(lost)} of {count(len(rows), 'variant')} could not be drawn; training does without them ({named})")
+    return SpecTree(tree.root, tree.renderer, tree.source, [*tree._rows, *rows])
+
+
+def with_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: str = "left out") -> pd.DataFrame:
     """The rows that have a picture, with the column `picture`, absolute paths. The others are said by number, example and reason.
 
     noun, consequence : what the warning calls a clip, and what it says happens to those that have no picture
     """
     drawn, pictures, lost = find_pictures(table, tree)
     if lost:
-        warn(f"{len(lost)} of {count(len(table), noun)} could not be drawn and are {consequence} ({examples(lost, mark='; ')})", depth)
+        warn_user(f"{len(lost)} of {count(len(table), noun)} could not be drawn and are {consequence} ({examples(lost, mark='; ')})")
     return table[drawn].assign(picture=pd.Series(pictures, index=table.index[drawn], dtype=object)).reset_index(drop=True)
 
 
@@ -103,6 +126,5 @@ def predict_pictures(clf: Classifier, files: Sequence[str], tta: TTA = TTA(), *,
     probs = [np.zeros((0, len(clf.vocab)), np.float32)]
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules   # in a log a bar is a thousand lines
     for x in tqdm(loader, desc=title, unit="batch", disable=not (progress and watched), leave=False):
-        logits = model(x.to(device).float().div(255)).float()
-        probs.append((logits.sigmoid() if clf.is_multi else logits.softmax(dim=-1)).cpu().numpy())
+        probs.append(clf.activate(model(x.to(device).float().div(255))).cpu().numpy())
     return np.concatenate(probs)

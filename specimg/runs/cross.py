@@ -28,7 +28,7 @@ from ..recipe import Recipe
 from ..render import Renderer, SpecTree
 from ..tta import TTA
 from .choices import Choices
-from .clips import draw_clips, with_pictures
+from .clips import draw_clips, with_pictures, with_variants
 from .record import begin, claimed, is_new, note_pictures
 from .run import Member, Run, heard_clips, plan_members
 from .sides import deal_folds, fold_numbers, report_akin, sides, with_pseudo
@@ -81,7 +81,7 @@ def _check_together(choices: Choices, table: pd.DataFrame) -> None:
 def _settled_folds(comp: Competition, choices: Choices, out: Path, new: bool) -> pd.DataFrame:
     """The training table with its folds: dealt now, or those that the run in `out` began with."""
     if new:
-        return deal_folds(comp, choices.folds, choices.first_seed, depth=4)
+        return deal_folds(comp, choices.folds, choices.first_seed)
     folds = Run(out).folds
     by_key = dict(zip(clip_keys(folds), folds["fold"]))
     return comp.train.assign(fold=[by_key[key] for key in clip_keys(comp.train)])
@@ -165,7 +165,7 @@ def _say_plan(plan: _Plan) -> None:
 
 def _drawn_clips(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     """The training clips that have a picture. ValueError where a fold is left without."""
-    drawn = with_pictures(table, tree, "training clip", depth=4).drop(columns="picture")
+    drawn = with_pictures(table, tree, "training clip").drop(columns="picture")
     lost = sorted(set(fold_numbers(table)) - set(fold_numbers(drawn)))
     if lost:
         reasons = dict(zip(tree.failures["path"], tree.failures["reason"]))
@@ -180,12 +180,13 @@ def _rows_of(member: Member, plan: _Plan, setup: Setup) -> pd.DataFrame:
     rows = setup.table
     if plan.earlier is not None:
         sure = plan.earlier.pseudo_labels(plan.choices.pseudo_min, member.fold)
-        sure = with_pictures(sure, setup.tree, "pseudo-labelled clip", depth=4).drop(columns="picture")
+        sure = with_pictures(sure, setup.tree, "pseudo-labelled clip").drop(columns="picture")
         rows = with_pseudo(rows, sure)
-    report_akin(rows, member.fold, depth=4)
+    report_akin(rows, member.fold)
     train, held_out = sides(rows, member.fold)
     pseudo = f", {train[len(setup.table):].sum()} of them pseudo-labelled" if plan.earlier is not None else ""
-    plan.say(f"{member}: {count(int(train.sum()), 'clip')} to train on{pseudo}, {held_out.sum()} held out")
+    varied = f", each in {count(len(plan.choices.variants), 'variant')} too" if plan.choices.variants else ""
+    plan.say(f"{member}: {count(int(train.sum()), 'clip')} to train on{pseudo}{varied}, {held_out.sum()} held out")
     return rows
 
 
@@ -194,13 +195,22 @@ def _has_answered(member: Member, clips: pd.DataFrame) -> bool:
     return member.answered and clip_keys(member.test().table) == clip_keys(clips)
 
 
+def _draw(plan: _Plan) -> SpecTree:
+    """One tree with all clips, and with the variants of those that a network still has to be trained on."""
+    comp, choices, earlier = plan.comp, plan.choices, plan.earlier
+    tree = draw_clips([plan.table, plan.asked, None if earlier is None else earlier.test_clips], comp.folder, choices.renderer, **choices.drawing)
+    folds = {member.fold for member in plan.members if not member.finished}
+    learnt = [] if earlier is None else [earlier.pseudo_labels(choices.pseudo_min, fold) for fold in sorted(folds)]
+    variants = choices.variants if folds else ()
+    return with_variants(tree, [plan.table, *learnt], comp.folder, choices.renderer, variants, **choices.drawing)
+
+
 def _carry_out(plan: _Plan) -> None:
     """Draw all clips, then train, judge and answer, network by network."""
-    tables = [plan.table, plan.asked, None if plan.earlier is None else plan.earlier.test_clips]
-    tree = draw_clips(tables, plan.comp.folder, plan.choices.renderer, **plan.choices.drawing)
+    tree = _draw(plan)
     setup = Setup.open(plan.task, plan.choices, tree, _drawn_clips(plan.table, tree))
     note_pictures(plan.out, tree, setup.size)
-    heard = None if plan.asked is None else heard_clips(plan.asked, tree, depth=3)
+    heard = None if plan.asked is None else heard_clips(plan.asked, tree)
     for member in plan.members:
         with claimed(member) as free:
             if not free:
@@ -226,7 +236,9 @@ def cross_validate(comp: Competition, renderer: Renderer | None = None, arch: st
     folds : how many; None takes those that the data set gives, else 5. Stratified, and grouped where the competition knows groups
     seeds : networks a fold, with the seeds recipe.seed (default 0), +1 ...; their probabilities are averaged
     out : folder of the run; the same call goes on where it was stopped
-    loaders : arguments of `SpecDataLoaders.from_df` after the labels: bs, size, method, seconds, augment, cache, num_workers ...
+    loaders : arguments of `SpecDataLoaders.from_df` after the labels: bs, size, method, seconds, augment, cache, num_workers ...;
+        variants=[Stretch(0.8), AddNoise(20)] lets training see each clip once more for every one. What is held out, and the test set,
+        is judged by clips as they are
     learner : arguments of `spec_learner`: pretrained, weights, stats, ps ...
     trust : what the weights of clips do (labels nobody verified, low ratings, noisy sources): "sampling" draws these clips less
         often, "loss" weighs their loss, "ignore" neither

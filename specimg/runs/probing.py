@@ -37,11 +37,14 @@ from ..networks import check_weights
 from ..predictions import Predictions
 from ..render import Renderer, SpecTree
 from ..tta import TTA, TTAFit, fit_with_tta
+from .bench import milliseconds_a_picture
 from .choices import Choices
 from .clips import _Pictures, clips_at_once, draw_clips, with_pictures
-from .comparing import Difference, as_text, cell, milliseconds_a_picture, name_looks, paired_difference
-from .run import Answered
+from .differences import Difference, paired_difference
+from .run import CompetitionAnswers
 from .sides import deal_folds, fold_numbers, sides
+from .systems import name_looks
+from .tables import as_text, cell
 from .task import Task, metric_value, that_count
 
 __all__ = ["LinearProbe", "Probed", "linear_probe"]
@@ -55,7 +58,7 @@ def _frozen_network(clips: pd.DataFrame, tree: SpecTree, task: Task, choices: Ch
     """(network, how pictures are fitted to it, where its weights come from)."""
     known = clips[[name for name in (*KEY, "label") if name in clips]].assign(is_valid=clips["fold"] == fold_numbers(clips)[0])
     # the loaders only tell size and channels: nothing trains, so batches may be of any size
-    options = {**choices.loading, "bs": 2, "num_workers": 0, "augment": None, "balance": False}
+    options = {**choices.loading, "bs": 2, "num_workers": 0, "augment": None, "balance": False, "variants": ()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dls = SpecDataLoaders.from_tree(tree, known, path=tree.root, vocab=list(task.vocab), **options)
@@ -130,7 +133,7 @@ def fit_and_judge(x: np.ndarray, hot: np.ndarray, weight: np.ndarray | None, hel
 
 # ---------------------------------------------------------------------- what was found
 
-class Probed(Answered):
+class Probed(CompetitionAnswers):
     """What the linear model says of one kind of picture, out of fold; `predictions` hold the embeddings too.
 
     weights_from : a sentence on the network's weights
@@ -246,7 +249,7 @@ def _probe(comp: Competition, table: pd.DataFrame, task: Task, choices: Choices,
     """One kind of picture."""
     began = time.perf_counter()
     tree = draw_clips([table], comp.folder, choices.renderer, **choices.drawing)
-    clips = with_pictures(table, tree, "training clip", depth=3)
+    clips = with_pictures(table, tree, "training clip")
     if not fold_numbers(clips):
         raise ValueError("no clip that is held out could be drawn")
     network, fit, weights_from = _frozen_network(clips, tree, task, choices, seed)
@@ -267,7 +270,8 @@ def linear_probe(comp: Competition, renderers=Renderer(), arch: str = "resnet34"
     renderers : one `Renderer`, several, or a dictionary that names them; differences are to the first
     arch, pretrained, weights : as in `spec_learner`; of `list_nets()` nothing pretrained exists
     folds : as in `cross_validate`; None takes those that the data set gives, else 5
-    loaders : arguments of `SpecDataLoaders.from_df` after the labels: size, method, seconds, bs, cache, num_workers ...
+    loaders : arguments of `SpecDataLoaders.from_df` after the labels: size, method, seconds, bs, cache, num_workers ...; what is for
+        training alone (augment, balance, variants) plays no part
     learner : further arguments of `spec_learner`: stats, net
     C : inverse strength of the regularisation, of standardised features
     seed : by which folds are dealt and random weights drawn
@@ -282,7 +286,7 @@ def linear_probe(comp: Competition, renderers=Renderer(), arch: str = "resnet34"
     options = {"pretrained": pretrained, "weights": weights, **(learner or {})}
     choices = Choices(arch=arch, folds=folds, loaders=loaders or {}, learner=options)
     check_weights(arch, pretrained, weights)
-    table, answers = deal_folds(comp, folds, seed, depth=2), {}
+    table, answers = deal_folds(comp, folds, seed), {}
     for i, (name, renderer) in enumerate(looks.items(), start=1):
         try:
             answers[name] = _probe(comp, table, task, choices.replace(renderer=renderer), seed, C, title=name)

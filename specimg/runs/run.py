@@ -28,7 +28,7 @@ from ..bundle import load_classifier
 from ..compete import Competition
 from ..compete.tables import KEY, clip_keys
 from ..files import write_whole
-from ..labels import count, warn
+from ..labels import count
 from ..metrics import get_metric
 from ..predictions import Predictions
 from ..recipe import read_history
@@ -36,8 +36,9 @@ from .choices import Choices
 from .clips import draw_clips, predict_pictures, with_pictures
 from .sides import fold_numbers
 from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, that_count, write_answers
+from .warned import warn_user
 
-__all__ = ["Run", "Member", "Answered", "plan_members", "heard_clips"]
+__all__ = ["Run", "Member", "CompetitionAnswers", "plan_members", "heard_clips"]
 
 PARTS = ("run.toml", "run.json", "competition.json", "answers.csv", "folds.csv")   # that every run has; the last is written last
 
@@ -106,7 +107,7 @@ def _mean_of(parts: Sequence[Predictions]) -> Predictions:
 
 # ---------------------------------------------------------------------- what runs and blends have in common
 
-class Answered:
+class CompetitionAnswers:
     """Out-of-fold predictions and test probabilities of one competition: what runs and blends have in common.
 
     Attributes
@@ -176,16 +177,16 @@ class Answered:
 
 # ---------------------------------------------------------------------- the run
 
-def heard_clips(rows: pd.DataFrame, tree, depth: int = 2) -> pd.DataFrame:
+def heard_clips(rows: pd.DataFrame, tree) -> pd.DataFrame:
     """The test clips that have a picture, each once: path, start, end, group, picture. The others are said by number and reason."""
     clips = rows[[name for name in [*KEY, "group"] if name in rows]].drop_duplicates([name for name in KEY if name in rows])
-    return with_pictures(clips, tree, "test clip", "answered with the class prior", depth + 1)
+    return with_pictures(clips, tree, "test clip", "answered with the class prior")
 
 
-class Run(Answered):
+class Run(CompetitionAnswers):
     """A cross-validation on disk; `cross_validate` returns one, `Run.open(folder)` reads one.
 
-    Besides what `Answered` has:
+    Besides what `CompetitionAnswers` has:
 
     folder : absolute Path
     choices : every choice that was made, as in run.toml
@@ -299,7 +300,7 @@ class Run(Answered):
         if self._answers is None:
             mean = self._test_of(self.members)
             if len(self.members) < self.n_planned:
-                warn(f"the test set is answered by {len(self.members)} of {self.n_planned} networks: the run is not finished", 3)
+                warn_user(f"the test set is answered by {len(self.members)} of {self.n_planned} networks: the run is not finished")
             self._answers = mean.table, mean.probs
         return self._answers
 

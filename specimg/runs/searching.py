@@ -27,8 +27,10 @@ from ..recipe import Recipe
 from ..render import Renderer
 from ..tta import TTA
 from ..values import Value, choose
-from .comparing import Bench, Comparison, System, complete, finish, name_looks, open_bench
+from .bench import Bench, finish, open_bench
+from .comparison import Comparison
 from .run import Run
+from .systems import System, complete, name_looks
 from .task import metric_value, that_count
 
 __all__ = ["search_recipe"]

@@ -18,7 +18,8 @@ import pandas as pd
 from ..compete import Competition
 from ..compete.tables import clip_keys
 from ..folds import add_folds
-from ..labels import count, examples, warn
+from ..labels import count, examples
+from .warned import warn_user
 
 __all__ = ["deal_folds", "fold_numbers", "sides", "report_akin", "with_pseudo"]
 
@@ -37,13 +38,13 @@ def sides(table: pd.DataFrame, fold: int) -> tuple[np.ndarray, np.ndarray]:
     return ~held_out & ~akin, held_out
 
 
-def report_akin(table: pd.DataFrame, fold: int, depth: int = 1) -> None:
+def report_akin(table: pd.DataFrame, fold: int) -> None:
     """Warn of rows that cannot train in a fold because they belong to clips that are held out in it."""
     train, held_out = sides(table, fold)
     akin = ~train & ~held_out
     if akin.any():
-        warn(f"fold {fold}: {count(int(akin.sum()), 'clip')} of other folds belong to recordings or groups that are held out, "
-             f"and do not train in it ({examples(table['path'][akin])})", depth)
+        warn_user(f"fold {fold}: {count(int(akin.sum()), 'clip')} of other folds belong to recordings or groups that are held out, "
+                  f"and do not train in it ({examples(table['path'][akin])})")
 
 
 def _check_sides(table: pd.DataFrame) -> None:
@@ -64,7 +65,7 @@ def _deal(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
     return table.assign(fold=fold)
 
 
-def deal_folds(comp: Competition, folds: int | None = None, seed: int = 0, depth: int = 1) -> pd.DataFrame:
+def deal_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> pd.DataFrame:
     """The competition's training table with a whole number `fold` for every row; -1 trains always and is never held out.
 
     folds : how many; None takes those that the data set gives, else 5. Dealt folds are stratified, and grouped where the table
@@ -77,8 +78,8 @@ def deal_folds(comp: Competition, folds: int | None = None, seed: int = 0, depth
         table = comp.train
     else:
         if given:
-            warn(f"{comp.slug} gives {len(given)} folds and {folds} are dealt anew: the score does not compare with published ones; "
-                 "leave out folds= to use those given", depth)
+            warn_user(f"{comp.slug} gives {len(given)} folds and {folds} are dealt anew: the score does not compare with published ones; "
+                      "leave out folds= to use those given")
         table = _deal(comp, folds or 5, seed)
     _check_sides(table)
     return table

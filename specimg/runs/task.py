@@ -23,9 +23,10 @@ import pandas as pd
 from ..compete import Competition, SubmissionFormat, check_submission
 from ..compete.tables import KEY, clip_keys
 from ..files import write_whole
-from ..labels import count, examples, warn
+from ..labels import count, examples
 from ..metrics import bootstrap_score, get_metric
 from ..predictions import Predictions
+from .warned import warn_user
 
 __all__ = ["Task", "Score", "score_predictions", "metric_value", "has_threshold", "that_count", "fill_rows", "refuse_nan", "write_answers",
            "read_table", "write_table"]
@@ -199,7 +200,7 @@ def score_predictions(predictions: Predictions, metric: str) -> Score:
     try:
         value = get_metric(metric).function(_truth(counted.hot, counted.is_multi), counted.probs)
     except ValueError as exc:
-        warn(f"{metric} is not defined on {count(len(counted), 'clip')}: {exc}", 2)
+        warn_user(f"{metric} is not defined on {count(len(counted), 'clip')}: {exc}")
         value = np.nan
     low, high = (np.nan, np.nan) if np.isnan(value) else _interval(metric, counted)
     return Score(value, metric, low, high, len(counted))
@@ -236,7 +237,7 @@ def write_answers(task: Task, clips: pd.DataFrame, probs: np.ndarray, prior: np.
     check_submission(table, task)
     if without.any():
         named = examples(task.rows["path"][without])
-        warn(f"{int(without.sum())} of {count(len(without), 'row')} answered with the class prior ({named})", 2)
+        warn_user(f"{int(without.sum())} of {count(len(without), 'row')} answered with the class prior ({named})")
     text = table.to_csv(index=False, lineterminator="\n", float_format="%.7g")   # more digits a network does not give
     write_whole(path, text.encode())
     return table

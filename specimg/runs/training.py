@@ -58,7 +58,7 @@ class Setup:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")   # each fold's own loaders will say it
             whole = table.assign(is_valid=table["fold"] == fold_numbers(table)[0]).drop(columns="weight", errors="ignore")
-            dls = _make_loaders(whole, tree, task, path=tree.root, **choices.loading)
+            dls = _make_loaders(whole, tree, task, path=tree.root, **{**choices.loading, "variants": ()})
         fit = next(step for step in dls.valid.after_item.fs if isinstance(step, FitSize))
         return cls(task, choices, tree, table, tuple(dls.size), fit.seconds)
 
@@ -72,6 +72,7 @@ def _make_loaders(table: pd.DataFrame, tree: SpecTree, task: Task, **options) ->
     known = table[[name for name in (*KEY, "label", "weight", "is_valid") if name in table]]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ labels? seen once in training")   # dealing the folds said so, once for all of them
+        warnings.filterwarnings("ignore", r"\d+ of \d+ clips of training have no picture of the variant")   # drawing said so
         return SpecDataLoaders.from_tree(tree, known, vocab=list(task.vocab), **options)
 
 
@@ -109,7 +110,7 @@ def _with_facts(predictions: Predictions, table: pd.DataFrame) -> Predictions:
     rows = table.iloc[[number[key] for key in clip_keys(predictions.table)]].reset_index(drop=True)
     facts = {name: rows[name].to_numpy() for name in rows if name not in {*KEY, "label", *_JUDGED}}
     p = predictions
-    return Predictions(p.table.assign(**facts), p.probs, p.vocab, p.embeddings, p.is_multi)
+    return Predictions(p.table.assign(**facts), p.probs, p.vocab, p.embeddings, p.is_multi, p.layers)
 
 
 def _judge(learn: Learner, table: pd.DataFrame, choices: Choices) -> Predictions:
@@ -130,8 +131,8 @@ def train_member(member: Member, table: pd.DataFrame, setup: Setup, say: Callabl
     began = time.perf_counter()
     learn = _make_learner(member, table, setup, say)
     history = fit_or_load(learn, setup.choices.recipe.replace(seed=member.seed), member.folder / "fit")
-    save_classifier(learn, member.folder / "classifier")
     oof = _judge(learn, table, setup.choices)
+    save_classifier(learn, member.folder / "classifier", golden=0, predictions=oof)   # the clips of a fold need not lie in its folder
     score = score_predictions(oof, setup.task.metric)
     oof.save(member.folder / "oof.npz")
     done = {**score.to_dict(), "epochs": len(history), "train_seconds": round(float(history["seconds"].sum()), 1),
