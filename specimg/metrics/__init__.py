@@ -15,6 +15,7 @@ the index of each clip's class (`single_label`), or `(clips, classes)` of 0 and 
 """
 
 from .arrays import UndefinedError
+from .calibration import calibration_curve, expected_calibration_error
 from .for_fastai import FastaiMetric, fastai_metric
 from .intervals import bootstrap_interval, bootstrap_score, wilson_interval
 from .multi_label import (
@@ -28,6 +29,6 @@ from .single_label import (
 __all__ = [
     "accuracy", "error_rate", "map_at_k", "top_k_accuracy", "balanced_accuracy", "macro_f1_single", "ranks", "top_k_labels",
     "accuracy_multi", "lwlrap", "per_class_lwlrap", "macro_auc", "d_prime", "mean_average_precision", "padded_cmap",
-    "macro_f1", "row_f1", "wilson_interval", "bootstrap_interval", "bootstrap_score",
+    "macro_f1", "row_f1", "wilson_interval", "bootstrap_interval", "bootstrap_score", "calibration_curve", "expected_calibration_error",
     "Metric", "metric", "metric_at_k", "get_metric", "list_metrics", "fastai_metric", "FastaiMetric", "UndefinedError",
 ]

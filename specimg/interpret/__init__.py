@@ -1,0 +1,11 @@
+"""What a classifier learnt, and where it is wrong: tables and pictures read from one `Predictions`.
+
+    tables            functions of predictions: worst clips, confusion, scores of classes and groups, calibration
+    maps              t-SNE and nearest neighbours
+    findings          all of these as methods of one object, and where it comes from: a learner, a run
+    interpretation    SpecInterpretation: findings with their pictures
+"""
+
+from .interpretation import SpecInterpretation
+
+__all__ = ["SpecInterpretation"]
