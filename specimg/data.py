@@ -44,6 +44,7 @@ from PIL import Image
 
 from .audio import find_audio
 from .augment import Augment, SpecAugment
+from .corrections import apply_corrections
 from .folds import split_valid
 from .images import FitSize, Samples, SpecImage, TensorSpec, check_method
 from .labels import (
@@ -114,9 +115,10 @@ def _without_rows(table: pd.DataFrame, root: Path) -> None:
                       stacklevel=5)
 
 
-def label_table(df: pd.DataFrame, path, folder, **columns) -> pd.DataFrame:
+def label_table(df: pd.DataFrame, path, folder, corrections=None, **columns) -> pd.DataFrame:
     """The label table that `columns` of `df` describe, of the recordings that are there below `path/folder`.
 
+    corrections : as in `apply_corrections`, where there are any
     columns : as in `labels_from_csv`
 
     Warns of rows without a recording and, where a folder was named, of recordings without a row.
@@ -125,7 +127,7 @@ def label_table(df: pd.DataFrame, path, folder, **columns) -> pd.DataFrame:
     table = _existing(labels_from_csv(df, folder=root, **columns), root)
     if folder:
         _without_rows(table, root)
-    return table
+    return table if corrections is None else apply_corrections(table, corrections, depth=3)
 
 
 def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list[str], list[str]]:
@@ -329,8 +331,8 @@ class SpecDataLoaders(DataLoaders):
     @classmethod
     def from_df(cls, df: pd.DataFrame, path=".", *, folder="", fn_col="path", label_col="label", label_delim=None, suff="",
                 start_col=None, end_col=None, group_col=None, weight_col=None, balance=False, valid_pct=0.2, valid_col=None,
-                fold=None, fold_col="fold", seed=None, vocab=None, renderer=None, variants=(), cache=None, bs=64, val_bs=None, size=None,
-                method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
+                fold=None, fold_col="fold", seed=None, vocab=None, corrections=None, renderer=None, variants=(), cache=None, bs=64, val_bs=None,
+                size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
                 shuffle=True, n_jobs=-1, progress=True) -> SpecDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
@@ -344,6 +346,7 @@ class SpecDataLoaders(DataLoaders):
         valid_pct, seed : share of clips held out, stratified, and grouped where `group_col` is given; seed None is 0
         valid_col, fold : a column of truth values, or the number in `fold_col`, that is held out instead
         vocab : the labels in the order of the network's outputs; default the sorted ones of training
+        corrections : a file or table of labels that a person corrected, see `apply_corrections`
         renderer : how recordings are drawn; default `Renderer()`, a mel spectrogram
         variants : `Stretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does
         cache, n_jobs, progress : as in `render_tree`
@@ -359,7 +362,7 @@ class SpecDataLoaders(DataLoaders):
         """
         check_method(method, seconds, windows)   # these two before an hour of drawing
         size = None if size is None else _height_width(size)
-        table = label_table(df, path, folder, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff, start_col=start_col,
+        table = label_table(df, path, folder, corrections, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff, start_col=start_col,
                             end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
                             fold_col=fold_col if fold is not None else None)
         tree = _drawn(table, Path(path) / folder, renderer or Renderer(), cache, n_jobs, progress, variants)
@@ -428,11 +431,13 @@ class SpecDataLoaders(DataLoaders):
         columns = {f"{c}_col": c for c in ("start", "end", "group", "fold", "weight") if c in labels}
         if "is_valid" in labels and kwargs.get("fold") is None:
             columns["valid_col"] = "is_valid"
-        columns["suffix"] = kwargs.pop("suff", "")
+        columns["suffix"], corrections = kwargs.pop("suff", ""), kwargs.pop("corrections", None)
         for name in ("fn_col", "label_col", "label_delim", "start_col", "end_col", "group_col", "fold_col", "weight_col", "valid_col"):
             if name in kwargs:
                 columns[name] = kwargs.pop(name)
         table = labels_from_csv(labels, **{"fn_col": "path", "label_col": "label", **columns})
+        if corrections is not None:
+            table = apply_corrections(table, corrections, depth=2)
         return cls._from_table(_with_pictures(table, tree), tree, path, **kwargs)
 
     @classmethod

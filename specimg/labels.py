@@ -34,7 +34,7 @@ __all__ = [
 
 KEY = ["path", "start", "end"]   # what names a clip, as far as a table has these columns
 
-_MANY = (list, tuple, set, frozenset, np.ndarray)   # what a cell with several labels may be
+MANY = (list, tuple, set, frozenset, np.ndarray)   # what a cell with several labels may be
 _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
 
 
@@ -66,7 +66,7 @@ def warn(message: str, depth: int = 1) -> None:
 # ---------------------------------------------------------------------- cells and columns
 
 def _is_blank(cell) -> bool:
-    return not isinstance(cell, _MANY) and (pd.isna(cell) or not str(cell).strip())
+    return not isinstance(cell, MANY) and (pd.isna(cell) or not str(cell).strip())
 
 
 def _to_numbers(cells) -> np.ndarray:
@@ -78,12 +78,12 @@ def _split(cell, delimiter: str) -> list[str]:
     """The different labels of one cell, in their order; an empty cell has none."""
     if _is_blank(cell):
         return []
-    parts = (str(part).strip() for part in (cell if isinstance(cell, _MANY) else str(cell).split(delimiter)))
+    parts = (str(part).strip() for part in (cell if isinstance(cell, MANY) else str(cell).split(delimiter)))
     return list(dict.fromkeys(part for part in parts if part))
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class Sheet:
     """A csv file or DataFrame as it came; columns are asked for by name or by position, as in fastai."""
 
     raw: pd.DataFrame
@@ -123,7 +123,7 @@ class _Sheet:
 
     def labels(self, col: int | str, delimiter: str | None) -> list:
         cells = self.cells(col)
-        several = [isinstance(cell, _MANY) for cell in cells]
+        several = [isinstance(cell, MANY) for cell in cells]
         if delimiter is None and not any(several):
             return [text.strip() for text in self.text(col)]
         if delimiter is None:
@@ -149,17 +149,17 @@ class _Sheet:
         return [_TRUTHS[word] for word in words]
 
 
-def _read(csv, header, delimiter: str) -> _Sheet:
+def read_sheet(csv, header, delimiter: str, may_be_empty=False) -> Sheet:
     """Every cell as text, so that "007" and a label named "NA" stay what they are."""
     if isinstance(csv, pd.DataFrame):
-        sheet = _Sheet(csv, "the table")
+        sheet = Sheet(csv, "the table")
     else:
         as_text = dict(dtype=str, keep_default_na=False, encoding="utf-8-sig")   # utf-8-sig: with or without a mark
         try:
-            sheet = _Sheet(pd.read_csv(csv, header=header, sep=delimiter, index_col=False, **as_text), os.fspath(csv))
+            sheet = Sheet(pd.read_csv(csv, header=header, sep=delimiter, index_col=False, **as_text), os.fspath(csv))
         except ValueError as exc:   # what pandas and the decoder raise are ValueErrors
             raise ValueError(f"{os.fspath(csv)} cannot be read as csv in UTF-8: {exc}") from exc
-    if not len(sheet.raw):
+    if not len(sheet.raw) and not may_be_empty:
         raise ValueError(f"{sheet.source} has no rows; give at least one file and its label")
     return sheet
 
@@ -168,7 +168,7 @@ def _read(csv, header, delimiter: str) -> _Sheet:
 
 def is_multilabel(table: pd.DataFrame) -> bool:
     """Does `label` hold lists of labels rather than one label a row?"""
-    return any(isinstance(label, _MANY) for label in table["label"])
+    return any(isinstance(label, MANY) for label in table["label"])
 
 
 def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
@@ -201,10 +201,11 @@ def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _seconds(sheet: _Sheet, start_col, end_col) -> dict[str, np.ndarray]:
+def read_seconds(sheet: Sheet, start_col, end_col) -> dict[str, np.ndarray]:
+    """The columns start and end, nan in both where a row stands for a whole recording."""
     if start_col is None or end_col is None:
         raise ValueError(f"start_col={start_col!r} and end_col={end_col!r}: a window needs both its start and its end")
-    whole = [_is_blank(first) and _is_blank(last) for first, last in zip(sheet.cells(start_col), sheet.cells(end_col))]
+    whole = np.array([_is_blank(first) and _is_blank(last) for first, last in zip(sheet.cells(start_col), sheet.cells(end_col))], bool)
     start, end = sheet.numbers(start_col, whole), sheet.numbers(end_col, whole)
     sheet.refuse(end <= start, end_col, "is not after the start", "correct these rows")
     return {"start": start, "end": end}
@@ -229,10 +230,10 @@ def labels_from_csv(csv, *, folder=None, fn_col: int | str = 0, label_col: int |
     Raises ValueError for a missing column, empty or unreadable cells, one clip with two labels (in multi-label tables
     they are united, with a warning) and names that lead out of `folder`.
     """
-    sheet = _read(csv, header, delimiter)
+    sheet = read_sheet(csv, header, delimiter)
     columns = {"path": sheet.paths(fn_col, suffix, folder), "label": sheet.labels(label_col, label_delim)}
     if start_col is not None or end_col is not None:
-        columns |= _seconds(sheet, start_col, end_col)
+        columns |= read_seconds(sheet, start_col, end_col)
     if group_col is not None:
         columns["group"] = [text.strip() for text in sheet.text(group_col)]
     if fold_col is not None:
@@ -380,7 +381,7 @@ def label_lists(labels) -> list[list[str]]:
     """For each row its labels as text, from a table or from its label column alone."""
     if not isinstance(labels, pd.DataFrame):
         labels = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
-    return [[str(part) for part in (cell if isinstance(cell, _MANY) else [cell])] for cell in column(labels, "label")]
+    return [[str(part) for part in (cell if isinstance(cell, MANY) else [cell])] for cell in column(labels, "label")]
 
 
 def class_counts(table) -> pd.Series:
@@ -411,7 +412,7 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
     balance = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in label_lists(table)]
     weights = pd.Series(balance, index=table.index, dtype=float, name="weight")
     if "weight" in table:
-        weights *= _Sheet(table, "the table").numbers("weight")
+        weights *= Sheet(table, "the table").numbers("weight")
     if not weights.any():
         raise ValueError("every row has weight 0, so that none could be drawn; give some rows a larger weight")
     return weights
