@@ -333,7 +333,7 @@ def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
 
 # ---------------------------------------------------------------------- looking at it
 
-def _hz_ticks(frequencies: np.ndarray) -> list[float]:
+def hz_ticks(frequencies: np.ndarray) -> list[float]:
     """Round frequencies that fall on different rows: octaves, or even steps where a band is narrower than those."""
     lowest, highest = frequencies.min(), frequencies.max()
     ticks = [hz for hz in OCTAVES if lowest <= hz <= highest]
@@ -360,7 +360,7 @@ def _label_rows(ax, info: PictureInfo) -> None:
         ax.set_ylabel(info.unit if info.unit == "coefficient" else "row")
         return
     hz = info.frequencies
-    ticks = _hz_ticks(hz)
+    ticks = hz_ticks(hz)
     rows = np.interp(ticks, hz[::-1], np.arange(info.height)[::-1])
     places = np.concatenate([rows + info.height * k for k in range(planes)])
     ax.set_yticks(places, [f"{t / 1000:g}k" if t >= 1000 else f"{t:g}" for t in ticks] * planes)
