@@ -5,8 +5,9 @@
     y, sr = read_audio("dog.ogg", Audio(sr=32000, duration=5.0))                    # float32 (160000,), 32000
     y, sr = read_audio("owl.wav", Audio(highpass_hz=200, lowpass_hz=4000, trim_db=40, normalize="loudness"))
 
-`finding` lists the recordings of a folder, `decoding` turns bytes into samples, `levels` judges by loudness (trimming, silence,
-normalising), `conditioning` changes the sound, and `reading` puts them together.
+`finding` lists the recordings of a folder, `decoding` turns bytes into samples, `streaming` does so window by window for recordings of
+any length, `levels` judges by loudness (trimming, silence, normalising), `conditioning` changes the sound, and `reading` puts them
+together.
 
 A file that cannot be read whole raises `AudioError` with its path and a reason: a recording that is shorter than its header
 promises is a broken file, not a short clip.

@@ -101,8 +101,8 @@ def _missing_bytes(path: str) -> int:
     return 0 if size in STREAMED else max(0, begin + size - there)
 
 
-def _open(path):
-    """An open `soundfile.SoundFile`, or AudioError with a reason a person understands."""
+def open_sound(path):
+    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header promises); AudioError, with the reason, where it is none."""
     import soundfile
 
     path = os.fspath(path)
@@ -115,18 +115,28 @@ def _open(path):
         if os.path.getsize(path) == 0:
             raise AudioError(path, "is empty (0 bytes)")
         missing = _missing_bytes(path)
-        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))   # as bytes: a name need not be UTF-8
+        return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path)), missing   # as bytes: a name need not be UTF-8
     except OSError as exc:
         raise UnreadableError(path, f"cannot be read: {exc.strerror or exc}") from exc
     except soundfile.SoundFileError as exc:
-        raise AudioError(path, f"is not a recording libsndfile can read: {_tail(exc)}") from exc
+        raise AudioError(path, f"is not a recording libsndfile can read: {own_words(exc)}") from exc
+
+
+def cut_short(missing: int) -> str:
+    """The reason for a recording that lacks so many bytes."""
+    return f"is cut short: it ends {missing} bytes before its header says"
+
+
+def _open(path):
+    """An open `soundfile.SoundFile` that is all there."""
+    file, missing = open_sound(path)
     if missing:
         file.close()
-        raise AudioError(path, f"is cut short: it ends {missing} bytes before its header says")
+        raise AudioError(path, cut_short(missing))
     return file
 
 
-def _tail(exc: Exception) -> str:
+def own_words(exc: Exception) -> str:
     """libsndfile's own words, without the path soundfile puts before them."""
     return getattr(exc, "error_string", str(exc)).rstrip(".")
 
@@ -183,7 +193,7 @@ def decode(path, start=None, end=None, scratch: Scratch | None = None) -> tuple[
                 file.seek(first)
             y = _read_samples(file, skip + count, scratch or Scratch())[skip:]
         except soundfile.SoundFileError as exc:
-            raise AudioError(path, f"breaks off while being decoded: {_tail(exc)}") from exc
+            raise AudioError(path, f"breaks off while being decoded: {own_words(exc)}") from exc
         except MemoryError as exc:
             raise UnreadableError(path, f"does not fit into the memory there is: {exc}") from exc
     if len(y) < count:
