@@ -1,7 +1,6 @@
 """A classifier as a folder: the learner's own answers, from numbers and text alone; a folder that is none is refused."""
 
 import json
-import shutil
 import warnings
 from types import SimpleNamespace
 
@@ -10,44 +9,21 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
-from fastai.vision.all import ProgressCallback, Resize
+from fastai.vision.all import Resize
 from PIL import Image
 
-from specimg.bundle import SETTINGS, WEIGHTS, load_classifier, save_classifier
-from specimg.data import SpecDataLoaders
-from specimg.learner import spec_learner
+from bundles import LOOK, MEL, SR, make_sounds, probabilities, train
+from specimg.bundle import GOLDEN, SETTINGS, WEIGHTS, load_classifier, save_classifier
+from specimg.bundle.layout import facts_of
+from specimg.images import SpecImage
 from specimg.picture import Picture
-from specimg.render import Renderer
-from specimg.representation import Delta, Mel, Stack
-from specimg.sounds import sine
-
-torch.set_num_threads(1)
-SR = 8000
-MEL = Mel(n_mels=16, n_fft=256, hop_length=64)
-LOOK = Renderer(MEL)
-HZ = {"high": 3000, "label": 400, "path": 1200}      # names that are columns, too
+from specimg.render import Renderer, render_tree
+from specimg.representation import Delta, Stack
 
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory):
-    """18 tones of three lengths in .folder, .table (path, label, both) and .files."""
-    folder = tmp_path_factory.mktemp("sounds")
-    rows = [(f"{label}{i}.wav", label, f"{label} {'odd' if i % 2 else 'even'}") for i in range(6) for label in HZ]
-    for i, (name, label, _) in enumerate(rows):
-        sf.write(folder / name, sine(HZ[label], 0.3 + 0.05 * (i % 3), SR), SR)
-    table = pd.DataFrame(rows, columns=["path", "label", "both"])
-    return SimpleNamespace(folder=folder, table=table, files=[folder / name for name in table["path"]])
-
-
-def train(sounds, **kwargs):
-    """A learner with weights of chance, statistics of its batch norms included."""
-    options = dict(renderer=LOOK, cache=sounds.folder / "cache", bs=4, n_jobs=1)
-    dls = SpecDataLoaders.from_df(sounds.table, sounds.folder, **{**options, **kwargs})
-    learn = spec_learner(dls, "test_resnet", pretrained=False, seed=0)
-    learn.remove_cb(ProgressCallback)
-    for x, _ in dls.train:
-        learn.model(x)                               # in training mode: the running statistics move
-    return learn
+    return make_sounds(tmp_path_factory.mktemp("sounds"))
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +39,6 @@ def saved(learn, tmp_path_factory):
 @pytest.fixture(scope="module")
 def clf(saved):
     return load_classifier(saved)
-
-
-def probabilities(table):
-    return table[[f"p_{label}" for label in table.attrs["vocab"]]].to_numpy()
 
 
 # ---------------------------------------------------------------------- there and back
@@ -86,12 +58,31 @@ def test_a_classifier_says_what_its_learner_says(options, sounds, tmp_path):
     assert np.ptp(wanted) > 0.01
 
 
-def test_a_folder_of_numbers_and_text(saved):
-    assert sorted(file.name for file in saved.iterdir()) == ["classifier.json", "weights.safetensors"]
-    json.loads((saved / SETTINGS).read_text())
-    for file in saved.iterdir():
-        data = file.read_bytes()
+def all_files(folder):
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+
+
+def test_a_folder_of_numbers_text_sounds_and_pictures(saved):
+    clips = [f"golden/{i}-{label}" for i, label in enumerate(["high", "label", "path", "high"])]      # the four that validate
+    assert all_files(saved) == sorted(["README.md", SETTINGS, WEIGHTS, "golden/golden.json", *(f"{c}.{end}" for c in clips for end in ("png", "wav"))])
+    for name in all_files(saved):
+        data = (saved / name).read_bytes()
         assert not data.startswith((b"PK", b"\x80"))          # torch's zip archives, pickles
+
+
+def test_the_settings_tell_everything(saved, learn):
+    told = json.loads((saved / SETTINGS).read_text())
+    assert told["format"] == 2 and told["vocab"] == ["high", "label", "path"] and told["network"]["arch"] == "test_resnet"
+    assert {"specimg", "python", "torch", "timm", "librosa", "numpy", "pillow"} <= set(told["versions"])
+    assert told["files"] == {name: facts_of((saved / name).read_bytes()) for name in all_files(saved) if name != SETTINGS}
+    assert told["training"]["clips"] == 14 and told["training"]["held_out"] == 4 and told["training"]["clips_of_label"] == {"high": 4, "label": 5, "path": 5}
+    [score] = told["training"]["scores"]
+    assert score["metric"] == "accuracy" and score["clips"] == 4 and score["low"] <= score["score"] <= score["high"] and score["on"] == "validation"
+    assert told["calibration"]["temperature"] == 1 and told["calibration"]["clips"] == 0
+
+
+def test_what_is_loaded_tells_how_it_was_trained(clf):
+    assert clf.about["training"]["network"] == "test_resnet" and clf.about["versions"]["torch"] == torch.__version__.split("+")[0]
 
 
 def test_loading_leaves_chance_as_it_was(saved):
@@ -166,56 +157,6 @@ def test_what_is_no_recording_at_all(items, message, clf):
         clf.predict(items)
 
 
-# ---------------------------------------------------------------------- folders that are none
-
-
-def edited(change):
-    """A change of the settings."""
-    def edit(folder):
-        settings = json.loads((folder / SETTINGS).read_text())
-        change(settings)
-        (folder / SETTINGS).write_text(json.dumps(settings))
-    return edit
-
-
-@pytest.mark.parametrize("damage, message", [
-    (lambda f: (f / SETTINGS).write_text("{"), "classifier.json' is not JSON"),
-    (lambda f: (f / SETTINGS).write_bytes(b"\xff\xfe"), "classifier.json' is not JSON"),
-    (lambda f: (f / SETTINGS).write_text("[1]"), "is of format None; this specimg reads format 1"),
-    (lambda f: (f / SETTINGS).unlink(), "is not a classifier .it has no classifier.json"),
-    (lambda f: (f / WEIGHTS).unlink(), "cannot be loaded: FileNotFoundError"),
-    (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-50]), "cannot be loaded: SafetensorError"),
-    (lambda f: (f / WEIGHTS).write_bytes(b""), "cannot be loaded: SafetensorError"),
-    (edited(lambda s: s.update(format=9)), "is of format 9; this specimg reads format 1"),
-    (edited(lambda s: s["renderer"]["representation"].update(kind="mell")), "cannot be loaded: .*did you mean 'mel'"),
-    (edited(lambda s: s["network"].update(arch="test_efficientnet")), "cannot be loaded: RuntimeError"),
-    (edited(lambda s: s["network"].update(arch="resnet3")), "cannot be loaded: .*unknown arch 'resnet3'"),
-    (edited(lambda s: s.update(vocab=["a", "b"])), "2 labels for a network of 3"),
-    (edited(lambda s: s.pop("is_multi")), "cannot be loaded: KeyError: 'is_multi'"),
-    (edited(lambda s: s["fit"].update(method="zoom")), "unknown method 'zoom'"),
-])
-def test_a_damaged_folder_is_an_error_with_its_path(damage, message, saved, tmp_path):
-    folder = shutil.copytree(saved, tmp_path / "damaged")
-    damage(folder)
-    with pytest.raises(ValueError, match=message) as caught:
-        load_classifier(folder)
-    assert "damaged" in str(caught.value)
-
-
-def test_weights_of_another_network(learn, saved, sounds, tmp_path):
-    folder = shutil.copytree(saved, tmp_path / "mixed")
-    other = save_classifier(train(sounds, label_col="both", label_delim=" "), tmp_path / "other")
-    shutil.copy(other / WEIGHTS, folder / WEIGHTS)
-    with pytest.raises(ValueError, match="mixed' cannot be loaded: .*size mismatch"):
-        load_classifier(folder)
-
-
-def test_paths_where_no_classifier_is(tmp_path, sounds):
-    for path in (tmp_path / "nowhere", tmp_path, sounds.files[0]):
-        with pytest.raises(ValueError, match="is not a classifier"):
-            load_classifier(path)
-
-
 # ---------------------------------------------------------------------- saving
 
 
@@ -230,7 +171,7 @@ def test_a_classifier_is_replaced_as_a_whole(learn, sounds, tmp_path, monkeypatc
     folder = save_classifier(learn, tmp_path / "clf")
     other = train(sounds, label_col="both", label_delim=" ")
     assert load_classifier(save_classifier(other, folder)).is_multi
-    monkeypatch.setattr("specimg.bundle.json.dumps", lambda *args, **kwargs: 1 / 0)      # killed between the two files
+    monkeypatch.setattr("specimg.bundle.saving.settings_of", lambda *args: 1 / 0)        # killed before the last file
     with pytest.raises(ZeroDivisionError):
         save_classifier(learn, folder)
     monkeypatch.undo()
@@ -241,7 +182,7 @@ def test_a_classifier_is_replaced_as_a_whole(learn, sounds, tmp_path, monkeypatc
 
 def test_a_learner_of_other_data_is_refused(learn, tmp_path):
     plain = SimpleNamespace(dls=SimpleNamespace(), model=learn.model)
-    with pytest.raises(ValueError, match="train with SpecDataLoaders and spec_learner"):
+    with pytest.raises(ValueError, match="train with SpecDataLoaders or WaveDataLoaders and spec_learner"):
         save_classifier(plain, tmp_path / "clf")
     assert not (tmp_path / "clf").exists()
 
@@ -271,3 +212,229 @@ def test_several_labels_are_all_named(sounds, tmp_path):
 def test_the_folder_of_a_run_points_to_its_classifier(saved):
     with pytest.raises(ValueError, match="did you mean '.*plain'"):
         load_classifier(saved.parent)
+
+
+# ---------------------------------------------------------------------- the picture
+
+
+@pytest.mark.parametrize("look", [LOOK, Renderer(Stack(MEL, Delta(MEL))), Renderer(MEL, Picture(height=20, colormap="magma"))], ids=["grey", "2 channels", "colours"])
+def test_the_picture_is_that_of_training_to_the_byte(look, sounds, tmp_path):
+    learn = train(sounds, renderer=look)
+    clf = load_classifier(save_classifier(learn, tmp_path / "clf", golden=0))
+    tree = render_tree(sounds.files[:4], look, cache=tmp_path, root=sounds.folder, n_jobs=1)
+    for path in sounds.files[:4]:
+        stored = tree.picture(path).read_bytes()
+        assert clf.look.png(path) == stored
+        pixels = clf.fit(SpecImage.create(stored), split_idx=1).float().div(255)
+        assert torch.equal(clf.to_input(path), torch.as_tensor(pixels))
+
+
+def test_workers_draw_the_same(clf, sounds, monkeypatch):
+    monkeypatch.setattr("specimg.render.WORTH_WORKERS", 0.0)          # as if there were hours of work
+    files = sounds.files * 2                                          # more than one chunk, so that workers get some
+    alone, together = clf.predict(files, n_jobs=1), clf.predict(files, n_jobs=2)
+    pd.testing.assert_frame_equal(alone, together)
+
+
+def test_a_long_list_is_prepared_in_rounds(clf, sounds, monkeypatch):
+    monkeypatch.setattr("specimg.inputs.ROUND", 5)
+    assert probabilities(clf.predict(sounds.files)) == pytest.approx(probabilities(clf.predict(sounds.files[:9] + sounds.files[9:])), abs=0)
+
+
+# ---------------------------------------------------------------------- unsure, and embedded
+
+
+def test_what_is_unsure_gets_no_label(clf, sounds):
+    whole = clf.predict(sounds.files)
+    middle = float(whole["probability"].median())
+    out = clf.predict([*sounds.files, "gone.wav"], reject_below=middle)
+    low = out["probability"] < middle
+    assert 0 < low.sum() < 18 and set(out["status"][low]) == {f"unsure: below {middle:g}"}
+    assert out["label"][low].isna().all() and out["p_high"][low].notna().all()
+    rest = ~low.to_numpy()[:18]
+    assert out["label"][:18][rest].tolist() == whole["label"][rest].tolist() and out["status"].iloc[-1] == "is not there"
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none(value, clf, sounds):
+    with pytest.raises(ValueError, match="reject_below=.* is a probability; give 0 to 1, or None"):
+        clf.predict(sounds.files[:1], reject_below=value)
+
+
+def test_a_batch_of_none(clf, sounds):
+    with pytest.raises(ValueError, match="bs=0: give 1 or more"):
+        clf.predict(sounds.files[:1], bs=0)
+
+
+def test_embeddings_are_what_the_last_layer_sees(clf, learn, sounds):
+    items = [sounds.files[0], "gone.wav", *sounds.files[1:4]]
+    out = clf.embed(items, bs=2)
+    assert out["path"].tolist() == list(map(str, items)) and out["status"].tolist() == ["ok", "is not there", "ok", "ok", "ok"]
+    features = out.filter(regex="^e_").to_numpy()
+    assert np.isnan(features[1]).all() and features.shape[1] == 512
+    last = learn.model[1][-1]
+    with torch.no_grad():
+        logits = last.cpu()(torch.from_numpy(features[[0, 2, 3, 4]]))
+    wanted = probabilities(clf.predict(sounds.files[:4]))
+    assert logits.softmax(1).numpy() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_nothing_to_embed(clf, tmp_path):
+    assert list(clf.embed([]).columns) == ["path", "status"]
+    assert clf.embed([tmp_path / "gone.wav"])["status"].tolist() == ["is not there"]
+
+
+def test_a_network_that_diverged_says_so(clf, sounds):
+    from copy import deepcopy
+    from dataclasses import replace
+
+    broken = replace(clf, model=deepcopy(clf.model))
+    next(iter(broken.model.parameters())).data.fill_(float("nan"))
+    out = broken.predict(sounds.files[:2])
+    assert out["label"].isna().all() and set(out["status"]) == {"the network gives nan: its training diverged"}
+
+
+# ---------------------------------------------------------------------- bad recordings, one by one
+
+
+def bad_sounds(folder):
+    """name -> (what is given, the status that is expected)"""
+    y = (0.5 * np.sin(np.arange(3000) / 5)).astype("float32")
+    files = {name: folder / f"{name}.wav" for name in ("rate", "stereo", "silent", "one", "none", "text", "cut")}
+    sf.write(files["rate"], y, 11025)
+    sf.write(files["stereo"], np.stack([y, y[::-1]], 1), SR)
+    sf.write(files["silent"], np.zeros(3000), SR)
+    sf.write(files["one"], np.zeros(1), SR)
+    sf.write(files["none"], np.zeros(0), SR)
+    files["text"].write_text("this is no sound at all")
+    whole = folder / "rate.wav"
+    files["cut"].write_bytes(whole.read_bytes()[:-100])
+    return files
+
+
+def test_odd_recordings_are_answered_and_bad_ones_are_rows(clf, tmp_path):
+    files = bad_sounds(tmp_path)
+    out = clf.predict([files[name] for name in ("rate", "stereo", "silent", "one", "none", "text", "cut")], bs=3)
+    status = dict(zip(("rate", "stereo", "silent", "one", "none", "text", "cut"), out["status"]))
+    assert [status[name] for name in ("rate", "stereo", "silent", "one")] == ["ok"] * 4
+    assert status["none"] == "holds no samples" and status["cut"] == "is cut short: it ends 100 bytes before its header says"
+    assert status["text"].startswith("is not a recording libsndfile can read")
+    assert out["label"].notna().tolist() == [True] * 4 + [False] * 3
+
+
+def test_ten_hours_are_too_long_for_one_picture(clf, tmp_path):
+    path = tmp_path / "night.wav"
+    sf.write(path, np.zeros(0), SR, subtype="PCM_16")
+    head = bytearray(path.read_bytes())
+    seconds = 36_000
+    head[4:8], head[40:44] = (36 + 2 * SR * seconds).to_bytes(4, "little"), (2 * SR * seconds).to_bytes(4, "little")
+    path.write_bytes(bytes(head))
+    with open(path, "r+b") as file:
+        file.truncate(44 + 2 * SR * seconds)                                    # sparse: ten hours that take no room
+    [status] = clf.predict(path)["status"]
+    assert status == "lasts 36000 s (288000000 samples), too long for one answer; cut it into windows (predict_windows)"
+
+
+# ---------------------------------------------------------------------- fastai's own way
+
+
+def test_fastai_exports_the_learner_too(learn, clf, sounds, tmp_path):
+    from fastai.vision.all import load_learner
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")                                         # fastai warns that it is a pickle
+        learn.export(tmp_path / "learner.pkl")
+        again = load_learner(tmp_path / "learner.pkl")
+    said = np.stack([again.predict(path)[2].numpy() for path in sounds.files[:3]])
+    assert said == pytest.approx(probabilities(clf.predict(sounds.files[:3])), abs=1e-6)
+
+
+# ---------------------------------------------------------------------- what is saved, and from what
+
+
+def test_a_classifier_can_be_saved_again(clf, sounds, tmp_path):
+    folder = save_classifier(clf, tmp_path / "again", golden=0)
+    again = load_classifier(folder)
+    assert (probabilities(again.predict(sounds.files[:4])) == probabilities(clf.predict(sounds.files[:4]))).all()
+    assert again.about["training"]["network"] == "test_resnet"
+
+
+@pytest.mark.parametrize("trained", [3, "model.pth", torch.nn.Linear(2, 2)], ids=["number", "path", "module"])
+def test_what_cannot_be_a_classifier(trained, tmp_path):
+    with pytest.raises(ValueError, match="cannot be kept as a classifier; give a learner of spec_learner, a Run or a Classifier"):
+        save_classifier(trained, tmp_path / "clf")
+
+
+@pytest.mark.parametrize("golden", [-1, 101])
+def test_how_many_golden_clips(golden, learn, tmp_path):
+    with pytest.raises(ValueError, match="give 0 to 100 clips"):
+        save_classifier(learn, tmp_path / "clf", golden=golden)
+
+
+def test_the_card_can_be_read(saved, tmp_path, sounds):
+    card = (saved / "README.md").read_text()
+    for text in ("# plain", "carries one label of 3", "mel16 pictures, the whole recording squeezed to 16 x 44 pixels", "| path | 5 |",
+                 "clf = sp.load_classifier('plain')", "| accuracy | 0.", "Not fitted", "network: test\\_resnet", "`golden/` holds 4 recordings"):
+        assert text in card
+    several = save_classifier(train(sounds, label_col="both", label_delim=" "), tmp_path / "several", calibrate=True)
+    card = (several / "README.md").read_text()
+    for text in ("may carry several labels of 5", "| label | clips of training | threshold |", "| lwlrap | 0.", "Temperature"):
+        assert text in card
+
+
+def test_labels_cannot_break_the_card(sounds, tmp_path):
+    from dataclasses import replace
+
+    clf = load_classifier(save_classifier(train(sounds), tmp_path / "clf", golden=0))
+    odd = replace(clf, vocab=["a|b", "c\n# d", "<img src=x>"])
+    card = (save_classifier(odd, tmp_path / "odd", golden=0) / "README.md").read_text()
+    assert "| a\\|b |" in card and "| c # d |" in card and "| \\<img src=x\\> |" in card
+
+
+def test_what_could_not_be_loaded_is_not_saved(clf, tmp_path):
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="vocab is .* it must be a list of different labels"):
+        save_classifier(replace(clf, vocab=["a", "b", "a"]), tmp_path / "clf")
+    assert not (tmp_path / "clf").exists()
+    with pytest.raises(ValueError, match="renderer.representation.n_mels is 20000; it must be 16384 at most"):
+        save_classifier(replace(clf, renderer=Renderer(MEL.replace(n_mels=20000))), tmp_path / "clf")
+
+
+def test_a_readme_of_somebody_else_is_left_alone(learn, tmp_path):
+    (tmp_path / "README.md").write_text("my thesis")
+    with pytest.raises(ValueError, match="holds files that are no classifier"):
+        save_classifier(learn, tmp_path)
+    assert (tmp_path / "README.md").read_text() == "my thesis"
+
+
+def test_a_smaller_one_leaves_nothing_of_a_larger(learn, tmp_path):
+    folder = save_classifier(learn, tmp_path / "clf")
+    assert len(all_files(folder)) == 12
+    save_classifier(learn, folder, golden=0)
+    assert all_files(folder) == ["README.md", SETTINGS, WEIGHTS]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize("step", ["write_golden", "write_card", "settings_of"])
+def test_killed_at_any_step_it_is_no_classifier_and_can_be_saved_again(step, learn, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"specimg.bundle.saving.{step}", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save_classifier(learn, tmp_path / "clf")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="is not a classifier"):
+        load_classifier(tmp_path / "clf")
+    load_classifier(save_classifier(learn, tmp_path / "clf"))
+
+
+def test_a_tree_without_recordings_gives_no_golden_clips(sounds, tmp_path):
+    other = make_sounds(tmp_path)
+    learn = train(other)
+    for file in other.files:
+        file.unlink()
+    with pytest.warns(UserWarning, match="no golden clips are kept"):
+        folder = save_classifier(learn, tmp_path / "clf")
+    assert "golden" not in (folder / "README.md").read_text() and not (folder / GOLDEN / "golden.json").exists()
+    load_classifier(folder)

@@ -1,0 +1,242 @@
+"""Throw damaged classifiers and damaged sounds at the loader and the reader, for a bounded time, and count.
+
+    python benchmarks/fuzz_folder.py --seconds 300 --seed 0
+
+Each input is a folder of a trained classifier, or a recording, changed by chance: bytes flipped, cut, inserted, files swapped, entries of
+the JSON replaced, random bytes behind the magic of wav, flac, ogg, mp3 ... Whatever happens must be a ValueError (or the answer, where the
+change did no harm); nothing may run, hang, or ask for absurd memory. The script ends with status 1 and the seed of the first input that
+did otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import random
+import resource
+import shutil
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import torch
+
+from specimg.audio import Audio, AudioError, read_audio
+from specimg.bundle import SETTINGS, check_classifier, load_classifier, save_classifier
+from specimg.bundle.layout import facts_of
+from specimg.data import SpecDataLoaders
+from specimg.inputs import prepare
+from specimg.learner import spec_learner
+from specimg.render import Renderer
+from specimg.representation import Mel
+from specimg.sounds import sine
+
+LIMIT = 6 * 2**30        # bytes of address space: what asks for more is found out
+SLOW = 20.0              # s for one input
+VALUES = [None, True, False, 0, 1, -1, 2, 3, 10**9, 2**31, 2**63, 10**400, -10**9, 0.5, -0.5, 1e308, 1e-300, "", "a", "mel", "renderer", "stack", "cqt", "resnet18",
+          "hf-hub:timm/resnet18", "../..", "/etc/passwd", "\x00", "\ud800", "x" * 10_000, [], [[]], {}, [1, 2], [10**9, 10**9], {"kind": "mel"}, {"kind": "audio"},
+          [0.1] * 50, ["a"] * 50, {"a": {"a": {"a": {}}}}]
+MAGICS = {"wav": b"RIFF\x24\x08\x00\x00WAVEfmt ", "rf64": b"RF64\xff\xff\xff\xffWAVE", "flac": b"fLaC\x00\x00\x00\x22", "ogg": b"OggS\x00\x02", "mp3": b"\xff\xfb\x90\x00",
+          "id3.mp3": b"ID3\x04\x00\x00", "aiff": b"FORM\x00\x00\x08\x00AIFF", "au": b".snd\x00\x00\x00\x18", "caf": b"caff\x00\x01\x00\x00", "w64": b"riff\x2e\x91\xcf\x11"}
+
+
+# ---------------------------------------------------------------------- a classifier, and sounds
+
+def make_classifier(folder: Path) -> Path:
+    """A small classifier of two tones with two golden clips."""
+    import pandas as pd
+
+    rows = [(f"{label}{i}.wav", label) for i in range(6) for label in ("high", "low")]
+    for i, (name, label) in enumerate(rows):
+        sf.write(folder / name, sine(2000 if label == "high" else 300, 0.25 + 0.02 * (i % 3), 8000), 8000)
+    dls = SpecDataLoaders.from_df(pd.DataFrame(rows, columns=["path", "label"]), folder, renderer=Renderer(Mel(n_mels=16, n_fft=256, hop_length=64)),
+                                  cache=folder / "cache", bs=4, n_jobs=1, progress=False)
+    learn = spec_learner(dls, "test_resnet", pretrained=False, seed=0)
+    return save_classifier(learn, folder / "classifier", golden=2, calibrate=True)
+
+
+def make_sounds(folder: Path) -> list[bytes]:
+    """Whole recordings of every kind that libsndfile writes here."""
+    y, found = sine(440, 0.3, 8000), []
+    for ext, subtype in [("wav", "PCM_16"), ("wav", "FLOAT"), ("wav", "PCM_24"), ("wav", "IMA_ADPCM"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III"),
+                         ("aiff", "PCM_16"), ("au", "PCM_16"), ("caf", "PCM_16"), ("w64", "PCM_16"), ("rf64", "PCM_16"), ("ogg", "OPUS")]:
+        path = folder / f"whole.{ext}"
+        try:
+            sf.write(path, np.stack([y, y], 1) if subtype == "PCM_24" else y, 8000, subtype=subtype, format=ext.upper())
+        except (sf.SoundFileError, ValueError):
+            continue
+        found.append(path.read_bytes())
+    return found
+
+
+# ---------------------------------------------------------------------- damage
+
+def damage_bytes(rng: random.Random, data: bytes) -> bytes:
+    """Some bytes flipped, cut, doubled, inserted, or overwritten by numbers that headers like."""
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        at = min(len(data), rng.choice([rng.randrange(64), rng.randrange(max(1, len(data)))]))
+        kind = rng.randrange(6)
+        if kind == 0 and at < len(data):
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del data[at:]
+        elif kind == 2:
+            data[at:at] = rng.randbytes(rng.choice([1, 4, 300]))
+        elif kind == 3:
+            data[at : at + 4] = struct.pack(rng.choice("<>") + "I", rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, rng.randrange(2**32)]))
+        elif kind == 4:
+            data[at : at + 8] = struct.pack(rng.choice("<>") + "Q", rng.choice([0, 2**63 - 1, 2**64 - 1, 2**40]))
+        else:
+            data[at:at] = data[: rng.randrange(200)]
+    return bytes(data)
+
+
+def places(part, path=()):
+    """Every place in nested JSON."""
+    yield path
+    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def damage_json(rng: random.Random, settings):
+    """Some entries replaced, removed, renamed or taken from elsewhere."""
+    settings = copy.deepcopy(settings)
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        found = [path for path in places(settings) if path]
+        if not found:
+            break
+        path = rng.choice([p for p in found if p[0] != "files"] or found)
+        holder = settings
+        for key in path[:-1]:
+            holder = holder[key]
+        kind = rng.randrange(5)
+        if kind == 0 and isinstance(holder, dict):
+            del holder[path[-1]]
+        elif kind == 1 and isinstance(holder, dict):
+            holder[rng.choice(["kind", "format", "__class__", "arch", "x"])] = holder.pop(path[-1])
+        elif kind == 2 and isinstance(holder[path[-1]], (int, float)) and not isinstance(holder[path[-1]], bool):
+            holder[path[-1]] = holder[path[-1]] * rng.choice([-1, 0, 2, 10, 10**6, 10**12, 0.5])
+        else:
+            holder[path[-1]] = copy.deepcopy(rng.choice(VALUES))
+    return settings
+
+
+def damage_folder(rng: random.Random, folder: Path) -> str:
+    """One damage to a copy of the folder; returns its name."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    kind = rng.choice(["json", "json", "json", "json text", "bytes", "bytes, signed", "swap", "swap, signed", "remove", "golden json"])
+    settings = folder / SETTINGS
+    told = json.loads(settings.read_text())
+    if kind == "json":
+        settings.write_text(json.dumps(damage_json(rng, told)))
+    elif kind == "json text":
+        settings.write_bytes(damage_bytes(rng, settings.read_bytes()))
+    elif kind == "golden json":
+        file = folder / "golden" / "golden.json"
+        file.write_text(json.dumps(damage_json(rng, json.loads(file.read_text()))))
+    elif kind == "remove":
+        rng.choice(files).unlink()
+    else:
+        one, two = rng.sample([file for file in files if file.name != SETTINGS], 2)
+        one.write_bytes(two.read_bytes() if "swap" in kind else damage_bytes(rng, one.read_bytes()))
+    if "signed" in kind or kind == "golden json":
+        told["files"] = {name: facts_of((folder / name).read_bytes()) for name in told["files"]}
+        settings.write_text(json.dumps(told))
+    return kind
+
+
+# ---------------------------------------------------------------------- trying
+
+def try_folder(rng: random.Random, whole: Path, work: Path) -> tuple[str, str]:
+    """(what was done, what came of it)"""
+    folder = work / "damaged"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    kind = damage_folder(rng, folder)
+    try:
+        clf = load_classifier(folder)
+        clf.predict([(np.zeros(2400, np.float32), 8000), folder / "golden" / "0-high.wav"], progress=False)
+        check_classifier(folder)
+    except ValueError:
+        return f"folder: {kind}", "refused"
+    return f"folder: {kind}", "answered"
+
+
+def try_sound(rng: random.Random, whole: list[bytes], work: Path) -> tuple[str, str]:
+    """(what was done, what came of it)"""
+    if rng.random() < 0.3:
+        name, magic = rng.choice(sorted(MAGICS.items()))
+        data, kind = magic + rng.randbytes(rng.choice([0, 1, 40, 400, 5000])), f"random {name}"
+    else:
+        data, kind = damage_bytes(rng, rng.choice(whole)), "damaged"
+    path = work / "sound.wav"
+    path.write_bytes(data)
+    audio = rng.choice([Audio(), Audio(sr=4000), Audio(sr=16000, duration=0.5, trim_db=40, normalize="peak"), Audio(channel=1)])
+    result = "refused"
+    try:
+        y, _ = read_audio(path, audio)
+        assert y.dtype == np.float32 and np.isfinite(y).all(), "samples that are none"
+        prepare(Renderer(Mel(n_mels=16, n_fft=256, hop_length=64)), path)
+        result = "answered"
+    except AudioError:
+        pass
+    except ValueError as exc:   # of drawing or of Audio, as for samples too few for a filter
+        result = f"refused otherwise: {type(exc).__name__}"
+    return f"sound: {kind}", result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)   # decoders of mp3 write a line for every damaged frame
+    counts, slowest, at, began = Counter(), (0.0, ""), args.seed, time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        whole, sounds = make_classifier(work), make_sounds(work)
+        trace = work / "it ran"
+        os.environ["SPECIMG_TRACE"] = str(trace)
+        base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        resource.setrlimit(resource.RLIMIT_AS, (LIMIT + 2**35, resource.RLIM_INFINITY))   # torch alone maps tens of gigabytes
+        while time.perf_counter() - began < args.seconds:
+            rng, started = random.Random(at), time.perf_counter()
+            try:
+                kind, result = try_sound(rng, sounds, work) if at % 4 else try_folder(rng, whole, work)
+            except BaseException as exc:
+                if isinstance(exc, KeyboardInterrupt):
+                    break
+                traceback.print_exc()
+                print(f"input {at}: {type(exc).__name__}; --seed {at} --seconds 1 repeats it")
+                return 1
+            took = time.perf_counter() - started
+            slowest = max(slowest, (took, f"input {at}, {kind}"))
+            counts[f"{kind}: {result}"] += 1
+            at += 1
+            if took > SLOW:
+                print(f"input {at - 1} took {took:.0f} s ({kind})")
+                return 1
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, n in sorted(counts.items()):
+        print(f"{n:8d}  {name}")
+    print(f"{sum(counts.values())} inputs in {time.perf_counter() - began:.0f} s from seed {args.seed}: only ValueErrors; "
+          f"memory {base // 1024} MB before, {peak // 1024} MB at the most; slowest {slowest[0]:.1f} s ({slowest[1]})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
