@@ -16,7 +16,8 @@ import torch
 from specimg import __version__, cli, datasets, demo
 from specimg.audio import Audio
 from specimg.bundle import load_classifier
-from specimg.cli import main
+from specimg.cli import competing, drawing, main
+from specimg.cli.common import read_settings
 from specimg.compete import Competition, check_submission
 from specimg.picture import Picture
 from specimg.recipe import Recipe
@@ -31,7 +32,7 @@ SR = 8000
 MEL = Mel(n_mels=16, n_fft=256, hop_length=64)
 HZ = {"high": 3000, "low": 400}
 SETTINGS = ["--set", "n_mels=16", "n_fft=256", "hop_length=64"]
-COMMANDS = ["render", "train", "predict", "fetch", "cv", "submit", "blend", "check", "demo"]
+COMMANDS = ["render", "train", "report", "review", "keep", "predict", "windows", "export", "fetch", "cv", "compare", "submit", "blend", "check", "demo"]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_examples_are_commands_that_are_understood(capsys):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         example = capsys.readouterr().out.split("example:\n  specimg ")[1].splitlines()[0].split()
-        assert cli._parser().parse_args(example).run is getattr(cli, f"_{command}")
+        assert cli._parser().parse_args(example).run.__name__ == f"_{command}"
 
 
 def test_help_and_errors_come_without_torch():
@@ -102,7 +103,7 @@ def test_help_and_errors_come_without_torch():
 
 @pytest.mark.parametrize("argv", [
     [], ["nonsense"], ["render"], ["train", "x"], ["predict", "x"], ["train", "x", "--out", "y", "--pretrained", "maybe"],
-    ["cv"], ["submit"], ["blend"], ["check", "x"], ["cv", "x", "--only", "first"],
+    ["cv"], ["submit"], ["blend"], ["check"], ["cv", "x", "--only", "first"],
 ])
 def test_asked_wrongly(argv):
     with pytest.raises(SystemExit) as left:
@@ -153,7 +154,7 @@ def test_render_names_failures(tmp_path, capsys, sounds):
     ("[64, 64]", [64, 64]), ("[64", "[64"),
 ])
 def test_settings_are_numbers_truths_none_or_text(text, value):
-    got = cli._settings([f"a={text}"])["a"]
+    got = read_settings([f"a={text}"])["a"]
     assert got == value and type(got) is type(value)
 
 
@@ -394,17 +395,17 @@ def test_the_plan_in_the_help_is_one(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["cv", "--help"])
     (tmp_path / "plan.toml").write_text(capsys.readouterr().out.split("working folder):\n")[1])
-    choices, out = cli._plan(str(tmp_path / "plan.toml"), [])
+    choices, out = competing._plan(str(tmp_path / "plan.toml"), [])
     assert out == "runs/first"
     assert choices == Choices({"slug": "freesound-audio-tagging", "folder": "freesound"}, Renderer(Mel(n_mels=128)), folds=5,
                               recipe=Recipe(epochs=10, freeze_epochs=3), loaders=dict(bs=64, size=[128, 256]))
 
 
 def test_settings_change_a_plan_in_depth(at_desk):
-    choices, out = cli._plan("plans/a.toml", [
+    choices, out = competing._plan("plans/a.toml", [
         "arch=resnet18", "folds=none", "recipe.lr=find", "tta.shifts=[-0.1, 0, 0.1]", "competition.folder=data", "loaders.augment.gain=0.5",
         "loaders.size=[64,96]", "learner.pretrained=if-available"])
-    plain, _ = cli._plan("plans/a.toml", [])
+    plain, _ = competing._plan("plans/a.toml", [])
     assert out == "runs/a" and (choices.arch, choices.folds, choices.recipe.lr) == ("resnet18", None, "find")
     assert choices.tta == TTA(shifts=(-0.1, 0.0, 0.1)) and choices.competition == {**plain.competition, "folder": "data"}
     assert choices.loaders == {**plain.loaders, "augment": {"gain": 0.5}, "size": [64, 96]}
@@ -414,7 +415,7 @@ def test_settings_change_a_plan_in_depth(at_desk):
 
 def test_an_empty_plan_is_all_defaults(tmp_path):
     (tmp_path / "plan.toml").write_text("")
-    assert cli._plan(str(tmp_path / "plan.toml"), []) == (Choices(), None)
+    assert competing._plan(str(tmp_path / "plan.toml"), []) == (Choices(), None)
 
 
 @pytest.mark.parametrize("text, more, message", [
@@ -615,20 +616,20 @@ def test_how_a_command_ends(raised, status, said, monkeypatch, capsys):
     def fail(args):
         raise raised
 
-    monkeypatch.setattr(cli, "_render", fail)
+    monkeypatch.setattr(drawing, "_render", fail)
     assert main(["render", "x"]) == status
     assert capsys.readouterr().err == said
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "_render", lambda args: {}["missing"])
+    monkeypatch.setattr(drawing, "_render", lambda args: {}["missing"])
     with pytest.raises(KeyError):
         main(["render", "x"])
 
 
 def test_warnings_are_notes_while_a_command_runs(monkeypatch, capsys):
     before = warnings.showwarning
-    monkeypatch.setattr(cli, "_render", lambda args: warnings.warn("three clips are short"))
+    monkeypatch.setattr(drawing, "_render", lambda args: warnings.warn("three clips are short"))
     assert main(["render", "x"]) == 0
     assert capsys.readouterr().err == "note: three clips are short\n"
     assert warnings.showwarning is before

@@ -42,11 +42,11 @@ def test_what_compare_refuses(place, capsys):
 
 
 def test_the_plan_in_the_help_is_one(tmp_path):
-    from specimg import cli
+    from specimg.cli import competing
     from specimg.runs import ComparePlan
 
     file = tmp_path / "plan.toml"
-    file.write_text(cli._COMPARE_PLAN.split("picture):\n")[1])
-    plan, out = cli._plan(str(file), [], ComparePlan)
+    file.write_text(competing._COMPARE_PLAN.split("picture):\n")[1])
+    plan, out = competing._plan(str(file), [], ComparePlan)
     assert out == "runs/compare" and plan.archs == ("resnet18", "mini_resnet") and list(plan.looks) == ["mel", "stft"]
     assert plan.systems[0].name == "large" and plan.systems[0].loaders == {"size": 128} and plan.recipe.epochs == 10
