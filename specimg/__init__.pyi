@@ -1,7 +1,15 @@
 from .audio import Audio as Audio, loudness as loudness, read_audio as read_audio
 from .augment import Augment as Augment, SpecAugment as SpecAugment
 from .baseline import feature_baseline as feature_baseline, linear_baseline as linear_baseline
-from .bundle import Classifier as Classifier, load_classifier as load_classifier, save_classifier as save_classifier
+from .bundle import (
+    check_classifier as check_classifier,
+    Classifier as Classifier,
+    coverage_curve as coverage_curve,
+    load_classifier as load_classifier,
+    plot_coverage as plot_coverage,
+    save_classifier as save_classifier,
+)
+from .cam import Cam as Cam, cam_audio as cam_audio, class_maps as class_maps, clip_cam as clip_cam, clip_cams as clip_cams
 from .compete import (
     BestLabels as BestLabels,
     check_submission as check_submission,
@@ -11,8 +19,14 @@ from .compete import (
     LabelSets as LabelSets,
     list_competitions as list_competitions,
 )
+from .corrections import (
+    apply_corrections as apply_corrections,
+    read_corrections as read_corrections,
+    write_corrections as write_corrections,
+)
 from .data import SpecBlock as SpecBlock, SpecDataLoaders as SpecDataLoaders, SpecImage as SpecImage
 from .datasets import fetch as fetch, list_datasets as list_datasets
+from .events import merge_events as merge_events, write_events as write_events
 from .features import clip_features as clip_features, feature_table as feature_table
 from .folds import add_folds as add_folds
 from .interpret import SpecInterpretation as SpecInterpretation
@@ -24,6 +38,7 @@ from .labels import (
 from .learner import spec_learner as spec_learner
 from .losses import Lq as Lq, SoftBootstrap as SoftBootstrap
 from .nets import create_net as create_net, list_nets as list_nets
+from .page import report as report, review_sheet as review_sheet
 from .picture import (
     describe as describe,
     Picture as Picture,
@@ -54,6 +69,7 @@ from .representation import (
     Tonnetz as Tonnetz,
     Vqt as Vqt,
 )
+from .review import label_issues as label_issues
 from .runs import (
     blend as blend,
     compare as compare,

@@ -3,8 +3,8 @@
     run_demo("demo")          # or: specimg demo demo
 
 writes into the folder a small competition in the layout of freesound-audio-tagging (16 kinds of synthesised sound; some of the
-training labels that nobody verified are wrong), draws it, trains a network, and leaves pictures to look at and a
-`submission.csv`. The same folder again goes on where it stopped.
+training labels that nobody verified are wrong), draws it, trains a network, and leaves pictures to look at, a
+`submission.csv`, and a page to listen to. The same folder again goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .interpret import SpecInterpretation
 from .labels import labels_from_csv
 from .learner import spec_learner
 from .metrics import map_at_k
+from .page import report
 from .picture import Picture
 from .recipe import Recipe, fit_or_load
 from .render import Renderer
@@ -158,6 +159,8 @@ def run_demo(folder: str | os.PathLike = "demo", arch: str = "resnet34", recipe:
         say(f"   {count} x {actual} taken for {predicted}")
     names = _draw_findings(results, dls, interp)
     say(f"   pictures in {str(results)!r}: {', '.join(names)}")
+    page = report(interp, results / "report.html", title=f"specimg demo: {arch} on sixteen kinds of sound", progress=False)
+    say(f"   {str(page)!r}: open it in a browser to look at every clip, and to listen to it")
 
     say("5. submission: up to three labels for every test file, the empty ones included")
     classifier = load_classifier(save_classifier(learn, results / "classifier"))

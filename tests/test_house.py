@@ -13,8 +13,8 @@ PACKAGE = Path(specimg.__file__).parent
 
 # From left to right; a module imports only from modules before it.
 ORDER = [
-    "values", "files", "figures", "audio", "variants", "representation", "picture", "manifest", "plan", "render", "labels", "windows", "folds", "features", "metrics", "datasets", "compete", "sounds", "baseline",
-    "augment", "images", "tta", "loader", "data", "waves", "nets", "weights", "networks", "learner", "losses", "recipe", "predictions", "bundle", "runs", "plots", "interpret", "demo", "cli",
+    "values", "files", "figures", "audio", "variants", "representation", "picture", "manifest", "plan", "render", "inputs", "labels", "corrections", "windows", "folds", "features", "metrics", "datasets", "compete", "sounds", "baseline", "events",
+    "augment", "images", "tta", "loader", "data", "waves", "nets", "weights", "networks", "learner", "losses", "recipe", "predictions", "cam", "graph", "bundle", "runs", "plots", "interpret", "review", "page", "demo", "cli",
 ]
 LIGHT = ORDER[: ORDER.index("augment")]
 

@@ -63,6 +63,7 @@ OTHERS = [
     "log",
     12,
     [0.5],
+    [0.9, 0.5],
     Lq(),
     Pcen(),
     Chroma(n_chroma=24),
