@@ -78,6 +78,8 @@ def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
 
     Raises ValueError for a missing column, a row without a label, a path that leads out of its folder, and clips that stand there twice.
     """
+    if not isinstance(source, (str, os.PathLike, pd.DataFrame)) or not isinstance(source, pd.DataFrame) and os.path.isdir(source):
+        raise ValueError(f"corrections cannot be read from {source!r}; give a csv file, or a DataFrame")
     sheet = read_sheet(source, "infer", ",", may_be_empty=True)
     table = pd.DataFrame({"path": sheet.paths("path", "", None), **_times(sheet)})
     for name in ("label", "corrected"):
@@ -159,7 +161,7 @@ def _sort_out(table: pd.DataFrame, corrections: pd.DataFrame) -> tuple[_Outcome,
 
 def _warn_unused(outcome: _Outcome, table: pd.DataFrame, n: int, depth: int) -> None:
     if n and len(outcome.unknown) == n:
-        raise ValueError(f"none of the {count(n, 'correction')} is of a clip in the table ({examples(outcome.unknown)}; the table has "
+        raise ValueError(f"of {count(n, 'correction')} none is of a clip in the table ({examples(outcome.unknown)}; the table has "
                          f"{examples(table['path'])}); give paths below the same folder, and the times of windows")
     if outcome.unknown:
         warn(f"{count(len(outcome.unknown), 'correction')} of clips that the table lacks ({examples(outcome.unknown)})", depth + 1)
@@ -197,6 +199,8 @@ def apply_corrections(table: pd.DataFrame, corrections: str | os.PathLike | pd.D
     Raises ValueError where not one correction is of a clip in the table, and where the file is no good. Warns, with numbers and examples,
     of clips that the table lacks, of clips whose label has changed since (they keep it), and of labels that no clip carried before.
     """
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(f"the label table is a {type(table).__name__}; give one of labels_from_csv, or Competition.train")
     missing = [name for name in ("path", "label") if name not in table]
     if missing:
         raise ValueError(f"the table lacks the column {missing[0]!r}; give one of labels_from_csv, or Competition.train")

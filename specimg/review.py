@@ -235,13 +235,13 @@ def label_issues(predictions, *, rank: str = "self_confidence", adjust: bool = F
     """
     source = getattr(predictions, "predictions", predictions)
     if not isinstance(source, Predictions):
-        raise ValueError(f"{type(predictions).__name__} holds no predictions; give a Run, or Predictions of clips that the network "
-                         "never saw")
+        raise ValueError(f"{type(predictions).__name__} holds no predictions; give a Run, such as Run.open(folder), or Predictions of "
+                         "clips that the network never saw, such as SpecInterpretation.from_learner(learn)")
     choose(rank, RANKINGS, "ranking")
     rows = _judgeable(source, 1)
     learner = getattr(predictions, "learn", None) if trained_on is None else trained_on
     seen = learner if isinstance(learner, pd.DataFrame) else _training_clips(learner)
-    if trained_on is not None and seen is None:
+    if trained_on is not None and (seen is None or "path" not in seen):
         raise ValueError(f"trained_on={type(trained_on).__name__} does not say on what; give the learner, its DataLoaders or a table with "
                          "the column 'path'")
     _refuse_seen(source, seen)

@@ -594,3 +594,9 @@ def test_sources_without_sound_are_refused(tmp_path):
         cam_audio(looker, (burst(500, 0.3), SR), start=0.2)
     with pytest.raises(ValueError, match="has no renderer"):
         cam_audio(SimpleNamespace(**{**vars(looker), "renderer": None}), (burst(500, 0.3), SR))
+
+
+@pytest.mark.parametrize("looker", [3, "classifier/", None])
+def test_what_has_no_network(looker):
+    with pytest.raises(ValueError, match=f"{type(looker).__name__} has no network to look into; give a learner, or load_classifier"):
+        clip_cam(looker, "dog.wav")

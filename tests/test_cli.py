@@ -184,7 +184,7 @@ def test_a_broken_look_is_named(sounds, tmp_path, capsys):
 
 def test_train_leaves_a_classifier_and_pictures(trained, sounds):
     names = {file.name for file in trained.iterdir()}
-    assert names == {"run", "classifier", "learning_curves.png", "top_losses.png", "confusion.png"}
+    assert names == {"run", "classifier", "learning_curves.png", "top_losses.png", "confusion.png", "predictions.npz"}
     clf = load_classifier(trained / "classifier")
     assert clf.vocab == ["high", "low"] and clf.renderer == Renderer(MEL)
 

@@ -150,7 +150,7 @@ def test_windows_are_told_apart():
     with pytest.warns(UserWarning, match="'cat'"):
         table = apply_corrections(clips, heard, say=None)
     assert table["label"].tolist() == ["dog", "cat"] and table["start"].tolist()[0] == 0.0
-    with pytest.raises(ValueError, match=r"none of the 1 correction is of a clip in the table"):
+    with pytest.raises(ValueError, match=r"of 1 correction none is of a clip in the table"):
         apply_corrections(clips.iloc[:1], heard.iloc[:1])
 
 
@@ -182,7 +182,7 @@ def test_clips_that_the_table_lacks():
     with pytest.warns(UserWarning, match=r"2 corrections of clips that the table lacks \(d.wav, b.wav\)") as said:
         apply_corrections(CLIPS.iloc[[0, 2]], HEARD, say=None)
     assert said[0].filename == __file__
-    message = r"none of the 3 corrections is of a clip in the table \(d.wav, b.wav, a.wav; the table has train/a.wav, .*the same folder"
+    message = r"of 3 corrections none is of a clip in the table \(d.wav, b.wav, a.wav; the table has train/a.wav, .*the same folder"
     with pytest.raises(ValueError, match=message):
         apply_corrections(CLIPS.assign(path="train/" + CLIPS["path"]), HEARD)
 
@@ -197,6 +197,18 @@ def test_labels_that_no_clip_carried():
 def test_a_table_that_is_none():
     with pytest.raises(ValueError, match="the table lacks the column 'label'; give one of labels_from_csv"):
         apply_corrections(CLIPS.drop(columns="label"), HEARD)
+
+
+@pytest.mark.parametrize("table", ["train.csv", None, [1]])
+def test_a_table_that_is_no_table(table):
+    with pytest.raises(ValueError, match=f"the label table is a {type(table).__name__}; give one of labels_from_csv"):
+        apply_corrections(table, HEARD)
+
+
+@pytest.mark.parametrize("source", [None, 3, ["a.csv"], "."])
+def test_what_holds_no_corrections(source):
+    with pytest.raises(ValueError, match="corrections cannot be read from .*; give a csv file, or a DataFrame"):
+        read_corrections(source)
 
 
 def test_no_corrections_yet(capsys):
@@ -264,3 +276,11 @@ def test_a_competition_with_corrections(recordings):
     better = replace(comp, train=apply_corrections(comp.train, heard, say=None))
     assert better.train.set_index("path")["label"]["0_low.wav"] == "high" and len(better.train) == 15
     assert better.digest != comp.digest and better.train["was"].tolist().count("low") == 1
+
+
+def test_a_training_keeps_the_corrections_that_it_was_told(recordings, tmp_path):
+    said = ["train", str(recordings / "train.csv"), "--out", str(tmp_path / "out"), "--corrections", str(recordings / "corrections.csv"),
+            "--cache", str(tmp_path), "--set", "n_mels=16", "n_fft=256", "hop_length=64", "--bs", "4", "--arch", "test_resnet",
+            "--pretrained", "no", "--epochs", "1", "--lr", "0.001"]
+    assert cli.main(said) == 0
+    pd.testing.assert_frame_equal(read_corrections(tmp_path / "out" / "corrections.csv"), read_corrections(recordings / "corrections.csv"))

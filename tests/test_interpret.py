@@ -4,6 +4,7 @@ import math
 import sys
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from torch import nn
 
 from specimg import Mel, Picture, picture
 from specimg.bundle import load_classifier
-from specimg.interpret import SpecInterpretation, maps
+from specimg.interpret import SpecInterpretation, maps, tables
 from specimg.predictions import Predictions
 
 
@@ -216,7 +217,7 @@ def test_tsne_is_computed_once_for_each_setting(monkeypatch):
 
 
 @pytest.mark.parametrize("changes, on, message", [
-    ({"embeddings": None}, "embeddings", "hold no embeddings; predict with embeddings=True, or ask for on='prob"),
+    ({"embeddings": None}, "embeddings", "hold no embeddings; predict with embeddings=True, take one network of a run"),
     ({}, "pixels", "unknown features 'pixels'; choose one of embeddings, probabilities"),
 ])
 def test_tsne_says_what_it_needs(changes, on, message):
@@ -379,6 +380,19 @@ def test_confusion_matrix_says_its_numbers(normalize, numbers):
     assert {text.get_text() for text in four().plot_confusion_matrix(normalize).axes[0].texts} == numbers
 
 
+@pytest.mark.parametrize("names, rotation", [
+    ("0123456789", 0), (["one", "two", "three", "four", "five"], 0),
+    (["Acoustic_guitar", "Saxophone", "Snare_drum", "Bass_drum", "Oboe"], 90),
+])
+def test_names_below_a_confusion_matrix_lie_where_there_is_room(names, rotation):
+    figure = many(30, list(names)).plot_confusion_matrix()
+    figure.draw_without_rendering()
+    below = figure.axes[0].get_xticklabels()
+    assert {label.get_rotation() for label in below} == {rotation}
+    extents = boxes(below)
+    assert not any(overlap(a, b) for a, b in zip(extents, extents[1:]))
+
+
 def test_confusion_matrix_on_small_axes_has_a_scale_instead_of_numbers():
     figure = Figure(figsize=(3, 3))
     ax = figure.add_subplot()
@@ -413,6 +427,7 @@ def test_learning_curves_without_metrics_or_phases():
 
 def test_rates_over_epochs_or_iterations():
     by_epoch = SpecInterpretation(four().predictions, history=HISTORY).plot_lr().axes[0]
+    assert all(tick == int(tick) for tick in by_epoch.get_xticks())   # no epoch 1.5
     assert by_epoch.get_xlabel() == "epoch" and by_epoch.lines[0].get_ydata().tolist() == [0.01, 0.005, 0.001]
     by_iteration = SpecInterpretation(four().predictions, history=HISTORY, rates=[1, 2]).plot_lr().axes[0]
     assert by_iteration.get_xlabel() == "iteration" and by_iteration.lines[0].get_ydata().tolist() == [1, 2]
@@ -759,6 +774,13 @@ def test_nearest_of_which_clip(asked, message):
         interp.nearest(asked)
 
 
+def test_windows_of_one_recording_are_told_by_their_row():
+    p = four().predictions
+    windows = Predictions(p.table.assign(path="n/a.wav", start=[0, 1, 2, 3]), p.probs, p.vocab)
+    with pytest.raises(ValueError, match=r"4 clips are called 'a.wav' \(rows 0, 1, 2, 3\); give the row$"):
+        maps.find_row(windows, "a.wav")
+
+
 def test_nearest_needs_features():
     with pytest.raises(ValueError, match="hold no embeddings"):
         four(embeddings=None).nearest(0)
@@ -818,10 +840,33 @@ def test_from_run():
     one = SpecInterpretation.from_run(FakeRun(2), fold=1)
     assert one.table["path"].tolist() == ["b.wav", "d.wav"] and one.predictions.embeddings is not None
     assert one.history["valid_loss"].tolist() == [5, 3] and "fold" not in one.history
-    with pytest.raises(ValueError, match="fold=7 and seed=None name 0 networks of this run, which has fold 0, seed 0, fold 1, seed 0; name one"):
+    with pytest.raises(ValueError, match="fold=7 and seed=None name 0 networks of this run, which has fold 0, seed 0; fold 1, seed 0. Name one"):
         SpecInterpretation.from_run(FakeRun(2), fold=7)
     with pytest.raises(ValueError, match="fold=None and seed=0 name 2 networks"):
         SpecInterpretation.from_run(FakeRun(2), seed=0)
+
+
+def test_a_blend_has_losses_to_be_ordered_by():
+    p = four().predictions
+    silent = Predictions(p.table.drop(columns="loss"), p.probs, p.vocab)
+    interp = SpecInterpretation.from_run(SimpleNamespace(predictions=silent))
+    own = (p.probs * p.hot).sum(axis=1)
+    assert interp.table["loss"].tolist() == pytest.approx((-np.log(own)).tolist(), rel=1e-5)
+    assert interp.top_losses(1).index[0] == own.argmin() and interp.run.predictions is silent
+    several = Predictions(pd.DataFrame({"path": ["a", "b", "c"], "target": [["x"], [], None]}), [[0.8, 0.5]] * 3, ["x", "y"], is_multi=True)
+    losses = tables.with_losses(several).table["loss"].tolist()
+    assert losses[:2] == pytest.approx([-(np.log(0.8) + np.log(0.5)) / 2, -(np.log(0.2) + np.log(0.5)) / 2], rel=1e-5) and np.isnan(losses[2])
+    assert tables.with_losses(p) is p
+
+
+@pytest.mark.parametrize("make, what, message", [
+    (SpecInterpretation.from_run, 3, "int is no run; give a Run, a blend, or the folder"),
+    (SpecInterpretation.from_run, None, "NoneType is no run"),
+    (SpecInterpretation.from_learner, "runs/a", "str is no learner; give one of spec_learner, or of a run from_run"),
+])
+def test_what_is_neither_run_nor_learner(make, what, message):
+    with pytest.raises(ValueError, match=message):
+        make(what)
 
 
 def test_from_the_folder_of_no_run(tmp_path):

@@ -17,8 +17,8 @@ from miniatures.judged import LOOK, make_judged, probabilities, write_sounds
 from PIL import Image
 
 from specimg import (
-    Audio, BestLabels, Competition, Mel, Recipe, Renderer, SpecDataLoaders, Stft, blend, cross_validate, describe, read_audio, report,
-    review_sheet, spec_learner,
+    Audio, BestLabels, Competition, Mel, Recipe, Renderer, SpecDataLoaders, Stft, WaveDataLoaders, blend, cross_validate, describe, read_audio,
+    report, review_sheet, spec_learner,
 )
 from specimg.cli import main
 from specimg.interpret import SpecInterpretation
@@ -449,6 +449,20 @@ def test_a_learner_trained_elsewhere(tmp_path):
     assert "There are no class maps" in page.page["media"]
 
 
+def test_a_network_of_waveforms_is_heard_and_seen(tmp_path):
+    names = write_sounds(tmp_path / "audio", 12, 2)
+    table = pd.DataFrame({"path": names, "label": ["cat", "dog"] * 6, "is_valid": [k > 5 for k in range(12)]})
+    dls = WaveDataLoaders.from_df(table, tmp_path / "audio", valid_col="is_valid", audio=Audio(sr=8000, duration=1.0), bs=4)
+    learn = spec_learner(dls, "soundnet_cnn", seed=0)
+    page = open_page(report(learn, tmp_path / "r.html", **QUIET))
+    assert page.clips["sound"] == [1] * 6 and page.clips["picture"] == [1] * 6 and page.clips["seconds"] == [1.0] * 6
+    assert any("given the waveform" in note for note in page.page["notes"]) and "files were gone" not in page.page["media"]
+    with learn.no_bar():
+        SpecInterpretation.from_learner(learn).predictions.save(tmp_path / "p.npz")
+    alone = open_page(report(tmp_path / "p.npz", tmp_path / "p.html", **QUIET))
+    assert alone.clips["sound"] == [1] * 6 and alone.clips["picture"] == [None] * 6
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
@@ -476,6 +490,30 @@ def test_a_run_that_travelled_without_its_recordings(run, tmp_path, monkeypatch)
     assert subject.folder.name == "audio"
     page = open_page(report(run, tmp_path / "r.html", cam=0, audio=subject.folder, **QUIET))
     assert page.clips["sound"] == [1] * 24 and "There are no class maps." in page.page["media"]
+
+
+def test_an_interpretation_of_a_run_knows_the_run(run, tmp_path):
+    whole = open_page(report(run, tmp_path / "a.html", cam=4, **QUIET)).page
+    for source in (SpecInterpretation.from_run(run), run.folder):
+        page = open_page(report(source, tmp_path / "r.html", cam=4, **QUIET)).page
+        assert {**page, "made": ""} == {**whole, "made": ""}
+    one = open_page(report(SpecInterpretation.from_run(run, fold=1), tmp_path / "f.html", cam=4, **QUIET))
+    n = len(one.page["clips"]["path"])
+    assert one.page["notes"] == [f"The page shows {n} of the run's 24 clips, as one of its networks judged them."]
+    own = run.scores.set_index("fold").loc[1]
+    assert one.page["scores"][0]["value"] == pytest.approx(own["score"]) and one.page["map"]["on"] == "embeddings"
+    assert sum(cam is not None for cam in one.clips["cam"]) == 4 and len(one.page["curves"]) == 1
+    assert dict(dict(one.page["facts"])["Network"])["network"] == "mini_resnet"
+
+
+def test_why_there_are_no_class_maps(learned, tmp_path):
+    interp = SpecInterpretation.from_learner(learned.learn)
+    p = interp.predictions
+    gone = SpecInterpretation(Predictions(p.table.assign(picture="gone.png"), p.probs, p.vocab), learn=learned.learn)
+    page = open_page(report(gone, tmp_path / "r.html", **QUIET)).page
+    assert "12 drawn anew" in page["media"] and "There are no class maps: the pictures are gone" in page["media"]
+    alone = open_page(report(p, tmp_path / "r.html", **QUIET)).page
+    assert "There are no class maps: no network is at hand." in alone["media"]
 
 
 def test_a_blend_has_losses(run, tmp_path):

@@ -168,6 +168,28 @@ def test_a_click_into_the_picture_plays_from_there(open_page, file):
     assert float(plate.locator(".cursor").evaluate("(node) => parseFloat(node.style.left)")) > 50
 
 
+def test_a_sound_falls_silent_where_its_card_goes(open_page, file):
+    page = open_page(file, "clips")
+    cards, silent = page.locator("#view-clips .card"), "document.getElementById('sound').paused"
+
+    def play(card):
+        card.locator(".play").click()
+        until(page, "document.getElementById('sound').currentTime > 0 && document.querySelectorAll('.card.playing').length === 1")
+
+    play(cards.nth(20))
+    play(cards.nth(21))     # one at a time
+    assert page.locator(".card.playing").get_attribute("data-clip") == "21"
+    page.get_by_label("Search by file name").fill("CLIP0")
+    assert page.evaluate(silent)
+    play(cards.last)
+    page.locator("nav a[href='#groups']").click()
+    page.locator("#view-groups").wait_for()
+    assert page.evaluate(silent)
+    page.go_back()
+    page.locator("#view-clips").wait_for()
+    assert page.get_by_label("Search by file name").input_value() == "CLIP0"
+
+
 def test_the_keyboard_reaches_the_players(open_page, file):
     page = open_page(file, "clips")
     for _ in range(40):
@@ -192,6 +214,8 @@ def test_long_lists_are_made_as_they_come_into_view(open_page, tmp_path):
     assert 24 <= first <= 72 and page.locator("#view-clips .count").inner_text() == "200 clips"
     page.mouse.wheel(0, 20000)
     until(page, f"document.querySelectorAll('#view-clips .card').length > {first}")
+    # whoever goes on to the end in every frame gets all of them
+    until(page, "window.scrollBy(0, 9000) || document.querySelectorAll('#view-clips .card').length === 200")
     assert page.locator("#view-clips .play:enabled").count() == 0
     note = page.locator("#view-clips .note").first
     assert note.inner_text() == "It is not known where the recordings lie; name their folder with audio=."
@@ -231,8 +255,27 @@ def test_the_map_shows_and_plays_the_clip_under_the_pointer(open_page, file):
     page.mouse.down()
     page.mouse.up()
     assert paths(page, "#view-map .shelf")[0] == found and len(paths(page, "#view-map .shelf")) == 8
+    until(page, "document.querySelector('#view-map .shelf .card').classList.contains('playing')")
     page.mouse.wheel(0, -400)
     page.get_by_label("Show all").click()
+    canvas.focus()
+    for key in ("ArrowLeft", "ArrowUp", "+", "Enter"):
+        page.keyboard.press(key)
+    assert page.locator("#view-map .shelf h3").inner_text() == page.locator("#view-map .shelf .card .name").first.inner_text() != found
+
+
+def test_words_of_a_card_hold_with_any_label(open_page, tmp_path):
+    long, arabic = "a label " * 40, "\u0643\u0644\u0628"
+    probs = np.array([[0.1, 0.9], [0.9, 0.1], [np.nan, np.nan]])
+    table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav"], "target": [long, arabic, arabic], "loss": [2.0, 1.0, np.nan]})
+    page = open_page(report(Predictions(table, probs, [long, arabic]), tmp_path / "r.html", progress=False), "clips")
+    words = {card.get_attribute("data-path"): card.locator(".verdict").inner_text() for card in page.locator("#view-clips .card").all()}
+    assert "no prediction" in words["c.wav"] and "not a number" not in words["c.wav"]
+    titles = page.locator("#view-clips .verdict b").evaluate_all("(labels) => labels.map((label) => label.title)")
+    assert len(words["a.wav"]) < 140 and long in titles
+    page.locator("nav a[href='#confusion']").click()
+    page.locator(".matrix .cell[data-actual='\u0643\u0644\u0628']").click()
+    assert page.locator("#view-confusion .shelf h3").inner_text().startswith(f"\u2068{arabic}\u2069, heard as a label")
 
 
 def test_several_labels_have_a_list_of_mistakes(open_page, judged, tmp_path):
@@ -242,6 +285,22 @@ def test_several_labels_have_a_list_of_mistakes(open_page, judged, tmp_path):
     assert page.locator("nav a").nth(2).inner_text() == "Mistakes" and page.locator(".matrix").count() == 0
     page.locator(".pairs .link").first.click()
     assert len(paths(page, "#view-confusion .shelf")) == int(page.locator(".pairs .link").first.inner_text())
+    page.locator("nav a[href='#review']").click()
+    card = page.locator("#view-review .card").first
+    card.locator(".play").focus()
+    page.keyboard.press("Control+1")     # the browser's own
+    assert card.locator("input:checked").count() == 0
+    another = card.get_by_text("Another label")
+    another.click()
+    ticked = card.locator(".several input:checked").evaluate_all("(boxes) => boxes.map((box) => box.value)")
+    free = next(label for label in judged.vocab if label not in ticked)
+    card.locator(".several label", has_text=free).click()
+    card.get_by_text("Unsure").click()
+    another.click()                      # what was ticked is still what is saved
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save corrections.csv").click()
+    waiting.value.save_as(tmp_path / "corrections.csv")
+    assert sorted(read_corrections(tmp_path / "corrections.csv")["corrected"].iloc[0]) == sorted([*ticked, free])
 
 
 def test_the_theme_switches_and_is_remembered(open_page, file):

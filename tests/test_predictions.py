@@ -3,6 +3,7 @@
 import functools
 import json
 import pickle
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_features_by_name():
     np.testing.assert_allclose(p.features("häd 2"), LAYERS["häd 2"], rtol=1e-6)
     with pytest.raises(ValueError, match="unknown features 'head3'; did you mean 'head1'"):
         p.features("head3")
-    with pytest.raises(ValueError, match="hold no embeddings; predict with embeddings=True, or ask for on='probabilities'"):
+    with pytest.raises(ValueError, match="hold no embeddings; predict with embeddings=True, take one network of a run.*or ask for on='probab"):
         hand_made(embeddings=None, layers=LAYERS).features()
 
 
@@ -250,6 +251,20 @@ def _text(path):
 
 def _other_arrays(path):
     np.savez(path, probs=np.ones((2, 2)))
+
+
+def test_no_value_stays_no_value(tmp_path):
+    table = pd.DataFrame({"path": ["a.wav", "b.wav"], "verified": pd.array([True, None], dtype="boolean"),
+                          "take": pd.Series([np.int64(3), 4.5], dtype=object)})
+    Predictions(table, [[1, 0]] * 2, ["no", "yes"]).save(tmp_path / "p.npz")
+    again = Predictions.load(tmp_path / "p.npz").table
+    assert again["verified"].tolist() == [True, None] and again["take"].tolist() == [3, 4.5]
+
+
+def test_nobody_is_advised_to_open_a_pickle(tmp_path):
+    _text(tmp_path / "labels.csv")
+    with pytest.raises(ValueError, match="labels.csv: .*: it is no .npz file$"):
+        Predictions.load(tmp_path / "labels.csv")
 
 
 @pytest.mark.parametrize("write", [_pickled, _pickled_array, _truncated, _empty, _text, _other_arrays])
@@ -341,6 +356,16 @@ def test_a_failing_pass_leaves_no_trace_either(learn):
     assert set(map(id, learn.cbs)) == before
     assert not any(layer._forward_pre_hooks for layer in learn.model.modules())
     assert len(predict_all(learn)) == 9
+
+
+def test_pictures_that_are_gone_are_counted(pictures, tmp_path):
+    shutil.copytree(pictures, tmp_path / "moved")
+    dls = ImageDataLoaders.from_folder(tmp_path / "moved", bs=4, num_workers=0)
+    learn = vision_learner(dls, "test_resnet", pretrained=False)
+    for file in dls.valid.items[:2]:
+        file.unlink()
+    with learn.no_bar(), pytest.raises(ValueError, match=r"2 pictures of 9 gone \(.*make the DataLoaders anew, which draws them again"):
+        predict_all(learn)
 
 
 def test_training_clips_are_neither_shuffled_nor_dropped_nor_augmented(learn):

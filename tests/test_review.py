@@ -211,8 +211,9 @@ def test_what_a_network_was_trained_on_is_refused():
     with pytest.raises(ValueError, match=message):   # an interpretation that knows its learner
         label_issues(SimpleNamespace(predictions=clips, learn=SimpleNamespace(dls=dls)))
     assert len(label_issues(SimpleNamespace(predictions=clips, learn=SimpleNamespace(dls=None)))) == 5   # trained elsewhere: nobody knows
-    with pytest.raises(ValueError, match="trained_on=str does not say on what; give the learner"):
-        label_issues(clips, trained_on="learner")
+    for wrong in ("learner", pd.DataFrame({"file": ["1.wav"]})):
+        with pytest.raises(ValueError, match=f"trained_on={type(wrong).__name__} does not say on what; give the learner"):
+            label_issues(clips, trained_on=wrong)
 
 
 def test_a_learner_knows_what_it_was_trained_on(tmp_path):

@@ -125,6 +125,8 @@ class Eyes:
             dls = looker.dls
             items, batches = list(dls.valid.after_item.fs), list(dls.valid.after_batch.fs)
             renderer, act = getattr(dls, "renderer", None), activation(looker.loss_func)
+        elif not isinstance(getattr(looker, "model", None), torch.nn.Module) or not hasattr(looker, "fit"):
+            raise ValueError(f"{type(looker).__name__} has no network to look into; give a learner, or load_classifier(folder)")
         else:
             dls, items, batches, renderer = looker, [looker.fit], [IntToFloatTensor()], looker.renderer
             act = torch.sigmoid if looker.is_multi else lambda logits: logits.softmax(dim=-1)

@@ -10,14 +10,6 @@ from .common import add_command
 __all__ = ["add"]
 
 
-def _source(name: str):
-    """The run in a folder, or the predictions in a file."""
-    from ..predictions import Predictions
-    from ..runs import Run
-
-    return Predictions.load(name) if Path(name).is_file() else Run.open(name)
-
-
 def _options(args) -> dict:
     given = {name: getattr(args, name) for name in ("title", "audio", "budget_mb", "kbits", "cam")}
     return {**given, "progress": sys.stderr.isatty()}
@@ -30,13 +22,13 @@ def _say(path: Path) -> None:
 def _report(args) -> None:
     from ..page import report
 
-    _say(report(_source(args.source), args.out, **_options(args)))
+    _say(report(args.source, args.out, **_options(args)))
 
 
 def _review(args) -> None:
     from ..page import review_sheet
 
-    _say(review_sheet(_source(args.source), args.out, **_options(args)))
+    _say(review_sheet(args.source, args.out, **_options(args)))
 
 
 def _add_page(parser, out: str, cam: int) -> None:
@@ -55,9 +47,9 @@ def _add_page(parser, out: str, cam: int) -> None:
 def add(commands) -> None:
     """Enter the commands of this module."""
     report = add_command(commands, "report", _report, "Write one HTML page to look at a run and to listen to its mistakes.",
-                         "specimg report runs/first --out report.html")
+                         "specimg report runs/r34 --out report.html")
     _add_page(report, "report.html", 100)
     review = add_command(commands, "review", _review,
                          "Write one HTML page of the clips whose label is most likely wrong; it saves corrections.csv.",
-                         "specimg review runs/first --out review.html")
+                         "specimg review runs/r34 --out review.html")
     _add_page(review, "review.html", 0)

@@ -28,6 +28,7 @@ def _load(args):
 def _train(args) -> None:
     from ..baseline import linear_baseline
     from ..bundle import save_classifier
+    from ..corrections import read_corrections, write_corrections
     from ..interpret import SpecInterpretation
     from ..learner import spec_learner
     from ..networks import check_arch
@@ -40,6 +41,8 @@ def _train(args) -> None:
     print(f"{len(dls.train_ds)} clips train, {len(dls.valid_ds)} validate; {len(dls.vocab)} classes; {dls.size[0]} x {dls.size[1]} pixels")
     if args.baseline:
         print(linear_baseline(dls))
+    if args.corrections:   # what this training was told, whatever becomes of the file
+        write_corrections(read_corrections(args.corrections), out / "corrections.csv")
     pretrained = {"yes": True, "no": False}.get(args.pretrained, args.pretrained)
     learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
     print(f"network: {learn.weights_from}")
@@ -48,12 +51,14 @@ def _train(args) -> None:
     with learn.no_bar():
         interp = SpecInterpretation.from_learner(learn)
     print(interp)
+    interp.predictions.save(out / "predictions.npz")
     figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
     if not dls.is_multi:
         figures["confusion"] = interp.plot_confusion_matrix()
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=110)
     print(f"the classifier is in {str(out / 'classifier')!r}, its pictures beside it")
+    print(f"to listen to its mistakes: specimg report {out / 'predictions.npz'}")
 
 
 def _demo(args) -> None:

@@ -60,7 +60,7 @@ class Findings:
     """Tables of what a classifier got right and wrong; the parameters are those of `SpecInterpretation`."""
 
     def __init__(self, predictions: Predictions, history: pd.DataFrame | None = None, rates=None, learn: Learner | None = None,
-                 networks: dict[int, Path] | None = None):
+                 networks: dict[int, Path] | None = None, run: Run | Blend | None = None):
         if not len(predictions):
             raise ValueError("the predictions hold no clips: nothing to interpret; "
                              "name a validation set with valid_pct, valid_col or fold")
@@ -69,6 +69,7 @@ class Findings:
         self.rates = rates
         self.learn = learn
         self.networks = networks or {}
+        self.run = run
         self._maps = {}   # t-SNE coordinates by setting
 
     @classmethod
@@ -78,31 +79,40 @@ class Findings:
 
         The arguments are those of `predict_all`; `layers=["layer4"]` keeps that layer's output for maps and neighbours.
         """
+        if not isinstance(learn, Learner):
+            raise ValueError(f"{type(learn).__name__} is no learner; give one of spec_learner, or of a run from_run(run)")
         return cls(predict_all(learn, dl, ds_idx, embeddings, layers=layers), _history(learn), _rates(learn), learn)
 
     @classmethod
     def from_run(cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None) -> Findings:
         """What the networks of a run, or of a blend, said about the clips that each of them never saw.
 
+        A blend has no loss of its own: it gets the cross-entropy of its probabilities.
+
         Parameters
         ----------
         run : a Run, a Blend, or the folder of a run.
         fold, seed : one network of a run, with its embeddings and the epochs of its own training. Of several networks there are
-            no embeddings, which do not live in one space; the clips of all folds stand in one table, the mean over seeds.
+            no embeddings, which do not live in one space, and so no map or neighbours by them; the clips of all folds stand in
+            one table, the mean over seeds.
 
-        Raises ValueError where the run has no such network.
+        Raises ValueError for what is no run, and where the run has no such network.
         """
         run = Run.open(run) if isinstance(run, (str, os.PathLike)) else run
+        if not isinstance(getattr(run, "predictions", None), Predictions):
+            raise ValueError(f"{type(run).__name__} is no run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
+                             "of a learner from_learner(learn)")
         if fold is None and seed is None:
-            return cls(run.predictions, getattr(run, "history", None), networks=_kept_networks(getattr(run, "members", [])))
+            networks = _kept_networks(getattr(run, "members", []))
+            return cls(tables.with_losses(run.predictions), getattr(run, "history", None), networks=networks, run=run)
         members = [m for m in getattr(run, "members", []) if fold in (None, m.fold) and seed in (None, m.seed)]
         if len(members) != 1:
-            there = ", ".join(str(m) for m in getattr(run, "members", [])) or "none of its own"
-            raise ValueError(f"fold={fold} and seed={seed} name {count(len(members), 'network')} of this run, which has {there}; "
-                             "name one, or leave both out")
+            there = "; ".join(str(m) for m in getattr(run, "members", [])) or "none of its own"
+            raise ValueError(f"fold={fold!r} and seed={seed!r} name {count(len(members), 'network')} of this run, which has {there}. "
+                             "Name one, or leave both out")
         member, history = members[0], run.history
         own = history[(history["seed"] == member.seed) & (history["fold"] == member.fold)]
-        return cls(member.oof(), own.drop(columns=["seed", "fold"]).reset_index(drop=True), networks=_kept_networks([member]))
+        return cls(member.oof(), own.drop(columns=["seed", "fold"]).reset_index(drop=True), networks=_kept_networks([member]), run=run)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -46,6 +46,7 @@ class SpecInterpretation(Findings):
     rates : the learning rate of every iteration.
     learn : the learner that predicted, for Grad-CAM.
     networks : in its place the folders of classifiers, by the fold that each judged.
+    run : the run, or the blend, that the predictions are of; a page tells its choices.
 
     Every plot returns a matplotlib Figure, and draws on `ax` where that is given.
     """
@@ -58,7 +59,8 @@ class SpecInterpretation(Findings):
             return list(clip_cams(self.learn, clips["picture"].tolist()))
         if not self.networks:
             raise ValueError("Grad-CAM asks the network again and this interpretation has none; make it with "
-                             "SpecInterpretation.from_learner(learn) or from_run(run), or leave cam=False")
+                             "SpecInterpretation.from_learner(learn) or from_run(run), or leave cam=False (a blend has no network "
+                             "of its own)")
         cams: dict[int, Cam | None] = {}
         for fold, rows in clips.groupby("fold"):   # each clip is shown to the network that had not seen it
             cams |= zip(rows.index, clip_cams(load_classifier(self.networks[int(fold)]), rows["picture"].tolist()))

@@ -94,7 +94,8 @@ def find_row(p: Predictions, path_or_row: str | os.PathLike | int) -> int:
         hint = f"did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?" if near else f"they are called {examples(paths)}"
         raise ValueError(f"none of the {count(len(p), 'clip')} is {asked!r}; {hint}")
     if len(found) > 1:
-        raise ValueError(f"{len(found)} clips are called {asked!r} (rows {examples(found, 5)}); give the whole path, or the row")
+        way_out = "give the row" if paths[found].nunique() == 1 else "give the whole path, or the row"   # windows share a path
+        raise ValueError(f"{len(found)} clips are called {asked!r} (rows {examples(found, 5)}); {way_out}")
     return int(found[0])
 
 

@@ -33,7 +33,7 @@ from ..predictions import Predictions
 from ..values import choose
 
 __all__ = ["AVERAGES", "ORDERS", "by_group", "calibration", "classification_report", "cluster_order", "clips_of", "confusion_matrix",
-           "is_known", "labelled_rows", "most_confused", "probabilities_of", "top_losses"]
+           "is_known", "labelled_rows", "most_confused", "probabilities_of", "top_losses", "with_losses"]
 
 ORDERS = ("vocab", "clusters")   # of the classes of a confusion matrix
 AVERAGES = 3                     # rows at the end of a classification report
@@ -62,6 +62,20 @@ def _judged_rows(p: Predictions) -> np.ndarray:
     if not len(judged):
         raise ValueError(f"the probabilities of all {count(len(rows), 'clip')} are NaN: the network diverged; train with a lower rate")
     return judged
+
+
+def with_losses(p: Predictions) -> Predictions:
+    """These predictions, where they know no loss at all with the cross-entropy of each clip in nats, of several labels its mean.
+
+    NaN where there is no target, or no probabilities.
+    """
+    if p.table["loss"].notna().any():
+        return p
+    safe = np.clip(p.probs.astype(float), 1e-7, 1 - 1e-7)
+    yes = np.where(p.hot, -np.log(safe), 0.0)
+    loss = (yes - np.where(p.hot, 0.0, np.log(1 - safe))).mean(axis=1) if p.is_multi else yes.sum(axis=1)
+    loss = np.where(p.labelled & is_known(p), loss, np.nan)
+    return Predictions(p.table.assign(loss=loss), p.probs, p.vocab, p.embeddings, p.is_multi, p.layers)
 
 
 def top_losses(p: Predictions, k: int | None = None, largest: bool = True) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from ..metrics import wilson_interval
 from ..predictions import Predictions
 from ..render import Renderer, SpecTree
 from ..runs import Blend, Run
+from ..runs.task import score_predictions
 from ..values import Value
 
 __all__ = ["Subject", "read_subject", "in_words", "data_digest", "value_row"]
@@ -52,7 +53,6 @@ class Subject:
     facts: dict[str, dict] = field(default_factory=dict)   # section -> name -> what stands there
     notes: list[str] = field(default_factory=list)
     learn: Learner | None = None
-    run: Run | None = None
 
     def tell(self, section: str, **facts) -> None:
         """Add what is known to a section; None and "" are not."""
@@ -201,11 +201,11 @@ def _tell_learner(subject: Subject, learn) -> SpecTree | None:
     return tree
 
 
-def _of_interpretation(interp: SpecInterpretation, learn=None) -> Subject:
-    learn = learn or getattr(interp, "learn", None)
+def _of_predictions(interp: SpecInterpretation) -> Subject:
+    """Predictions, and where it is at hand the learner that they are of."""
     subject = Subject(interp.predictions, interp, interp.history)
-    tree = None if learn is None else _tell_learner(subject, learn)
-    if learn is None:
+    tree = None if interp.learn is None else _tell_learner(subject, interp.learn)
+    if interp.learn is None:
         subject.notes.append("The page was made of predictions alone: which network they are of, and how it was trained, they do not say.")
     if interp.history is not None and len(interp.history):
         seconds = interp.history["seconds"].sum() if "seconds" in interp.history else None
@@ -232,7 +232,7 @@ def _of_learner(learn) -> Subject:
     if not getattr(learn.dls.valid, "n", 1):
         return _without_clips(learn)
     with learn.no_bar():
-        return _of_interpretation(SpecInterpretation.from_learner(learn), learn)
+        return _of_predictions(SpecInterpretation.from_learner(learn))
 
 
 # ---------------------------------------------------------------------- runs and blends
@@ -245,7 +245,7 @@ def _tell_run(subject: Subject, run: Run) -> None:
     """Every choice of a run, and what came of it."""
     choices, about = run.choices, json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
     done = [member.done for member in run.members]
-    subject.run, subject.renderer = run, choices.renderer
+    subject.renderer = choices.renderer
     subject.tell("Data", competition=run.task.slug, metric=run.task.metric, digest=run.task.digest)
     size = f"{in_words(about['size'])} pixels, {choices.loaders.get('method', 'squish')}" if "size" in about else None
     subject.tell("Picture", the_network_sees=size)
@@ -268,53 +268,62 @@ def _folder_of_run(run: Run) -> Path | None:
     return Path(known) if known else None
 
 
-def _of_run(run: Run) -> Subject:
-    subject = Subject(run.predictions, SpecInterpretation(run.predictions), run.history, scores=[_score_row(run.score)])
+def _of_run(run: Run, interp: SpecInterpretation) -> Subject:
+    """A run, or one network of it, whose clips the interpretation holds."""
+    p, everything = interp.predictions, run.predictions
+    is_whole = np.array_equal(p.probs, everything.probs)
+    score = run.score if is_whole else score_predictions(p, run.task.metric)
+    subject = Subject(p, interp, interp.history, scores=[_score_row(score)])
+    if not is_whole:
+        of = f"{len(p):,} of the run's {count(len(everything), 'clip')}"
+        subject.notes.append(f"The page shows {of}, as one of its networks judged them.")
     _tell_run(subject, run)
     tree = _tree_of(subject.predictions.table["picture"])
     subject.folder = tree.source if tree is not None else _folder_of_run(run)
     return _settle(subject, tree)
 
 
-def _losses(p: Predictions) -> np.ndarray:
-    """Cross-entropy of each clip in nats, of several labels the mean over them; NaN where no target is known."""
-    safe = np.clip(p.probs.astype(float), 1e-7, 1 - 1e-7)
-    yes = np.where(p.hot, -np.log(safe), 0.0)
-    loss = (yes - np.where(p.hot, 0.0, np.log(1 - safe))).mean(axis=1) if p.is_multi else yes.sum(axis=1)
-    return np.where(p.labelled, loss, np.nan)
-
-
-def _of_blend(blend: Blend) -> Subject:
-    p = blend.predictions
-    p = Predictions(p.table.assign(loss=_losses(p)), p.probs, p.vocab, p.embeddings, p.is_multi, p.layers)
+def _of_blend(blend: Blend, interp: SpecInterpretation) -> Subject:
     parts = [run for run in blend.runs if isinstance(run, Run)]
-    subject = Subject(p, SpecInterpretation(p), scores=[_score_row(blend.score)])
+    subject = Subject(interp.predictions, interp, scores=[_score_row(blend.score)])
     subject.tell("Data", competition=blend.task.slug, metric=blend.task.metric, digest=blend.task.digest)
     table = blend.table
     names = [os.path.basename(name) for name in table["run"]]
     subject.tell("Network", blend=f"{blend.way} mean of {len(names)} runs",
                  **{name: f"weight {weight:.2f}, {blend.task.metric} {score:.4f}"
                     for name, weight, score in zip(names, table["weight"], table[blend.task.metric])})
-    tree = _tree_of(p.table["picture"])
+    tree = _tree_of(interp.table["picture"])
     subject.folder = tree.source if tree is not None else _folder_of_run(parts[0]) if parts else None
     subject.renderer = parts[0].choices.renderer if parts else None
     return _settle(subject, tree)
 
 
+def _opened(source) -> SpecInterpretation | Learner:
+    """What a page is made of: an interpretation, or a learner that is still to be asked."""
+    if isinstance(source, (str, os.PathLike)):
+        source = Predictions.load(source) if os.path.isfile(source) else Run.open(source)
+    if isinstance(source, Predictions):
+        return SpecInterpretation(source)
+    if isinstance(source, (Run, Blend)):
+        return SpecInterpretation.from_run(source)
+    if isinstance(source, (SpecInterpretation, Learner)):
+        return source
+    raise ValueError(f"a page cannot be made of {type(source).__name__} {source!r:.60}; "
+                     "give a SpecInterpretation, a Learner, a Run or a blend")
+
+
 def read_subject(source) -> Subject:
     """What there is to know of a SpecInterpretation, a Learner, a Run, a blend, or of Predictions alone.
 
+    source : one of these, or the path of a run's folder or of saved predictions
+
     Raises ValueError for anything else.
     """
-    if isinstance(source, Predictions):
-        source = SpecInterpretation(source)
-    if isinstance(source, SpecInterpretation):
-        return _of_interpretation(source)
-    if isinstance(source, Run):
-        return _of_run(source)
-    if isinstance(source, Blend):
-        return _of_blend(source)
+    source = _opened(source)
     if isinstance(source, Learner):
         return _of_learner(source)
-    raise ValueError(f"a page cannot be made of {type(source).__name__} {source!r:.60}; "
-                     "give a SpecInterpretation, a Learner, a Run or a blend")
+    if isinstance(source.run, Run):
+        return _of_run(source.run, source)
+    if isinstance(source.run, Blend):
+        return _of_blend(source.run, source)
+    return _of_predictions(source)

@@ -74,12 +74,12 @@ def find_recording(path: str, folder: Path | None) -> Path:
     return found
 
 
-def _recordings(keys: list[tuple], folder: Path | None) -> tuple[list[Path | None], list[str]]:
-    """(the recording of each clip or None, why there is none)."""
+def _recordings(table: pd.DataFrame, folder: Path | None) -> tuple[list[Path | None], list[str]]:
+    """(the recording of each clip or None, why there is none); a network of waveforms names the file that it was given."""
     found, why = [], []
-    for path, *_ in keys:
+    for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
         try:
-            found.append(find_recording(path, folder))
+            found.append(Path(given) if isinstance(given, str) and os.path.isfile(given) else find_recording(path, folder))
             why.append("")
         except (ValueError, OSError) as exc:
             found.append(None)
@@ -217,11 +217,10 @@ def _lookers(subject: Subject, order: np.ndarray) -> list[tuple[object, np.ndarr
     """(a learner or classifier, the places in `order` of the clips that it judged unseen)."""
     if subject.learn is not None:
         return [(subject.learn, np.arange(len(order)))]
-    if subject.run is None or "fold" not in subject.predictions.table:
+    there = {} if subject.interp is None else {fold: folder for fold, folder in subject.interp.networks.items() if folder.is_dir()}
+    if not there:
         return []
     fold = subject.predictions.table["fold"].to_numpy()[order].astype(int)
-    first = {member.fold: member for member in reversed(subject.run.members)}   # of several seeds the first
-    there = {number: member.folder / "classifier" for number, member in first.items() if (member.folder / "classifier").is_dir()}
     return [(load_classifier(folder), np.flatnonzero(fold == number)) for number, folder in there.items()]
 
 
@@ -238,8 +237,12 @@ def _grid(cam: Cam, seconds: float | None) -> np.ndarray:
 def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str], most: int, progress: bool) -> str:
     """Class maps of the first `most` clips; returns what is to be said of them."""
     media.cams, media.columns["cam"] = [None] * len(order), [None] * len(order)
+    if most == 0 or not len(order):
+        return "There are no class maps."
+    why = "no network is at hand"
     try:
-        for looker, places in _lookers(subject, order) if most > 0 and len(order) else ():
+        for looker, places in _lookers(subject, order):
+            why = "the pictures are gone, or the network answers NaN"
             places = [i for i in places if i < most and os.path.isfile(files[i])]
             for i, cam in zip(places, clip_cams(looker, [files[i] for i in places], progress=progress)):
                 if cam is not None:
@@ -249,7 +252,7 @@ def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str
         return f"There are no class maps: {exc}"
     n = sum(cam is not None for cam in media.cams)
     if not n:
-        return "There are no class maps" + (": no network is at hand." if most > 0 else ".")
+        return f"There are no class maps: {why}."
     rest = len(order) - n
     return f"Class maps (Grad-CAM of the predicted class) are there for {count(n, 'clip')}{f', not for the other {rest:,}' * bool(rest)}."
 
@@ -286,10 +289,10 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, *
         media.columns[name] = []
     table = subject.predictions.table.iloc[order].reset_index(drop=True)
     keys, files = clip_keys(table), table["picture"].tolist()
-    recordings, why = _recordings(keys, Path(audio) if audio is not None else subject.folder)
+    recordings, why = _recordings(table, Path(audio) if audio is not None else subject.folder)
     with progress_bar(len(keys), "pictures", progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
-    pictures, again = [small for small, _ in found], sum(anew for _, anew in found)
+    pictures, again = [small for small, _ in found], sum(anew and bool(file) for (_, anew), file in zip(found, files))
     _put_axes(media, pictures)
     left = budget_mb * MB - _put_pictures(media, pictures, files, folder, budget_mb * MB)
     spans = _spans(pictures, keys, recordings, why)

@@ -137,7 +137,8 @@ def report(source, path: str | os.PathLike = "report.html", *, title: str | None
 
     Parameters
     ----------
-    source : a SpecInterpretation, a Learner (its validation set is predicted), a Run, a blend, or Predictions
+    source : a SpecInterpretation, a Learner (its validation set is predicted), a Run, a blend, or Predictions; or the path of a run's
+        folder, or of predictions that were saved
     path : the file to write; its folder is made
     title : default the network and the data
     cam : clips of the highest loss that get a class map (Grad-CAM), where a network is at hand; 0 for none

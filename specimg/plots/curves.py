@@ -80,6 +80,7 @@ def draw_rates(ax: Axes, rates: list[np.ndarray], unit: str) -> None:
     for one in rates:
         ax.plot(np.arange(1, len(one) + 1), one, color=colour(0), alpha=1 if len(rates) == 1 else 0.5)
     several = f" of {len(rates)} trainings" if len(rates) > 1 else ""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel=unit, ylabel="learning rate (no unit)")
     ax.set_title(f"learning rate of the head{several}", fontsize="medium")
 

@@ -1,9 +1,10 @@
 // What the page knows: one JSON block that is read at once, and blocks of media that are parsed when a clip of theirs comes into view.
 
 const page = JSON.parse(document.getElementById("page").textContent);
-const clips = page.clips, vocab = page.vocab;
-const everyClip = Array.from({ length: clips.n }, (_, i) => i);   // the clips are in the order of what is most worth hearing
-const CHUNK = page.chunk;                                          // clips a block
+const clips = page.clips,
+  vocab = page.vocab;
+const everyClip = Array.from({ length: clips.n }, (_, i) => i); // the clips are in the order of what is most worth hearing
+const CHUNK = page.chunk; // clips a block
 
 // ---------------------------------------------------------------- elements: text is always text, never markup
 
@@ -32,8 +33,11 @@ function svg(tag, attributes, ...children) {
 
 const icon = (path) => svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: path }));
 const ICONS = {
-  play: "M4 2.5v11l9.5-5.5z", pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
-  sun: "M8 4.5a3.5 3.5 0 100 7 3.5 3.5 0 000-7zM8 0v2.5M8 13.5V16M0 8h2.5M13.5 8H16M2.3 2.3l1.8 1.8M11.9 11.9l1.8 1.8M2.3 13.7l1.8-1.8M11.9 4.1l1.8-1.8",
+  play: "M4 2.5v11l9.5-5.5z",
+  pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
+  sun:
+    "M8 4.5a3.5 3.5 0 100 7 3.5 3.5 0 000-7zM8 0v2.5M8 13.5V16M0 8h2.5M13.5 8H16" +
+    "M2.3 2.3l1.8 1.8M11.9 11.9l1.8 1.8M2.3 13.7l1.8-1.8M11.9 4.1l1.8-1.8",
   moon: "M13.5 10.2A6 6 0 015.8 2.5a6 6 0 107.7 7.7z",
   look: "M1 8s2.5-4.5 7-4.5S15 8 15 8s-2.5 4.5-7 4.5S1 8 1 8zM8 5.8a2.2 2.2 0 100 4.4 2.2 2.2 0 000-4.4z",
 };
@@ -58,10 +62,21 @@ function named(cell, absent) {
   return labelsOf(cell).join(", ") || "no label";
 }
 
+// text of any length as a line or two; whole it stands in a title
+function shortened(text, most = 80) {
+  const letters = Array.from(text);
+  return letters.length > most ? `${letters.slice(0, most - 20).join("")} … ${letters.slice(-15).join("")}` : text;
+}
+
+// a label amid other words: one that is written from right to left is isolated, so that it leaves their order alone
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
+const apart = (text) => (RIGHT_TO_LEFT.test(text) ? `\u2068${shortened(text)}\u2069` : shortened(text));
+
 const has = (cell, label) => cell !== null && (Array.isArray(cell) ? cell.includes(label) : cell === label);
 
 function spanText(i) {
-  const start = clips.start[i], end = clips.end[i];
+  const start = clips.start[i],
+    end = clips.end[i];
   return isNumber(start) || isNumber(end) ? `${fixed(start || 0, 2)} to ${isNumber(end) ? fixed(end, 2) : "end"} s` : "";
 }
 
@@ -70,17 +85,19 @@ function spanText(i) {
 const blocks = new Map();
 
 function mediaOf(kind, i) {
-  const number = Math.floor(i / CHUNK), name = `${kind}-${number}`;
+  const number = Math.floor(i / CHUNK),
+    name = `${kind}-${number}`;
   if (!blocks.has(name)) {
     const block = document.getElementById(name);
     blocks.set(name, block ? JSON.parse(block.textContent) : []);
-    if (blocks.size > 60) blocks.delete(blocks.keys().next().value);   // the text stays in the document: parse again when asked again
+    if (blocks.size > 60) blocks.delete(blocks.keys().next().value); // the text stays in the document: parse again when asked again
   }
   return blocks.get(name)[i % CHUNK] || null;
 }
 
 function bytesOf(base64) {
-  const text = atob(base64), bytes = new Uint8Array(text.length);
+  const text = atob(base64),
+    bytes = new Uint8Array(text.length);
   for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
   return bytes;
 }
@@ -93,9 +110,18 @@ function pictureAddress(i) {
 // ---------------------------------------------------------------- what the browser remembers, where it may
 
 function remember(name, value) {
-  try { localStorage.setItem(`specimg:${name}`, JSON.stringify(value)); return true; } catch (error) { return false; }
+  try {
+    localStorage.setItem(`specimg:${name}`, JSON.stringify(value));
+    return true;
+  } catch (error) {
+    return false;
+  }
 }
 
 function recall(name) {
-  try { return JSON.parse(localStorage.getItem(`specimg:${name}`)); } catch (error) { return null; }
+  try {
+    return JSON.parse(localStorage.getItem(`specimg:${name}`));
+  } catch (error) {
+    return null;
+  }
 }

@@ -6,15 +6,24 @@ const playing = { card: null, clip: null, address: null, wanted: null };
 const isLinked = (i) => typeof clips.sound[i] === "string";
 const isSilent = (i) => clips.sound[i] === null;
 
-const LONGEST = 300;   // seconds that are decoded beforehand
+const LONGEST = 300; // seconds that are decoded beforehand
 
 // 16-bit samples as a WAV file
 function waveFile(samples, rate) {
   const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
   const word = (at, text) => [...text].forEach((letter, k) => view.setUint8(at + k, letter.charCodeAt(0)));
-  word(0, "RIFF"); view.setUint32(4, 36 + 2 * samples.length, true); word(8, "WAVEfmt "); view.setUint32(16, 16, true); view.setUint16(20, 1, true);
-  view.setUint16(22, 1, true); view.setUint32(24, rate, true); view.setUint32(28, 2 * rate, true); view.setUint16(32, 2, true); view.setUint16(34, 16, true);
-  word(36, "data"); view.setUint32(40, 2 * samples.length, true);
+  word(0, "RIFF");
+  view.setUint32(4, 36 + 2 * samples.length, true);
+  word(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, 1, true);
+  view.setUint16(22, 1, true);
+  view.setUint32(24, rate, true);
+  view.setUint32(28, 2 * rate, true);
+  view.setUint16(32, 2, true);
+  view.setUint16(34, 16, true);
+  word(36, "data");
+  view.setUint32(40, 2 * samples.length, true);
   samples.forEach((x, k) => view.setInt16(44 + 2 * k, Math.max(-1, Math.min(1, x)) * 32767, true));
   return new Blob([view.buffer], { type: "audio/wav" });
 }
@@ -29,7 +38,9 @@ async function soundAddress(i) {
       const decoded = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(bytes.buffer);
       file = waveFile(decoded.getChannelData(0), decoded.sampleRate);
     }
-  } catch (error) { /* a browser that cannot decode it may still play it; if not, the event `error` says so */ }
+  } catch (error) {
+    /* a browser that cannot decode it may still play it; if not, the event `error` says so */
+  }
   return URL.createObjectURL(file);
 }
 
@@ -43,7 +54,10 @@ const lastSecond = (i) => (isLinked(i) && isNumber(clips.seconds[i]) ? clips.beg
 function moveCursor() {
   const { card, clip } = playing;
   if (!card) return;
-  if (sound.currentTime >= lastSecond(clip)) sound.pause();
+  if (sound.currentTime > lastSecond(clip)) {
+    sound.pause();
+    sound.currentTime = lastSecond(clip); // a frame that came late leaves neither cursor nor clock beyond the span
+  }
   if (isNumber(clips.left[clip])) {
     const place = Math.min(1, Math.max(0, placeOf(clip, heardAt(clip))));
     card.cursor.style.left = `${(100 * place).toFixed(2)}%`;
@@ -85,7 +99,7 @@ async function playCard(card, at = null) {
   if (at !== null) playing.wanted = Math.max(0, at - (isLinked(card.clip) ? 0 : clips.begin[card.clip]));
   else if (over) playing.wanted = first;
   if (playing.wanted !== null && sound.readyState > 0) takePlace();
-  sound.play().catch(() => {});   // what goes wrong is said by the event `error`
+  sound.play().catch(() => {}); // what goes wrong is said by the event `error`
 }
 
 function takePlace() {
@@ -103,11 +117,25 @@ sound.addEventListener("loadedmetadata", () => {
   playing.card.play.dataset.duration = isLinked(playing.clip) ? clips.seconds[playing.clip] : sound.duration;
   takePlace();
 });
-sound.addEventListener("play", () => { if (playing.card) { showState(playing.card, true); requestAnimationFrame(moveCursor); } });
-sound.addEventListener("pause", () => { if (playing.card) { showState(playing.card, false); moveCursor(); } });
+sound.addEventListener("play", () => {
+  if (playing.card) {
+    showState(playing.card, true);
+    requestAnimationFrame(moveCursor);
+  }
+});
+sound.addEventListener("pause", () => {
+  if (playing.card) {
+    showState(playing.card, false);
+    moveCursor();
+  }
+});
 sound.addEventListener("error", () => {
   if (!playing.card || !sound.getAttribute("src")) return;
   const linked = isLinked(playing.clip);
-  playing.card.say(linked ? "The linked recording is not where it was, or the browser cannot play its format." : "This browser cannot play Ogg Opus.");
+  playing.card.say(
+    linked
+      ? "The linked recording is not where it was, or the browser cannot play its format."
+      : "This browser cannot play Ogg Opus.",
+  );
   letGo();
 });

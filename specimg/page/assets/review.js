@@ -1,50 +1,99 @@
-// Label review: the clips whose label is most likely wrong, a choice for each, and corrections.csv, which is read at the next training.
+// Label review: the clips whose label is most likely wrong, a choice for each, and corrections.csv, for the next training.
 
-const CHOICES = [["keep", "Keep"], ["suggestion", "It is"], ["other", "Another label"], ["out", "Leave out"], ["unsure", "Unsure"]];
-const WORDS_PER_LABEL = 400;   // labels that a list can still show
+const CHOICES = [
+  ["keep", "Keep"],
+  ["suggestion", "It is"],
+  ["other", "Another label"],
+  ["out", "Leave out"],
+  ["unsure", "Unsure"],
+];
 
-const cellOf = (labels) => (Array.isArray(labels) ? JSON.stringify(labels) : labels);   // as `specimg.corrections` reads it
+const cellOf = (labels) => (Array.isArray(labels) ? JSON.stringify(labels) : labels); // as `specimg.corrections` reads it
 
 function csvCell(text) {
   return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+const keyOf = (row) => [clips.path[row.clip], clips.start[row.clip], clips.end[row.clip]].join("|");
+
 // The rows of corrections.csv: those who are decided. Kept labels stand there too, confirmed; "unsure" is no decision.
 function correctionRows(rows, decisions) {
   const timed = rows.some((row) => isNumber(clips.end[row.clip]));
-  const header = ["path", ...(timed ? ["start", "end"] : []), "label", "corrected", "note"], lines = [header];
+  const lines = [["path", ...(timed ? ["start", "end"] : []), "label", "corrected", "note"]];
   for (const row of rows) {
     const said = decisions[keyOf(row)];
     if (!said || said.choice === "unsure" || (said.choice === "other" && !said.labels)) continue;
     const corrected = { keep: row.label, suggestion: row.suggestion, other: said.labels, out: "" }[said.choice];
     const times = timed ? [clips.start[row.clip], clips.end[row.clip]].map((t) => (isNumber(t) ? String(t) : "")) : [];
-    lines.push([clips.path[row.clip], ...times, cellOf(row.label), said.choice === "out" ? "" : cellOf(corrected), said.note || ""]);
+    lines.push([clips.path[row.clip], ...times, cellOf(row.label), cellOf(corrected), ""]);
   }
   return lines;
 }
 
-const keyOf = (row) => [clips.path[row.clip], clips.start[row.clip], clips.end[row.clip]].join("|");
+// The choice among all labels, filled when it is opened first: {root, read()}, where read() is null before one is chosen.
+function labelPicker(chosen, onPick) {
+  const root = el("div", { hidden: true });
+  let read = () => chosen;
+  const fill = () => {
+    if (page.multi) {
+      const boxes = vocab.map((label) =>
+        el("input", { type: "checkbox", value: label, checked: (chosen || []).includes(label), onchange: onPick }),
+      );
+      root.className = "several";
+      root.append(...boxes.map((box) => el("label", {}, box, box.value)));
+      read = () => boxes.filter((box) => box.checked).map((box) => box.value);
+      return;
+    }
+    const options = vocab.map((label) => el("option", { value: label }, shortened(label)));
+    const select = el(
+      "select",
+      { ariaLabel: "Another label", onchange: onPick },
+      el("option", { value: "" }, "which label?"),
+      options,
+    );
+    select.value = chosen || "";
+    root.append(select);
+    read = () => select.value || null;
+  };
+  const show = (isOpen) => {
+    if (isOpen && !root.hasChildNodes()) fill();
+    root.hidden = !isOpen;
+  };
+  return { root, show, read: () => read(), focus: () => root.querySelector("select, input").focus() };
+}
 
 function reviewView(root) {
   const review = page.review;
-  if (review.why) { put(root, el("p", { className: "lead" }, `There is nothing to review: ${review.why}`)); return; }
-  const rows = review.rows, store = `review:${page.id}`, decisions = recall(store) || {}, byClip = new Map(rows.map((row) => [row.clip, row]));
-  const count = el("b"), kept = el("span", { className: "soft" }), exporter = el("button", { type: "button", className: "primary", onclick: () => save() }, "Save corrections.csv");
+  if (review.why) {
+    put(root, el("p", { className: "lead" }, `There is nothing to review: ${review.why}`));
+    return;
+  }
+  const rows = review.rows,
+    store = `review:${page.id}`,
+    decisions = recall(store) || {},
+    byClip = new Map(rows.map((row) => [row.clip, row]));
+  const count = el("b"),
+    kept = el("span", { className: "soft" }),
+    exporter = el("button", { type: "button", className: "primary", onclick: () => save() }, "Save corrections.csv");
   const textOf = (labels) => (Array.isArray(labels) ? labels.join(", ") || "no label" : labels);
 
   const tell = (stored) => {
-    const decided = rows.filter((row) => decisions[keyOf(row)]), lines = correctionRows(rows, decisions).length - 1;
+    const decided = rows.filter((row) => decisions[keyOf(row)]),
+      lines = correctionRows(rows, decisions).length - 1;
     count.textContent = `${decided.length} of ${rows.length}`;
-    kept.textContent = ` decided; ${counted(lines, "row")} for corrections.csv${stored ? "" : "; this browser keeps nothing: save before you leave"}`;
+    const warning = stored ? "" : "; this browser keeps nothing: save before you leave";
+    kept.textContent = ` decided; ${counted(lines, "row")} for corrections.csv${warning}`;
     exporter.disabled = !lines;
   };
   const decide = (row, said) => {
-    if (said) decisions[keyOf(row)] = { ...decisions[keyOf(row)], ...said };
-    else delete decisions[keyOf(row)];
+    decisions[keyOf(row)] = said;
     tell(remember(store, decisions));
   };
   const save = () => {
-    const text = correctionRows(rows, decisions).map((cells) => cells.map(csvCell).join(",")).join("\n") + "\n";
+    const text =
+      correctionRows(rows, decisions)
+        .map((cells) => cells.map(csvCell).join(","))
+        .join("\n") + "\n";
     const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
     const link = el("a", { href: address, download: "corrections.csv" });
     document.body.append(link);
@@ -53,43 +102,81 @@ function reviewView(root) {
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   };
 
-  const other = (row, said, pick) => {
-    if (page.multi) return el("div", { className: "several", hidden: true }, vocab.slice(0, WORDS_PER_LABEL).map((label) => el("label", {}, el("input", { type: "checkbox", value: label, checked: ((said.labels || row.suggestion) || []).includes(label), onchange: (event) => pick([...event.target.closest(".several").querySelectorAll("input:checked")].map((box) => box.value)) }), label)));
-    const select = el("select", { hidden: true, ariaLabel: "Another label", onchange: (event) => pick(event.target.value || null) }, el("option", { value: "" }, "which label?"), vocab.map((label) => el("option", { value: label }, label)));
-    select.value = said.labels || "";
-    return select;
-  };
-
   const controls = (i, card) => {
-    const row = byClip.get(i), said = decisions[keyOf(row)] || {}, agrees = textOf(row.label) === textOf(row.suggestion);
-    const picker = other(row, said, (labels) => decide(row, { choice: "other", labels }));
+    const row = byClip.get(i),
+      said = decisions[keyOf(row)] || {},
+      agrees = textOf(row.label) === textOf(row.suggestion);
+    const chosen = said.labels || (page.multi ? row.suggestion : null);
+    const picker = labelPicker(chosen, () => decide(row, { choice: "other", labels: picker.read() }));
     const radios = CHOICES.filter(([choice]) => !(choice === "suggestion" && agrees)).map(([choice, words], k) => {
-      const radio = el("input", { type: "radio", name: `review-${i}`, value: choice, checked: said.choice === choice, onchange: () => set(choice) });
+      const radio = el("input", {
+        type: "radio",
+        name: `review-${i}`,
+        value: choice,
+        checked: said.choice === choice,
+        onchange: () => set(choice),
+      });
       const what = choice === "keep" ? textOf(row.label) : choice === "suggestion" ? textOf(row.suggestion) : "";
-      return el("label", { className: "choice", title: what }, radio, el("kbd", {}, String(k + 1)), words, what ? el("b", {}, what) : null);
+      return el(
+        "label",
+        { className: "choice", title: what },
+        radio,
+        el("kbd", {}, String(k + 1)),
+        el("span", {}, words),
+        what ? el("b", {}, shortened(what)) : null,
+      );
     });
     const set = (choice) => {
-      picker.hidden = choice !== "other";
-      decide(row, { choice, labels: choice === "other" ? (page.multi ? row.suggestion : picker.value || null) : null });
+      picker.show(choice === "other");
+      decide(row, { choice, labels: choice === "other" ? picker.read() : null });
       card.root.classList.add("decided");
     };
-    picker.hidden = said.choice !== "other";
+    picker.show(said.choice === "other");
     card.root.classList.toggle("decided", Boolean(said.choice));
     card.root.addEventListener("keydown", (event) => {
-      if (event.target.matches("select, input[type=text]") || !/^[1-5]$/.test(event.key)) return;
-      const radio = radios[Number(event.key) - 1] && radios[Number(event.key) - 1].querySelector("input");
-      if (radio) { radio.checked = true; set(radio.value); if (radio.value === "other" && picker.focus) picker.focus(); event.preventDefault(); }
+      if (event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey || !/^[1-5]$/.test(event.key)) return;
+      const label = radios[Number(event.key) - 1];
+      if (!label) return;
+      const radio = label.querySelector("input");
+      radio.checked = true;
+      set(radio.value);
+      if (radio.value === "other") picker.focus();
+      event.preventDefault();
     });
-    return el("fieldset", { className: "review" }, el("legend", { className: "hidden" }, `Label of ${baseName(clips.path[i])}`),
-      el("p", { className: "tiny soft" }, row.issue ? el("span", { className: "flag" }, "likely wrong") : "doubtful", ` label quality ${fixed(row.quality, 3)}`), radios, picker);
+    return el(
+      "fieldset",
+      { className: "review" },
+      el("legend", { className: "hidden" }, `Label of ${baseName(clips.path[i])}`),
+      el(
+        "p",
+        { className: "tiny soft" },
+        row.issue ? el("span", { className: "flag" }, "likely wrong") : "doubtful",
+        ` · label quality ${fixed(row.quality, 3)}`,
+      ),
+      radios,
+      picker.root,
+    );
   };
 
   const ids = rows.map((row) => row.clip);
-  put(root, 
-    el("p", { className: "lead" }, `Of ${counted(review.judged, "labelled clip")}, ${review.issues.toLocaleString("en")} carry a label that is likely wrong: the network, which never learnt from them, is sure of another one (confident learning). The most doubtful stand first.`),
-    el("p", { className: "soft" }, "Tab goes to the players and space plays; the arrow keys go from clip to clip, and 1 to 5 choose. What you save is applied by ", el("code", {}, "corrections=\"corrections.csv\""), " at the next training."),
+  put(
+    root,
+    el(
+      "p",
+      { className: "lead" },
+      `Of ${counted(review.judged, "labelled clip")}, ${review.issues.toLocaleString("en")} carry a label that is likely wrong: ` +
+        "the network, which never learnt from them, is sure of another one (confident learning). The most doubtful stand first.",
+    ),
+    el(
+      "p",
+      { className: "soft" },
+      "Tab goes to the players and space plays; the arrow keys go from clip to clip, and 1 to 5 choose. What you save is applied by ",
+      el("code", {}, 'corrections="corrections.csv"'),
+      " at the next training.",
+    ),
     review.notes.map((note) => el("p", { className: "soft tiny" }, note)),
     el("div", { className: "toolbar sticky" }, el("span", {}, count, kept), exporter),
-    cardList(ids, controls));
+    cardList(ids, controls),
+  );
   tell(remember(store, decisions));
 }

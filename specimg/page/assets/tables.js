@@ -1,80 +1,136 @@
 // Confusions, classes and groups: numbers with their clips behind them.
 
-const MOST_CELLS = 40;   // classes up to which every cell is a button; beyond it the matrix is drawn
+const MOST_CELLS = 40; // classes up to which every cell is a button; beyond it the matrix is drawn
+const WIDE = 22; // classes beyond which a matrix of buttons takes the whole width
+const MOST_PAIRS = 60; // rows of the most confused
 
 // ---------------------------------------------------------------- confusion
 
+// clips by cell: cells.get(a * classes + g) are those that are `a` and were taken for `g`
+function fileUnder(cells, a, g, i) {
+  const key = a * vocab.length + g;
+  if (!cells.has(key)) cells.set(key, []);
+  cells.get(key).push(i);
+}
+
+const isJudged = (i) => clips.target[i] !== null && clips.guess[i] !== null;
+
 function confusionCounts() {
-  const n = vocab.length, cells = new Map();
-  for (const i of everyClip) {
-    const a = clips.target[i], g = clips.guess[i];
-    if (a === null || g === null) continue;
-    const key = a * n + g;
-    if (!cells.has(key)) cells.set(key, []);
-    cells.get(key).push(i);
-  }
+  const cells = new Map();
+  for (const i of everyClip.filter(isJudged)) fileUnder(cells, clips.target[i], clips.guess[i], i);
   return cells;
 }
 
 // With several labels a clip: which label was said in a clip where another was missed.
 function mistakePairs() {
-  const n = vocab.length, cells = new Map();
-  for (const i of everyClip) {
-    if (clips.target[i] === null || clips.guess[i] === null) continue;
-    const missed = clips.target[i].filter((k) => !clips.guess[i].includes(k)), extra = clips.guess[i].filter((k) => !clips.target[i].includes(k));
-    for (const a of missed) for (const g of extra) {
-      const key = a * n + g;
-      if (!cells.has(key)) cells.set(key, []);
-      cells.get(key).push(i);
-    }
+  const cells = new Map();
+  for (const i of everyClip.filter(isJudged)) {
+    const missed = clips.target[i].filter((k) => !clips.guess[i].includes(k)),
+      extra = clips.guess[i].filter((k) => !clips.target[i].includes(k));
+    for (const a of missed) for (const g of extra) fileUnder(cells, a, g, i);
   }
   return cells;
 }
 
-const cellTitle = (a, g) => (page.multi ? `${vocab[a]} missed, ${vocab[g]} said` : a === g ? `${vocab[a]}, rightly heard` : `${vocab[a]}, heard as ${vocab[g]}`);
+function cellTitle(a, g, ids) {
+  const clips = counted(ids.length, "clip");
+  if (page.multi) return `${apart(vocab[a])} missed, ${apart(vocab[g])} said: ${clips}`;
+  return a === g ? `${apart(vocab[a])}, rightly heard: ${clips}` : `${apart(vocab[a])}, heard as ${apart(vocab[g])}: ${clips}`;
+}
+
+const headRow = (...heads) => el("thead", {}, el("tr", {}, heads));
+const labelCell = (label) => el("td", { className: "long", title: label }, shortened(label));
 
 function pairTable(cells, shelf) {
   const n = vocab.length;
-  const pairs = [...cells].map(([key, ids]) => [Math.floor(key / n), key % n, ids]).filter(([a, g]) => a !== g).sort((p, q) => q[2].length - p[2].length);
+  const pairs = [...cells]
+    .map(([key, ids]) => [Math.floor(key / n), key % n, ids])
+    .filter(([a, g]) => a !== g)
+    .sort((p, q) => q[2].length - p[2].length);
   if (!pairs.length) return el("p", { className: "soft" }, "No confusions.");
-  const rows = pairs.slice(0, 60).map(([a, g, ids]) => el("tr", {},
-    el("td", { className: "number" }, el("button", { className: "link", type: "button", ariaLabel: `${counted(ids.length, "clip")}: ${cellTitle(a, g)}`, onclick: () => shelf.show(`${cellTitle(a, g)}: ${counted(ids.length, "clip")}`, ids) }, String(ids.length))),
-    el("td", { className: "long" }, vocab[a]), el("td", { className: "soft" }, "→"), el("td", { className: "long" }, vocab[g])));
+  const rows = pairs.slice(0, MOST_PAIRS).map(([a, g, ids]) => {
+    const title = cellTitle(a, g, ids),
+      onclick = () => shelf.show(title, ids);
+    const number = el("button", { className: "link", type: "button", ariaLabel: title, onclick }, String(ids.length));
+    const arrow = el("td", { className: "soft", ariaHidden: "true" }, "→");
+    return el("tr", {}, el("td", { className: "number" }, number), labelCell(vocab[a]), arrow, labelCell(vocab[g]));
+  });
   const rest = pairs.length - rows.length;
-  return el("div", { className: "scroll" }, el("table", { className: "plain pairs" },
-    el("thead", {}, el("tr", {}, ["clips", page.multi ? "missed" : "actual", "", page.multi ? "said instead" : "heard as"].map((t) => el("th", { scope: "col" }, t)))), el("tbody", {}, rows)),
-    rest > 0 ? el("p", { className: "soft" }, `and ${counted(rest, "pair")} more`) : null);
+  const head = headRow(
+    el("th", { scope: "col", className: "number" }, "clips"),
+    el("th", { scope: "col" }, page.multi ? "missed" : "actual"),
+    el("td", {}),
+    el("th", { scope: "col" }, page.multi ? "said instead" : "heard as"),
+  );
+  return el(
+    "div",
+    { className: "scroll" },
+    el("table", { className: "plain pairs" }, head, el("tbody", {}, rows)),
+    rest > 0 ? el("p", { className: "soft rest" }, `and ${counted(rest, "pair")} more`) : null,
+  );
 }
 
-function shade(share) { return Math.min(9, Math.ceil(share * 9)); }
+function shade(share) {
+  return Math.min(9, Math.ceil(share * 9));
+}
 
 function buttonMatrix(cells, order, shelf, totals) {
   const n = vocab.length;
-  const head = el("tr", {}, el("td", {}), order.map((g) => el("th", { scope: "col", title: vocab[g] }, el("span", {}, vocab[g]))));
-  const body = order.map((a) => el("tr", {}, el("th", { scope: "row", title: vocab[a] }, vocab[a]), order.map((g) => {
-    const ids = cells.get(a * n + g) || [];
-    if (!ids.length) return el("td", {});
-    return el("td", {}, el("button", { type: "button", className: `cell ${a === g ? "good" : "bad"} s${shade(ids.length / totals[a])}`, data: { actual: vocab[a], predicted: vocab[g] },
-      ariaLabel: `${cellTitle(a, g)}: ${counted(ids.length, "clip")}`, title: `${cellTitle(a, g)}\n${ids.length} of ${totals[a]} (${percent(ids.length / totals[a])})`,
-      onclick: () => shelf.show(`${cellTitle(a, g)}: ${counted(ids.length, "clip")}`, ids) }, String(ids.length)));
-  })));
+  const head = el(
+    "tr",
+    {},
+    el("td", {}),
+    order.map((g) => el("th", { scope: "col", title: vocab[g] }, el("span", {}, vocab[g]))),
+  );
+  const body = order.map((a) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row", title: vocab[a] }, vocab[a]),
+      order.map((g) => {
+        const ids = cells.get(a * n + g) || [];
+        if (!ids.length) return el("td", {});
+        const title = cellTitle(a, g, ids);
+        const options = {
+          type: "button",
+          className: `cell ${a === g ? "good" : "bad"} s${shade(ids.length / totals[a])}`,
+          data: { actual: vocab[a], predicted: vocab[g] },
+          ariaLabel: title,
+          title: `${title}\nof ${totals[a]} (${percent(ids.length / totals[a])})`,
+          onclick: () => shelf.show(title, ids),
+        };
+        return el("td", {}, el("button", options, String(ids.length)));
+      }),
+    ),
+  );
   const table = el("table", { className: `matrix${n > 16 ? " fine" : ""}` }, el("thead", {}, head), el("tbody", {}, body));
+  if (n <= 16) table.style.maxWidth = `${11 + 6 * n}rem`;
   // the longest name decides how much room the upright ones above take
   table.style.setProperty("--up", `${Math.min(9, 1 + 0.52 * Math.max(...vocab.map((v) => v.length))).toFixed(1)}em`);
   return el("div", { className: "scroll" }, table);
 }
 
 function drawnMatrix(cells, order, shelf, totals) {
-  const n = vocab.length, place = new Map(order.map((k, at) => [k, at]));
-  const side = Math.max(3, Math.floor(900 / n)), canvas = el("canvas", { className: "drawn", width: n * side, height: n * side, ariaLabel: "Confusion matrix; the table of pairs beside it says the same" });
+  const n = vocab.length,
+    place = new Map(order.map((k, at) => [k, at]));
+  const side = Math.max(3, Math.floor(900 / n)),
+    canvas = el("canvas", {
+      className: "drawn",
+      role: "img",
+      width: n * side,
+      height: n * side,
+      ariaLabel: "Confusion matrix; the table of pairs beside it says the same",
+    });
   const said = el("p", { className: "soft said" }, "Point at a cell to read it, click to hear its clips.");
   const paint = () => {
-    const style = getComputedStyle(document.documentElement), brush = canvas.getContext("2d");
+    const style = getComputedStyle(document.documentElement),
+      brush = canvas.getContext("2d");
     brush.clearRect(0, 0, canvas.width, canvas.height);
     brush.fillStyle = style.getPropertyValue("--sunken");
     brush.fillRect(0, 0, canvas.width, canvas.height);
     for (const [key, ids] of cells) {
-      const a = Math.floor(key / n), g = key % n;
+      const a = Math.floor(key / n),
+        g = key % n;
       brush.globalAlpha = 0.35 + 0.65 * Math.min(1, ids.length / totals[a]);
       brush.fillStyle = style.getPropertyValue(a === g ? "--right" : "--wrong");
       brush.fillRect(place.get(g) * side, place.get(a) * side, side, side);
@@ -83,66 +139,184 @@ function drawnMatrix(cells, order, shelf, totals) {
   };
   const at = (event) => {
     const box = canvas.getBoundingClientRect();
-    const column = Math.floor(((event.clientX - box.left) / box.width) * n), row = Math.floor(((event.clientY - box.top) / box.height) * n);
+    const column = Math.floor(((event.clientX - box.left) / box.width) * n),
+      row = Math.floor(((event.clientY - box.top) / box.height) * n);
     return [order[Math.min(n - 1, Math.max(0, row))], order[Math.min(n - 1, Math.max(0, column))]];
   };
-  canvas.addEventListener("pointermove", (event) => { const [a, g] = at(event); said.textContent = `${cellTitle(a, g)}: ${counted((cells.get(a * n + g) || []).length, "clip")}`; });
-  canvas.addEventListener("click", (event) => { const [a, g] = at(event); shelf.show(cellTitle(a, g), cells.get(a * n + g) || []); });
+  canvas.addEventListener("pointermove", (event) => {
+    const [a, g] = at(event);
+    said.textContent = cellTitle(a, g, cells.get(a * n + g) || []);
+  });
+  canvas.addEventListener("click", (event) => {
+    const [a, g] = at(event);
+    const ids = cells.get(a * n + g) || [];
+    shelf.show(cellTitle(a, g, ids), ids);
+  });
   onTheme(paint);
   paint();
   return el("div", {}, canvas, said);
 }
 
 function confusionView(root) {
-  const shelf = makeShelf("Click a number to see and hear its clips."), cells = page.multi ? mistakePairs() : confusionCounts();
-  const pairs = el("section", {}, el("h3", {}, page.multi ? "Said where another was missed" : "Most confused"), pairTable(cells, shelf));
+  const isDrawn = !page.multi && vocab.length > MOST_CELLS;
+  const shelf = makeShelf(`Click a ${isDrawn ? "cell or a " : ""}number to see and hear its clips.`),
+    cells = page.multi ? mistakePairs() : confusionCounts();
+  const pairs = el(
+    "section",
+    {},
+    el("h3", {}, page.multi ? "Said where another was missed" : "Most confused"),
+    pairTable(cells, shelf),
+  );
   if (page.multi) {
-    put(root, el("p", { className: "lead" }, "Clips may have several labels, so there is no confusion matrix: these are labels that were said in clips where another one was missed."),
-      el("div", { className: "beside" }, el("div", {}, pairs), shelf));
+    put(
+      root,
+      el(
+        "p",
+        { className: "lead" },
+        "Clips may have several labels, so there is no confusion matrix: these are labels that were said in clips " +
+          "where another one was missed.",
+      ),
+      el("div", { className: "beside" }, el("div", {}, pairs), shelf),
+    );
     return;
   }
   const totals = new Array(vocab.length).fill(0);
   for (const [key, ids] of cells) totals[Math.floor(key / vocab.length)] += ids.length;
-  const draw = vocab.length > MOST_CELLS ? drawnMatrix : buttonMatrix, given = vocab.map((_, k) => k);
+  const draw = isDrawn ? drawnMatrix : buttonMatrix,
+    given = vocab.map((_, k) => k);
   const place = el("div", {}, draw(cells, given, shelf, totals));
-  const orders = page.order ? el("label", { className: "field inline" }, "Order", el("select", { onchange: (event) => place.replaceChildren(draw(cells, event.target.value === "alike" ? page.order : given, shelf, totals)) },
-    el("option", { value: "given" }, "as in the vocabulary"), el("option", { value: "alike" }, "classes that are confused side by side"))) : null;
+  const orders = page.order
+    ? el(
+        "label",
+        { className: "field inline" },
+        "Order",
+        el(
+          "select",
+          {
+            onchange: (event) =>
+              place.replaceChildren(draw(cells, event.target.value === "alike" ? page.order : given, shelf, totals)),
+          },
+          el("option", { value: "given" }, "as in the vocabulary"),
+          el("option", { value: "alike" }, "classes that are confused side by side"),
+        ),
+      )
+    : null;
   const lost = everyClip.filter((i) => clips.target[i] !== null && clips.guess[i] === null);
-  put(root, el("p", { className: "lead" }, "Actual classes down, predicted ones across. The stronger the colour, the larger the share of the actual class."),
-    orders, lost.length ? el("p", { className: "soft" }, `${counted(lost.length, "clip")} without a prediction left out.`) : null,
-    el("div", { className: "beside three" }, place, shelf, pairs));
+  put(
+    root,
+    el(
+      "p",
+      { className: "lead" },
+      "Actual classes down, predicted ones across. The stronger the colour, the larger the share of the actual class.",
+    ),
+    orders,
+    lost.length ? el("p", { className: "soft" }, `${counted(lost.length, "clip")} without a prediction left out.`) : null,
+    el("div", { className: `beside three${!isDrawn && vocab.length > WIDE ? " wide" : ""}` }, place, shelf, pairs),
+  );
 }
 
 // ---------------------------------------------------------------- classes
 
-// Columns sort when their head is clicked. columns: [{name, key, text(row), number}]
-function sortableTable(columns, rows, onRow, first) {
+// Columns sort when their head is clicked. columns: [{name, key, text(row), number}]; foot: rows below, that stay there
+function sortableTable(columns, rows, onRow, first, foot = null) {
   const body = el("tbody");
-  let by = first, down = false;
-  const heads = columns.map((column) => el("th", { scope: "col", className: column.number ? "number" : "" }, el("button", { type: "button", className: "sort", onclick: () => { down = by === column ? !down : column.number && !column.rising; by = column; fill(); } }, column.name)));
+  let by = first,
+    down = false;
+  const heads = columns.map((column) =>
+    el(
+      "th",
+      { scope: "col", className: column.number ? "number" : "" },
+      el(
+        "button",
+        {
+          type: "button",
+          className: "sort",
+          onclick: () => {
+            down = by === column ? !down : column.number && !column.rising;
+            by = column;
+            fill();
+          },
+        },
+        column.name,
+      ),
+    ),
+  );
   const fill = () => {
-    const sorted = [...rows].sort((p, q) => { const a = by.key(p), b = by.key(q); return (typeof a === "string" ? sameText(a, b) : (isNumber(a) ? a : -1) - (isNumber(b) ? b : -1)) * (down ? -1 : 1); });
-    body.replaceChildren(...sorted.map((row) => el("tr", {}, columns.map((column) => el(column.head ? "th" : "td", { className: column.number ? "number" : "long" }, column.head ? el("button", { className: "link", type: "button", onclick: () => onRow(row) }, column.text(row)) : column.text(row))))));
+    const sorted = [...rows].sort((p, q) => {
+      const a = by.key(p),
+        b = by.key(q);
+      return (typeof a === "string" ? sameText(a, b) : (isNumber(a) ? a : -1) - (isNumber(b) ? b : -1)) * (down ? -1 : 1);
+    });
+    body.replaceChildren(
+      ...sorted.map((row) =>
+        el(
+          "tr",
+          {},
+          columns.map((column) =>
+            el(
+              column.head ? "th" : "td",
+              { className: column.number ? "number" : "long" },
+              column.head
+                ? el(
+                    "button",
+                    { className: "link", type: "button", title: column.text(row), onclick: () => onRow(row) },
+                    shortened(column.text(row)),
+                  )
+                : column.text(row),
+            ),
+          ),
+        ),
+      ),
+    );
     heads.forEach((head, k) => head.setAttribute("aria-sort", columns[k] === by ? (down ? "descending" : "ascending") : "none"));
   };
   fill();
-  return el("div", { className: "scroll" }, el("table", { className: "plain sortable" }, el("thead", {}, el("tr", {}, heads)), body));
+  return el("div", { className: "scroll" }, el("table", { className: "plain sortable" }, headRow(heads), body, foot));
 }
 
 function classesView(root) {
   const shelf = makeShelf("Click a class to hear its clips, the missed ones first.");
-  const rate = (name, key) => ({ name, key: (r) => r[key], number: true, rising: true, text: (r) => el("span", { className: "withbar" }, rateBar(r[key]), fixed(r[key], 3)) });
-  const columns = [{ name: "class", key: (r) => r.label, head: true, text: (r) => r.label }, rate("precision", "precision"), rate("recall", "recall"), rate("F1", "f1"),
-    { name: "clips", key: (r) => r.support, number: true, text: (r) => r.support.toLocaleString("en") }];
+  const rate = (name, key) => ({
+    name,
+    key: (r) => r[key],
+    number: true,
+    rising: true,
+    text: (r) => el("span", { className: "withbar" }, rateBar(r[key]), fixed(r[key], 3)),
+  });
+  const columns = [
+    { name: "class", key: (r) => r.label, head: true, text: (r) => r.label },
+    rate("precision", "precision"),
+    rate("recall", "recall"),
+    rate("F1", "f1"),
+    { name: "clips", key: (r) => r.support, number: true, text: (r) => r.support.toLocaleString("en") },
+  ];
   const show = (row) => {
     const k = vocab.indexOf(row.label);
-    const wrongly = everyClip.filter((i) => !has(clips.target[i], k) && has(clips.guess[i], k) && clips.target[i] !== null), own = everyClip.filter((i) => has(clips.target[i], k));
-    const missed = own.filter((i) => !has(clips.guess[i], k)), heard = own.filter((i) => has(clips.guess[i], k));
-    shelf.show(row.label, [...missed, ...wrongly, ...heard], `${missed.length} missed, then ${wrongly.length} wrongly heard as it, then ${heard.length} rightly heard`);
+    const wrongly = everyClip.filter((i) => !has(clips.target[i], k) && has(clips.guess[i], k) && clips.target[i] !== null),
+      own = everyClip.filter((i) => has(clips.target[i], k));
+    const missed = own.filter((i) => !has(clips.guess[i], k)),
+      heard = own.filter((i) => has(clips.guess[i], k));
+    shelf.show(
+      row.label,
+      [...missed, ...wrongly, ...heard],
+      `${missed.length} missed, then ${wrongly.length} wrongly heard as it, then ${heard.length} rightly heard`,
+    );
   };
-  const averages = page.averages.length ? el("p", { className: "soft" }, page.averages.map((a) => `${a.label}: precision ${fixed(a.precision, 3)}, recall ${fixed(a.recall, 3)}, F1 ${fixed(a.f1, 3)}`).join(" · ")) : null;
-  put(root, el("p", { className: "lead" }, "Precision: of what was heard as the class, the share that is. Recall: of the class, the share that was heard."),
-    el("div", { className: "beside" }, el("div", {}, sortableTable(columns, page.report, show, columns[3]), averages), shelf));
+  // the accuracy is one number, which the report of scikit-learn writes into every column
+  const averages = page.averages.map((row) => {
+    const numbers = row.label === "accuracy" ? [null, null, row.f1] : [row.precision, row.recall, row.f1];
+    const cells = numbers.map((x) => el("td", { className: "number" }, x === null ? "" : fixed(x, 3)));
+    return el("tr", {}, el("th", { scope: "row" }, row.label.replace(/avg$/, "average")), cells, el("td", {}));
+  });
+  put(
+    root,
+    el(
+      "p",
+      { className: "lead" },
+      "Precision: of what was heard as the class, the share that is. Recall: of the class, the share that was heard.",
+    ),
+    el("div", { className: "beside" }, sortableTable(columns, page.report, show, columns[3], el("tfoot", {}, averages)), shelf),
+  );
 }
 
 // ---------------------------------------------------------------- groups
@@ -151,20 +325,61 @@ function groupsView(root) {
   const shelf = makeShelf("Click a group to hear its clips, the worst first.");
   const tables = page.breakdown.map((part) => {
     const group = page.groups.find((g) => g.name === part.name);
-    const columns = [{ name: part.name, key: (r) => r.value, head: true, text: (r) => r.value }, { name: "clips", key: (r) => r.clips, number: true, text: (r) => r.clips.toLocaleString("en") },
-      { name: page.multi ? "exact match" : "accuracy", key: (r) => r.rate, number: true, rising: true, text: (r) => el("span", { className: "withbar" }, rateBar(r.rate, r.low, r.high), fixed(r.rate, 3)) },
-      { name: "95 %", key: (r) => r.low, number: true, text: (r) => (isNumber(r.low) ? `${fixed(r.low, 3)} to ${fixed(r.high, 3)}` : "–") }];
-    const show = (row) => { const k = group.values.indexOf(row.value); shelf.show(`${part.name} ${row.value}`, everyClip.filter((i) => group.of[i] === k)); };
+    const columns = [
+      { name: part.name, key: (r) => r.value, head: true, text: (r) => r.value },
+      { name: "clips", key: (r) => r.clips, number: true, text: (r) => r.clips.toLocaleString("en") },
+      {
+        name: page.multi ? "exact match" : "accuracy",
+        key: (r) => r.rate,
+        number: true,
+        rising: true,
+        text: (r) => el("span", { className: "withbar" }, rateBar(r.rate, r.low, r.high), fixed(r.rate, 3)),
+      },
+      {
+        name: "95 %",
+        key: (r) => r.low,
+        number: true,
+        text: (r) => (isNumber(r.low) ? `${fixed(r.low, 3)} to ${fixed(r.high, 3)}` : "–"),
+      },
+    ];
+    const show = (row) => {
+      const k = group.values.indexOf(row.value);
+      shelf.show(
+        `${part.name} ${row.value}`,
+        everyClip.filter((i) => group.of[i] === k),
+      );
+    };
     return el("section", {}, el("h3", {}, `By ${part.name}`), sortableTable(columns, part.rows, show, columns[2]));
   });
-  put(root, el("p", { className: "lead" }, "The mark is the share of right clips, the pale band its 95 % interval (Wilson)."), el("div", { className: "beside" }, el("div", {}, tables), shelf));
+  put(
+    root,
+    el("p", { className: "lead" }, "The mark is the share of right clips, the pale band its 95 % interval (Wilson)."),
+    el("div", { className: "beside" }, el("div", {}, tables), shelf),
+  );
 }
 
 // ---------------------------------------------------------------- calibration
 
 function calibrationView(root) {
   const c = page.calibration;
-  put(root, el("p", { className: "lead" }, "Does a probability of 0.8 mean right in 8 of 10 cases? On the diagonal it does; below it the network is too sure of itself."),
-    el("p", {}, "Expected calibration error ", el("b", {}, fixed(c.error, 3)), el("span", { className: "soft" }, ` (${page.multi ? counted(c.statements, "label") : counted(c.statements, "clip")} in ${counted(c.bins.length, "bin")}; upright lines: 95 % intervals)`)),
-    el("div", { className: "charts" }, reliability(c.bins), histogram(c.bins)));
+  put(
+    root,
+    el(
+      "p",
+      { className: "lead" },
+      "Does a probability of 0.8 mean right in 8 of 10 cases? On the diagonal it does; below it the network is too sure of itself.",
+    ),
+    el(
+      "p",
+      {},
+      "Expected calibration error ",
+      el("b", {}, fixed(c.error, 3)),
+      el(
+        "span",
+        { className: "soft" },
+        ` (${counted(c.statements, page.multi ? "label" : "clip")} in ${counted(c.bins.length, "bin")}; upright lines: 95 % intervals)`,
+      ),
+    ),
+    el("div", { className: "charts even" }, reliability(c.bins), histogram(c.bins)),
+  );
 }
