@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -26,10 +27,13 @@ from pathlib import Path
 import pooch
 import pytest
 import requests
+import urllib3
 
 import specimg as sp
 from specimg import datasets
-from specimg.datasets import DataSet, RemoteFile, ResumingDownloader, checksum_verdict, find_dataset, resume_action
+from specimg.datasets import (
+    DataSet, RemoteFile, ResumingDownloader, checksum_verdict, downloading, fetching, find_dataset, resume_action, unpacking,
+)
 
 SOUNDS = {"set-1/dog/a.wav": b"a" * 5000, "set-1/dog/b.wav": b"", "set-1/cat/ü.wav": os.urandom(200_000), "set-1/README": b"read me"}
 
@@ -185,7 +189,7 @@ def nothing_else(monkeypatch):
         return connect(sock, address)
 
     monkeypatch.setattr(socket.socket, "connect", only_here)
-    monkeypatch.setattr(datasets, "CHUNK", 4096)
+    monkeypatch.setattr(downloading, "CHUNK", 4096)
     monkeypatch.setattr(pooch.get_logger(), "level", 30)
 
 
@@ -304,9 +308,9 @@ def test_a_length_that_was_not_known_before_is_no_change():
     (VERSION | {"ETag": None}, None),
 ])
 def test_the_rest_is_asked_for_only_if_the_file_is_unchanged(version, expected):
-    headers = datasets._request_headers(4, version)
+    headers = downloading._request_headers(4, version)
     assert headers["Range"] == "bytes=4-" and headers.get("If-Range") == expected
-    assert "Range" not in datasets._request_headers(0, {}) and headers["Accept-Encoding"] == "identity"
+    assert "Range" not in downloading._request_headers(0, {}) and headers["Accept-Encoding"] == "identity"
 
 
 # ---------------------------------------------------------------------- a whole fetch
@@ -359,7 +363,7 @@ def test_a_second_call_uses_no_network_and_writes_nothing(site, tmp_path, monkey
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     capsys.readouterr()
     monkeypatch.setattr(requests, "get", lambda *args, **kwargs: pytest.fail("the network is used"))
-    monkeypatch.setattr(datasets, "_alone", lambda *args: pytest.fail("a lock is taken"))   # which a read-only folder would not have
+    monkeypatch.setattr(fetching, "_alone", lambda *args: pytest.fail("a lock is taken"))   # which a read-only folder would not have
     assert sp.fetch(known, str(tmp_path)) == first
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
     assert capsys.readouterr().out == "" and len(site.asked) == 1
@@ -408,7 +412,7 @@ def test_the_default_folder_is_in_the_packages_cache(site, tmp_path, monkeypatch
         monkeypatch.setenv("SPECIMG_CACHE", str(tmp_path / "cache"))
         expected = tmp_path / "cache" / "datasets"
     else:
-        monkeypatch.setattr(datasets, "default_cache", lambda: tmp_path / "elsewhere")
+        monkeypatch.setattr(fetching, "default_cache", lambda: tmp_path / "elsewhere")
         expected = tmp_path / "elsewhere" / "datasets"
     assert sp.fetch(site.dataset(zipped(SOUNDS))) == expected / "small" / "set-1"
 
@@ -561,7 +565,7 @@ def test_a_range_beyond_the_end_begins_anew(site, tmp_path):
 
 def test_ctrl_c_keeps_what_came_and_says_so(site, tmp_path, monkeypatch, capsys):
     known = site.dataset(BIG)
-    stream, seen = datasets.urllib3.HTTPResponse.stream, []
+    stream, seen = urllib3.HTTPResponse.stream, []
 
     def interrupted(self, *args, **kwargs):
         for chunk in stream(self, *args, **kwargs):
@@ -571,7 +575,7 @@ def test_ctrl_c_keeps_what_came_and_says_so(site, tmp_path, monkeypatch, capsys)
             yield chunk
 
     with monkeypatch.context() as patch:
-        patch.setattr(datasets.urllib3.HTTPResponse, "stream", interrupted)
+        patch.setattr(urllib3.HTTPResponse, "stream", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sp.fetch(known, tmp_path)
     assert "stopped: what was downloaded of small is kept; call again to go on" in capsys.readouterr().err
@@ -589,7 +593,8 @@ def wait_for(condition, seconds=30):
 
 
 def in_another_process(known, folder):
-    code = "import sys; from specimg import datasets as d; d.CHUNK = 4096; d.fetch(d.DataSet.from_json(sys.argv[1]), sys.argv[2])"
+    code = ("import sys; from specimg import datasets as d; d.downloading.CHUNK = 4096; "
+            "d.fetch(d.DataSet.from_json(sys.argv[1]), sys.argv[2])")
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return subprocess.Popen([sys.executable, "-c", code, known.to_json(), str(folder)], **quiet)
 
@@ -776,7 +781,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def disk_with(free, monkeypatch):
-    monkeypatch.setattr(datasets.shutil, "disk_usage", lambda path: Usage(10**12, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, free))
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -784,7 +789,7 @@ def test_more_than_the_disk_takes_is_refused_before_anything_is_written(site, tm
     members = {"small.wav": b"a", "bomb.wav": bytes(3_000_000)}
     known = site.dataset(zipped(members, zipfile.ZIP_DEFLATED) if kind == "zip" else tarred(members), file=f"small.{kind}")
     disk_with(2_000_000, monkeypatch)
-    monkeypatch.setattr(datasets, "_unpack_member", lambda *args: pytest.fail("something is written"))
+    monkeypatch.setattr(unpacking, "_unpack_member", lambda *args: pytest.fail("something is written"))
     refused(site, tmp_path / "data", known, r"up to its member 'bomb.wav' \(3.0 MB\) it needs 3.0 MB, and 2.0 MB are free")
 
 
@@ -905,7 +910,7 @@ def test_a_host_without_an_address(tmp_path, monkeypatch):
 
 
 def test_a_server_that_falls_silent(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "TIMEOUT", (5, 0.3))
+    monkeypatch.setattr(downloading, "TIMEOUT", (5, 0.3))
     site.hold = (0, threading.Event())
     with pytest.raises(ConnectionError, match="cannot be downloaded: .*timed out"):
         sp.fetch(site.dataset(BIG), tmp_path)
@@ -939,7 +944,7 @@ def test_a_disk_that_fills_up_while_unpacking_leaves_no_half_of_it(site, tmp_pat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(datasets.shutil, "copyfileobj", full)
+        patch.setattr(shutil, "copyfileobj", full)
         with pytest.raises(OSError, match="no space left in"):
             sp.fetch(known, tmp_path)
     assert listing(tmp_path) == [".partial-small/small.zip"] and not (tmp_path / ".partial-small" / "unpacked").exists()

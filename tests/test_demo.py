@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from specimg import demo, recipe
+from specimg import demo
 from specimg.bundle import load_classifier
 from specimg.demo import DemoResult, run_demo, score_submission, write_submission
-from specimg.recipe import Recipe, fit_or_load
+from specimg.recipe import Recipe, fit_or_load, fitting
 
 torch.set_num_threads(1)
 RECIPE = Recipe(epochs=1, freeze_epochs=1, lr=3e-3, seed=0)
@@ -122,8 +122,8 @@ def test_a_demo_stopped_after_training_goes_on_with_the_trained_network(done, mo
 
 def test_only_the_same_recipe_takes_the_weights_of_a_finished_run(done, monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(recipe, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
-    monkeypatch.setattr(recipe, "load_run", lambda learn, out: calls.append(("load", out.name)))
+    monkeypatch.setattr(fitting, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
+    monkeypatch.setattr(fitting, "load_run", lambda learn, out: calls.append(("load", out.name)))
     learn, out = SimpleNamespace(pretrained=False), done.results / "run"
     fit_or_load(learn, RECIPE, out)
     fit_or_load(learn, RECIPE.replace(lr=1e-4), out)

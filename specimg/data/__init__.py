@@ -1,0 +1,31 @@
+"""Trees and labels become fastai DataLoaders.
+
+    dls = SpecDataLoaders.from_csv("freesound", "train.csv", folder="audio_train", fn_col="fname", label_col="label",
+                                   renderer=Renderer(Mel(), Picture(), Audio(sr=32000)), cache="cache")
+    dls.show_batch()              # with each clip's own seconds and hertz
+    dls.renderer, dls.tree        # how the pictures were drawn, and where they lie
+
+Missing pictures are drawn first; then everything is plain fastai: a DataBlock of `SpecBlock` and `CategoryBlock` (or
+`MultiCategoryBlock`) over a table with one row a clip. `SpecDL` is fastai's loader with three things added: it remembers which
+clips a batch holds, draws them on real axes, and can sample by weight.
+
+Clips differ in length, a batch may not. `method` says how they are brought to one `size`: "squish" squeezes the whole clip,
+"pad" keeps the time scale and pads, "crop" shows a random window of `seconds` in training and several evenly spread ones,
+averaged, in validation.
+
+`tables` brings labels and pictures together, `sides` splits them, `sizes` settles one size, `sources` takes what people predict on, and
+`loaders` makes fastai's loaders of it all.
+"""
+
+from ..images import SpecImage, TensorSpec
+from ..loader import SpecBlock, SpecDL
+from .loaders import SpecDataLoaders, as_list
+from .sides import Sides, deal_sides
+from .sizes import MOST_WINDOWS, WIDEST, covering_windows
+from .sources import as_clips, list_sources
+from .tables import find_pictures, label_table
+
+__all__ = [
+    "MOST_WINDOWS", "WIDEST", "Sides", "SpecBlock", "SpecDL", "SpecDataLoaders", "SpecImage", "TensorSpec", "as_clips", "as_list",
+    "covering_windows", "deal_sides", "find_pictures", "label_table", "list_sources",
+]

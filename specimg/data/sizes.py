@@ -1,0 +1,75 @@
+"""The one size that the clips of a batch are brought to, and through how many windows a long clip is looked at.
+
+Pixels are (height, width). Where nobody names a size, the pictures decide:
+
+>>> height_width(128)
+(128, 128)
+>>> covering_windows(longest=12.0, seconds=5.0)      # three windows of five seconds cover twelve
+3
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import struct
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..picture import PictureInfo, describe
+
+__all__ = ["MOST_WINDOWS", "WIDEST", "blank_levels", "common_size", "covering_windows", "height_width", "longest_seconds"]
+
+MOST_WINDOWS = 8          # of one clip in validation
+WIDEST = 4                # times its height: a default size is no wider
+
+
+def height_width(size) -> tuple[int, int]:
+    """(height, width) from one number or two."""
+    sides = [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
+    if len(sides) != 2 or not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
+        raise ValueError(f"size={size!r}: give pixels, one whole number or (height, width)")
+    return int(sides[0]), int(sides[1])
+
+
+def _picture_size(path: str) -> tuple[int, int]:
+    """(height, width) in pixels of a PNG, from its first 24 bytes."""
+    with open(path, "rb") as file:
+        head = file.read(24)
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width
+
+
+def common_size(pictures: Iterable[str], info: PictureInfo, seconds: float | None) -> tuple[int, int]:
+    """The size that pictures are brought to by default: their own where they all have one, else as wide as the median one.
+
+    With `seconds` the width is as many columns as they last. Between the height and four times the height, so that neither one
+    long recording nor many clicks decide.
+    """
+    if seconds is not None:
+        return info.height, max(1, round(seconds * info.width / (info.span[1] - info.span[0])))
+    widths = [_picture_size(path)[1] for path in pictures]
+    if len(set(widths)) == 1:
+        return info.height, widths[0]
+    return info.height, int(np.clip(np.median(widths), info.height, WIDEST * info.height))
+
+
+def blank_levels(info: PictureInfo) -> tuple[float, ...]:
+    """The level, 0 to 1, of "nothing there" in each channel as the network sees it: mid-grey where a range is even about 0, else black."""
+    if info.picture.colormap:
+        import matplotlib
+
+        return tuple(float(level) for level in matplotlib.colormaps[info.picture.colormap](0.0)[:3])
+    declared = info.representation.ranges
+    return tuple(127.5 / 255 if r is not None and r[0] == -r[1] and info.picture.low is None else 0.0 for r in declared)
+
+
+def covering_windows(longest: float, seconds: float) -> int:
+    """How many windows of `seconds` a clip is looked at through where it is not trained on: as many as cover the longest, 8 at most."""
+    return int(np.clip(math.ceil(longest / seconds - 0.01), 1, MOST_WINDOWS))
+
+
+def longest_seconds(pictures: Iterable[str]) -> float:
+    """Seconds of the longest picture."""
+    return max(info.span[1] - info.span[0] for info in map(describe, pictures))
