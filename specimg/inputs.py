@@ -25,9 +25,11 @@ ROUND = 256              # recordings that are prepared before the next are begu
 
 
 def _check_length(path) -> None:
-    """AudioError where a recording is too long for one picture; silent where it cannot be opened, which reading will say."""
+    """AudioError where a recording is too long for one picture; silent where it is none, or no plain file, which reading will say."""
     import soundfile
 
+    if not os.path.isfile(path):     # to look into a pipe would wait for somebody to write
+        return
     try:
         info = soundfile.info(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, OSError):

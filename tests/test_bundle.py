@@ -244,13 +244,13 @@ def test_a_long_list_is_prepared_in_rounds(clf, sounds, monkeypatch):
 # ---------------------------------------------------------------------- unsure, and embedded
 
 
-def test_what_is_unsure_gets_no_label(clf, sounds):
+def test_what_is_unsure_is_unknown(clf, sounds):
     whole = clf.predict(sounds.files)
     middle = float(whole["probability"].median())
     out = clf.predict([*sounds.files, "gone.wav"], reject_below=middle)
     low = out["probability"] < middle
     assert 0 < low.sum() < 18 and set(out["status"][low]) == {f"unsure: below {middle:g}"}
-    assert out["label"][low].isna().all() and out["p_high"][low].notna().all()
+    assert (out["label"][low] == "unknown").all() and out["label"].isna().tolist() == 18 * [False] + [True] and out["p_high"][low].notna().all()
     rest = ~low.to_numpy()[:18]
     assert out["label"][:18][rest].tolist() == whole["label"][rest].tolist() and out["status"].iloc[-1] == "is not there"
 

@@ -4,11 +4,13 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
 
-from bundles import make_sounds, signed, train
-from specimg.bundle import GOLDEN, load_classifier, save_classifier
+from bundles import SR, make_sounds, probabilities, signed, train
+from specimg.bundle import GOLDEN, Classifier, load_classifier, save_classifier
 from specimg.cli import main
 from specimg.predictions import predict_all
 
@@ -40,7 +42,7 @@ def test_predict_with_workers_and_doubts(saved, sounds, tmp_path, capsys):
 
 def test_nothing_but_doubts_is_an_answer(saved, sounds, capsys):
     assert main(["predict", str(saved), str(sounds.files[0]), "--reject-below", "1"]) == 0
-    assert ",,0." in capsys.readouterr().out
+    assert ",unknown,0." in capsys.readouterr().out
     assert main(["predict", str(saved), "gone.wav"]) == 1
     assert "no recording could be labelled; 'gone.wav' is not there" in capsys.readouterr().err
 
@@ -82,3 +84,71 @@ def test_keep_makes_one_of_all_folds(saved, learn, tmp_path, monkeypatch, capsys
     assert main(["keep", "runs/first", str(tmp_path / "kept"), "--golden", "1"]) == 0
     assert capsys.readouterr().out.strip().endswith("kept") and len(load_classifier(tmp_path / "kept").model) == 2
     assert main(["check", str(tmp_path / "kept")]) == 0
+
+
+# ---------------------------------------------------------------------- export
+
+def said_by(path, inputs):
+    """Probabilities (clips, classes) that onnxruntime gives for inputs of any shape, one by one."""
+    session = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["probabilities"], {session.get_inputs()[0].name: x[None]})[0] for x in inputs])
+
+
+@pytest.fixture
+def onnx():
+    for name in ("onnx", "onnxscript"):
+        pytest.importorskip(name, reason=f"{name} is not installed; pip install specimg[onnx]")
+
+
+def test_export_from_pictures(onnx, saved, sounds, tmp_path, capsys):
+    path, clf = tmp_path / "tones.onnx", load_classifier(saved)
+    assert main(["export", str(saved), str(path)]) == 0
+    assert capsys.readouterr().out == f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: pictures -> probabilities\n"
+    there = said_by(path, [clf.to_input(file).numpy() for file in sounds.files[:4]])
+    np.testing.assert_allclose(there, probabilities(clf.predict(sounds.files[:4])), atol=1e-5)
+
+
+def test_export_from_samples(onnx, saved, sounds, tmp_path, capsys):
+    path = tmp_path / "tones.onnx"
+    assert main(["export", str(saved), str(path), "--audio", "--sr", str(SR)]) == 0
+    assert "MB: samples -> probabilities" in capsys.readouterr().out
+    there = said_by(path, [sf.read(file, dtype="float32")[0] for file in sounds.files[:4]])      # clips of three lengths
+    np.testing.assert_allclose(there, probabilities(load_classifier(saved).predict(sounds.files[:4])), atol=1e-3)
+
+
+def test_the_length_of_clips_is_handed_on(saved, tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(Classifier, "to_onnx", lambda clf, path, **options: asked.update(options) or saved / "README.md")
+    assert main(["export", str(saved), str(tmp_path / "tones.onnx"), "--audio", "--sr", str(SR), "--seconds", "0.25"]) == 0
+    assert asked == {"audio": True, "sr": SR, "seconds": 0.25}
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--audio"], "a graph has one; give sr="), (["--sr", "8000"], "this graph begins with the picture; give audio=True"),
+    (["--seconds", "1"], "this graph begins with the picture; give audio=True"),
+])
+def test_what_cannot_be_exported_leaves_no_file(options, message, onnx, saved, tmp_path, capsys):
+    assert main(["export", str(saved), str(tmp_path / "tones.onnx"), *options]) == 1
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_export_into_a_folder_and_of_no_classifier(onnx, saved, tmp_path, capsys):
+    assert main(["export", str(saved), str(tmp_path)]) == 1
+    assert "is a folder; give a file, such as dog.onnx" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), str(tmp_path / "x.onnx")]) == 1
+    assert "is not a classifier" in capsys.readouterr().err
+
+
+def test_export_of_a_network_that_listens(onnx, sounds, tmp_path, capsys):
+    from specimg.audio import Audio
+    from specimg.learner import spec_learner
+    from specimg.waves import WaveDataLoaders
+
+    dls = WaveDataLoaders.from_df(sounds.table, sounds.folder, audio=Audio(sr=4000, duration=2.0), bs=4)
+    folder, path = tmp_path / "listener", tmp_path / "tones.onnx"
+    save_classifier(spec_learner(dls, "soundnet_cnn", pretrained=False, seed=0), folder, golden=0)
+    assert main(["export", str(folder), str(path)]) == 0
+    assert "MB: waveforms -> probabilities" in capsys.readouterr().out
+    clf = load_classifier(folder)
+    there = said_by(path, [clf.to_input(file).numpy() for file in sounds.files[:2]])
+    np.testing.assert_allclose(there, probabilities(clf.predict(sounds.files[:2])), atol=1e-5)

@@ -67,6 +67,14 @@ def grown(name):
     (lambda f: (f / SETTINGS).write_text(" " * (2**24 + 1)), "more than the 16777216 it should have"),
     (lambda f: (f / SETTINGS).write_text("[1]"), "is of format None; this specimg reads the formats 1 and 2"),
     (lambda f: (f / SETTINGS).unlink(), "is not a classifier .it has no classifier.json"),
+    (lambda f: (f / SETTINGS).write_text('{"format": 2, "is_multi": false, "is_multi": true}'), "is not JSON: it says 'is_multi' twice"),
+    (lambda f: ((f / SETTINGS).unlink(), (f / SETTINGS).mkdir()), "damaged' cannot be loaded: classifier.json is no plain file"),
+    (put("network", "n_channels", value=3), "network.n_channels is 3; it must be the 1 of its inputs"),
+    (put("renderer", "representation", "n_fft", value=2**20), "representation.n_fft is 1048576; it must be 131072 at most"),
+    (edited(lambda s: s["renderer"]["picture"].update(width=65_535, height=65_535)), "renderer is '65535 columns of 65535 rows'; it must be"),
+    (edited(lambda s: (s["renderer"]["representation"].update(hop_length=1), s["renderer"]["audio"].update(duration=1000.0, sr=8000))),
+     "renderer is '8000000 columns of 256 rows'; it must be 268435456 cells at most"),
+    (edited(lambda s: s["renderer"]["audio"].update(duration=2000.0, sr=192_000)), "renderer.audio.duration is 2000.0; it must be 268435456 samples"),
     (put("format", value=9), "is of format 9; this specimg reads the formats 1 and 2"),
     (put("format", value=True), "is of format True"),
     (put("formt", value=2), "unknown entry 'formt'; did you mean 'format'"),
@@ -76,7 +84,7 @@ def grown(name):
     (lambda f: (f / WEIGHTS).write_bytes(b""), "weights.safetensors has 0 of its"),
     (lambda f: ((f / WEIGHTS).unlink(), os.mkfifo(f / WEIGHTS)), "weights.safetensors is no plain file"),
     (lambda f: ((f / WEIGHTS).unlink(), (f / WEIGHTS).mkdir()), "weights.safetensors is no plain file"),
-    (lambda f: (f / GOLDEN / "0-high.wav").unlink(), "0-high.wav is missing"),
+    (lambda f: (f / GOLDEN / "0-high.wav").unlink(), "golden/0-high.wav is missing; copy the folder again"),
     (cut(f"{GOLDEN}/0-high.wav"), "golden/0-high.wav has \\d+ of its \\d+ bytes"),
     (lambda f: shutil.copy(f / GOLDEN / "0-high.png", f / GOLDEN / "0-high.wav"), "golden/0-high.wav"),
     (put("renderer", "representation", "kind", value="mell"), "did you mean 'mel'"),
@@ -200,6 +208,21 @@ def test_a_forged_header(forge, message, folder):
     forge(folder)
     with pytest.raises(ValueError, match=message):
         load_classifier(folder)
+
+
+def test_the_numbers_of_a_file_that_does_not_fit_are_never_read(folder):
+    """A file of 20 GB, which takes no room on the disk, whose size the settings confirm."""
+    size = 20 * 2**30
+    header = json.dumps({"junk": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    for head in (b"", struct.pack("<Q", len(header)) + header):
+        (folder / WEIGHTS).write_bytes(head)
+        os.truncate(folder / WEIGHTS, len(head) + size)
+        put("files", WEIGHTS, value={"bytes": len(head) + size, "sha256": "0" * 64})(folder)
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        with pytest.raises(ValueError, match="holds the weights of another network" if head else "no safetensors file: its header is cut short"):
+            load_classifier(folder)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000      # kB
+        assert time.perf_counter() - began < 10
 
 
 def test_tensors_that_overlap(folder):

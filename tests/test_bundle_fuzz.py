@@ -97,7 +97,7 @@ def test_any_bytes_as_settings_weights_and_sound(tmp_path, capfd):
     @hypothesis.given(hypothesis.strategies.binary(max_size=300), hypothesis.strategies.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"\xff\xfb", b'{"a":', b"\x10\0\0\0\0\0\0\0"]))
     def check(data, magic):
         path.write_bytes(magic + data)
-        for read, error in ((lambda: read_audio(path), AudioError), (lambda: read_json(magic + data), ValueError), (lambda: _read_header(magic + data, "w"), ValueError)):
+        for read, error in ((lambda: read_audio(path), AudioError), (lambda: read_json(magic + data), ValueError), (lambda: _read_header(path), ValueError)):
             try:
                 read()
             except error:

@@ -182,6 +182,8 @@ def no_picture(folder):
     (rewritten(lambda t: t["clips"][0].update(probabilities=[10**400, 0, 0])), "is not as it was written"),
     (rewritten(lambda t: t["clips"][0].update(digest="0")), "is not the picture that golden/golden.json tells of"),
     (rewritten(lambda t: t.update(clips=3)), "does not list clips: TypeError"),
+    (rewritten(lambda t: t.update(clips=[])), "it lists no clips"),
+    (rewritten(lambda t: t.update(clips={})), "it lists no clips"),
     (rewritten(lambda t: t.update(versions="new")), "versions are 'new'"),
     (other_picture, "is not the picture that golden/golden.json tells of"),
     (no_picture, "cannot be read"),

@@ -220,6 +220,11 @@ def test_arguments_that_do_not_go_together(options, said, tmp_path):
         to_onnx(classifier(), tmp_path / "x.onnx", **options)
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ValueError, match="is a folder; give a file, such as dog.onnx"):
+        to_onnx(classifier(), tmp_path)
+
+
 def test_an_open_sampling_rate_has_to_be_given(tmp_path):
     with pytest.raises(ValueError, match="a graph has one; give sr="):
         to_onnx(classifier(audio=Audio()), tmp_path / "x.onnx", audio=True, seconds=1.0)

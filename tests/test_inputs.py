@@ -1,5 +1,9 @@
 """Recordings prepared in memory: the renderer's own bytes, in order, whatever goes wrong with one of them."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -10,6 +14,7 @@ from specimg.render import Renderer
 from specimg.representation import Mel
 
 LOOK = Renderer(Mel(n_mels=16, n_fft=256, hop_length=64))
+PIPE = "import sys; from specimg.inputs import prepare_all; from specimg.render import Renderer; print(*(why for _, why in prepare_all(Renderer(), sys.argv[1:])))"
 
 
 @pytest.fixture
@@ -64,3 +69,10 @@ def test_what_is_too_long_is_not_read(files, monkeypatch):
     monkeypatch.setattr("specimg.inputs.MOST_SAMPLES", 1599)
     with pytest.raises(AudioError, match="lasts 0 s \\(1600 samples\\), too long for one answer; cut it into windows"):
         prepare(LOOK, files[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_nobody_waits_for_a_pipe(files, tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    done = subprocess.run([sys.executable, "-c", PIPE, tmp_path / "pipe.wav"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "is empty (0 bytes)", done.stderr

@@ -99,7 +99,7 @@ def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
 
 def _limits(clf: Classifier, golden: int) -> list[str]:
     lines = ["It knows these labels only: whatever else is played to it is answered with one of them, often with confidence. "
-             "`reject_below` of `predict` says nothing instead where the largest probability is low.",
+             "`reject_below` of `predict` says 'unknown' instead where the largest probability is low.",
              "The scores hold for recordings like those of training: other microphones, places, speakers or background noise may lower them.",
              "The probabilities are for the mixture of labels that it was trained on; where some are much rarer or commoner, they are not."]
     if clf.audio.sr is None and not clf.is_wave:

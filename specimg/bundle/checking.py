@@ -22,7 +22,7 @@ from ..waves import FitWave
 from .calibrating import Calibration
 from .layout import FORMAT, fit_from_dict, is_own_file, weights_names
 
-__all__ = ["Parts", "check_settings", "check_renderer", "check_fit", "check_network", "check_vocab"]
+__all__ = ["Parts", "channels_of", "check_settings", "check_renderer", "check_fit", "check_network", "check_vocab"]
 
 MOST_CLASSES = 1_000_000
 MOST_NETWORKS = 200            # in an ensemble
@@ -35,9 +35,11 @@ WIDEST_LAYER = 2**16           # of a head
 HIGHEST_RATE = 192_000         # Hz, assumed where each file keeps its own
 MOST_FILES = 2_000
 MOST_NUMBERS = 2**27           # of a filter bank: rows times n_fft
+MOST_CLIP = 2**28              # samples of a clip that is padded to its duration: a gigabyte
+MOST_CELLS = 2**28             # of a picture while it is drawn: columns times rows or n_fft
 
 # of numbers in a renderer, by the name of their field
-_MOST = {"sr": 2**20, "n_fft": 2**20, "win_length": 2**20, "hop_length": 2**20, "order": 64, "width": 65_535, "height": 65_535, "duration": LONGEST}
+_MOST = {"sr": 2**20, "n_fft": 2**17, "win_length": 2**17, "hop_length": 2**20, "order": 64, "width": 65_535, "height": 65_535, "duration": LONGEST}
 _MOST_ROWS = 2**14             # all other whole numbers: n_mels, n_bins, bins_per_octave ...
 
 _ARCH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")   # "hf-hub:..." and "local-dir:..." are places, and no names
@@ -110,14 +112,31 @@ def _check_numbers(part, where: str) -> None:
 
 def _check_audio(audio: Audio, where: str) -> None:
     samples = (audio.duration or 0) * (audio.sr or HIGHEST_RATE)
-    _need(samples <= MOST_COLUMNS * 512, f"{where}.duration", audio.duration, f"{MOST_COLUMNS * 512} samples at most")
+    _need(samples <= MOST_CLIP, f"{where}.duration", audio.duration, f"{MOST_CLIP} samples at most")
+
+
+def _largest_n_fft(part) -> int:
+    """Of a representation's dictionary, and of what it is made of; 1 where it has none."""
+    below = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ()
+    return max([part.get("n_fft") or 1 if isinstance(part, dict) else 1, *map(_largest_n_fft, below)])
+
+
+def _check_area(look: Renderer) -> None:
+    """ValueError where a picture, or the spectrum that it is drawn from, has absurdly many cells."""
+    drawn = (look.audio.duration or 0) / look.representation.hop_seconds(look.audio.sr or HIGHEST_RATE)
+    columns, rows = max(drawn, look.picture.width or 1), max(_largest_n_fft(look.representation.to_dict()), look.picture.height or 1)
+    _need(columns * rows <= MOST_CELLS, "renderer", f"{columns:.0f} columns of {rows} rows", f"{MOST_CELLS} cells at most")
 
 
 def check_renderer(look: Renderer | Audio) -> None:
     """ValueError where drawing, or reading, with these numbers would ask for absurd memory."""
-    where = "renderer" if isinstance(look, Renderer) else "audio"
-    _check_numbers(look.to_dict(), where)
-    _check_audio(look.audio if isinstance(look, Renderer) else look, "renderer.audio" if where == "renderer" else where)
+    if not isinstance(look, Renderer):
+        _check_numbers(look.to_dict(), "audio")
+        _check_audio(look, "audio")
+        return
+    _check_numbers(look.to_dict(), "renderer")
+    _check_audio(look.audio, "renderer.audio")
+    _check_area(look)
 
 
 # ---------------------------------------------------------------------- the network and its input
@@ -138,7 +157,14 @@ def check_fit(fit: FitSize | FitWave, look: Renderer | Audio) -> None:
         _need(fit.seconds <= LONGEST and columns <= MOST_COLUMNS, "fit.seconds", fit.seconds, f"a day and {MOST_COLUMNS} columns at most")
 
 
-def check_network(network: dict, n_classes: int, fit: FitSize | FitWave) -> None:
+def channels_of(look: Renderer | Audio) -> int:
+    """Channels of what the network is given; a waveform has one."""
+    if isinstance(look, Audio):
+        return 1
+    return 3 if look.picture.colormap is not None else look.representation.channels
+
+
+def check_network(network: dict, n_classes: int, fit: FitSize | FitWave, look: Renderer | Audio) -> None:
     """ValueError where these are not arguments of `create_spec_net` for so many classes and such inputs."""
     _need(isinstance(network, dict), "network", network, "an object")
     for name in network:
@@ -148,6 +174,7 @@ def check_network(network: dict, n_classes: int, fit: FitSize | FitWave) -> None
     arch = network["arch"]
     _need(isinstance(arch, str) and _ARCH.fullmatch(arch) and len(arch) <= 200, "network.arch", arch, "the name of a network of specimg's or timm's")
     _need_whole("network.n_channels", network["n_channels"], 4)
+    _need(network["n_channels"] == channels_of(look), "network.n_channels", network["n_channels"], f"the {channels_of(look)} of its inputs")
     if network["n_classes"] != n_classes or not _is_int(network["n_classes"]):
         raise ValueError(f"{n_classes} labels for a network of {network['n_classes']!r}")
     _need_size("network.size", network["size"])
@@ -266,7 +293,7 @@ def check_settings(settings) -> Parts:
     _need(isinstance(settings["is_multi"], bool), "is_multi", settings["is_multi"], "true or false")
     look = _check_look(settings)
     fit = _check_fit_entry(settings["fit"], look)
-    check_network(settings["network"], len(vocab), fit)
+    check_network(settings["network"], len(vocab), fit, look)
     _check_weights(settings["weights"])
     if not old:
         _check_files(settings["files"], settings["weights"])

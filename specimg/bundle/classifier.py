@@ -2,7 +2,7 @@
 
     clf = load_classifier("dog-or-not/")
     clf.predict(["a.wav", "b.ogg"])                    # DataFrame: path, label, probability, status, p_<label> ...
-    clf.predict("night/", n_jobs=4, reject_below=0.7)  # a folder; no label where the best probability is lower
+    clf.predict("night/", n_jobs=4, reject_below=0.7)  # a folder; "unknown" where the best probability is lower
     clf.predict_windows("night.wav", 5, overlap=2.5)   # DataFrame: path, start, end, label ... of every window, for `merge_events`
     clf.embed("night/")                                # DataFrame: path, status, e_0, e_1 ...
 
@@ -31,11 +31,11 @@ from ..render import Renderer, progress_bar
 from ..waves import FitWave, TensorWave
 from .calibrating import Calibration
 from .ensemble import Ensemble
-from .streaming import predict_windows
+from .streaming import most_in_a_batch, predict_windows
 
 __all__ = ["Classifier"]
 
-PICTURES_AT_ONCE = 256   # through the network: a clip may have dozens of windows
+UNKNOWN = "unknown"      # what `reject_below` makes of a label
 THRESHOLD = 0.5          # of several labels those of a higher probability are said, where no others were fitted
 
 
@@ -156,7 +156,7 @@ class Classifier:
                     continue
                 rows.append(len(status) - 1)
                 batch.append(x)
-                if len(batch) >= min(bs, max(1, PICTURES_AT_ONCE // (len(x) if x.ndim == 4 else 1))):
+                if len(batch) >= most_in_a_batch(x, bs):
                     yield rows, torch.stack(batch)
                     rows, batch = [], []
             if batch:
@@ -185,13 +185,13 @@ class Classifier:
         bs : clips a batch
         progress : a bar, on terminals and in notebooks
         n_jobs : processes that draw, as joblib counts them (-1: one a core), beside this one that runs the network
-        reject_below : say no label (None) where the largest probability is lower; `coverage_curve` shows what a value costs and gains
+        reject_below : say "unknown" where the largest probability is lower; `coverage_curve` shows what a value costs and gains
 
         Returns
         -------
         DataFrame with one row an item, in order: path, label (the most probable; where a clip may have several, all above their
-        threshold, joined by semicolons), probability (the largest), status ("ok", "unsure: ..." where `reject_below` took the label
-        away, or why there is no answer), and p_<label> for each label, whatever it is called; `attrs["vocab"]` names the labels
+        threshold, joined by semicolons), probability (the largest), status ("ok", "unsure: ..." where `reject_below` made the label
+        "unknown", should a class be called that, or why there is no answer), and p_<label> for each label, whatever it is called; `attrs["vocab"]` names the labels
         """
         if reject_below is not None and not 0 <= reject_below <= 1:
             raise ValueError(f"reject_below={reject_below!r} is a probability; give 0 to 1, or None")
@@ -245,7 +245,8 @@ class Classifier:
         unsure = known & (best < reject_below) if reject_below is not None else np.zeros(len(probs), bool)
         status = ["the network gives nan: its training diverged" if said == "ok" and not k else
                   f"unsure: below {reject_below:g}" if u else said for said, k, u in zip(status, known, unsure)]
-        labels = [label if k and not u else None for label, k, u in zip(self.labels_of(np.nan_to_num(probs)), known, unsure)]
+        said = self.labels_of(np.nan_to_num(probs))
+        labels = [(UNKNOWN if u else label) if k else None for label, k, u in zip(said, known, unsure)]
         table = pd.DataFrame({"path": pd.Series(names, dtype=object), "label": pd.Series(labels, dtype=object),
                               "probability": best.astype(np.float32), "status": pd.Series(status, dtype=object)})
         table = pd.concat([table, pd.DataFrame(probs, columns=[f"p_{label}" for label in self.vocab])], axis=1)

@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..files import write_whole
 from ..graph import AudioFrontEnd, WaveFrontEnd
+from .checking import channels_of
 from .classifier import Classifier
 
 __all__ = ["to_exported", "to_onnx"]
@@ -57,12 +58,6 @@ class Answers(nn.Module):
 
 
 # ---------------------------------------------------------------------- what goes in
-
-def _channels(clf: Classifier) -> int:
-    if clf.is_wave:
-        return 1
-    return 3 if clf.renderer.picture.colormap is not None else clf.renderer.representation.channels
-
 
 def _n_samples(seconds: float | None, sr: int | None) -> int | None:
     if seconds is None:
@@ -85,7 +80,7 @@ def _example(clf: Classifier, front: nn.Module, n_samples: int | None) -> tuple[
     """(name of the input, an example of it, the axes of any length)."""
     any_size = torch.export.Dim.DYNAMIC
     if isinstance(front, nn.Identity):
-        return ("waveform" if clf.is_wave else "picture"), torch.zeros(2, _channels(clf), *clf.size), {0: any_size}
+        return ("waveform" if clf.is_wave else "picture"), torch.zeros(2, channels_of(clf.look), *clf.size), {0: any_size}
     if n_samples is not None:
         return "samples", torch.zeros(2, n_samples), {0: any_size}
     return "samples", torch.zeros(2, 4 * max(front.fewest, front.sr)), {0: any_size, 1: any_size}
@@ -95,7 +90,7 @@ def facts_of(clf: Classifier, front: nn.Module, n_samples: int | None) -> dict[s
     """What is written beside the graph, as strings; lists and the renderer as JSON."""
     facts = {
         "specimg": __version__, "labels": json.dumps(clf.vocab, ensure_ascii=False), "several_labels": json.dumps(clf.is_multi),
-        "height": str(clf.size[0]), "width": str(clf.size[1]), "channels": str(_channels(clf)), "temperature": repr(float(clf.temperature)),
+        "height": str(clf.size[0]), "width": str(clf.size[1]), "channels": str(channels_of(clf.look)), "temperature": repr(float(clf.temperature)),
     }
     if clf.is_multi:
         facts["thresholds"] = json.dumps([float(t) for t in clf.thresholds])
@@ -159,10 +154,12 @@ def to_onnx(clf: Classifier, path: str | os.PathLike, *, audio: bool = False, se
     sr : Hz of the samples, where the renderer leaves it open (`Audio(sr=None)`)
     opset : version of ONNX's operators, 18 or more
 
-    Raises ValueError where `audio=True` and something in the renderer cannot be part of a graph (all of it is named),
+    Raises ValueError where `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and where `path` is a folder;
     ModuleNotFoundError without the packages onnx and onnxscript.
     """
     onnx = _onnx()
+    if os.path.isdir(path):
+        raise ValueError(f"{os.fspath(path)!r} is a folder; give a file, such as dog.onnx")
     if opset < OPSET:
         raise ValueError(f"opset={opset}: torch's exporter writes {OPSET} and later")
     program, name, facts = _exported(clf, audio, seconds, sr)

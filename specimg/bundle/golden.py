@@ -104,8 +104,8 @@ def _stem(i: int, label: str) -> str:
     return f"{i}-{slug or 'clip'}"
 
 
-def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -> dict[str, bytes] | None:
-    """The files of one golden clip, written, and its entry under ""; None where it cannot be read, drawn or answered."""
+def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -> tuple[dict, dict[str, bytes]] | None:
+    """(the entry in golden.json, the files by name) of one golden clip, written; None where it cannot be read, drawn or answered."""
     wav, picture = f"{stem}.wav", f"{stem}.heard.wav" if clf.is_wave else f"{stem}.png"
     try:
         sound = _cut(recording)
@@ -120,7 +120,7 @@ def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -
     planes, kept = _planes(ready), _kept(ready, clf.audio.sr)
     write_whole(folder / picture, kept)
     entry = {"clip": wav, "label": recording.label, "picture": picture, "digest": _digest(planes), "probabilities": [float(p) for p in probs]}
-    return {wav: sound, picture: kept, "": entry}
+    return entry, {wav: sound, picture: kept}
 
 
 def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: int) -> dict[str, dict]:
@@ -133,8 +133,8 @@ def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: i
         for recording in tries[:10]:
             written = _write_one(clf, folder / GOLDEN, _stem(i, recording.label), recording)
             if written:
-                entries.append(written.pop(""))
-                files |= {f"{GOLDEN}/{name}": facts_of(data) for name, data in written.items()}
+                entries.append(written[0])
+                files |= {f"{GOLDEN}/{name}": facts_of(data) for name, data in written[1].items()}
                 break
     if entries:
         text = to_json({"versions": versions_now(), "clips": entries})
@@ -203,6 +203,8 @@ def _check_entries(told, n_classes: int, files: dict) -> list[dict]:
             known = f"{GOLDEN}/{entry['clip']}" in files and f"{GOLDEN}/{entry['picture']}" in files
             if not (texts and numbers and known):
                 raise ValueError(f"the entry of {entry['clip']!r} is not as it was written")
+        if not isinstance(told["clips"], list) or not told["clips"]:
+            raise ValueError("it lists no clips")
         if not isinstance(told["versions"], dict):
             raise ValueError(f"versions are {told['versions']!r}")
         return told["clips"]

@@ -29,7 +29,7 @@ from ..waves import FitWave
 from .classifier import Classifier
 
 __all__ = ["FORMAT", "SETTINGS", "WEIGHTS", "CARD", "GOLDEN", "weights_names", "is_own_file", "facts_of", "fit_to_dict", "fit_from_dict",
-           "settings_of", "versions_now", "to_json"]
+           "settings_of", "versions_now", "to_json", "size_of", "read_whole"]
 
 FORMAT = 2
 SETTINGS, WEIGHTS, CARD, GOLDEN = "classifier.json", "weights.safetensors", "README.md", "golden"
@@ -96,16 +96,22 @@ def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], tra
     }
 
 
-def read_whole(file: Path, most: int) -> bytes:
-    """The bytes of a plain file of at most `most` bytes. ValueError where it is missing, no plain file (a pipe would wait for ever), or larger."""
-    name = file.name
+def size_of(folder: Path, name: str, most: int) -> int:
+    """Bytes of a plain file. ValueError where it is missing, no plain file (a pipe would wait for ever), or has more than `most`."""
+    file = folder / name
+    if not file.is_file():
+        raise ValueError(f"{name} is no plain file" if os.path.lexists(file) else f"{name} is missing; copy the folder again")
+    there = file.stat().st_size
+    if there > most:
+        raise ValueError(f"{name} has {there} bytes, more than the {most} it should have")
+    return there
+
+
+def read_whole(folder: Path, name: str, most: int) -> bytes:
+    """The bytes of a plain file of at most `most` bytes. ValueError as of `size_of`, and where it cannot be read."""
     try:
-        if not file.is_file():
-            raise ValueError(f"{name} is {'no plain file' if os.path.lexists(file) else 'missing'}")
-        there = file.stat().st_size
-        if there > most:
-            raise ValueError(f"{name} has {there} bytes, more than the {most} it should have")
-        with open(file, "rb") as opened:
+        there = size_of(folder, name, most)
+        with open(folder / name, "rb") as opened:
             return opened.read(there + 1)
     except OSError as exc:
         raise ValueError(f"{name} cannot be read: {exc.strerror or exc}") from exc

@@ -2,9 +2,9 @@
 
     clf = load_classifier("dog-or-not/")
 
-In this order: the JSON's entries (`checking`), size and digest of every file, the names and shapes of the weights as their header
-tells them; then the network is built by name, within the memory that its weights call for, and compared with them; only then are
-the numbers read. What else lies in the folder is left alone and named in a warning.
+In this order: the JSON's entries (`checking`), size and digest of the golden clips, the size of each file of weights, and the names and
+shapes that its header tells; then the network is built by name, within the memory that its weights call for, and compared with them;
+only then are the numbers read, and their digest compared. What else lies in the folder is left alone and named in a warning.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import math
 import os
 import struct
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from ..render import Renderer
 from .checking import Parts, check_settings
 from .classifier import Classifier
 from .ensemble import Ensemble
-from .layout import CARD, GOLDEN, SETTINGS, read_whole
+from .layout import CARD, GOLDEN, SETTINGS, read_whole, size_of
 
 __all__ = ["load_classifier", "read_settings", "read_checked"]
 
@@ -51,10 +52,19 @@ def _refuse_constant(name: str):
     raise ValueError(f"{name} is no number of JSON")
 
 
+def _refuse_twice(pairs: list[tuple]) -> dict:
+    """An object of JSON. ValueError where it has an entry twice, of which readers take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f"it says {twice[:80]!r} twice")
+    return found
+
+
 def read_json(data: bytes):
-    """What JSON says. ValueError where it is none, or is nested too deeply."""
+    """What JSON says. ValueError where it is none, has an entry twice, or is nested too deeply."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
     except RecursionError as exc:
         raise ValueError("it is nested too deeply") from exc
 
@@ -67,23 +77,30 @@ def read_settings(folder: Path):
         hint = f"did you mean {below[0]!r}?" if below else "save_classifier writes one"
         raise ValueError(f"{str(folder)!r} is not a classifier (it has no {SETTINGS}); {hint}")
     try:
-        return read_json(read_whole(file, MOST_JSON))
+        data = read_whole(folder, SETTINGS, MOST_JSON)
+    except ValueError as exc:
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {exc}") from exc
+    try:
+        return read_json(data)
     except ValueError as exc:
         raise ValueError(f"{str(file)!r} is not JSON: {exc}") from exc
 
 
 # ---------------------------------------------------------------------- files
 
-def read_checked(folder: Path, name: str, facts: dict, most: int) -> bytes:
-    """A file of the classifier. ValueError unless it has the size and the digest that `facts` tell."""
+def _check_size(folder: Path, name: str, facts: dict, most: int) -> None:
+    """ValueError unless the file has the size that `facts` tell, `most` bytes at most."""
     if facts["bytes"] > most:
         raise ValueError(f"{name} is said to have {facts['bytes']} bytes; it may have {most}")
-    try:
-        data = read_whole(folder / name, facts["bytes"])
-    except ValueError as exc:
-        raise ValueError(f"{exc}; copy the folder again" if "missing" in str(exc) else str(exc)) from exc
-    if len(data) != facts["bytes"]:
-        raise ValueError(f"{name} has {len(data)} of its {facts['bytes']} bytes: it was cut short; copy the folder again")
+    there = size_of(folder, name, facts["bytes"])
+    if there != facts["bytes"]:
+        raise ValueError(f"{name} has {there} of its {facts['bytes']} bytes: it was cut short; copy the folder again")
+
+
+def read_checked(folder: Path, name: str, facts: dict, most: int) -> bytes:
+    """A file of the classifier. ValueError unless it has the size and the digest that `facts` tell."""
+    _check_size(folder, name, facts, most)
+    data = read_whole(folder, name, facts["bytes"])
     if hashlib.sha256(data).hexdigest() != facts["sha256"]:
         raise ValueError(f"{name} is not the file that was saved (its sha256 is another): it was changed, or comes from another classifier")
     return data
@@ -112,13 +129,21 @@ def _strangers(folder: Path, parts: Parts) -> list[str]:
 
 # ---------------------------------------------------------------------- weights
 
-def _read_header(data: bytes, name: str) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+def _header_text(file: Path) -> bytes:
+    """The JSON at the head of a safetensors file; of the numbers behind it, which may be many, nothing is read."""
+    with open(file, "rb") as opened:
+        first = opened.read(8)
+        length = struct.unpack("<Q", first)[0] if len(first) == 8 else -1
+        if not 2 <= length <= min(file.stat().st_size - 8, MOST_HEADER):
+            raise ValueError(f"{file.name} is no safetensors file: its header is cut short, or none")
+        return opened.read(length)
+
+
+def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of each tensor, from the head of a safetensors file. ValueError where it is none."""
-    length = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else -1
-    if not 2 <= length <= min(len(data) - 8, MOST_HEADER):
-        raise ValueError(f"{name} is no safetensors file: its header is cut short, or none")
+    name, text = file.name, _header_text(file)
     try:
-        entries = read_json(data[8 : 8 + length])
+        entries = read_json(text)
         entries.pop("__metadata__", None)
         found = {key: (_DTYPES[entry["dtype"]], tuple(entry["shape"])) for key, entry in entries.items()}
         whole = all(isinstance(side, int) and 0 <= side < 2**40 for _, shape in found.values() for side in shape)
@@ -126,7 +151,7 @@ def _read_header(data: bytes, name: str) -> dict[str, tuple[torch.dtype, tuple[i
         raise ValueError(f"{name} is no safetensors file: {exc}") from exc
     if not whole:
         raise ValueError(f"{name} is no safetensors file: a shape is no list of whole numbers")
-    if sum(dtype.itemsize * math.prod(shape) for dtype, shape in found.values()) != len(data) - 8 - length:
+    if sum(dtype.itemsize * math.prod(shape) for dtype, shape in found.values()) != file.stat().st_size - 8 - len(text):
         raise ValueError(f"{name} does not hold as many numbers as its header says; it was cut short or changed")
     return found
 
@@ -189,18 +214,19 @@ def _compare(model: nn.Module, header: dict, name: str) -> None:
                              f"not {here} of shape {list(size)}".replace("torch.", ""))
 
 
-def _load_network(network: dict, data: bytes, name: str) -> nn.Module:
-    header = _read_header(data, name)
-    model = _build(network, sum(math.prod(shape) for _, shape in header.values()))
+def _load_network(folder: Path, name: str, parts: Parts) -> nn.Module:
+    """One network with the weights in the file `name`, whose numbers are read when all else fits."""
+    facts = parts.files.get(name)                        # format 1 tells none
+    if facts:
+        _check_size(folder, name, facts, MOST_WEIGHTS)
+    else:
+        size_of(folder, name, MOST_WEIGHTS)
+    header = _read_header(folder / name)
+    model = _build(parts.network, sum(math.prod(shape) for _, shape in header.values()))
     _compare(model, header, name)
+    data = read_checked(folder, name, facts, MOST_WEIGHTS) if facts else read_whole(folder, name, MOST_WEIGHTS)
     model.load_state_dict(load(data))
     return model.eval()
-
-
-def _read_weights(folder: Path, name: str, parts: Parts) -> bytes:
-    if parts.files:
-        return read_checked(folder, name, parts.files[name], MOST_WEIGHTS)
-    return read_whole(folder / name, MOST_WEIGHTS)   # format 1 tells no digests
 
 
 # ---------------------------------------------------------------------- the whole
@@ -208,7 +234,7 @@ def _read_weights(folder: Path, name: str, parts: Parts) -> bytes:
 def _load(folder: Path, settings) -> tuple[Classifier, Parts]:
     parts = check_settings(settings)
     _check_others(folder, parts)
-    networks = [_load_network(parts.network, _read_weights(folder, name, parts), name) for name in parts.weights]
+    networks = [_load_network(folder, name, parts) for name in parts.weights]
     model = networks[0] if len(networks) == 1 else Ensemble(networks, parts.is_multi).eval()
     renderer = parts.look if isinstance(parts.look, Renderer) else None
     return Classifier(model, renderer, parts.vocab, parts.is_multi, parts.fit, parts.calibration, parts.network, parts.about), parts
@@ -227,7 +253,7 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     settings = read_settings(folder)
     try:
         clf, parts = _load(folder, settings)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError, RecursionError, SafetensorError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError, OverflowError, MemoryError, RecursionError, SafetensorError) as exc:
         reason = " ".join(str(exc).split())   # torch's go over many lines
         kind = "" if type(exc) is ValueError else f"{type(exc).__name__}: "
         raise ValueError(f"{str(folder)!r} cannot be loaded: {kind}{reason[:500]}") from exc

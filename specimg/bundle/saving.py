@@ -30,7 +30,7 @@ from ..images import FitSize
 from ..labels import warn
 from ..metrics import bootstrap_score
 from ..predictions import Predictions, predict_all
-from ..recipe import _pictures
+from ..recipe import shown_pictures as _pictures
 from ..render import SpecTree
 from ..tta import TTA, fit_with_tta
 from ..waves import FitWave
@@ -225,7 +225,7 @@ def _check_saved(clf: Classifier) -> None:
     check_vocab(list(clf.vocab))
     check_renderer(clf.look)
     check_fit(clf.fit, clf.look)
-    check_network({**clf.network, "size": list(clf.network.get("size", ()))}, len(clf.vocab), clf.fit)
+    check_network({**clf.network, "size": list(clf.network.get("size", ()))}, len(clf.vocab), clf.fit, clf.look)
 
 
 def _clear(folder: Path) -> None:

@@ -35,9 +35,14 @@ from ..waves import FitWave
 if TYPE_CHECKING:
     from .classifier import Classifier
 
-__all__ = ["predict_windows", "window_seconds"]
+__all__ = ["most_in_a_batch", "predict_windows", "window_seconds"]
 
-PICTURES_AT_ONCE = 256   # through the network: a window may be looked at dozens of times
+PICTURES_AT_ONCE = 256   # through the network: a clip, or a window, may be looked at dozens of times
+
+
+def most_in_a_batch(x: torch.Tensor, bs: int) -> int:
+    """How many inputs like `x` go through the network together: `bs`, or fewer where each is several pictures."""
+    return min(bs, max(1, PICTURES_AT_ONCE // (len(x) if x.ndim == 4 else 1)))
 
 
 # ---------------------------------------------------------------------- how long a window is
@@ -128,6 +133,23 @@ def _as_paths(items) -> list[str]:
     return names
 
 
+def _answers(clf: Classifier, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
+    """The table of windows.
+
+    spans : (path, start, end, status) of each; probs : the batches of those that are "ok", in order
+    """
+    table = pd.DataFrame(spans, columns=["path", "start", "end", "status"])
+    said = np.full((len(table), len(clf.vocab)), np.nan, np.float32)
+    if probs:
+        said[table["status"] == "ok"] = np.concatenate(probs)
+    answers = clf._table(table["path"].tolist(), said, table["status"].tolist(), None)
+    answers.insert(1, "start", table["start"])
+    answers.insert(2, "end", table["end"])
+    if highest_rate:
+        answers.attrs["band"] = (0.0, highest_rate / 2)
+    return answers
+
+
 def predict_windows(clf: Classifier, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32,
                     progress: bool = True) -> pd.DataFrame:
     """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
@@ -155,7 +177,7 @@ def predict_windows(clf: Classifier, items, seconds: float | None = None, overla
     if bs < 1:
         raise ValueError(f"bs={bs}: give 1 or more windows a batch")
     paths, clf = _as_paths(items), _looking_once(clf, seconds)
-    spans, probs, batch, rates = [], [], [], {0}
+    spans, probs, batch, highest_rate = [], [], [], 0
 
     def answer() -> None:
         probs.append(clf.probabilities(torch.stack(batch)))
@@ -165,21 +187,12 @@ def predict_windows(clf: Classifier, items, seconds: float | None = None, overla
         for path, span in _all_spans(paths, seconds, overlap):
             x, status, sr = _input(clf, path, span, seconds)
             spans.append((path, span.start, span.end, status))
-            rates.add(sr)
+            highest_rate = max(highest_rate, sr)
             bar.update()
             if x is not None:
                 batch.append(x)
-            if batch and len(batch) >= min(bs, max(1, PICTURES_AT_ONCE // (len(batch[0]) if batch[0].ndim == 4 else 1))):
+            if batch and len(batch) >= most_in_a_batch(batch[0], bs):
                 answer()
         if batch:
             answer()
-    table = pd.DataFrame(spans, columns=["path", "start", "end", "status"])
-    said = np.full((len(table), len(clf.vocab)), np.nan, np.float32)
-    if probs:
-        said[table["status"] == "ok"] = np.concatenate(probs)
-    answers = clf._table(table["path"].tolist(), said, table["status"].tolist(), None)
-    answers.insert(1, "start", table["start"])
-    answers.insert(2, "end", table["end"])
-    if max(rates):
-        answers.attrs["band"] = (0.0, max(rates) / 2)
-    return answers
+    return _answers(clf, spans, probs, highest_rate)

@@ -96,7 +96,7 @@ def _add_windows(commands) -> None:
     windows = add_command(commands, "windows", _windows, "Find events in long recordings with a trained classifier.",
                           "specimg windows runs/first/classifier night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt",
                           "  specimg windows runs/first/classifier nights/ --out labels/ --format audacity")
-    windows.add_argument("classifier", help="folder that train wrote")
+    windows.add_argument("classifier", help="folder that train or keep wrote")
     windows.add_argument("audio", nargs="+", help="recordings of any length, or one folder of them")
     windows.add_argument("--seconds", type=float, help="length of a window; default what the classifier was trained on")
     windows.add_argument("--overlap", type=float, default=0.0, help="seconds that a window shares with the one before")
@@ -117,8 +117,10 @@ def _add_windows(commands) -> None:
 def _export(args) -> None:
     from ..bundle import load_classifier
 
-    path = load_classifier(args.classifier).to_onnx(args.out, audio=args.audio, seconds=args.seconds, sr=args.sr)
-    print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {'samples' if args.audio else 'pictures'} -> probabilities")
+    clf = load_classifier(args.classifier)
+    path = clf.to_onnx(args.out, audio=args.audio, seconds=args.seconds, sr=args.sr)
+    given = "samples" if args.audio else "waveforms" if clf.is_wave else "pictures"
+    print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {given} -> probabilities")
 
 
 def _add_export(commands) -> None:
@@ -135,7 +137,7 @@ def add(commands) -> None:
     """Enter the commands of this module."""
     predict = add_command(commands, "predict", _predict, "Label recordings with a trained classifier.",
                           "specimg predict runs/first/classifier night/*.wav --out labels.csv")
-    predict.add_argument("classifier", help="folder that train wrote")
+    predict.add_argument("classifier", help="folder that train or keep wrote")
     predict.add_argument("audio", nargs="+", help="recordings, or one folder of them")
     predict.add_argument("--out", help="csv with all probabilities; default a short table on the screen")
     predict.add_argument("--bs", type=int, default=32, help="recordings a batch; default 32")

@@ -58,6 +58,35 @@ def _one_recording(windows: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("start", kind="stable")
 
 
+def _heat(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ma.MaskedArray]:
+    """(edges (columns + 1,) in s, probabilities (labels, columns), masked where there is none): at most MOST_COLUMNS of them."""
+    edges = _edges(table["start"].to_numpy(float), table["end"].to_numpy(float))
+    heat = np.ma.masked_invalid(table[[f"p_{label}" for label in labels]].to_numpy(float).T)
+    if heat.shape[1] <= MOST_COLUMNS:
+        return edges, heat
+    first = np.arange(0, heat.shape[1], math.ceil(heat.shape[1] / MOST_COLUMNS))
+    return np.r_[edges[first], edges[-1]], np.ma.masked_less(np.maximum.reduceat(heat.filled(-1), first, axis=1), 0)
+
+
+def _shown_labels(windows: pd.DataFrame, table: pd.DataFrame, labels, events: pd.DataFrame | None) -> list[str]:
+    """The labels that get a strip: those asked for, else those of events and the most frequent."""
+    vocab = labels_of(windows)
+    if labels is None:
+        found = [] if events is None else [label for label in events["label"].value_counts().index if label in vocab]
+        labels = list(dict.fromkeys([*found, *_frequent(table, vocab)]))[:8]
+    return chosen_labels(vocab, labels, None)
+
+
+def _clock_axis(ax, edges: np.ndarray) -> None:
+    """Time in the recording below the strips, with at most eight marks where they are a day or less apart."""
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    length = edges[-1] - edges[0]
+    ax.set(xlim=(edges[0], edges[-1]), xlabel="time (h:mm:ss)")
+    ax.xaxis.set_major_locator(MultipleLocator(next((step for step in STEPS if length / step <= 8), STEPS[-1])))
+    ax.xaxis.set_major_formatter(FuncFormatter(clock))
+
+
 def plot_windows(windows: pd.DataFrame, labels: str | Sequence[str] | None = None, events: pd.DataFrame | None = None, ax=None):
     """Probabilities over time as a strip for each label, with its events as bars below it; returns the matplotlib Figure.
 
@@ -70,23 +99,15 @@ def plot_windows(windows: pd.DataFrame, labels: str | Sequence[str] | None = Non
     Raises ValueError where the windows are of no recording or of several, and for unknown labels.
     """
     from matplotlib import colormaps
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     from ..figures import COLOURS, new_figure
 
-    vocab = labels_of(windows)
+    labels_of(windows)                               # first of all: is it a table of windows?
     table = _one_recording(windows)
     if events is not None:
         events = events[events["path"] == table["path"].iloc[0]]
-    if labels is None:
-        found = [] if events is None else [label for label in events["label"].value_counts().index if label in vocab]
-        labels = list(dict.fromkeys([*found, *_frequent(table, vocab)]))[:8]
-    labels = chosen_labels(vocab, labels, None)
-    edges = _edges(table["start"].to_numpy(float), table["end"].to_numpy(float))
-    heat = np.ma.masked_invalid(table[[f"p_{label}" for label in labels]].to_numpy(float).T)
-    if heat.shape[1] > MOST_COLUMNS:
-        first = np.arange(0, heat.shape[1], math.ceil(heat.shape[1] / MOST_COLUMNS))
-        heat, edges = np.ma.masked_less(np.maximum.reduceat(heat.filled(-1), first, axis=1), 0), np.r_[edges[first], edges[-1]]
+    labels = _shown_labels(windows, table, labels, events)
+    edges, heat = _heat(table, labels)
     if ax is None:
         ax = new_figure(10, 1.3 + 0.42 * len(labels)).subplots()
     cmap = colormaps["magma"].with_extremes(bad="0.75")
@@ -95,10 +116,8 @@ def plot_windows(windows: pd.DataFrame, labels: str | Sequence[str] | None = Non
     for row, label in enumerate(labels if events is not None else ()):
         here = events[events["label"] == label]
         ax.broken_barh(list(zip(here["start"], here["end"] - here["start"])), (row + 0.24, 0.2), facecolor=COLOURS[0], edgecolor=COLOURS[0])
-    length = edges[-1] - edges[0]
     ax.set(yticks=range(len(labels)), yticklabels=[in_a_line(label) for label in labels], ylim=(len(labels) - 0.5, -0.5),
-           xlim=(edges[0], edges[-1]), xlabel="time (h:mm:ss)", title=os.path.basename(str(table["path"].iloc[0])))
-    ax.xaxis.set_major_locator(MultipleLocator(next((step for step in STEPS if length / step <= 8), STEPS[-1])))
-    ax.xaxis.set_major_formatter(FuncFormatter(clock))
+           title=os.path.basename(str(table["path"].iloc[0])))
+    _clock_axis(ax, edges)
     ax.figure.colorbar(mesh, ax=ax, label="probability", pad=0.01)
     return ax.figure
