@@ -27,7 +27,7 @@ test: $(READY)
 	$(MAKE) --no-print-directory notebooks
 
 notebooks: $(READY)
-	HF_HUB_OFFLINE=1 $(BIN)/nbdev-test --n-workers 1
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/nbdev-test --n-workers 2
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -293,6 +293,16 @@ def test_a_folder_may_be_linked_and_copied(saved, sounds, tmp_path):
     assert (probabilities(load_classifier(linked).predict(sounds.files[:2])) == probabilities(load_classifier(saved).predict(sounds.files[:2]))).all()
 
 
+def test_saving_does_not_reach_through_a_link(learn, folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(folder / GOLDEN, elsewhere)
+    (folder / GOLDEN).symlink_to(elsewhere)
+    there = sorted(os.listdir(elsewhere))
+    with pytest.raises(ValueError, match="golden' is a link, and what it leads to would be overwritten; remove the link, or give a new folder"):
+        save_classifier(learn, folder)
+    assert there and sorted(os.listdir(elsewhere)) == there
+
+
 @pytest.mark.parametrize("name, own", [
     ("README.md", True), ("weights.safetensors", True), ("weights-12.safetensors", True), ("golden/golden.json", True), ("golden/3-dog.wav", True),
     ("golden/3-dog.heard.wav", True), ("../README.md", False), ("golden/../x.wav", False), ("golden/3-../../x.wav", False), ("/etc/passwd", False),

@@ -229,7 +229,9 @@ def _check_saved(clf: Classifier) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier classifier left in the folder, classifier.json first."""
+    """Remove what an earlier classifier left in the folder, classifier.json first. ValueError where it would be removed elsewhere."""
+    if (folder / GOLDEN).is_symlink():
+        raise ValueError(f"{str(folder / GOLDEN)!r} is a link, and what it leads to would be overwritten; remove the link, or give a new folder")
     (folder / SETTINGS).unlink(missing_ok=True)
     for prefix, place in {"": folder, f"{GOLDEN}/": folder / GOLDEN}.items():
         for name in os.listdir(place) if place.is_dir() else ():
