@@ -551,3 +551,11 @@ def test_a_cache_that_is_a_file(source, draw, tmp_path):
     (tmp_path / "cache").write_bytes(b"")
     with pytest.raises(OSError, match="drawing into .*cache.* failed: .*Not a directory|cannot be written to"):
         draw(source)
+
+
+def test_samples_near_the_end_of_floats_are_refused_and_not_resampled(tmp_path):
+    y = np.full(4800, 3e38, np.float32)
+    y[::2] *= -1
+    sf.write(tmp_path / "huge.wav", y, 8000, subtype="FLOAT")
+    with pytest.raises(ValueError, match="too large to be resampled; the file is damaged"):
+        read_audio(tmp_path / "huge.wav", Audio(sr=6000, trim_db=40))

@@ -106,6 +106,8 @@ def condition(y: np.ndarray, sr: int, audio: Audio, path="<samples>", vary: Call
         _check_finite(path, y, sr)
     if audio.sr is not None:
         y, sr = resample(y, sr, audio.sr), audio.sr
+        if not np.isfinite(y).all():
+            raise AudioError(path, "holds samples that are too large to be resampled; the file is damaged")
     if vary is not None:
         y = vary(y, sr)
     y = _cleaned(path, y, sr, audio)
