@@ -22,15 +22,15 @@ import torch
 from fsdd import AUGMENT, BATCH, NAMES, RENDERER, SIZE
 
 import specimg as sp
-from specimg.files import write_whole
+from specimg.core.files import write_whole
+from specimg.experiments.comparing import System
 from specimg.metrics import wilson_interval
-from specimg.networks import is_own
-from specimg.nets import net_facts
-from specimg.representation import mel_and_deltas
-from specimg.runs.comparing import System
+from specimg.models.nets import net_facts
+from specimg.models.networks import is_own
+from specimg.spectrogram import mel_and_deltas
 
 DELTAS = RENDERER.replace(representation=mel_and_deltas(RENDERER.representation))
-SLOW_RATE, RATE = 1e-3, 3e-3     # peak rates: of networks without batch normalisation, and of the others
+SLOW_RATE, RATE = 1e-3, 3e-3  # peak rates: of networks without batch normalisation, and of the others
 
 # what a network asks for besides: another size in pixels, channels, a rate, options of its own
 ASKS = {
@@ -54,27 +54,44 @@ def make_systems(epochs: int) -> list[System]:
     for arch in ["resnet18", "resnet34", *(name for name in sp.list_nets() if not net_facts(name).wave)]:
         asks = ASKS.get(arch, {})
         learner = {"net": asks["net"]} if "net" in asks else {}
-        systems.append(System(
-            arch, arch, asks.get("renderer", RENDERER), sp.Recipe(epochs=epochs, lr=asks.get("lr", RATE), seed=0),
-            loaders=dict(size=asks.get("size", SIZE)), learner=learner if is_own(arch) else {"pretrained": False}))
+        systems.append(
+            System(
+                arch,
+                arch,
+                asks.get("renderer", RENDERER),
+                sp.Recipe(epochs=epochs, lr=asks.get("lr", RATE), seed=0),
+                loaders=dict(size=asks.get("size", SIZE)),
+                learner=learner if is_own(arch) else {"pretrained": False},
+            )
+        )
     return systems
 
 
 def train_wave(comp: sp.Competition, arch: str, epochs: int, out: Path) -> dict:
     """One of the SoundNets, with batch normalisation, on the same clips as waveforms of one second."""
     table = comp.train.assign(held_out=comp.train["fold"] == 0).drop(columns="fold")
-    dls = sp.WaveDataLoaders.from_df(table, comp.folder, group_col="group", valid_col="held_out", audio=sp.Audio(sr=8000, duration=1.0), bs=BATCH)
+    dls = sp.WaveDataLoaders.from_df(
+        table, comp.folder, group_col="group", valid_col="held_out", audio=sp.Audio(sr=8000, duration=1.0), bs=BATCH
+    )
     learn = sp.spec_learner(dls, arch, seed=0, net=dict(norm=True), path=out)
     history = sp.fit(learn, sp.Recipe(epochs=epochs, lr=RATE, seed=0))
     accuracy, n = float(history["accuracy"].iloc[-1]), len(dls.valid_ds)
     low, high = wilson_interval(round(accuracy * n), n)
-    return {"system": f"{arch} (waveform)", "accuracy": accuracy, "low": low, "high": high,
-            "parameters": sum(p.numel() for p in learn.model.parameters()), "seconds_epoch": round(float(history["seconds"].median()), 1)}
+    return {
+        "system": f"{arch} (waveform)",
+        "accuracy": accuracy,
+        "low": low,
+        "high": high,
+        "parameters": sum(p.numel() for p in learn.model.parameters()),
+        "seconds_epoch": round(float(history["seconds"].median()), 1),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings"
+    )
     parser.add_argument("--speaker", default="theo", help="who is held out")
     parser.add_argument("--out", type=Path, default=Path("runs/compare-fsdd"))
     parser.add_argument("--epochs", type=int, default=6)
@@ -86,7 +103,13 @@ def main() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)
     comp = make_competition(args.data, args.speaker)
     systems = [system for system in make_systems(args.epochs) if not args.only or system.name in args.only]
-    found = sp.compare(comp, systems=systems, baseline=None, out=args.out, loaders=dict(bs=BATCH, augment=AUGMENT, cache=args.out / "pictures", progress=False))
+    found = sp.compare(
+        comp,
+        systems=systems,
+        baseline=None,
+        out=args.out,
+        loaders=dict(bs=BATCH, augment=AUGMENT, cache=args.out / "pictures", progress=False),
+    )
     found.plot_curves().savefig(args.out / "curves.png", dpi=110, bbox_inches="tight")
     waves = args.out / "waves.json"
     rows = json.loads(waves.read_text()) if waves.exists() else []
@@ -95,11 +118,15 @@ def main() -> None:
             rows.append(train_wave(comp, arch, args.epochs, args.out))
             write_whole(waves, json.dumps(rows, indent=1).encode())
     found.table.to_csv(args.out / "table.csv", index=False)
-    print(f"\n{args.epochs} epochs, {args.speaker} held out, seed 0; {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-          f"{time.strftime('%Y-%m-%d')}\n{found}")
+    print(
+        f"\n{args.epochs} epochs, {args.speaker} held out, seed 0; {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"{time.strftime('%Y-%m-%d')}\n{found}"
+    )
     for row in rows:
-        print(f"{row['system']}: accuracy {row['accuracy']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['parameters']:,} parameters, "
-              f"{row['seconds_epoch']} s an epoch")
+        print(
+            f"{row['system']}: accuracy {row['accuracy']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['parameters']:,} parameters, "
+            f"{row['seconds_epoch']} s an epoch"
+        )
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ import pandas as pd
 import torch
 
 import specimg as sp
-from specimg.augment import Augment
+from specimg.data.augment import Augment
 
 NAMES = r"^(?P<label>\d)_(?P<group>[a-z]+)_\d+"
 RENDERER = sp.Renderer(sp.Mel(n_mels=64, n_fft=512, hop_length=80, top_db=50.0))
-AUGMENT = Augment(shift=0.15, stretch=0.3, freq_shift=0.08, hiss=0.5)   # other voices, other rooms, other margins
+AUGMENT = Augment(shift=0.15, stretch=0.3, freq_shift=0.08, hiss=0.5)  # other voices, other rooms, other margins
 RECIPE = sp.Recipe(epochs=8, lr=3e-3)
 ARCH, SIZE, BATCH = "resnet18", 64, 64
 
@@ -35,19 +35,33 @@ def one_run(data: Path, table: pd.DataFrame, speaker: str, seed: int, cache) -> 
     """Hold `speaker` out, train, and score the network and the linear baseline on the held-out clips."""
     began = time.perf_counter()
     dls = sp.SpecDataLoaders.from_df(
-        table.assign(held_out=table["group"] == speaker), data, group_col="group", valid_col="held_out", renderer=RENDERER,
-        cache=cache, size=SIZE, bs=BATCH, augment=AUGMENT,
+        table.assign(held_out=table["group"] == speaker),
+        data,
+        group_col="group",
+        valid_col="held_out",
+        renderer=RENDERER,
+        cache=cache,
+        size=SIZE,
+        bs=BATCH,
+        augment=AUGMENT,
     )
     learn = sp.spec_learner(dls, ARCH, pretrained=False, seed=seed)
     history = sp.fit(learn, RECIPE.replace(seed=seed))
     accuracy = float(history["accuracy"].iloc[-1])
-    return {"speaker": speaker, "seed": seed, "accuracy": accuracy, "linear": sp.linear_baseline(dls).accuracy,
-            "seconds": round(time.perf_counter() - began)}
+    return {
+        "speaker": speaker,
+        "seed": seed,
+        "accuracy": accuracy,
+        "linear": sp.linear_baseline(dls).accuracy,
+        "seconds": round(time.perf_counter() - began),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings"
+    )
     parser.add_argument("--speakers", nargs="*", help="who is held out in turn; default everybody")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--cache", default=None, help="where pictures are kept; default the user's cache folder")
@@ -65,8 +79,10 @@ def main() -> None:
             print(rows[-1], flush=True)
     runs = pd.DataFrame(rows)
     summary = runs.groupby("speaker")[["accuracy", "linear"]].mean().round(3)
-    print(f"\n{ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, seeds {args.seeds}; {platform.machine()}, {torch.get_num_threads()} threads, "
-          f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(
+        f"\n{ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, seeds {args.seeds}; {platform.machine()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+    )
     print(summary.to_string())
     print(f"mean over speakers: {summary['accuracy'].mean():.3f}, linear {summary['linear'].mean():.3f}")
 

@@ -26,17 +26,17 @@ import torch
 from fsdd import ARCH, AUGMENT, BATCH, NAMES, RECIPE, RENDERER, SIZE
 
 import specimg as sp
-from specimg.compete.tables import KEY, clip_keys
+from specimg.competitions.reading import KEY, clip_keys
+from specimg.experiments.drawing import draw_clips
+from specimg.experiments.held_out import deal_folds, sides
+from specimg.experiments.run import heard_clips
 from specimg.metrics import accuracy
-from specimg.runs.clips import draw_clips
-from specimg.runs.run import heard_clips
-from specimg.runs.sides import deal_folds, sides
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SLUG = "tensorflow-speech-recognition-challenge"
-SR = 8000                     # Hz, of the digits
-NOISE_SECONDS = 40.0          # of each recording of noise
-N_SILENCE = 50                # test clips without a word
+SR = 8000  # Hz, of the digits
+NOISE_SECONDS = 40.0  # of each recording of noise
+N_SILENCE = 50  # test clips without a word
 FOLDS = 3
 
 
@@ -45,10 +45,10 @@ def make_noise(kind: int, rng: np.random.Generator) -> np.ndarray:
     n = int(NOISE_SECONDS * SR)
     spectrum = np.fft.rfft(rng.standard_normal(n))
     hz = np.fft.rfftfreq(n, 1 / SR)
-    y = np.fft.irfft(spectrum / np.maximum(hz, 20) ** (kind % 3 / 2), n)          # white, pink, brown
+    y = np.fft.irfft(spectrum / np.maximum(hz, 20) ** (kind % 3 / 2), n)  # white, pink, brown
     t = np.arange(n) / SR
     y = y / y.std() + (kind % 2) * np.sin(2 * np.pi * (50 + 10 * kind) * t)
-    y *= 1 + 0.5 * np.sin(2 * np.pi * rng.uniform(0.1, 0.5) * t)                   # it comes and goes
+    y *= 1 + 0.5 * np.sin(2 * np.pi * rng.uniform(0.1, 0.5) * t)  # it comes and goes
     y[rng.integers(0, n, 4 * kind)] += 8
     return (10 ** rng.uniform(-2.2, -1.2) * y / np.abs(y).max()).astype(np.float32)
 
@@ -99,8 +99,12 @@ def linear(comp: sp.Competition, cache, out: Path) -> tuple[float, pd.DataFrame]
         rows = table[train | held_out].assign(is_valid=held_out[train | held_out])[[*KEY, "label", "is_valid"]]
         dls = sp.SpecDataLoaders.from_tree(tree, rows, size=SIZE, bs=BATCH, vocab=comp.vocab)
         model = sp.linear_baseline(dls)
-        right.append((model.probs.argmax(1) == [model.vocab.index(label) for label in model.clips["label"]]))
-        probs.append(pd.DataFrame(model.predict(clips["picture"]), columns=model.vocab).reindex(columns=comp.vocab, fill_value=0.0))
+        right.append(model.probs.argmax(1) == [model.vocab.index(label) for label in model.clips["label"]])
+        probs.append(
+            pd.DataFrame(model.predict(clips["picture"]), columns=model.vocab).reindex(
+                columns=comp.vocab, fill_value=0.0
+            )
+        )
     mean = dict(zip(clip_keys(clips), np.mean(probs, axis=0)))
     answers = comp.format.answers(comp.test, np.stack([mean[key] for key in clip_keys(comp.test)]), comp.vocab)
     sp.check_submission(answers, comp)
@@ -118,7 +122,9 @@ def score(submission: pd.DataFrame, solution: pd.DataFrame) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings"
+    )
     parser.add_argument("--speaker", default="theo", help="who makes the test set")
     parser.add_argument("--out", type=Path, default=Path("runs/fsdd-competition"))
     parser.add_argument("--seed", type=int, default=0)
@@ -133,19 +139,32 @@ def main() -> None:
     comp = sp.Competition.open(SLUG, folder, unknown=0.0)
     print(comp)
     run = sp.cross_validate(
-        comp, RENDERER, ARCH, RECIPE.replace(seed=args.seed), folds=FOLDS, out=args.out / f"{args.speaker}-seed{args.seed}",
-        loaders=dict(bs=BATCH, size=SIZE, augment=AUGMENT, cache=cache), learner=dict(pretrained=False))
+        comp,
+        RENDERER,
+        ARCH,
+        RECIPE.replace(seed=args.seed),
+        folds=FOLDS,
+        out=args.out / f"{args.speaker}-seed{args.seed}",
+        loaders=dict(bs=BATCH, size=SIZE, augment=AUGMENT, cache=cache),
+        learner=dict(pretrained=False),
+    )
     submission = run.submission(args.out / f"{args.speaker}-submission.csv")
     linear_oof, linear_answers = linear(comp, cache, args.out / f"{args.speaker}-linear.csv")
     solution = pd.read_csv(folder.with_name(folder.name + "-solution.csv"))
     speech = solution["label"] != "silence"
     print(run.scores.to_string(index=False))
-    print(f"\n{ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, {FOLDS} folds by speaker, seed {args.seed}; {platform.machine()}, "
-          f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {time.perf_counter() - began:.0f} s")
-    for name, oof, answers in (("specimg", f"{float(run.score):.3f} ({run.score.low:.3f} to {run.score.high:.3f})", submission),
-                               ("linear", f"{linear_oof:.3f}", linear_answers)):
+    print(
+        f"\n{ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, {FOLDS} folds by speaker, seed {args.seed}; {platform.machine()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {time.perf_counter() - began:.0f} s"
+    )
+    for name, oof, answers in (
+        ("specimg", f"{float(run.score):.3f} ({run.score.low:.3f} to {run.score.high:.3f})", submission),
+        ("linear", f"{linear_oof:.3f}", linear_answers),
+    ):
         digits = answers[answers["fname"].isin(solution["fname"][speech])]
-        print(f"{name}: out of fold {oof}; submission {score(answers, solution):.3f}, its digits alone {score(digits, solution):.3f}")
+        print(
+            f"{name}: out of fold {oof}; submission {score(answers, solution):.3f}, its digits alone {score(digits, solution):.3f}"
+        )
 
 
 if __name__ == "__main__":

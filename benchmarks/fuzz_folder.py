@@ -31,25 +31,75 @@ import soundfile as sf
 import torch
 
 from specimg.audio import Audio, AudioError, read_audio
-from specimg.bundle import SETTINGS, check_classifier, load_classifier, save_classifier
-from specimg.bundle.layout import facts_of
 from specimg.data import SpecDataLoaders
-from specimg.inputs import prepare
-from specimg.learner import spec_learner
-from specimg.render import Renderer
-from specimg.representation import Mel
-from specimg.sounds import sine
+from specimg.datasets import sine
+from specimg.inference import SETTINGS, check_classifier, load_classifier, save_classifier
+from specimg.inference.folder import facts_of
+from specimg.render.prepare import prepare
+from specimg.render.renderer import Renderer
+from specimg.spectrogram import Mel
+from specimg.training.learner import spec_learner
 
-LIMIT = 6 * 2**30        # bytes of address space: what asks for more is found out
-SLOW = 20.0              # s for one input
-VALUES = [None, True, False, 0, 1, -1, 2, 3, 10**9, 2**31, 2**63, 10**400, -10**9, 0.5, -0.5, 1e308, 1e-300, "", "a", "mel", "renderer", "stack", "cqt", "resnet18",
-          "hf-hub:timm/resnet18", "../..", "/etc/passwd", "\x00", "\ud800", "x" * 10_000, [], [[]], {}, [1, 2], [10**9, 10**9], {"kind": "mel"}, {"kind": "audio"},
-          [0.1] * 50, ["a"] * 50, {"a": {"a": {"a": {}}}}]
-MAGICS = {"wav": b"RIFF\x24\x08\x00\x00WAVEfmt ", "rf64": b"RF64\xff\xff\xff\xffWAVE", "flac": b"fLaC\x00\x00\x00\x22", "ogg": b"OggS\x00\x02", "mp3": b"\xff\xfb\x90\x00",
-          "id3.mp3": b"ID3\x04\x00\x00", "aiff": b"FORM\x00\x00\x08\x00AIFF", "au": b".snd\x00\x00\x00\x18", "caf": b"caff\x00\x01\x00\x00", "w64": b"riff\x2e\x91\xcf\x11"}
+LIMIT = 6 * 2**30  # bytes of address space: what asks for more is found out
+SLOW = 20.0  # s for one input
+VALUES = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    3,
+    10**9,
+    2**31,
+    2**63,
+    10**400,
+    -(10**9),
+    0.5,
+    -0.5,
+    1e308,
+    1e-300,
+    "",
+    "a",
+    "mel",
+    "renderer",
+    "stack",
+    "cqt",
+    "resnet18",
+    "hf-hub:timm/resnet18",
+    "../..",
+    "/etc/passwd",
+    "\x00",
+    "\ud800",
+    "x" * 10_000,
+    [],
+    [[]],
+    {},
+    [1, 2],
+    [10**9, 10**9],
+    {"kind": "mel"},
+    {"kind": "audio"},
+    [0.1] * 50,
+    ["a"] * 50,
+    {"a": {"a": {"a": {}}}},
+]
+MAGICS = {
+    "wav": b"RIFF\x24\x08\x00\x00WAVEfmt ",
+    "rf64": b"RF64\xff\xff\xff\xffWAVE",
+    "flac": b"fLaC\x00\x00\x00\x22",
+    "ogg": b"OggS\x00\x02",
+    "mp3": b"\xff\xfb\x90\x00",
+    "id3.mp3": b"ID3\x04\x00\x00",
+    "aiff": b"FORM\x00\x00\x08\x00AIFF",
+    "au": b".snd\x00\x00\x00\x18",
+    "caf": b"caff\x00\x01\x00\x00",
+    "w64": b"riff\x2e\x91\xcf\x11",
+}
 
 
 # ---------------------------------------------------------------------- a classifier, and sounds
+
 
 def make_classifier(folder: Path) -> Path:
     """A small classifier of two tones with two golden clips."""
@@ -58,8 +108,15 @@ def make_classifier(folder: Path) -> Path:
     rows = [(f"{label}{i}.wav", label) for i in range(6) for label in ("high", "low")]
     for i, (name, label) in enumerate(rows):
         sf.write(folder / name, sine(2000 if label == "high" else 300, 0.25 + 0.02 * (i % 3), 8000), 8000)
-    dls = SpecDataLoaders.from_df(pd.DataFrame(rows, columns=["path", "label"]), folder, renderer=Renderer(Mel(n_mels=16, n_fft=256, hop_length=64)),
-                                  cache=folder / "cache", bs=4, n_jobs=1, progress=False)
+    dls = SpecDataLoaders.from_df(
+        pd.DataFrame(rows, columns=["path", "label"]),
+        folder,
+        renderer=Renderer(Mel(n_mels=16, n_fft=256, hop_length=64)),
+        cache=folder / "cache",
+        bs=4,
+        n_jobs=1,
+        progress=False,
+    )
     learn = spec_learner(dls, "test_resnet", pretrained=False, seed=0)
     return save_classifier(learn, folder / "classifier", golden=2, calibrate=True)
 
@@ -67,8 +124,21 @@ def make_classifier(folder: Path) -> Path:
 def make_sounds(folder: Path) -> list[bytes]:
     """Whole recordings of every kind that libsndfile writes here."""
     y, found = sine(440, 0.3, 8000), []
-    for ext, subtype in [("wav", "PCM_16"), ("wav", "FLOAT"), ("wav", "PCM_24"), ("wav", "IMA_ADPCM"), ("flac", "PCM_16"), ("ogg", "VORBIS"), ("mp3", "MPEG_LAYER_III"),
-                         ("aiff", "PCM_16"), ("au", "PCM_16"), ("caf", "PCM_16"), ("w64", "PCM_16"), ("rf64", "PCM_16"), ("ogg", "OPUS")]:
+    for ext, subtype in [
+        ("wav", "PCM_16"),
+        ("wav", "FLOAT"),
+        ("wav", "PCM_24"),
+        ("wav", "IMA_ADPCM"),
+        ("flac", "PCM_16"),
+        ("ogg", "VORBIS"),
+        ("mp3", "MPEG_LAYER_III"),
+        ("aiff", "PCM_16"),
+        ("au", "PCM_16"),
+        ("caf", "PCM_16"),
+        ("w64", "PCM_16"),
+        ("rf64", "PCM_16"),
+        ("ogg", "OPUS"),
+    ]:
         path = folder / f"whole.{ext}"
         try:
             sf.write(path, np.stack([y, y], 1) if subtype == "PCM_24" else y, 8000, subtype=subtype, format=ext.upper())
@@ -79,6 +149,7 @@ def make_sounds(folder: Path) -> list[bytes]:
 
 
 # ---------------------------------------------------------------------- damage
+
 
 def damage_bytes(rng: random.Random, data: bytes) -> bytes:
     """Some bytes flipped, cut, doubled, inserted, or overwritten by numbers that headers like."""
@@ -93,7 +164,9 @@ def damage_bytes(rng: random.Random, data: bytes) -> bytes:
         elif kind == 2:
             data[at:at] = rng.randbytes(rng.choice([1, 4, 300]))
         elif kind == 3:
-            data[at : at + 4] = struct.pack(rng.choice("<>") + "I", rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, rng.randrange(2**32)]))
+            data[at : at + 4] = struct.pack(
+                rng.choice("<>") + "I", rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1, rng.randrange(2**32)])
+            )
         elif kind == 4:
             data[at : at + 8] = struct.pack(rng.choice("<>") + "Q", rng.choice([0, 2**63 - 1, 2**64 - 1, 2**40]))
         else:
@@ -135,7 +208,9 @@ def damage_json(rng: random.Random, settings):
 def damage_folder(rng: random.Random, folder: Path) -> str:
     """One damage to a copy of the folder; returns its name."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    kind = rng.choice(["json", "json", "json", "json text", "bytes", "bytes, signed", "swap", "swap, signed", "remove", "golden json"])
+    kind = rng.choice(
+        ["json", "json", "json", "json text", "bytes", "bytes, signed", "swap", "swap, signed", "remove", "golden json"]
+    )
     settings = folder / SETTINGS
     told = json.loads(settings.read_text())
     if kind == "json":
@@ -157,6 +232,7 @@ def damage_folder(rng: random.Random, folder: Path) -> str:
 
 
 # ---------------------------------------------------------------------- trying
+
 
 def try_folder(rng: random.Random, whole: Path, work: Path) -> tuple[str, str]:
     """(what was done, what came of it)"""
@@ -182,7 +258,9 @@ def try_sound(rng: random.Random, whole: list[bytes], work: Path) -> tuple[str, 
         data, kind = damage_bytes(rng, rng.choice(whole)), "damaged"
     path = work / "sound.wav"
     path.write_bytes(data)
-    audio = rng.choice([Audio(), Audio(sr=4000), Audio(sr=16000, duration=0.5, trim_db=40, normalize="peak"), Audio(channel=1)])
+    audio = rng.choice(
+        [Audio(), Audio(sr=4000), Audio(sr=16000, duration=0.5, trim_db=40, normalize="peak"), Audio(channel=1)]
+    )
     result = "refused"
     try:
         y, _ = read_audio(path, audio)
@@ -191,7 +269,7 @@ def try_sound(rng: random.Random, whole: list[bytes], work: Path) -> tuple[str, 
         result = "answered"
     except AudioError:
         pass
-    except ValueError as exc:   # of drawing or of Audio, as for samples too few for a filter
+    except ValueError as exc:  # of drawing or of Audio, as for samples too few for a filter
         result = f"refused otherwise: {type(exc).__name__}"
     return f"sound: {kind}", result
 
@@ -204,7 +282,7 @@ def main() -> int:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     sys.stderr = os.fdopen(os.dup(2), "w")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)   # decoders of mp3 write a line for every damaged frame
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders of mp3 write a line for every damaged frame
     counts, slowest, at, began = Counter(), (0.0, ""), args.seed, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -212,7 +290,9 @@ def main() -> int:
         trace = work / "it ran"
         os.environ["SPECIMG_TRACE"] = str(trace)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        resource.setrlimit(resource.RLIMIT_AS, (LIMIT + 2**35, resource.RLIM_INFINITY))   # torch alone maps tens of gigabytes
+        resource.setrlimit(
+            resource.RLIMIT_AS, (LIMIT + 2**35, resource.RLIM_INFINITY)
+        )  # torch alone maps tens of gigabytes
         while time.perf_counter() - began < args.seconds:
             rng, started = random.Random(at), time.perf_counter()
             try:
@@ -233,8 +313,10 @@ def main() -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, n in sorted(counts.items()):
         print(f"{n:8d}  {name}")
-    print(f"{sum(counts.values())} inputs in {time.perf_counter() - began:.0f} s from seed {args.seed}: only ValueErrors; "
-          f"memory {base // 1024} MB before, {peak // 1024} MB at the most; slowest {slowest[0]:.1f} s ({slowest[1]})")
+    print(
+        f"{sum(counts.values())} inputs in {time.perf_counter() - began:.0f} s from seed {args.seed}: only ValueErrors; "
+        f"memory {base // 1024} MB before, {peak // 1024} MB at the most; slowest {slowest[0]:.1f} s ({slowest[1]})"
+    )
     return 0
 
 

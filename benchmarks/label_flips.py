@@ -26,11 +26,11 @@ from fsdd import AUGMENT, BATCH, NAMES, RENDERER, SIZE
 from sklearn.metrics import average_precision_score
 
 import specimg as sp
-from specimg.review import list_rankings
+from specimg.interpret.label_quality import list_rankings
 
 ARCH, FOLDS = "mini_resnet", 4
 RECIPE = sp.Recipe(epochs=6, lr=3e-3)
-FIRST = (0.05, 0.10)   # shares of the list that a person would listen to
+FIRST = (0.05, 0.10)  # shares of the list that a person would listen to
 
 
 def flip_labels(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
@@ -49,8 +49,15 @@ def judge(table: pd.DataFrame, data: Path, args) -> sp.Run:
     comp = sp.Competition("fsdd-flips", data, train=train)
     name = f"{'speaker' if args.by_speaker else 'stratified'}-{args.share:g}-seed{args.seed}"
     return sp.cross_validate(
-        comp, RENDERER, ARCH, RECIPE.replace(seed=args.seed), folds=3 if args.by_speaker else FOLDS, out=args.out / name,
-        loaders=dict(bs=BATCH, size=SIZE, augment=AUGMENT, cache=args.out / "pictures"), learner=dict(pretrained=False))
+        comp,
+        RENDERER,
+        ARCH,
+        RECIPE.replace(seed=args.seed),
+        folds=3 if args.by_speaker else FOLDS,
+        out=args.out / name,
+        loaders=dict(bs=BATCH, size=SIZE, augment=AUGMENT, cache=args.out / "pictures"),
+        learner=dict(pretrained=False),
+    )
 
 
 def count_found(run: sp.Run, table: pd.DataFrame) -> pd.DataFrame:
@@ -62,21 +69,31 @@ def count_found(run: sp.Run, table: pd.DataFrame) -> pd.DataFrame:
             listed = sp.label_issues(run, rank=rank, adjust=adjust)
             right = listed["path"].map(true)
             is_flip, named = (listed["label"] != right).to_numpy(), listed["issue"].to_numpy()
-            found = {f"first {share:.0%}": is_flip[: round(share * len(listed))].sum() / is_flip.sum() for share in FIRST}
-            rows[rank + ", adjusted" * adjust] = found | {"average precision": average_precision_score(is_flip, -listed["quality"])}
+            found = {
+                f"first {share:.0%}": is_flip[: round(share * len(listed))].sum() / is_flip.sum() for share in FIRST
+            }
+            rows[rank + ", adjusted" * adjust] = found | {
+                "average precision": average_precision_score(is_flip, -listed["quality"])
+            }
     suggested = (listed["suggestion"] == right).to_numpy()
     disagree = (listed["suggestion"] != listed["label"]).sum()
-    print(f"confident learning names {named.sum()} clips, {(named & is_flip).sum()} of them flips; the suggestion is the true label for "
-          f"{suggested[is_flip].mean():.3f} of all flips; another than the label for {disagree} clips")
+    print(
+        f"confident learning names {named.sum()} clips, {(named & is_flip).sum()} of them flips; the suggestion is the true label for "
+        f"{suggested[is_flip].mean():.3f} of all flips; another than the label for {disagree} clips"
+    )
     return pd.DataFrame(rows).T
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/label-flips"))
     parser.add_argument("--share", type=float, default=0.05, help="of the labels that are flipped")
-    parser.add_argument("--by-speaker", action="store_true", help="fold by speaker; default stratified folds, which know all voices")
+    parser.add_argument(
+        "--by-speaker", action="store_true", help="fold by speaker; default stratified folds, which know all voices"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=None, help="of torch")
     args = parser.parse_args()
@@ -87,9 +104,11 @@ def main() -> None:
     table = flip_labels(sp.labels_from_names(args.data, NAMES), args.share, args.seed)
     run = judge(table, args.data, args)
     flips = int((table["true"] != table["label"]).sum())
-    print(f"\n{flips} of {len(table)} labels flipped; {ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, {len(run.members)} folds "
-          f"{'by speaker' if args.by_speaker else 'stratified'}, seed {args.seed}; out of fold {run.score}; {platform.machine()}, "
-          f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {time.perf_counter() - began:.0f} s")
+    print(
+        f"\n{flips} of {len(table)} labels flipped; {ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, {len(run.members)} folds "
+        f"{'by speaker' if args.by_speaker else 'stratified'}, seed {args.seed}; out of fold {run.score}; {platform.machine()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {time.perf_counter() - began:.0f} s"
+    )
     print(count_found(run, table).to_string(float_format="{:.3f}".format))
 
 

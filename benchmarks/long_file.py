@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
-SR, SECONDS, LEVEL = 16000, 5.0, 0.02          # of the classifier; s a window; of the noise
+SR, SECONDS, LEVEL = 16000, 5.0, 0.02  # of the classifier; s a window; of the noise
 LABELS = ("bird_chirp", "siren")
-EVERY = 300                                    # s from one planted sound to the next
-FILES = ((1.0, 16000, 1), (0.1, 44100, 2))     # hours of those asked for, Hz, channels
+EVERY = 300  # s from one planted sound to the next
+FILES = ((1.0, 16000, 1), (0.1, 44100, 2))  # hours of those asked for, Hz, channels
 
 
 def noisy(n: int, rng) -> np.ndarray:
@@ -39,7 +39,7 @@ def train_classifier(folder: Path) -> Path:
     import soundfile as sf
 
     import specimg as sp
-    from specimg.sounds import make_sound
+    from specimg.datasets import make_sound
 
     rng, rows = np.random.default_rng(0), []
     for i in range(60):
@@ -53,7 +53,9 @@ def train_classifier(folder: Path) -> Path:
             rows.append((f"{label}{i}.wav", label))
     look = sp.Renderer(sp.Mel(n_mels=64, n_fft=1024, hop_length=512), audio=sp.Audio(sr=SR, duration=SECONDS))
     table = pd.DataFrame(rows, columns=["path", "label"])
-    dls = sp.SpecDataLoaders.from_df(table, folder, renderer=look, cache=folder / "cache", bs=16, size=64, augment=None, n_jobs=1)
+    dls = sp.SpecDataLoaders.from_df(
+        table, folder, renderer=look, cache=folder / "cache", bs=16, size=64, augment=None, n_jobs=1
+    )
     learn = sp.spec_learner(dls, "test_resnet", pretrained=False, seed=0)
     with learn.no_bar():
         history = sp.fit(learn, sp.Recipe(epochs=8, lr=1e-2, seed=0))
@@ -65,7 +67,7 @@ def make_long(path: Path, hours: float, sr: int, channels: int) -> list[tuple[fl
     """Write a wav of 16 bits in pieces; returns (start, end, label) of each planted sound."""
     import soundfile as sf
 
-    from specimg.sounds import make_sound
+    from specimg.datasets import make_sound
 
     rng, planted = np.random.default_rng(1), []
     with sf.SoundFile(path, "w", sr, channels, "PCM_16") as file:
@@ -102,23 +104,40 @@ def work(classifier: str, path: str) -> dict:
 
     warnings.simplefilter("ignore", DeprecationWarning)
     clf = sp.load_classifier(classifier)
-    clf.predict([(np.zeros(SR, np.float32), SR)] * 32, progress=False)      # what the first batch allocates is no matter of the file
+    clf.predict(
+        [(np.zeros(SR, np.float32), SR)] * 32, progress=False
+    )  # what the first batch allocates is no matter of the file
     before, peak_before, began = held(), peak(), time.perf_counter()
     windows = clf.predict_windows(path, progress=False)
     took = time.perf_counter() - began
     events = sp.merge_events(windows, threshold=0.5, background="noise")
-    return {"before": before, "after": held(), "peak before": peak_before, "peak": peak(), "seconds": took, "audio": sf.info(path).duration, "windows": len(windows),
-            "ok": int((windows["status"] == "ok").sum()), "events": events[["start", "end", "label"]].values.tolist()}
+    return {
+        "before": before,
+        "after": held(),
+        "peak before": peak_before,
+        "peak": peak(),
+        "seconds": took,
+        "audio": sf.info(path).duration,
+        "windows": len(windows),
+        "ok": int((windows["status"] == "ok").sum()),
+        "events": events[["start", "end", "label"]].values.tolist(),
+    }
 
 
 def report(name: str, size: int, planted: list[tuple[float, float, str]], out: dict) -> None:
-    found = sum(any(start < until and at < end and said == label for start, end, said in out["events"]) for at, until, label in planted)
+    found = sum(
+        any(start < until and at < end and said == label for start, end, said in out["events"])
+        for at, until, label in planted
+    )
     false = sum(not any(start < until and at < end for at, until, _ in planted) for start, end, _ in out["events"])
-    print(f"{name}: {size / 1e6:,.0f} MB on disk, {out['windows']} windows ({out['ok']} with an answer) in {out['seconds']:.0f} s, "
-          f"{out['audio'] / out['seconds']:,.0f} times real time\n"
-          f"    memory: at most {out['peak']:.0f} MB, {out['peak before']:.0f} MB of them already without the file; "
-          f"held before {out['before']:.0f} MB, after {out['after']:.0f} MB\n"
-          f"    {found} of {len(planted)} planted sounds found under their name, {false} events where nothing was planted", flush=True)
+    print(
+        f"{name}: {size / 1e6:,.0f} MB on disk, {out['windows']} windows ({out['ok']} with an answer) in {out['seconds']:.0f} s, "
+        f"{out['audio'] / out['seconds']:,.0f} times real time\n"
+        f"    memory: at most {out['peak']:.0f} MB, {out['peak before']:.0f} MB of them already without the file; "
+        f"held before {out['before']:.0f} MB, after {out['after']:.0f} MB\n"
+        f"    {found} of {len(planted)} planted sounds found under their name, {false} events where nothing was planted",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -132,7 +151,9 @@ def main() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)
     import torch
 
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(
+        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         classifier = train_classifier(folder)

@@ -26,24 +26,34 @@ import soundfile as sf
 import torch
 
 import specimg as sp
-from specimg.bundle import load_classifier, save_classifier
-from specimg.bundle.export import to_exported, to_onnx
-from specimg.picture import read_planes
+from specimg.inference import load_classifier, save_classifier
+from specimg.inference.export.onnx import to_exported, to_onnx
+from specimg.spectrogram.picture import read_planes
 
 NAMES = r"^(?P<label>\d)_(?P<group>[a-z]+)_\d+"
 MEL = sp.Mel(n_mels=64, n_fft=512, hop_length=80)
 SIZE = 64
 
 
-def train(args, representation, folder: str) -> sp.Classifier:
+def train(args, representation, folder: str) -> sp.inference.Classifier:
     """A network trained for a few epochs, as a classifier that was saved and loaded."""
     table = sp.labels_from_names(args.data, NAMES)
     look = sp.Renderer(representation, sp.Picture(), sp.Audio(sr=8000))
-    dls = sp.SpecDataLoaders.from_df(table.assign(held_out=table["group"] == "theo"), args.data, group_col="group", valid_col="held_out",
-                                     renderer=look, cache=args.cache or folder, size=SIZE, bs=64)
+    dls = sp.SpecDataLoaders.from_df(
+        table.assign(held_out=table["group"] == "theo"),
+        args.data,
+        group_col="group",
+        valid_col="held_out",
+        renderer=look,
+        cache=args.cache or folder,
+        size=SIZE,
+        bs=64,
+    )
     learn = sp.spec_learner(dls, args.arch, pretrained=False, seed=0)
     history = sp.fit(learn, sp.Recipe(epochs=args.epochs, lr=3e-3, seed=0))
-    print(f"{args.arch}, {SIZE} px, {args.epochs} epochs: accuracy {history['accuracy'].iloc[-1]:.3f} on theo, of whom it heard nothing")
+    print(
+        f"{args.arch}, {SIZE} px, {args.epochs} epochs: accuracy {history['accuracy'].iloc[-1]:.3f} on theo, of whom it heard nothing"
+    )
     return load_classifier(save_classifier(learn, Path(folder) / "classifier"))
 
 
@@ -60,7 +70,7 @@ def ways(clf, folder: str) -> tuple[dict, dict]:
     network, whole = to_onnx(clf, Path(folder) / "network.onnx"), to_onnx(clf, Path(folder) / "whole.onnx", audio=True)
     program = to_exported(clf, Path(folder) / "whole.pt2", audio=True)
     seeing, hearing, exported = session_of(network), session_of(whole), torch.export.load(program).module()
-    samples = lambda file: sf.read(file, dtype="float32")[0][None]   # noqa: E731  mono, at 8 kHz
+    samples = lambda file: sf.read(file, dtype="float32")[0][None]  # noqa: E731  mono, at 8 kHz
     answers = {
         "specimg": lambda file: clf.probabilities(clf.to_input(file)[None])[0],
         "onnxruntime, network": lambda file: seeing.run(None, {"picture": clf.to_input(file)[None].numpy()})[0][0],
@@ -72,7 +82,7 @@ def ways(clf, folder: str) -> tuple[dict, dict]:
 
 def pixels_off(clf, files) -> str:
     """How many pixels of the stored pictures the graph draws otherwise."""
-    from specimg.graph import AudioFrontEnd
+    from specimg.inference.export import AudioFrontEnd
 
     front, off, worst, pixels = AudioFrontEnd(clf.renderer), 0, 0, 0
     for file in files:
@@ -87,13 +97,15 @@ def ask(answers: dict, files: list[Path]) -> tuple[dict, dict]:
     """({name: probabilities (clips, classes)}, {name: median ms a clip}); the ways take turns."""
     said, seconds = {name: [] for name in answers}, {name: [] for name in answers}
     for way in answers.values():
-        way(files[0])   # what is only done once
+        way(files[0])  # what is only done once
     for file in files:
         for name, way in answers.items():
             began = time.perf_counter()
             said[name].append(way(file))
             seconds[name].append(time.perf_counter() - began)
-    return {name: np.stack(rows) for name, rows in said.items()}, {name: 1e3 * np.median(took) for name, took in seconds.items()}
+    return {name: np.stack(rows) for name, rows in said.items()}, {
+        name: 1e3 * np.median(took) for name, took in seconds.items()
+    }
 
 
 def report(said: dict, ms: dict, written: dict) -> None:
@@ -109,12 +121,16 @@ def report(said: dict, ms: dict, written: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings")
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data/fsdd"), help="folder that holds the recordings"
+    )
     parser.add_argument("--arch", default="test_resnet")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--clips", type=int, default=300, help="500 at most, those of theo")
     parser.add_argument("--pcen", action="store_true", help="per-channel energy normalisation instead of decibels")
-    parser.add_argument("--cache", default=None, help="where pictures are kept; default a folder that is removed at the end")
+    parser.add_argument(
+        "--cache", default=None, help="where pictures are kept; default a folder that is removed at the end"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -130,7 +146,9 @@ def main() -> None:
         if not np.allclose(table[[f"p_{label}" for label in clf.vocab]].to_numpy(), said["specimg"], atol=1e-5):
             raise SystemExit("predict and its parts disagree, so nothing here would mean anything")
         sure = said["specimg"].max(axis=1)
-        print(f"{len(files)} clips; largest probability of a clip {sure.mean():.3f} in the mean, {sure.max():.3f} at most")
+        print(
+            f"{len(files)} clips; largest probability of a clip {sure.mean():.3f} in the mean, {sure.max():.3f} at most"
+        )
         print(pixels_off(clf, files))
         report(said, ms, written)
 

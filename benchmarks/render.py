@@ -32,7 +32,7 @@ def make_clips(folder: Path, n: int) -> None:
     """`n` different recordings of 5 s at 44.1 kHz."""
     import soundfile as sf
 
-    from specimg.sounds import list_sounds, make_sound
+    from specimg.datasets import list_sounds, make_sound
 
     kinds = list_sounds()
     for i in range(n):
@@ -112,7 +112,7 @@ def steady(files: list[Path], folder: Path, rounds: int, n_slow: int, n_fast: in
     """Seconds a clip of each way, round by round, everything warm."""
     names = many(folder / "many", files, n_fast)
     times: dict[str, list[float]] = {way: [] for way in WAYS}
-    for round_number in range(rounds + 1):                       # round 0 warms up: imports, workers, file cache
+    for round_number in range(rounds + 1):  # round 0 warms up: imports, workers, file cache
         for way in WAYS:
             taken = seconds_a_clip(way, names if way.startswith("specimg") else names[:n_slow])
             if round_number:
@@ -133,11 +133,15 @@ def report(times: dict[str, list[float]], firsts: dict[str, list[float]], n_firs
     base = {way: np.array(t) for way, t in times.items()}
     print(f"\n{'':20}{'ms a clip':>10}{'clips/s':>10}{'x tutorial':>12}{'x librosa+pillow':>18}")
     for way, taken in base.items():
-        print(f"{way:20}{1e3 * np.median(taken):10.2f}{1 / np.median(taken):10.0f}{np.median(base['tutorial'] / taken):12.1f}"
-              f"{np.median(base['librosa+pillow'] / taken):18.1f}")
+        print(
+            f"{way:20}{1e3 * np.median(taken):10.2f}{1 / np.median(taken):10.0f}{np.median(base['tutorial'] / taken):12.1f}"
+            f"{np.median(base['librosa+pillow'] / taken):18.1f}"
+        )
     slow, fast = np.array(firsts["tutorial"]), np.array(firsts["specimg 1 worker"])
-    print(f"\na first call on {n_first} clips, start-up included: tutorial {np.median(slow):.1f} s, specimg {np.median(fast):.2f} s, "
-          f"ratio {np.median(slow / fast):.1f}")
+    print(
+        f"\na first call on {n_first} clips, start-up included: tutorial {np.median(slow):.1f} s, specimg {np.median(fast):.2f} s, "
+        f"ratio {np.median(slow / fast):.1f}"
+    )
 
 
 def main() -> None:
@@ -146,7 +150,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow", type=int, default=40, help="clips a round for the slow ways")
     parser.add_argument("--fast", type=int, default=2000, help="clips a round for specimg")
-    parser.add_argument("--only", help=argparse.SUPPRESS)         # one way on the files given, for the first call
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # one way on the files given, for the first call
     parser.add_argument("files", nargs="*", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:

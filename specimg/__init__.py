@@ -1,7 +1,7 @@
 """specimg turns recorded sound into pictures, and pictures into trained classifiers, with fastai.
 
-The public names are listed in `__init__.pyi` beside this file and are imported when first used: `import specimg` itself
-loads neither torch nor pandas.
+The public names are listed in `__init__.pyi` beside this file and are imported when first used, as are the rooms (`sp.metrics`,
+`sp.audio`, `sp.nets` ...): `import specimg` itself loads neither torch nor pandas.
 """
 
 import lazy_loader as _lazy

@@ -1,87 +1,93 @@
-from .audio import Audio as Audio, loudness as loudness, read_audio as read_audio
-from .augment import Augment as Augment, SpecAugment as SpecAugment
-from .baseline import feature_baseline as feature_baseline, linear_baseline as linear_baseline
-from .bundle import (
-    check_classifier as check_classifier,
-    Classifier as Classifier,
-    coverage_curve as coverage_curve,
-    load_classifier as load_classifier,
-    plot_coverage as plot_coverage,
-    save_classifier as save_classifier,
+from . import (
+    audio as audio,
+    cli as cli,
+    competitions as competitions,
+    core as core,
+    data as data,
+    datasets as datasets,
+    experiments as experiments,
+    inference as inference,
+    interpret as interpret,
+    labels as labels,
+    metrics as metrics,
+    models as models,
+    render as render,
+    reports as reports,
+    spectrogram as spectrogram,
+    training as training,
 )
-from .cam import Cam as Cam, cam_audio as cam_audio, class_maps as class_maps, clip_cam as clip_cam, clip_cams as clip_cams
-from .compete import (
+from .audio import (
+    Audio as Audio,
+    AudioError as AudioError,
+    cut_windows as cut_windows,
+    read_audio as read_audio,
+    silence_clips as silence_clips,
+)
+from .competitions import (
     BestLabels as BestLabels,
-    check_submission as check_submission,
-    ClassColumns as ClassColumns,
     Competition as Competition,
-    Decisions as Decisions,
-    LabelSets as LabelSets,
+    check_submission as check_submission,
     list_competitions as list_competitions,
 )
-from .corrections import (
-    apply_corrections as apply_corrections,
-    read_corrections as read_corrections,
-    write_corrections as write_corrections,
+from .data import (
+    Augment as Augment,
+    SpecBlock as SpecBlock,
+    SpecDataLoaders as SpecDataLoaders,
+    SpecImage as SpecImage,
+    TTA as TTA,
+    WaveBlock as WaveBlock,
+    WaveDataLoaders as WaveDataLoaders,
 )
-from .data import SpecBlock as SpecBlock, SpecDataLoaders as SpecDataLoaders, SpecImage as SpecImage
-from .datasets import fetch as fetch, list_datasets as list_datasets
-from .events import merge_events as merge_events, write_events as write_events
-from .features import clip_features as clip_features, feature_table as feature_table
-from .folds import add_folds as add_folds
-from .interpret import SpecInterpretation as SpecInterpretation
+from .datasets import fetch as fetch, list_datasets as list_datasets, make_competition as make_competition
+from .experiments import (
+    Run as Run,
+    blend as blend,
+    compare as compare,
+    cross_validate as cross_validate,
+    feature_baseline as feature_baseline,
+    linear_baseline as linear_baseline,
+    linear_probe as linear_probe,
+)
+from .inference import (
+    check_classifier as check_classifier,
+    load_classifier as load_classifier,
+    merge_events as merge_events,
+    read_events as read_events,
+    save_classifier as save_classifier,
+    write_events as write_events,
+)
+from .interpret import SpecInterpretation as SpecInterpretation, cam_audio as cam_audio, label_issues as label_issues
 from .labels import (
+    add_folds as add_folds,
+    apply_corrections as apply_corrections,
     labels_from_csv as labels_from_csv,
     labels_from_folders as labels_from_folders,
     labels_from_names as labels_from_names,
+    read_corrections as read_corrections,
+    write_corrections as write_corrections,
 )
-from .learner import spec_learner as spec_learner
-from .losses import Lq as Lq, SoftBootstrap as SoftBootstrap
-from .nets import create_net as create_net, list_nets as list_nets
-from .page import report as report, review_sheet as review_sheet
-from .picture import (
-    describe as describe,
-    Picture as Picture,
-    read_picture as read_picture,
-    show_picture as show_picture,
-)
-from .predictions import Predictions as Predictions
-from .recipe import fit as fit, load_run as load_run, read_history as read_history, Recipe as Recipe
-from .render import render_tree as render_tree, Renderer as Renderer, SpecTree as SpecTree
-from .representation import (
+from .models import create_net as create_net, list_nets as list_nets
+from .render import Renderer as Renderer, SpecTree as SpecTree, render_tree as render_tree
+from .reports import report as report, review_sheet as review_sheet
+from .spectrogram import (
     Chroma as Chroma,
-    chroma_mfcc_gfcc as chroma_mfcc_gfcc,
-    Contrast as Contrast,
     Cqt as Cqt,
     Delta as Delta,
     Gammatone as Gammatone,
     Gfcc as Gfcc,
-    list_representations as list_representations,
     Mel as Mel,
-    mel_and_deltas as mel_and_deltas,
     Mfcc as Mfcc,
     Pcen as Pcen,
-    Representation as Representation,
+    Picture as Picture,
     Scaled as Scaled,
     Stack as Stack,
     Stft as Stft,
-    three_windows as three_windows,
     Tonnetz as Tonnetz,
     Vqt as Vqt,
+    list_representations as list_representations,
+    show_picture as show_picture,
+    three_windows as three_windows,
 )
-from .review import label_issues as label_issues
-from .runs import (
-    blend as blend,
-    compare as compare,
-    Comparison as Comparison,
-    cross_validate as cross_validate,
-    linear_probe as linear_probe,
-    Run as Run,
-    search_recipe as search_recipe,
-    System as System,
-)
-from .sounds import make_competition as make_competition
-from .tta import TTA as TTA
-from .variants import AddNoise as AddNoise, PitchShift as PitchShift, Roll as Roll, Stretch as Stretch
-from .waves import WaveAugment as WaveAugment, WaveBlock as WaveBlock, WaveDataLoaders as WaveDataLoaders
-from .windows import cut_windows as cut_windows, silence_clips as silence_clips
+from .training import Recipe as Recipe, fit as fit, spec_learner as spec_learner
+from .inference import events as events
+from .models import nets as nets

@@ -8,19 +8,19 @@ import soundfile as sf
 import torch
 from fastai.vision.all import ProgressCallback
 
-from specimg.bundle import SETTINGS
-from specimg.bundle.layout import facts_of
 from specimg.data import SpecDataLoaders
-from specimg.learner import spec_learner
-from specimg.render import Renderer
-from specimg.representation import Mel
-from specimg.sounds import sine
+from specimg.datasets import sine
+from specimg.inference import SETTINGS
+from specimg.inference.folder import facts_of
+from specimg.render.renderer import Renderer
+from specimg.spectrogram import Mel
+from specimg.training.learner import spec_learner
 
 torch.set_num_threads(1)
 SR = 8000
 MEL = Mel(n_mels=16, n_fft=256, hop_length=64)
 LOOK = Renderer(MEL)
-HZ = {"high": 3000, "label": 400, "path": 1200}      # names that are columns, too
+HZ = {"high": 3000, "label": 400, "path": 1200}  # names that are columns, too
 
 
 def make_sounds(folder, n=6):
@@ -39,7 +39,7 @@ def train(sounds, **kwargs):
     learn = spec_learner(dls, "test_resnet", pretrained=False, seed=0)
     learn.remove_cb(ProgressCallback)
     for x, _ in dls.train:
-        learn.model(x)                               # in training mode: the running statistics move
+        learn.model(x)  # in training mode: the running statistics move
     return learn
 
 
@@ -49,10 +49,12 @@ def probabilities(table):
 
 def edited(change):
     """A damage: a change of the settings."""
+
     def edit(folder):
         settings = json.loads((folder / SETTINGS).read_text())
         change(settings)
         (folder / SETTINGS).write_text(json.dumps(settings))
+
     return edit
 
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")   # read when timm is imported: no test ever asks a hub
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when timm is imported: no test ever asks a hub
 
 import numpy as np
 import pytest

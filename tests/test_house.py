@@ -1,6 +1,7 @@
 """The house: data flows one way, what stands left of the tree knows no torch, and the front door is light."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,57 +11,72 @@ import pytest
 import specimg
 
 PACKAGE = Path(specimg.__file__).parent
+TOOL = PACKAGE.parent / "benchmarks" / "house.py"
 
-# From left to right; a module imports only from modules before it.
-ORDER = [
-    "values", "files", "figures", "audio", "variants", "representation", "picture", "manifest", "plan", "render", "inputs", "labels", "corrections", "windows", "folds", "features", "metrics", "datasets", "compete", "sounds", "baseline", "events",
-    "augment", "images", "tta", "loader", "data", "waves", "nets", "weights", "networks", "learner", "losses", "recipe", "predictions", "cam", "graph", "bundle", "runs", "plots", "interpret", "review", "page", "demo", "cli",
+# From the ground up; a room imports only from rooms on lower floors, never from one beside it.
+FLOORS = [
+    {"core"},
+    {"audio", "spectrogram", "metrics", "datasets", "models"},
+    {"labels", "render", "training"},
+    {"competitions", "data"},
+    {"inference"},
+    {"experiments"},
+    {"interpret"},
+    {"reports"},
+    {"cli"},
 ]
-LIGHT = ORDER[: ORDER.index("augment")]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS, start=1) for room in rooms}
+LIGHT = ["core", "audio", "spectrogram", "metrics", "datasets", "labels", "render", "competitions"]
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """Rooms of the package that a module imports anywhere, lazily or not."""
-    depth = len(path.relative_to(PACKAGE).parts)   # 1 for modules of the package itself
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            rooms |= {node.module.split(".")[0]} if node.module else {a.name for a in node.names}
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith("specimg."):
-            rooms.add(node.module.split(".")[1])
-    return rooms & set(ORDER)
+def load_tool():
+    spec = importlib.util.spec_from_file_location("house", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def modules():
-    return [p for p in sorted(PACKAGE.rglob("*.py")) if p.name != "__init__.py" or p.parent != PACKAGE]
+house = load_tool()
+GRAPH = house.import_graph(PACKAGE)
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def test_the_rooms_are_those_of_the_floors():
+    assert {name.split(".")[0] for name in GRAPH} == set(FLOOR)
+    assert {path.name for path in PACKAGE.glob("*.py*") if path.is_file()} == {"__init__.py", "__init__.pyi"}
 
 
-def test_every_module_has_its_place_in_the_order():
-    assert {room_of(p) for p in modules()} == set(ORDER)
+@pytest.mark.parametrize("room", sorted(FLOOR))
+def test_a_room_imports_only_from_lower_floors(room):
+    wrong = sorted(other for other in house.room_graph(GRAPH)[room] if FLOOR[other] >= FLOOR[room])
+    assert not wrong
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_modules_before_it(path):
-    here = ORDER.index(room_of(path))
-    later = [room for room in imported_rooms(path) if ORDER.index(room) > here]
-    assert not later
+def test_no_circle_between_files():
+    assert house.circles(GRAPH) == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_circles_are_found_where_there_are_some():
+    assert house.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_module_imports_by_star(path):
-    stars = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names)]
-    assert not stars
+    tree = ast.walk(ast.parse(path.read_text()))
+    assert not [n for n in tree if isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names)]
+
+
+def test_tests_mirror_the_package():
+    folders = {
+        path.parent.relative_to(PACKAGE.parent / "tests") for path in (PACKAGE.parent / "tests").rglob("test_*.py")
+    }
+    strangers = [folder for folder in folders if not (PACKAGE / folder).is_dir()]
+    assert not strangers
 
 
 def loaded_by(code: str) -> set[str]:
     """Top-level modules in memory after `code` ran in a fresh interpreter."""
-    out = subprocess.run([sys.executable, "-c", f"{code}\nimport sys; print(*{{m.split('.')[0] for m in sys.modules}})"],
-                         capture_output=True, text=True, check=True)
-    return set(out.stdout.split())
+    code = f"{code}\nimport sys; print(*{{m.split('.')[0] for m in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_importing_the_package_is_light():

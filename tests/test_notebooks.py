@@ -51,7 +51,9 @@ def test_a_notebook_uses_public_names_only(notebook):
 
     code = "\n".join("".join(cell["source"]) for cell in cells(notebook))
     tree = ast.parse(re.sub(r"(?m)^( *)%.*$", r"\1pass", code))
-    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    attributes = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    ]
     used = {node.attr for node in attributes if node.value.id == "sp"}
     assert used and used <= set(specimg.__all__)
 
@@ -59,8 +61,19 @@ def test_a_notebook_uses_public_names_only(notebook):
 # ---------------------------------------------------------------------- what is mounted where there is no internet
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-THERE = {   # on Kaggle, and too large or too much leant on to be exchanged
-    "fastai", "timm", "torch", "librosa", "matplotlib", "pillow", "pandas", "scikit-learn", "numpy", "scipy", "joblib", "tqdm",
+THERE = {  # on Kaggle, and too large or too much leant on to be exchanged
+    "fastai",
+    "timm",
+    "torch",
+    "librosa",
+    "matplotlib",
+    "pillow",
+    "pandas",
+    "scikit-learn",
+    "numpy",
+    "scipy",
+    "joblib",
+    "tqdm",
 }
 
 
@@ -69,7 +82,7 @@ def listed(name):
 
 
 def test_the_wheelhouse_holds_every_dependency_that_may_be_missing():
-    from specimg.values import _toml
+    from specimg.core.values import _toml
 
     needed = _toml().loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     names = {re.match(r"[\w-]+", text)[0] for text in needed}
@@ -78,7 +91,7 @@ def test_the_wheelhouse_holds_every_dependency_that_may_be_missing():
 
 
 def test_the_wheelhouse_is_made_of_wheels_and_names_no_host():
-    recipe = MAKEFILE[MAKEFILE.index("DOWNLOAD :="):MAKEFILE.index("\nclean:")]
+    recipe = MAKEFILE[MAKEFILE.index("DOWNLOAD :=") : MAKEFILE.index("\nclean:")]
     assert "--only-binary=:all:" in recipe and "--no-deps" in recipe
     assert not re.search(r"https?:|index-url|trusted-host", MAKEFILE)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import specimg
-from specimg.values import _toml
+from specimg.core.values import _toml
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +41,9 @@ def test_the_mirror_agrees_with_the_nbdev_table(settings, pyproject):
 
 def test_the_version_is_written_once_in_the_package(settings):
     assert settings["version"] == specimg.__version__
-    assert re.search(rf'^__version__ = "{re.escape(specimg.__version__)}"$', (ROOT / "specimg/__init__.py").read_text(), re.M)
+    assert re.search(
+        rf'^__version__ = "{re.escape(specimg.__version__)}"$', (ROOT / "specimg/__init__.py").read_text(), re.M
+    )
 
 
 def test_the_first_line_says_which_file_is_the_source():

@@ -13,14 +13,46 @@ A file that cannot be read whole raises `AudioError` with its path and a reason:
 promises is a broken file, not a short clip.
 """
 
-from .conditioning import DENOISERS, HIGHEST_ORDER, PADS, filter_band, fit_length, resample
-from .decoding import FRAMES_A_BYTE, AudioError, Scratch, UnreadableError, recording_seconds
-from .finding import AUDIO_SUFFIXES, find_audio, is_audio_name, walk_audio
+from .condition import DENOISERS, HIGHEST_ORDER, PADS, filter_band, fit_length, resample
+from .decode import FRAMES_A_BYTE, AudioError, Scratch, UnreadableError, recording_seconds
+from .find import AUDIO_SUFFIXES, find_audio, is_audio_name, walk_audio
 from .levels import LOUDNESS, NORMALIZERS, RMS_LEVEL, loudness, split_spans, trim_span
-from .reading import Audio, Clip, condition, read_audio, read_clip
+from .read import Audio, Clip, condition, read_audio, read_clip
+from .variants import AddNoise, PitchShift, Roll, Stretch, Variant
+from .windows import cut_windows, silence_clips
 
 __all__ = [
-    "AUDIO_SUFFIXES", "DENOISERS", "FRAMES_A_BYTE", "HIGHEST_ORDER", "LOUDNESS", "NORMALIZERS", "PADS", "RMS_LEVEL", "Audio", "AudioError",
-    "Clip", "Scratch", "UnreadableError", "condition", "filter_band", "find_audio", "fit_length", "is_audio_name", "loudness", "read_audio",
-    "read_clip", "recording_seconds", "resample", "split_spans", "trim_span", "walk_audio",
+    "AddNoise",
+    "PitchShift",
+    "Roll",
+    "Stretch",
+    "Variant",
+    "cut_windows",
+    "silence_clips",
+    "AUDIO_SUFFIXES",
+    "DENOISERS",
+    "FRAMES_A_BYTE",
+    "HIGHEST_ORDER",
+    "LOUDNESS",
+    "NORMALIZERS",
+    "PADS",
+    "RMS_LEVEL",
+    "Audio",
+    "AudioError",
+    "Clip",
+    "Scratch",
+    "UnreadableError",
+    "condition",
+    "filter_band",
+    "find_audio",
+    "fit_length",
+    "is_audio_name",
+    "loudness",
+    "read_audio",
+    "read_clip",
+    "recording_seconds",
+    "resample",
+    "split_spans",
+    "trim_span",
+    "walk_audio",
 ]

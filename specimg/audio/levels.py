@@ -18,13 +18,14 @@ import numpy as np
 __all__ = ["trim_span", "split_spans", "loudness", "normalize"]
 
 NORMALIZERS = ("peak", "rms", "loudness")
-RMS_LEVEL = 0.1              # -20 dB of full scale, where normalize="rms" puts a clip
-LOUDNESS = -23.0             # LUFS, where normalize="loudness" puts it: EBU R 128
-FRAME, HOP = 2048, 512       # samples: librosa.effects.trim's own
-FLOOR = 1e-10                # mean power below this counts as this, also librosa's
+RMS_LEVEL = 0.1  # -20 dB of full scale, where normalize="rms" puts a clip
+LOUDNESS = -23.0  # LUFS, where normalize="loudness" puts it: EBU R 128
+FRAME, HOP = 2048, 512  # samples: librosa.effects.trim's own
+FLOOR = 1e-10  # mean power below this counts as this, also librosa's
 
 
 # ---------------------------------------------------------------------- silence
+
 
 def _is_loud(y: np.ndarray, below_db: float) -> np.ndarray:
     """bool `(frames,)`: which frames, centred on every 512th sample, are at most `below_db` quieter than the loudest.
@@ -62,9 +63,9 @@ def split_spans(y: np.ndarray, split_db: float) -> np.ndarray:
 # frequency in Hz at which it keeps its exact response at other rates: that of the standard's calibration, and its own.
 _SHELF = (1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585), 997.0
 _HIGHPASS = (1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621), 38.13547087602444
-_OFFSET = -0.691             # dB, takes out what the filter adds at 997 Hz
-_BLOCK, _STEP = 0.4, 0.1     # s
-_SILENCE, _QUIET = -70.0, -10.0   # LUFS, and LU below the mean of what is no silence: blocks below do not count
+_OFFSET = -0.691  # dB, takes out what the filter adds at 997 Hz
+_BLOCK, _STEP = 0.4, 0.1  # s
+_SILENCE, _QUIET = -70.0, -10.0  # LUFS, and LU below the mean of what is no silence: blocks below do not count
 
 
 def _bilinear(c) -> np.ndarray:
@@ -76,7 +77,9 @@ def _at_rate(b, a, exact_hz: float, sr: int) -> np.ndarray:
     """A second-order section `(6,)` that does at `sr` what `b, a` do at 48 kHz: to s, to the new rate, and back."""
     stretch = math.tan(math.pi * exact_hz / 48000) / math.tan(math.pi * exact_hz / sr)
     scale = np.array([stretch**2, stretch, 1.0])
-    (b0, b1, b2), (a0, a1, a2) = ((x + y + z, 2 * (z - x), x - y + z) for x, y, z in (_bilinear(b) * scale, _bilinear(a) * scale))
+    (b0, b1, b2), (a0, a1, a2) = (
+        (x + y + z, 2 * (z - x), x - y + z) for x, y, z in (_bilinear(b) * scale, _bilinear(a) * scale)
+    )
     return np.array([b0, b1, b2, a0, a1, a2]) / a0
 
 
@@ -120,6 +123,7 @@ def loudness(y: np.ndarray, sr: int) -> float:
 
 
 # ---------------------------------------------------------------------- normalising
+
 
 def normalize(y: np.ndarray, sr: int, how: str) -> np.ndarray:
     """`y` at the level that `Audio.normalize` asks for; what is silent (for "loudness": nowhere above -70 LUFS) is left alone."""

@@ -21,11 +21,11 @@ import argparse
 import sys
 import warnings
 
-from . import competing, drawing, keeping, looking, training
+from . import classifier as keeping, competition as competing, render as drawing, report as looking, train as training
 
 __all__ = ["main"]
 
-GROUPS = (drawing, training, looking, keeping, competing)   # modules with `add(commands)`, in the order of the help
+GROUPS = (drawing, training, looking, keeping, competing)  # modules with `add(commands)`, in the order of the help
 
 
 def _parser() -> argparse.ArgumentParser:

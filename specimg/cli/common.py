@@ -17,6 +17,7 @@ __all__ = ["read_value", "read_column", "read_settings", "renderer_from", "add_l
 
 # ---------------------------------------------------------------------- settings from text
 
+
 def read_value(text: str):
     """A setting from the command line: a number, none/true/false, a list such as [64,64], or text."""
     if text.startswith("["):
@@ -50,27 +51,33 @@ def read_settings(pairs: list[str]) -> dict:
 
 def read_toml(path: str) -> dict:
     """What a TOML file holds, None where it says "none". ValueError, with its name, where it is not TOML."""
-    from ..values import _swap, _toml
+    from ..core.values import _swap, _toml
 
     try:
         return _swap(_toml().loads(Path(path).read_text(encoding="utf-8-sig")), "none", None)
-    except ValueError as exc:   # the readers' and the decoder's errors are ValueErrors
+    except ValueError as exc:  # the readers' and the decoder's errors are ValueErrors
         raise ValueError(f"{path!r} is not TOML: {exc}") from exc
 
 
 # ---------------------------------------------------------------------- how recordings are drawn
 
+
 def _part_of(name: str, parts: dict) -> str:
     """Which part of a renderer has the setting `name`. ValueError, with the near ones, where none has."""
-    from ..values import choose
+    from ..core.values import choose
 
-    fields = {field: part for part in ("audio", "picture", "representation") for field in parts[part].to_dict() if field != "kind"}
+    fields = {
+        field: part
+        for part in ("audio", "picture", "representation")
+        for field in parts[part].to_dict()
+        if field != "kind"
+    }
     return fields[choose(name, fields, "setting")]
 
 
 def _look(path: str):
     """The renderer in a TOML file."""
-    from ..render import Renderer
+    from ..render.renderer import Renderer
 
     try:
         return Renderer.from_toml(Path(path))
@@ -80,9 +87,9 @@ def _look(path: str):
 
 def renderer_from(args):
     """The renderer that --look, --representation and --set describe."""
-    from ..render import Renderer
-    from ..representation import Representation
-    from ..values import choose
+    from ..core.values import choose
+    from ..render.renderer import Renderer
+    from ..spectrogram import Representation
 
     renderer = _look(args.look) if args.look else Renderer()
     if args.representation:
@@ -100,19 +107,33 @@ def add_look(parser) -> None:
     look = parser.add_argument_group("how recordings are drawn")
     look.add_argument("--look", metavar="FILE", help="a renderer as TOML (Renderer(...).to_toml() writes one)")
     look.add_argument("--representation", metavar="NAME", help="mel (default), stft, mfcc ...")
-    look.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
-                      help="settings by their Python names: n_mels=64 hop_length=256 sr=32000 duration=5 height=224; or audio.sr=32000")
-    look.add_argument("--cache", metavar="FOLDER", help="where trees of pictures are kept; default the user's cache folder")
+    look.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="settings by their Python names: n_mels=64 hop_length=256 sr=32000 duration=5 height=224; or audio.sr=32000",
+    )
+    look.add_argument(
+        "--cache", metavar="FOLDER", help="where trees of pictures are kept; default the user's cache folder"
+    )
 
 
 # ---------------------------------------------------------------------- commands
+
 
 def add_command(commands, name: str, run, text: str, example: str, more: str = "") -> argparse.ArgumentParser:
     """Enter a command, to whose parser its arguments are then added.
 
     run : does it, given the parsed arguments; `text` says what it does, `more` stands below the `example` in its help
     """
-    parser = commands.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}\n{more}",
-                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"example:\n  {example}\n{more}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(run=run)
     return parser

@@ -17,15 +17,37 @@ averaged, in validation.
 `loaders` makes fastai's loaders of it all.
 """
 
-from ..images import SpecImage, TensorSpec
-from ..loader import SpecBlock, SpecDL
+from .augment import Augment, SpecAugment
+from .clips import find_pictures, label_table
+from .images import SpecImage, TensorSpec
+from .inputs import as_clips, list_sources
+from .loader import SpecBlock, SpecDL
 from .loaders import SpecDataLoaders, as_list
-from .sides import Sides, deal_sides
 from .sizes import MOST_WINDOWS, WIDEST, covering_windows
-from .sources import as_clips, list_sources
-from .tables import find_pictures, label_table
+from .split import Sides, deal_sides
+from .tta import TTA
+from .waves import WaveAugment, WaveBlock, WaveDataLoaders
 
 __all__ = [
-    "MOST_WINDOWS", "WIDEST", "Sides", "SpecBlock", "SpecDL", "SpecDataLoaders", "SpecImage", "TensorSpec", "as_clips", "as_list",
-    "covering_windows", "deal_sides", "find_pictures", "label_table", "list_sources",
+    "Augment",
+    "SpecAugment",
+    "TTA",
+    "WaveAugment",
+    "WaveBlock",
+    "WaveDataLoaders",
+    "MOST_WINDOWS",
+    "WIDEST",
+    "Sides",
+    "SpecBlock",
+    "SpecDL",
+    "SpecDataLoaders",
+    "SpecImage",
+    "TensorSpec",
+    "as_clips",
+    "as_list",
+    "covering_windows",
+    "deal_sides",
+    "find_pictures",
+    "label_table",
+    "list_sources",
 ]

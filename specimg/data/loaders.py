@@ -30,18 +30,19 @@ from fastai.vision.all import (
     defaults,
 )
 
-from ..augment import Augment, SpecAugment
-from ..corrections import apply_corrections
-from ..images import FitSize, check_method
-from ..labels import labels_from_csv, labels_from_folders, labels_from_names
-from ..loader import SpecBlock, SpecFacts
-from ..picture import PictureInfo, describe
-from ..plan import name_below
-from ..render import Renderer, SpecTree
-from .sides import Sides, batch_size, deal_sides, draw_weights, with_variants
+from ..labels.corrections import apply_corrections
+from ..labels.tables import labels_from_csv, labels_from_folders, labels_from_names
+from ..render.plan import name_below
+from ..render.renderer import Renderer
+from ..render.tree import SpecTree
+from ..spectrogram.picture import PictureInfo, describe
+from .augment import Augment, SpecAugment
+from .clips import drawn_tree, label_table, labels_of, with_pictures
+from .images import FitSize, check_method
+from .inputs import as_clips
+from .loader import SpecBlock, SpecFacts
 from .sizes import blank_levels, common_size, covering_windows, height_width, longest_seconds
-from .sources import as_clips
-from .tables import drawn_tree, label_table, labels_of, with_pictures
+from .split import Sides, batch_size, deal_sides, draw_weights, with_variants
 
 __all__ = ["SpecDataLoaders", "as_list"]
 
@@ -68,7 +69,7 @@ class SpecDataLoaders(DataLoaders):
     `size` (height, width), `is_multi`, and `clips`, a table with one row a clip.
     """
 
-    reads = "picture"   # the column of `clips` that items are read from
+    reads = "picture"  # the column of `clips` that items are read from
 
     @property
     def facts(self) -> SpecFacts:
@@ -103,14 +104,51 @@ class SpecDataLoaders(DataLoaders):
     @property
     def clips(self) -> pd.DataFrame:
         """Training's and validation's clips, one row each, `is_valid` says which."""
-        return pd.concat([dl.clips.assign(is_valid=bool(i)) for i, dl in enumerate(self.loaders[:2])], ignore_index=True)
+        return pd.concat(
+            [dl.clips.assign(is_valid=bool(i)) for i, dl in enumerate(self.loaders[:2])], ignore_index=True
+        )
 
     @classmethod
-    def from_df(cls, df: pd.DataFrame, path=".", *, folder="", fn_col="path", label_col="label", label_delim=None, suff="",
-                start_col=None, end_col=None, group_col=None, weight_col=None, balance=False, valid_pct=0.2, valid_col=None,
-                fold=None, fold_col="fold", seed=None, vocab=None, corrections=None, renderer=None, variants=(), cache=None,
-                bs=64, val_bs=None, size=None, method="squish", seconds=None, windows=None, augment="default", item_tfms=None,
-                batch_tfms=None, num_workers=None, device=None, shuffle=True, n_jobs=-1, progress=True) -> SpecDataLoaders:
+    def from_df(
+        cls,
+        df: pd.DataFrame,
+        path=".",
+        *,
+        folder="",
+        fn_col="path",
+        label_col="label",
+        label_delim=None,
+        suff="",
+        start_col=None,
+        end_col=None,
+        group_col=None,
+        weight_col=None,
+        balance=False,
+        valid_pct=0.2,
+        valid_col=None,
+        fold=None,
+        fold_col="fold",
+        seed=None,
+        vocab=None,
+        corrections=None,
+        renderer=None,
+        variants=(),
+        cache=None,
+        bs=64,
+        val_bs=None,
+        size=None,
+        method="squish",
+        seconds=None,
+        windows=None,
+        augment="default",
+        item_tfms=None,
+        batch_tfms=None,
+        num_workers=None,
+        device=None,
+        shuffle=True,
+        n_jobs=-1,
+        progress=True,
+    ) -> SpecDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
         Parameters
@@ -137,29 +175,69 @@ class SpecDataLoaders(DataLoaders):
         ------
         ValueError : a missing column, names that lead out of the folder, no file found, nothing drawn, a class only in validation ...
         """
-        check_method(method, seconds, windows)   # these two before an hour of drawing
+        check_method(method, seconds, windows)  # these two before an hour of drawing
         size = None if size is None else height_width(size)
-        table = label_table(df, path, folder, corrections, fn_col=fn_col, label_col=label_col, label_delim=label_delim, suffix=suff,
-                            start_col=start_col, end_col=end_col, group_col=group_col, weight_col=weight_col, valid_col=valid_col,
-                            fold_col=fold_col if fold is not None else None)
+        table = label_table(
+            df,
+            path,
+            folder,
+            corrections,
+            fn_col=fn_col,
+            label_col=label_col,
+            label_delim=label_delim,
+            suffix=suff,
+            start_col=start_col,
+            end_col=end_col,
+            group_col=group_col,
+            weight_col=weight_col,
+            valid_col=valid_col,
+            fold_col=fold_col if fold is not None else None,
+        )
         tree = drawn_tree(table, Path(path) / folder, renderer or Renderer(), cache, n_jobs, progress, variants)
-        return cls._from_table(with_pictures(table, tree), tree, path, variants=variants, balance=balance, valid_pct=valid_pct,
-                               fold=fold, seed=seed, vocab=vocab, bs=bs, val_bs=val_bs, size=size, method=method, seconds=seconds,
-                               windows=windows, augment=augment, item_tfms=item_tfms, batch_tfms=batch_tfms, num_workers=num_workers,
-                               device=device, shuffle=shuffle)
+        return cls._from_table(
+            with_pictures(table, tree),
+            tree,
+            path,
+            variants=variants,
+            balance=balance,
+            valid_pct=valid_pct,
+            fold=fold,
+            seed=seed,
+            vocab=vocab,
+            bs=bs,
+            val_bs=val_bs,
+            size=size,
+            method=method,
+            seconds=seconds,
+            windows=windows,
+            augment=augment,
+            item_tfms=item_tfms,
+            batch_tfms=batch_tfms,
+            num_workers=num_workers,
+            device=device,
+            shuffle=shuffle,
+        )
 
     @classmethod
-    def from_csv(cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",",
-                 **kwargs) -> SpecDataLoaders:
+    def from_csv(
+        cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",", **kwargs
+    ) -> SpecDataLoaders:
         """From the table `path/csv_fname` with recordings in `path/folder`; columns by name or position. Other arguments: `from_df`."""
         csv = Path(path) / csv_fname
         if not csv.is_file():
             found = sorted(p.name for p in Path(path).glob("*.csv"))
             raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
         try:
-            df = pd.read_csv(csv, header=header, delimiter=delimiter, index_col=False, dtype=str, keep_default_na=False,
-                             encoding="utf-8-sig")
-        except ValueError as exc:   # what pandas and the decoder raise are ValueErrors
+            df = pd.read_csv(
+                csv,
+                header=header,
+                delimiter=delimiter,
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+            )
+        except ValueError as exc:  # what pandas and the decoder raise are ValueErrors
             raise ValueError(f"{str(csv)!r} cannot be read as csv in UTF-8: {exc}") from exc
         return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
 
@@ -176,8 +254,10 @@ class SpecDataLoaders(DataLoaders):
             table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
             stray = table["path"][parts.str.len() == 2]
             if len(stray):
-                raise ValueError(f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; "
-                                 f"move each into a folder named after its label")
+                raise ValueError(
+                    f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; "
+                    f"move each into a folder named after its label"
+                )
             kwargs["valid_col"] = "is_valid"
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
 
@@ -216,19 +296,50 @@ class SpecDataLoaders(DataLoaders):
         if "is_valid" in labels and kwargs.get("fold") is None:
             columns["valid_col"] = "is_valid"
         columns["suffix"], corrections = kwargs.pop("suff", ""), kwargs.pop("corrections", None)
-        for name in ("fn_col", "label_col", "label_delim", "start_col", "end_col", "group_col", "fold_col", "weight_col", "valid_col"):
+        for name in (
+            "fn_col",
+            "label_col",
+            "label_delim",
+            "start_col",
+            "end_col",
+            "group_col",
+            "fold_col",
+            "weight_col",
+            "valid_col",
+        ):
             if name in kwargs:
                 columns[name] = kwargs.pop(name)
         table = labels_from_csv(labels, **{"fn_col": "path", "label_col": "label", **columns})
         if corrections is not None:
-            table = apply_corrections(table, corrections, depth=2)
+            table = apply_corrections(table, corrections)
         return cls._from_table(with_pictures(table, tree), tree, path, **kwargs)
 
     @classmethod
-    def _from_table(cls, table: pd.DataFrame, tree: SpecTree, path, *, variants=(), balance=False, valid_pct=0.2, fold=None,
-                    seed=None, vocab=None, bs=64, val_bs=None, size=None, method="squish", seconds=None, windows=None,
-                    augment="default", item_tfms=None, batch_tfms=None, num_workers=None, device=None,
-                    shuffle=True) -> SpecDataLoaders:
+    def _from_table(
+        cls,
+        table: pd.DataFrame,
+        tree: SpecTree,
+        path,
+        *,
+        variants=(),
+        balance=False,
+        valid_pct=0.2,
+        fold=None,
+        seed=None,
+        vocab=None,
+        bs=64,
+        val_bs=None,
+        size=None,
+        method="squish",
+        seconds=None,
+        windows=None,
+        augment="default",
+        item_tfms=None,
+        batch_tfms=None,
+        num_workers=None,
+        device=None,
+        shuffle=True,
+    ) -> SpecDataLoaders:
         """A label table with pictures -> DataBlock -> DataLoaders."""
         check_method(method, seconds, windows)
         sides = deal_sides(table, valid_pct, fold, seed, vocab)
@@ -240,26 +351,66 @@ class SpecDataLoaders(DataLoaders):
         if windows is None:
             windows = covering_windows(longest_seconds(sides.held_out["picture"]), seconds) if method == "crop" else 1
         fit = FitSize(size, method, seconds, windows, blank_levels(info))
-        sides = with_variants(sides, tree, variants)   # after size and windows, which go by recordings as they are
+        sides = with_variants(sides, tree, variants)  # after size and windows, which go by recordings as they are
         facts = SpecFacts(tree.renderer, tree, 3 if info.picture.colormap else info.channels, size, method)
         return cls._from_sides(
-            sides, SpecBlock(tree.renderer), ColReader("picture"), facts, path, item_tfms=[*as_list(item_tfms), fit],
-            batch_tfms=[*_augmentation(augment, info), *as_list(batch_tfms)], balance=balance, bs=bs, val_bs=val_bs,
-            num_workers=num_workers, device=device, shuffle=shuffle,
+            sides,
+            SpecBlock(tree.renderer),
+            ColReader("picture"),
+            facts,
+            path,
+            item_tfms=[*as_list(item_tfms), fit],
+            batch_tfms=[*_augmentation(augment, info), *as_list(batch_tfms)],
+            balance=balance,
+            bs=bs,
+            val_bs=val_bs,
+            num_workers=num_workers,
+            device=device,
+            shuffle=shuffle,
         )
 
     @classmethod
-    def _from_sides(cls, sides: Sides, block: TransformBlock, get_x, facts: SpecFacts, path, *, item_tfms, batch_tfms, balance, bs, val_bs,
-                    num_workers, device, shuffle) -> SpecDataLoaders:
+    def _from_sides(
+        cls,
+        sides: Sides,
+        block: TransformBlock,
+        get_x,
+        facts: SpecFacts,
+        path,
+        *,
+        item_tfms,
+        batch_tfms,
+        balance,
+        bs,
+        val_bs,
+        num_workers,
+        device,
+        shuffle,
+    ) -> SpecDataLoaders:
         """A split table -> DataBlock -> DataLoaders. block, get_x : the input side; `get_x` takes a row of the table."""
         labels = MultiCategoryBlock(vocab=sides.vocab) if sides.multi else CategoryBlock(vocab=sides.vocab, sort=False)
-        data = DataBlock(blocks=(block, labels), get_x=get_x, get_y=ColReader("label"), splitter=ColSplitter("is_valid"),
-                         item_tfms=item_tfms, batch_tfms=batch_tfms)
+        data = DataBlock(
+            blocks=(block, labels),
+            get_x=get_x,
+            get_y=ColReader("label"),
+            splitter=ColSplitter("is_valid"),
+            item_tfms=item_tfms,
+            batch_tfms=batch_tfms,
+        )
         if num_workers is None:
             num_workers = defaults.cpus if torch.cuda.is_available() else 0
         train = sides.train
-        made = data.dataloaders(sides.clips, path=path, bs=batch_size(bs, len(train)), val_bs=val_bs, shuffle=shuffle, device=device,
-                                num_workers=num_workers, facts=facts, dl_kwargs=[{"weights": draw_weights(train, balance, shuffle)}, {}])
+        made = data.dataloaders(
+            sides.clips,
+            path=path,
+            bs=batch_size(bs, len(train)),
+            val_bs=val_bs,
+            shuffle=shuffle,
+            device=device,
+            num_workers=num_workers,
+            facts=facts,
+            dl_kwargs=[{"weights": draw_weights(train, balance, shuffle)}, {}],
+        )
         return cls(*made.loaders, path=path, device=made.device)
 
     def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):

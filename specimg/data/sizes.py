@@ -17,17 +17,27 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..picture import PictureInfo, describe
+from ..spectrogram.picture import PictureInfo, describe
 
-__all__ = ["MOST_WINDOWS", "WIDEST", "blank_levels", "common_size", "covering_windows", "height_width", "longest_seconds"]
+__all__ = [
+    "MOST_WINDOWS",
+    "WIDEST",
+    "blank_levels",
+    "common_size",
+    "covering_windows",
+    "height_width",
+    "longest_seconds",
+]
 
-MOST_WINDOWS = 8          # of one clip in validation
-WIDEST = 4                # times its height: a default size is no wider
+MOST_WINDOWS = 8  # of one clip in validation
+WIDEST = 4  # times its height: a default size is no wider
 
 
 def height_width(size) -> tuple[int, int]:
     """(height, width) from one number or two."""
-    sides = [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
+    sides = (
+        [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
+    )
     if len(sides) != 2 or not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
         raise ValueError(f"size={size!r}: give pixels, one whole number or (height, width)")
     return int(sides[0]), int(sides[1])

@@ -19,13 +19,34 @@ A download that was broken off goes on where it stopped, and nothing is unpacked
 it, `fetching` does all of it and puts the folder in place; `saying` tells people meanwhile.
 """
 
+from .archives import checksum_verdict
 from .catalogue import CHECKSUM, DataSet, RemoteFile, find_dataset, list_datasets
-from .downloading import ResumingDownloader, resume_action
+from .download import ResumingDownloader, resume_action
 from .fetching import SOURCE, fetch
-from .obtaining import checksum_verdict
-from .unpacking import NoRoomError
+from .synthesis import chirp, click, list_sounds, make_sound, noise, silence, sine, sound
+from .synthetic_competition import SoundCompetition, make_competition
+from .unpack import NoRoomError
 
 __all__ = [
-    "CHECKSUM", "SOURCE", "DataSet", "NoRoomError", "RemoteFile", "ResumingDownloader", "checksum_verdict", "fetch", "find_dataset",
-    "list_datasets", "resume_action",
+    "SoundCompetition",
+    "chirp",
+    "click",
+    "list_sounds",
+    "make_competition",
+    "make_sound",
+    "noise",
+    "silence",
+    "sine",
+    "sound",
+    "CHECKSUM",
+    "SOURCE",
+    "DataSet",
+    "NoRoomError",
+    "RemoteFile",
+    "ResumingDownloader",
+    "checksum_verdict",
+    "fetch",
+    "find_dataset",
+    "list_datasets",
+    "resume_action",
 ]

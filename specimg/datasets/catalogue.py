@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..values import Value, choose, register
+from ..core.values import Value, choose, register
 
 __all__ = ["CHECKSUM", "DataSet", "RemoteFile", "find_dataset", "list_datasets", "total_size"]
 
@@ -34,18 +34,22 @@ class RemoteFile(Value):
     """One archive of a data set: .zip, .tar, .tar.gz or .tgz."""
 
     url: str
-    name: str                     # of the file on disk, as a browser would call it
-    checksum: str | None = None   # "md5:...", "sha1:..." or "sha256:..."; None where none is published
-    size: int | None = None       # bytes; told to people, never checked
-    stable: bool = True           # False: the server packs it anew at times, and other bytes are no proof of another content
+    name: str  # of the file on disk, as a browser would call it
+    checksum: str | None = None  # "md5:...", "sha1:..." or "sha256:..."; None where none is published
+    size: int | None = None  # bytes; told to people, never checked
+    stable: bool = True  # False: the server packs it anew at times, and other bytes are no proof of another content
 
     def _check(self):
         if urlsplit(self.url).scheme not in ("http", "https"):
             raise ValueError(f"address {self.url!r} does not begin with https:// or http://")
         if not NAME.fullmatch(self.name) or not self.name.endswith(SUFFIXES):
-            raise ValueError(f"file name {self.name!r}: give letters, digits, '.', '_' or '-', and an ending of {', '.join(SUFFIXES)}")
+            raise ValueError(
+                f"file name {self.name!r}: give letters, digits, '.', '_' or '-', and an ending of {', '.join(SUFFIXES)}"
+            )
         if self.checksum is not None and not CHECKSUM.fullmatch(self.checksum):
-            raise ValueError(f"checksum {self.checksum!r}: write 'md5:', 'sha1:' or 'sha256:' and the digest in small hexadecimal digits")
+            raise ValueError(
+                f"checksum {self.checksum!r}: write 'md5:', 'sha1:' or 'sha256:' and the digest in small hexadecimal digits"
+            )
 
 
 def total_size(files: Sequence[RemoteFile]) -> int | None:
@@ -58,21 +62,25 @@ def total_size(files: Sequence[RemoteFile]) -> int | None:
 class DataSet(Value):
     """A data set and where it comes from. `fetch` takes one of your own as well as the name of a known one."""
 
-    name: str                     # also that of its folder
+    name: str  # also that of its folder
     files: tuple[RemoteFile, ...]
     licence: str
-    home: str                     # page about it
+    home: str  # page about it
     about: str
     notes: str = ""
-    size: int | None = None       # bytes of all archives, about; None for the sum of theirs
+    size: int | None = None  # bytes of all archives, about; None for the sum of theirs
 
     def _check(self):
         if not NAME.fullmatch(self.name):
-            raise ValueError(f"name of a data set {self.name!r}: give letters, digits, '.', '_' or '-', no '.', '_' or '-' in front")
-        names = {file.name.lower() for file in self.files}   # small, because some disks do not tell the cases apart
+            raise ValueError(
+                f"name of a data set {self.name!r}: give letters, digits, '.', '_' or '-', no '.', '_' or '-' in front"
+            )
+        names = {file.name.lower() for file in self.files}  # small, because some disks do not tell the cases apart
         if not self.files or len(names) < len(self.files):
-            raise ValueError(f"data set {self.name!r} has {len(self.files)} files of {len(names)} different names; give one or more, "
-                             "each its own name")
+            raise ValueError(
+                f"data set {self.name!r} has {len(self.files)} files of {len(names)} different names; give one or more, "
+                "each its own name"
+            )
         if not self.licence:
             raise ValueError(f"data set {self.name!r} has no licence; say which, or that it is not known")
 
@@ -94,64 +102,115 @@ def _kaggle2018(part: str, md5: str) -> RemoteFile:
 
 
 # Checksums as torchaudio, TensorFlow Datasets, soundata and MTEB write them. GitHub packs its archives on demand: not stable.
-_DATASETS = {data.name: data for data in (
-    DataSet(
-        "mini_speech_commands",
-        (RemoteFile(_TENSORFLOW + "mini_speech_commands.zip", "mini_speech_commands.zip",
-                    "sha256:49650f2341b26d886b46b3f4fb8fed59e30300b17550f1ee4a768b3106cf93a0", 182_082_353),),
-        licence="CC BY 4.0", home="https://arxiv.org/abs/1804.03209",
-        about="8,000 spoken commands of one second, 8 words, 16 kHz; a folder a word",
-    ),
-    DataSet(
-        "speech_commands_v1",
-        (RemoteFile(_TENSORFLOW + "speech_commands_v0.01.tar.gz", "speech_commands_v0.01.tar.gz",
-                    "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d", 1_489_096_277),),
-        licence="CC BY 4.0", home="https://arxiv.org/abs/1804.03209",
-        about="64,727 spoken commands of one second, 30 words, 16 kHz; a folder a word, and longer background noises",
-        notes="validation_list.txt and testing_list.txt name the published split, which keeps speakers apart",
-    ),
-    DataSet(
-        "speech_commands_v2",
-        (RemoteFile(_TENSORFLOW + "speech_commands_v0.02.tar.gz", "speech_commands_v0.02.tar.gz",
-                    "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58", 2_428_923_189),),
-        licence="CC BY 4.0", home="https://arxiv.org/abs/1804.03209",
-        about="105,829 spoken commands of one second, 35 words, 16 kHz; a folder a word, and longer background noises",
-        notes="validation_list.txt and testing_list.txt name the published split, which keeps speakers apart",
-    ),
-    DataSet(
-        "ESC-50",
-        (RemoteFile("https://github.com/karolpiczak/ESC-50/archive/master.zip", "ESC-50-master.zip",
-                    "md5:7771e4b9d86d0945acce719c7a59305a", 645_695_005, stable=False),),
-        licence="CC BY-NC 3.0; the clips of its ESC-10 part CC BY", home="https://github.com/karolpiczak/ESC-50",
-        about="2,000 environmental sounds of five seconds, 50 classes, 5 folds; audio/ and meta/esc50.csv",
-        notes="the column esc10 of meta/esc50.csv marks the ESC-10 part",
-    ),
-    DataSet(
-        "UrbanSound8K",
-        (RemoteFile("https://zenodo.org/record/1203745/files/UrbanSound8K.tar.gz?download=1", "UrbanSound8K.tar.gz",
-                    "md5:9aa69802bbf37fb986f71ec1483a196e", 6_023_741_708),),
-        licence="CC BY-NC 4.0", home="https://urbansounddataset.weebly.com/urbansound8k.html",
-        about="8,732 urban sounds of up to four seconds, 10 classes, 10 folds; audio/fold1 ... fold10 and metadata/UrbanSound8K.csv",
-        notes="use the given folds: a random split puts parts of one recording on both sides",
-    ),
-    DataSet(
-        "FSDKaggle2018",
-        (_kaggle2018("audio_train", "a8b47ff4b52022c178f88fa5c6f080d0"), _kaggle2018("audio_test", "f85c8665c3fc39311ea1b748e194a81d"),
-         _kaggle2018("meta", "f16828ac8be0e5285b9175a12f90d784"), _kaggle2018("doc", "4f2d1ac88f33a62f9db3108b269ee1b7")),
-        licence="mixed, some of it non-commercial: CC0, CC BY or CC BY-NC, clip by clip in the column license",
-        home="https://zenodo.org/records/2552860",
-        about="11,073 clips of 0.3 to 30 seconds, 41 classes, from Kaggle's freesound-audio-tagging of 2018; four folders FSDKaggle2018.*",
-        notes="its checksums come from one source only", size=4_940_000_000,
-    ),
-    DataSet(
-        "FSDD",
-        (RemoteFile("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz",
+_DATASETS = {
+    data.name: data
+    for data in (
+        DataSet(
+            "mini_speech_commands",
+            (
+                RemoteFile(
+                    _TENSORFLOW + "mini_speech_commands.zip",
+                    "mini_speech_commands.zip",
+                    "sha256:49650f2341b26d886b46b3f4fb8fed59e30300b17550f1ee4a768b3106cf93a0",
+                    182_082_353,
+                ),
+            ),
+            licence="CC BY 4.0",
+            home="https://arxiv.org/abs/1804.03209",
+            about="8,000 spoken commands of one second, 8 words, 16 kHz; a folder a word",
+        ),
+        DataSet(
+            "speech_commands_v1",
+            (
+                RemoteFile(
+                    _TENSORFLOW + "speech_commands_v0.01.tar.gz",
+                    "speech_commands_v0.01.tar.gz",
+                    "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+                    1_489_096_277,
+                ),
+            ),
+            licence="CC BY 4.0",
+            home="https://arxiv.org/abs/1804.03209",
+            about="64,727 spoken commands of one second, 30 words, 16 kHz; a folder a word, and longer background noises",
+            notes="validation_list.txt and testing_list.txt name the published split, which keeps speakers apart",
+        ),
+        DataSet(
+            "speech_commands_v2",
+            (
+                RemoteFile(
+                    _TENSORFLOW + "speech_commands_v0.02.tar.gz",
+                    "speech_commands_v0.02.tar.gz",
+                    "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+                    2_428_923_189,
+                ),
+            ),
+            licence="CC BY 4.0",
+            home="https://arxiv.org/abs/1804.03209",
+            about="105,829 spoken commands of one second, 35 words, 16 kHz; a folder a word, and longer background noises",
+            notes="validation_list.txt and testing_list.txt name the published split, which keeps speakers apart",
+        ),
+        DataSet(
+            "ESC-50",
+            (
+                RemoteFile(
+                    "https://github.com/karolpiczak/ESC-50/archive/master.zip",
+                    "ESC-50-master.zip",
+                    "md5:7771e4b9d86d0945acce719c7a59305a",
+                    645_695_005,
+                    stable=False,
+                ),
+            ),
+            licence="CC BY-NC 3.0; the clips of its ESC-10 part CC BY",
+            home="https://github.com/karolpiczak/ESC-50",
+            about="2,000 environmental sounds of five seconds, 50 classes, 5 folds; audio/ and meta/esc50.csv",
+            notes="the column esc10 of meta/esc50.csv marks the ESC-10 part",
+        ),
+        DataSet(
+            "UrbanSound8K",
+            (
+                RemoteFile(
+                    "https://zenodo.org/record/1203745/files/UrbanSound8K.tar.gz?download=1",
+                    "UrbanSound8K.tar.gz",
+                    "md5:9aa69802bbf37fb986f71ec1483a196e",
+                    6_023_741_708,
+                ),
+            ),
+            licence="CC BY-NC 4.0",
+            home="https://urbansounddataset.weebly.com/urbansound8k.html",
+            about="8,732 urban sounds of up to four seconds, 10 classes, 10 folds; audio/fold1 ... fold10 and metadata/UrbanSound8K.csv",
+            notes="use the given folds: a random split puts parts of one recording on both sides",
+        ),
+        DataSet(
+            "FSDKaggle2018",
+            (
+                _kaggle2018("audio_train", "a8b47ff4b52022c178f88fa5c6f080d0"),
+                _kaggle2018("audio_test", "f85c8665c3fc39311ea1b748e194a81d"),
+                _kaggle2018("meta", "f16828ac8be0e5285b9175a12f90d784"),
+                _kaggle2018("doc", "4f2d1ac88f33a62f9db3108b269ee1b7"),
+            ),
+            licence="mixed, some of it non-commercial: CC0, CC BY or CC BY-NC, clip by clip in the column license",
+            home="https://zenodo.org/records/2552860",
+            about="11,073 clips of 0.3 to 30 seconds, 41 classes, from Kaggle's freesound-audio-tagging of 2018; four folders FSDKaggle2018.*",
+            notes="its checksums come from one source only",
+            size=4_940_000_000,
+        ),
+        DataSet(
+            "FSDD",
+            (
+                RemoteFile(
+                    "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz",
                     "free-spoken-digit-dataset-1.0.9.tar.gz",
-                    "sha256:8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0", 11_975_353, stable=False),),
-        licence="CC BY-SA 4.0", home="https://github.com/Jakobovski/free-spoken-digit-dataset",
-        about="2,500 spoken digits, 5 speakers, 8 kHz; recordings/<digit>_<speaker>_<number>.wav (Free Spoken Digit Dataset 1.0.9)",
-    ),
-)}
+                    "sha256:8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0",
+                    11_975_353,
+                    stable=False,
+                ),
+            ),
+            licence="CC BY-SA 4.0",
+            home="https://github.com/Jakobovski/free-spoken-digit-dataset",
+            about="2,500 spoken digits, 5 speakers, 8 kHz; recordings/<digit>_<speaker>_<number>.wav (Free Spoken Digit Dataset 1.0.9)",
+        ),
+    )
+}
 
 
 def list_datasets() -> list[str]:

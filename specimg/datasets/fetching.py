@@ -19,15 +19,17 @@ import sys
 from pathlib import Path
 
 from .. import __version__
-from ..files import inside, write_whole
-from ..render import default_cache
+from ..core.cache import default_cache
+from ..core.files import inside, write_whole
+from .archives import announce, obtain
 from .catalogue import DataSet, find_dataset
-from .obtaining import announce, obtain
-from .unpacking import unpack_all
+from .unpack import unpack_all
 
 __all__ = ["SOURCE", "fetch"]
 
-SOURCE = "specimg-source.json"   # in a data set's folder: the mark that it is complete, and the note on where it comes from
+SOURCE = (
+    "specimg-source.json"  # in a data set's folder: the mark that it is complete, and the note on where it comes from
+)
 PARTIAL = ".partial-"
 
 
@@ -41,18 +43,27 @@ def _finished(home: Path, data: DataSet) -> Path | None:
     """The folder to return where the data set stands complete; ValueError where something else stands there."""
     try:
         source = json.loads((home / SOURCE).read_text(encoding="utf-8"))
-        fetched, content = {each["name"]: each["checksum_known"] for each in source["archives"]}, inside(home, source["content"])
+        fetched, content = (
+            {each["name"]: each["checksum_known"] for each in source["archives"]},
+            inside(home, source["content"]),
+        )
     except (FileNotFoundError, NotADirectoryError):
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
-            raise ValueError(f"{home} exists and has no {SOURCE}, so fetch did not make it; move it away or give another folder=. "
-                             f"An archive that you downloaded belongs beside it, in {home.parent}") from None
+            raise ValueError(
+                f"{home} exists and has no {SOURCE}, so fetch did not make it; move it away or give another folder=. "
+                f"An archive that you downloaded belongs beside it, in {home.parent}"
+            ) from None
         return None
     except (KeyError, TypeError, ValueError) as exc:
-        raise ValueError(f"{home / SOURCE} cannot be read: {exc}; delete {home} to fetch it anew, or give another folder=") from exc
+        raise ValueError(
+            f"{home / SOURCE} cannot be read: {exc}; delete {home} to fetch it anew, or give another folder="
+        ) from exc
     wanted = {file.name: file.checksum for file in data.files}
     if fetched != wanted:
-        raise ValueError(f"{home} holds another version, made of {fetched} instead of {wanted}; delete it to fetch it anew, or give "
-                         "another folder=")
+        raise ValueError(
+            f"{home} holds another version, made of {fetched} instead of {wanted}; delete it to fetch it anew, or give "
+            "another folder="
+        )
     return home / content
 
 
@@ -60,7 +71,7 @@ def _finished(home: Path, data: DataSet) -> Path | None:
 def _alone(folder: Path, name: str):
     """Only one process at a time; the others wait, and find the data set complete. SQLite's lock goes with the process that holds it."""
     path = folder / f".lock-{name}"
-    open(path, "ab").close()    # the disk's own error, where the folder cannot be written to
+    open(path, "ab").close()  # the disk's own error, where the folder cannot be written to
     lock = sqlite3.connect(path, timeout=1, isolation_level=None)
     told = False
     try:
@@ -87,7 +98,9 @@ def _install(data: DataSet, folder: Path, progress: bool) -> Path:
     try:
         announce(data, folder, work)
         archives = []
-        for file in data.files:   # no comprehension: up to Python 3.11 it is a call more, and a warning would name the wrong line
+        for file in (
+            data.files
+        ):  # no comprehension: up to Python 3.11 it is a call more, and a warning would name the wrong line
             archives.append(obtain(file, folder, work, progress))
         unpack_all(archives, unpacked, progress)
         content = _content(unpacked)
@@ -95,23 +108,28 @@ def _install(data: DataSet, folder: Path, progress: bool) -> Path:
         source = {"dataset": data.to_dict(), "content": content, "archives": records, "specimg": __version__}
         write_whole(unpacked / SOURCE, json.dumps(source, indent=2).encode())
         if home.exists():
-            home.rmdir()    # it is empty, says `_finished`; not every system renames onto a folder
+            home.rmdir()  # it is empty, says `_finished`; not every system renames onto a folder
         os.rename(unpacked, home)
         shutil.rmtree(work, ignore_errors=True)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
         with contextlib.suppress(OSError):
-            work.rmdir()    # where nothing worth keeping is in it
+            work.rmdir()  # where nothing worth keeping is in it
     return home / content
 
 
 def _disk_trouble(folder: Path, exc: OSError) -> OSError:
     """The same kind of error with a sentence that says what to do."""
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OSError(exc.errno, f"no space left in {str(folder)!r} ({exc.strerror}); what was downloaded is kept: make room and call "
-                       "again to go on, or give another folder=")
+        return OSError(
+            exc.errno,
+            f"no space left in {str(folder)!r} ({exc.strerror}); what was downloaded is kept: make room and call "
+            "again to go on, or give another folder=",
+        )
     if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return PermissionError(exc.errno, f"{str(folder)!r} cannot be written to ({exc.strerror}); give another folder=")
+        return PermissionError(
+            exc.errno, f"{str(folder)!r} cannot be written to ({exc.strerror}); give another folder="
+        )
     return OSError(exc.errno or errno.EIO, f"fetching into {str(folder)!r} failed: {exc}")
 
 
@@ -147,6 +165,6 @@ def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progr
         print(f"stopped: what was downloaded of {data.name} is kept; call again to go on", file=sys.stderr)
         raise
     except ConnectionError:
-        raise                # of the network, and it says what to do
+        raise  # of the network, and it says what to do
     except OSError as exc:
         raise _disk_trouble(folder, exc) from exc

@@ -19,16 +19,17 @@ import pandas as pd
 from fastai.vision.all import DataLoader, Learner
 from sklearn.metrics import label_ranking_average_precision_score
 
-from ..labels import count
+from ..core.text import count
+from ..experiments import Blend, Run
 from ..metrics import wilson_interval
-from ..predictions import Predictions, predict_all
-from ..runs import Blend, Run
-from . import maps, tables
+from ..training import Predictions, predict_all
+from . import statistics as tables, tsne as maps
 
 __all__ = ["Findings"]
 
 
 # ---------------------------------------------------------------------- what a learner remembers of its training
+
 
 def _history(learn: Learner) -> pd.DataFrame | None:
     """`learn.history` where a recipe left it, else the epochs of the last fit that fastai's Recorder holds."""
@@ -59,32 +60,46 @@ def _kept_networks(members) -> dict[int, Path]:
 class Findings:
     """Tables of what a classifier got right and wrong; the parameters are those of `SpecInterpretation`."""
 
-    def __init__(self, predictions: Predictions, history: pd.DataFrame | None = None, rates=None, learn: Learner | None = None,
-                 networks: dict[int, Path] | None = None, run: Run | Blend | None = None):
+    def __init__(
+        self,
+        predictions: Predictions,
+        history: pd.DataFrame | None = None,
+        rates=None,
+        learn: Learner | None = None,
+        networks: dict[int, Path] | None = None,
+        run: Run | Blend | None = None,
+    ):
         if not len(predictions):
-            raise ValueError("the predictions hold no clips: nothing to interpret; "
-                             "name a validation set with valid_pct, valid_col or fold")
+            raise ValueError(
+                "the predictions hold no clips: nothing to interpret; "
+                "name a validation set with valid_pct, valid_col or fold"
+            )
         self.predictions = predictions
         self.history = history
         self.rates = rates
         self.learn = learn
         self.networks = networks or {}
         self.run = run
-        self._maps = {}   # t-SNE coordinates by setting
+        self._maps = {}  # t-SNE coordinates by setting
 
     @classmethod
-    def from_learner(cls, learn: Learner, ds_idx: int = 1, dl: DataLoader | None = None, embeddings=True,
-                     layers=None) -> Findings:
+    def from_learner(
+        cls, learn: Learner, ds_idx: int = 1, dl: DataLoader | None = None, embeddings=True, layers=None
+    ) -> Findings:
         """One pass of the network over the validation set, with `ds_idx=0` the training set, or over `dl`.
 
         The arguments are those of `predict_all`; `layers=["layer4"]` keeps that layer's output for maps and neighbours.
         """
         if not isinstance(learn, Learner):
-            raise ValueError(f"{type(learn).__name__} is no learner; give one of spec_learner, or of a run from_run(run)")
+            raise ValueError(
+                f"{type(learn).__name__} is no learner; give one of spec_learner, or of a run from_run(run)"
+            )
         return cls(predict_all(learn, dl, ds_idx, embeddings, layers=layers), _history(learn), _rates(learn), learn)
 
     @classmethod
-    def from_run(cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None) -> Findings:
+    def from_run(
+        cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None
+    ) -> Findings:
         """What the networks of a run, or of a blend, said about the clips that each of them never saw.
 
         A blend has no loss of its own: it gets the cross-entropy of its probabilities.
@@ -100,19 +115,28 @@ class Findings:
         """
         run = Run.open(run) if isinstance(run, (str, os.PathLike)) else run
         if not isinstance(getattr(run, "predictions", None), Predictions):
-            raise ValueError(f"{type(run).__name__} is no run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
-                             "of a learner from_learner(learn)")
+            raise ValueError(
+                f"{type(run).__name__} is no run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
+                "of a learner from_learner(learn)"
+            )
         if fold is None and seed is None:
             networks = _kept_networks(getattr(run, "members", []))
             return cls(tables.with_losses(run.predictions), getattr(run, "history", None), networks=networks, run=run)
         members = [m for m in getattr(run, "members", []) if fold in (None, m.fold) and seed in (None, m.seed)]
         if len(members) != 1:
             there = "; ".join(str(m) for m in getattr(run, "members", [])) or "none of its own"
-            raise ValueError(f"fold={fold!r} and seed={seed!r} name {count(len(members), 'network')} of this run, which has {there}. "
-                             "Name one, or leave both out")
+            raise ValueError(
+                f"fold={fold!r} and seed={seed!r} name {count(len(members), 'network')} of this run, which has {there}. "
+                "Name one, or leave both out"
+            )
         member, history = members[0], run.history
         own = history[(history["seed"] == member.seed) & (history["fold"] == member.fold)]
-        return cls(member.oof(), own.drop(columns=["seed", "fold"]).reset_index(drop=True), networks=_kept_networks([member]), run=run)
+        return cls(
+            member.oof(),
+            own.drop(columns=["seed", "fold"]).reset_index(drop=True),
+            networks=_kept_networks([member]),
+            run=run,
+        )
 
     @property
     def table(self) -> pd.DataFrame:
@@ -154,9 +178,11 @@ class Findings:
         if share not in facts:
             return f"{type(self).__name__}: {facts['clips']} clips, none with a target"
         last = facts.index[-1]
-        return (f"{type(self).__name__}: {facts['clips']} clips, {share} {facts[share]:.3f} "
-                f"(95 % between {facts[f'{share} low']:.3f} and {facts[f'{share} high']:.3f}), "
-                f"error rate {facts['error rate']:.3f}, {last} {facts[last]:.3f}")
+        return (
+            f"{type(self).__name__}: {facts['clips']} clips, {share} {facts[share]:.3f} "
+            f"(95 % between {facts[f'{share} low']:.3f} and {facts[f'{share} high']:.3f}), "
+            f"error rate {facts['error rate']:.3f}, {last} {facts[last]:.3f}"
+        )
 
     def _repr_html_(self) -> str:
         return self.summary().to_frame("value").to_html(header=False, float_format="{:.3f}".format)

@@ -50,6 +50,8 @@ def as_hot(y_true, scores: np.ndarray) -> np.ndarray:
         return y_true
     odd = [y_true.dtype] if y_true.dtype.kind not in "iuf" else y_true[(y_true != 0) & (y_true != 1)]
     if len(odd):
-        raise ValueError(f"y_true holds {odd[0]} and is no array of 0 and 1; "
-                         "give 1 where a clip has the label, and leave out clips whose labels nobody knows")
+        raise ValueError(
+            f"y_true holds {odd[0]} and is no array of 0 and 1; "
+            "give 1 where a clip has the label, and leave out clips whose labels nobody knows"
+        )
     return y_true == 1

@@ -24,7 +24,7 @@ __all__ = ["calibration_curve", "expected_calibration_error"]
 def _statements(probs, hot, multilabel: bool) -> tuple[np.ndarray, np.ndarray]:
     """(n,) probabilities and (n,) bool, whether each came true."""
     probs = as_scores(probs)
-    if probs.min() < 0 or probs.max() > 1 + 1e-3:   # half precision rounds 1 upwards
+    if probs.min() < 0 or probs.max() > 1 + 1e-3:  # half precision rounds 1 upwards
         raise ValueError(f"probs reaches from {probs.min():g} to {probs.max():g}; probabilities lie between 0 and 1")
     probs, hot = probs.clip(0, 1), as_hot(hot, probs)
     if multilabel:
@@ -45,7 +45,7 @@ def calibration_curve(probs, hot, n_bins: int = 15, multilabel: bool = False):
     `confidence`, their mean probability; `accuracy`, the share that is true, with a 95 % interval (Wilson) from
     `accuracy_low` to `accuracy_high`. NaN where a bin is empty.
     """
-    import pandas as pd   # the metrics themselves do without
+    import pandas as pd  # the metrics themselves do without
 
     if n_bins < 1:
         raise ValueError(f"n_bins={n_bins}: give at least 1 bin")
@@ -57,8 +57,17 @@ def calibration_curve(probs, hot, n_bins: int = 15, multilabel: bool = False):
         confidence, accuracy = np.bincount(bins, weights=said, minlength=n_bins) / n, hits / n
     ends = [wilson_interval(int(k), int(m)) if m else (np.nan, np.nan) for k, m in zip(hits, n)]
     low, high = np.transpose(ends)
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": confidence, "accuracy": accuracy,
-                         "accuracy_low": low, "accuracy_high": high})
+    return pd.DataFrame(
+        {
+            "low": edges[:-1],
+            "high": edges[1:],
+            "n": n,
+            "confidence": confidence,
+            "accuracy": accuracy,
+            "accuracy_low": low,
+            "accuracy_high": high,
+        }
+    )
 
 
 def expected_calibration_error(probs, hot, n_bins: int = 15, multilabel: bool = False) -> float:

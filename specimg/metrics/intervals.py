@@ -64,12 +64,12 @@ def bootstrap_interval(values, seed: int = 0, level: float = 0.95, n_resamples: 
 
 # ---------------------------------------------------------------------- of any metric
 
-_TRIES = 10   # resamples drawn at most for each one wanted
+_TRIES = 10  # resamples drawn at most for each one wanted
 
 
 def _members(groups, n: int) -> list[np.ndarray]:
     """The rows of each group."""
-    import pandas as pd   # knows every kind of missing name
+    import pandas as pd  # knows every kind of missing name
 
     if np.shape(groups) != (n,):
         raise ValueError(f"groups have shape {np.shape(groups)}; expected {(n,)}, the group of each clip")
@@ -83,7 +83,7 @@ def _value_of_rows(metric: Metric, y_true: np.ndarray, scores: np.ndarray) -> Ca
     """The function that scores the clips of these row numbers."""
     if not metric.mean_over_clips:
         return lambda rows: metric.function(y_true[rows], scores[rows])
-    values = np.array([metric.function(y_true[i:i + 1], scores[i:i + 1]) for i in range(len(scores))])
+    values = np.array([metric.function(y_true[i : i + 1], scores[i : i + 1]) for i in range(len(scores))])
     return lambda rows: values[rows].mean()
 
 
@@ -95,8 +95,9 @@ def _value_or_nan(value_of_rows: Callable, rows: np.ndarray) -> float:
         return math.nan
 
 
-def _resample(value_of_rows: Callable, members: list[np.ndarray] | None, n_units: int, n_resamples: int,
-              seed: int) -> list[float]:
+def _resample(
+    value_of_rows: Callable, members: list[np.ndarray] | None, n_units: int, n_resamples: int, seed: int
+) -> list[float]:
     """The metric's value on each resample, those without a value left out and drawn again."""
     rng, values = np.random.RandomState(seed), []
     for _ in range(_TRIES * n_resamples):
@@ -107,12 +108,21 @@ def _resample(value_of_rows: Callable, members: list[np.ndarray] | None, n_units
             values.append(value)
         if len(values) == n_resamples:
             return values
-    raise ValueError(f"the metric has a value on only {len(values)} of {_TRIES * n_resamples} resamples of {n_units} "
-                     f"{'clips' if members is None else 'groups'}; there are too few for an interval")
+    raise ValueError(
+        f"the metric has a value on only {len(values)} of {_TRIES * n_resamples} resamples of {n_units} "
+        f"{'clips' if members is None else 'groups'}; there are too few for an interval"
+    )
 
 
-def bootstrap_score(metric: str | Callable, y_true, scores, groups=None, seed: int = 0, level: float = 0.95,
-                    n_resamples: int | None = None) -> tuple[float, float]:
+def bootstrap_score(
+    metric: str | Callable,
+    y_true,
+    scores,
+    groups=None,
+    seed: int = 0,
+    level: float = 0.95,
+    n_resamples: int | None = None,
+) -> tuple[float, float]:
     """Where a metric lies: (low, high), by the percentile bootstrap (Efron 1979).
 
     As many clips as there are, or groups, are drawn with replacement and scored, again and again; the interval holds
@@ -142,5 +152,5 @@ def bootstrap_score(metric: str | Callable, y_true, scores, groups=None, seed: i
         raise ValueError(f"there is one {'clip' if members is None else 'group'}; an interval needs two or more")
     values = _resample(_value_of_rows(found, y_true, scores), members, n_units, n_resamples, seed)
     values = np.sort(values)
-    cut = math.floor((1 - level) / 2 * (len(values) - 1))   # no interpolation: between infinite values it gives nan
+    cut = math.floor((1 - level) / 2 * (len(values) - 1))  # no interpolation: between infinite values it gives nan
     return float(values[cut]), float(values[-1 - cut])

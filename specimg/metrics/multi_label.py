@@ -24,7 +24,14 @@ from .arrays import UndefinedError, as_hot, as_scores
 from .registry import metric
 
 __all__ = [
-    "lwlrap", "per_class_lwlrap", "macro_auc", "d_prime", "mean_average_precision", "padded_cmap", "row_f1", "macro_f1",
+    "lwlrap",
+    "per_class_lwlrap",
+    "macro_auc",
+    "d_prime",
+    "mean_average_precision",
+    "padded_cmap",
+    "row_f1",
+    "macro_f1",
     "accuracy_multi",
 ]
 
@@ -42,6 +49,7 @@ def _check_any(hot: np.ndarray, name: str) -> None:
 
 # ---------------------------------------------------------------------- within each clip
 
+
 def _precisions(y_true, scores, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The labels, and for each true one its precision, 0 elsewhere: both `(clips, classes)`.
 
@@ -50,7 +58,7 @@ def _precisions(y_true, scores, name: str) -> tuple[np.ndarray, np.ndarray]:
     hot, scores = _checked(y_true, scores)
     _check_any(hot, name)
     precision = np.zeros(scores.shape)
-    for label in np.flatnonzero(hot.any(axis=0)):   # a label at a time bounds the memory; few pairs of all are true
+    for label in np.flatnonzero(hot.any(axis=0)):  # a label at a time bounds the memory; few pairs of all are true
         clips = np.flatnonzero(hot[:, label])
         ahead = scores[clips] >= scores[clips, label][:, None]
         precision[clips, label] = np.count_nonzero(ahead & hot[clips], axis=1) / np.count_nonzero(ahead, axis=1)
@@ -90,9 +98,10 @@ def per_class_lwlrap(y_true, scores) -> tuple[np.ndarray, np.ndarray]:
 
 # ---------------------------------------------------------------------- within each class
 
+
 def _sorted_classes(hot: np.ndarray, scores: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each class with a positive its scores, ascending: those of all clips, and those of its own."""
-    columns = np.ascontiguousarray(scores.T)   # a class a row: sorting neighbours in memory is several times as fast
+    columns = np.ascontiguousarray(scores.T)  # a class a row: sorting neighbours in memory is several times as fast
     for column, own in zip(columns, np.ascontiguousarray(hot.T)):
         if own.any():
             yield np.sort(column), np.sort(column[own])
@@ -102,7 +111,7 @@ def _auc(everyone: np.ndarray, own: np.ndarray) -> float:
     """Area under the ROC curve from ascending scores: how often a positive scores above a negative, ties counted half."""
     n_own, n_others = len(own), len(everyone) - len(own)
     below = np.searchsorted(everyone, own, "left").sum() + np.searchsorted(everyone, own, "right").sum()
-    return float((below - n_own**2) / 2 / (n_own * n_others))   # pairs of two positives sum up to n_own squared
+    return float((below - n_own**2) / 2 / (n_own * n_others))  # pairs of two positives sum up to n_own squared
 
 
 def _average_precision(everyone: np.ndarray, own: np.ndarray) -> float:
@@ -122,8 +131,10 @@ def macro_auc(y_true, scores) -> float:
     hot, scores = _checked(y_true, scores)
     areas = [_auc(everyone, own) for everyone, own in _sorted_classes(hot, scores) if len(own) < len(everyone)]
     if not areas:
-        raise UndefinedError(f"none of the {hot.shape[1]} classes has both clips with its label and clips without; "
-                         "macro_auc needs at least one such class")
+        raise UndefinedError(
+            f"none of the {hot.shape[1]} classes has both clips with its label and clips without; "
+            "macro_auc needs at least one such class"
+        )
     return float(np.mean(areas))
 
 
@@ -162,15 +173,20 @@ def padded_cmap(y_true, scores, padding: int = 5) -> float:
     """
     hot, scores = _checked(y_true, scores)
     if padding < 1:
-        raise ValueError(f"padding={padding}; give the number of added clips, at least 1, or use mean_average_precision")
-    if scores.min() < 0 or scores.max() > 1 + 1e-3:   # half precision rounds 1 upwards
-        raise ValueError(f"scores reach from {scores.min():g} to {scores.max():g}; padded_cmap needs probabilities, "
-                         "between 0 and 1: give the network's outputs their sigmoid")
+        raise ValueError(
+            f"padding={padding}; give the number of added clips, at least 1, or use mean_average_precision"
+        )
+    if scores.min() < 0 or scores.max() > 1 + 1e-3:  # half precision rounds 1 upwards
+        raise ValueError(
+            f"scores reach from {scores.min():g} to {scores.max():g}; padded_cmap needs probabilities, "
+            "between 0 and 1: give the network's outputs their sigmoid"
+        )
     added = np.ones((padding, hot.shape[1]))
     return mean_average_precision(np.concatenate([hot, added == 1]), np.concatenate([scores, added]))
 
 
 # ---------------------------------------------------------------------- after a threshold
+
 
 @metric("accuracy_multi", multilabel=True, probabilities=True)
 def accuracy_multi(y_true, scores, threshold: float = 0.5) -> float:
@@ -210,6 +226,8 @@ def macro_f1(y_true, scores, threshold: float = 0.5) -> float:
     total = hot.sum(axis=0) + chosen.sum(axis=0)
     seen = total > 0
     if not seen.any():
-        raise UndefinedError(f"none of the {len(hot)} clips has a label and no score is above {threshold:g}; "
-                         "macro_f1 needs at least one class that is true or predicted")
+        raise UndefinedError(
+            f"none of the {len(hot)} clips has a label and no score is above {threshold:g}; "
+            "macro_f1 needs at least one class that is true or predicted"
+        )
     return float(np.mean(2 * (hot & chosen).sum(axis=0)[seen] / total[seen]))

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ..values import choose
+from ..core.values import choose
 
 __all__ = ["Metric", "metric", "metric_at_k", "get_metric", "list_metrics"]
 
@@ -27,16 +27,16 @@ __all__ = ["Metric", "metric", "metric_at_k", "get_metric", "list_metrics"]
 class Metric:
     """A metric and what has to be known to use it."""
 
-    name: str                       # as users write it and tables print it
-    function: Callable              # (y_true, scores) -> float
-    multilabel: bool = False        # y_true is (clips, classes) of 0 and 1
-    probabilities: bool = False     # scores must be probabilities; else any scores that rank alike give the same value
-    mean_over_clips: bool = True    # else the value needs all clips at once, and a mean over batches would be wrong
+    name: str  # as users write it and tables print it
+    function: Callable  # (y_true, scores) -> float
+    multilabel: bool = False  # y_true is (clips, classes) of 0 and 1
+    probabilities: bool = False  # scores must be probabilities; else any scores that rank alike give the same value
+    mean_over_clips: bool = True  # else the value needs all clips at once, and a mean over batches would be wrong
     greater_is_better: bool = True
 
 
 _METRICS: dict[str, Metric] = {}
-_AT_K: dict[str, Callable[[int], Metric]] = {}   # "map" makes "map@1", "map@2" ...
+_AT_K: dict[str, Callable[[int], Metric]] = {}  # "map" makes "map@1", "map@2" ...
 _NAME_AT_K = re.compile(r"(\w+)@([1-9]\d*)")
 
 

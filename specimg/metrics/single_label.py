@@ -19,7 +19,14 @@ from .arrays import as_indices, as_scores
 from .registry import metric, metric_at_k
 
 __all__ = [
-    "ranks", "top_k_labels", "accuracy", "error_rate", "map_at_k", "top_k_accuracy", "balanced_accuracy", "macro_f1_single",
+    "ranks",
+    "top_k_labels",
+    "accuracy",
+    "error_rate",
+    "map_at_k",
+    "top_k_accuracy",
+    "balanced_accuracy",
+    "macro_f1_single",
 ]
 
 
@@ -28,7 +35,7 @@ def ranks(y_true, scores) -> np.ndarray:
     scores = as_scores(scores)
     y_true = as_indices(y_true, scores)
     own = scores[np.arange(len(scores)), y_true][:, None]
-    ahead = (scores == own) & (np.arange(scores.shape[1]) < y_true[:, None])   # ties that come first
+    ahead = (scores == own) & (np.arange(scores.shape[1]) < y_true[:, None])  # ties that come first
     return 1 + ((scores > own) | ahead).sum(1)
 
 
@@ -82,8 +89,8 @@ def top_k_accuracy(y_true, scores, k: int = 5) -> float:
 def _confusion(y_true, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each class the clips of it that were found, all its clips, and the clips taken for it: `(classes,)` each."""
     found = ranks(y_true, scores) == 1
-    y_true, n_classes = np.asarray(y_true).astype(np.intp), np.shape(scores)[1]   # numpy 1 counts no unsigned numbers
-    best = np.argmax(scores, axis=1)   # the first of equal ones, as `ranks` has it
+    y_true, n_classes = np.asarray(y_true).astype(np.intp), np.shape(scores)[1]  # numpy 1 counts no unsigned numbers
+    best = np.argmax(scores, axis=1)  # the first of equal ones, as `ranks` has it
     return tuple(np.bincount(of, minlength=n_classes) for of in (y_true[found], y_true, best))
 
 

@@ -14,10 +14,10 @@ import pandas as pd
 import soundfile as sf
 
 SR = 32000
-SECONDS = 0.6              # of a training clip
-CLIPS = (10, 8, 8, 1)      # of each bird: the last has one recording only, as some have
+SECONDS = 0.6  # of a training clip
+CLIPS = (10, 8, 8, 1)  # of each bird: the last has one recording only, as some have
 AUTHORS = ("Ana Pérez", "B. Bird", "Chen, C.", "Doe", "Evi", "F. Finch")
-UNKNOWN = "zzzbird"        # heard in the background, but nobody asks for it
+UNKNOWN = "zzzbird"  # heard in the background, but nobody asks for it
 RATINGS = (5.0, 4.0, 3.5, 0.0, 2.0, 4.5)
 
 BIRDS = {
@@ -27,7 +27,7 @@ BIRDS = {
     "birdclef-2024": ("asbfly", "comior1", "houspa", "zitcis1"),
     "birdclef-2025": ("1139490", "126247", "amakin1", "yehcar1"),
 }
-SCORED = ("apapan", "akiapo")   # of 2022, in the order of its file
+SCORED = ("apapan", "akiapo")  # of 2022, in the order of its file
 
 # test recordings: which birds (by number) are heard in each of three stretches of five seconds
 HEARD = (((0,), (), (1, 2)), ((2,), (1,), ()))
@@ -38,23 +38,28 @@ SOUNDSCAPES = {
     "birdclef-2024": ("soundscape_1446779", "soundscape_998240"),
     "birdclef-2025": ("soundscape_8358733", "soundscape_10021"),
 }
-_UNLABELLED = {"birdclef-2024": "unlabeled_soundscapes/460830.ogg", "birdclef-2025": "train_soundscapes/H02_20230420_074000.ogg"}
-_LABELLED = "2782_SSW_20170701"   # the soundscape of 2021 whose labels are given
+_UNLABELLED = {
+    "birdclef-2024": "unlabeled_soundscapes/460830.ogg",
+    "birdclef-2025": "train_soundscapes/H02_20230420_074000.ogg",
+}
+_LABELLED = "2782_SSW_20170701"  # the soundscape of 2021 whose labels are given
 _LABELLED_HEARD = ((1,), (), (0, 2))
 
 
 def song(bird: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """The bird's whistle, 1, 2, 4 or 8 kHz in beats, over faint noise: float32 (samples,) at 32 kHz."""
     t = np.arange(round(seconds * SR)) / SR
-    whistle = np.sin(2 * np.pi * 1000 * 2**bird * rng.uniform(0.95, 1.05) * t) * (np.sin(2 * np.pi * 6 * t + rng.uniform(0, 6)) > 0)
+    whistle = np.sin(2 * np.pi * 1000 * 2**bird * rng.uniform(0.95, 1.05) * t) * (
+        np.sin(2 * np.pi * 6 * t + rng.uniform(0, 6)) > 0
+    )
     return (rng.uniform(0.2, 0.5) * whistle + 0.01 * rng.standard_normal(len(t))).astype("float32")
 
 
 def _write_ogg(path: Path, y: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with sf.SoundFile(path, "w", SR, 1, format="OGG", subtype="VORBIS") as file:
-        for begin in range(0, len(y), SR):   # a second at a time: some libsndfile crash on long blocks
-            file.write(y[begin:begin + SR])
+        for begin in range(0, len(y), SR):  # a second at a time: some libsndfile crash on long blocks
+            file.write(y[begin : begin + SR])
 
 
 def _scape(heard, rng: np.random.Generator) -> np.ndarray:
@@ -77,16 +82,31 @@ def _clips(slug: str) -> pd.DataFrame:
         for number in range(n):
             i = len(rows)
             code = _code(i, bird, number, slug)
-            secondary = {2: f"['{birds[(bird + 1) % 3]}']", 5: f"['{UNKNOWN}', '{birds[(bird + 2) % 3]}']"}.get(i % 7, none)
-            rows.append({
-                "primary_label": birds[bird], "secondary_labels": secondary, "type": "['call', 'male']",
-                "latitude": "" if i % 8 == 7 else f"{20 + i / 4:.2f}", "longitude": "" if i % 8 == 7 else f"{-155 + i / 3:.2f}",
-                "scientific_name": f"Avis numerus {bird}", "common_name": f"Bird, No. {bird}", "author": AUTHORS[number % 6],
-                "date": "2019-04-01", "filename": f"{code}.ogg" if slug == "birdclef-2021" else f"{birds[bird]}/{code}.ogg",
-                "license": "CC BY-NC-SA 4.0", "rating": f"{RATINGS[i % 6]:g}" if slug == "birdclef-2025" else f"{RATINGS[i % 6]:.1f}",
-                "time": "07:30", "url": f"https://recordings.example/{code}", "collection": code.rstrip("0123456789"),
-                "path": f"{birds[bird]}/{code}.ogg", "bird": bird, "secondary": [birds.index(b) for b in birds[:3] if b in secondary],
-            })
+            secondary = {2: f"['{birds[(bird + 1) % 3]}']", 5: f"['{UNKNOWN}', '{birds[(bird + 2) % 3]}']"}.get(
+                i % 7, none
+            )
+            rows.append(
+                {
+                    "primary_label": birds[bird],
+                    "secondary_labels": secondary,
+                    "type": "['call', 'male']",
+                    "latitude": "" if i % 8 == 7 else f"{20 + i / 4:.2f}",
+                    "longitude": "" if i % 8 == 7 else f"{-155 + i / 3:.2f}",
+                    "scientific_name": f"Avis numerus {bird}",
+                    "common_name": f"Bird, No. {bird}",
+                    "author": AUTHORS[number % 6],
+                    "date": "2019-04-01",
+                    "filename": f"{code}.ogg" if slug == "birdclef-2021" else f"{birds[bird]}/{code}.ogg",
+                    "license": "CC BY-NC-SA 4.0",
+                    "rating": f"{RATINGS[i % 6]:g}" if slug == "birdclef-2025" else f"{RATINGS[i % 6]:.1f}",
+                    "time": "07:30",
+                    "url": f"https://recordings.example/{code}",
+                    "collection": code.rstrip("0123456789"),
+                    "path": f"{birds[bird]}/{code}.ogg",
+                    "bird": bird,
+                    "secondary": [birds.index(b) for b in birds[:3] if b in secondary],
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -104,7 +124,9 @@ _COLUMNS = {
 def _write_training(folder: Path, slug: str, rng: np.random.Generator) -> None:
     clips = _clips(slug)
     audio = "train_short_audio" if slug == "birdclef-2021" else "train_audio"
-    clips[_COLUMNS[slug].split(",")].to_csv(folder / ("train.csv" if slug == "birdclef-2025" else "train_metadata.csv"), index=False)
+    clips[_COLUMNS[slug].split(",")].to_csv(
+        folder / ("train.csv" if slug == "birdclef-2025" else "train_metadata.csv"), index=False
+    )
     for path, bird, others in zip(clips["path"], clips["bird"], clips["secondary"]):
         y = song(bird, SECONDS, rng) + sum(0.3 * song(other, SECONDS, rng) for other in others)
         _write_ogg(folder / audio / path, y)
@@ -118,11 +140,21 @@ def _rows(slug: str) -> pd.DataFrame:
         for i, heard in enumerate(stretches):
             end, here = 5 * (i + 1), [birds[bird] for bird in heard]
             if slug == "birdclef-2022":
-                rows += [{"row_id": f"{name}_{bird}_{end}", "file_id": name, "bird": bird, "end_time": end, "label": bird in here}
-                         for bird in SCORED]
+                rows += [
+                    {
+                        "row_id": f"{name}_{bird}_{end}",
+                        "file_id": name,
+                        "bird": bird,
+                        "end_time": end,
+                        "label": bird in here,
+                    }
+                    for bird in SCORED
+                ]
             else:
                 audio_id, site = short.split("_")
-                rows.append({"row_id": f"{short}_{end}", "site": site, "audio_id": audio_id, "seconds": end, "label": here})
+                rows.append(
+                    {"row_id": f"{short}_{end}", "site": site, "audio_id": audio_id, "seconds": end, "label": here}
+                )
     return pd.DataFrame(rows)
 
 
@@ -147,9 +179,16 @@ def _write_tables(folder: Path, slug: str, rows: pd.DataFrame) -> None:
         sample = sample.assign(**dict.fromkeys(BIRDS[slug], 1 / len(BIRDS[slug])))
     sample.to_csv(folder / "sample_submission.csv", index=False)
     if slug == "birdclef-2025":
-        columns = {"primary_label": BIRDS[slug], "inat_taxon_id": range(4), "scientific_name": "Avis", "common_name": "Bird"}
+        columns = {
+            "primary_label": BIRDS[slug],
+            "inat_taxon_id": range(4),
+            "scientific_name": "Avis",
+            "common_name": "Bird",
+        }
         pd.DataFrame(columns | {"class_name": "Aves"}).to_csv(folder / "taxonomy.csv", index=False)
-        (folder / "test_soundscapes" / "readme.txt").write_text("The recordings appear here when a notebook is scored.\n")
+        (folder / "test_soundscapes" / "readme.txt").write_text(
+            "The recordings appear here when a notebook is scored.\n"
+        )
     elif slug != "birdclef-2021":
         rows = "".join(f"{i},species,{bird}\n" for i, bird in enumerate(BIRDS[slug]))
         (folder / "eBird_Taxonomy_v2021.csv").write_text("TAXON_ORDER,CATEGORY,SPECIES_CODE\n" + rows)

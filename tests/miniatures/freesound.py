@@ -9,18 +9,27 @@ import numpy as np
 from . import hex_name, hiss, random_of, tone, write_csv, write_wav
 
 SR = 44100
-HZ_2018 = {"Bark": 500, "Cello": 125, "Hi-hat": None, "Violin_or_fiddle": 2000}     # None: a hiss
-EMPTY_2018 = ("0b0427e2.wav", "6ea0099f.wav", "b39975f5.wav")                       # the true names of the test files without a sample
-HZ_2019 = {"Bark": 500, "Buzz": 125, "Church_bell": 2000, "Female_speech_and_woman_speaking": 250, "Zipper_(clothing)": None}
+HZ_2018 = {"Bark": 500, "Cello": 125, "Hi-hat": None, "Violin_or_fiddle": 2000}  # None: a hiss
+EMPTY_2018 = ("0b0427e2.wav", "6ea0099f.wav", "b39975f5.wav")  # the true names of the test files without a sample
+HZ_2019 = {
+    "Bark": 500,
+    "Buzz": 125,
+    "Church_bell": 2000,
+    "Female_speech_and_woman_speaking": 250,
+    "Zipper_(clothing)": None,
+}
 LICENSE, USAGE = "Creative Commons 0", ("Private", "Public")
 
 
 def _mix(labels: list[str], hz: dict, seconds: float, *names) -> np.ndarray:
     rng = random_of("freesound", *names)
-    return sum(hiss(seconds, SR, rng) if hz[label] is None else 0.6 * tone(hz[label], seconds, SR, rng) for label in labels)
+    return sum(
+        hiss(seconds, SR, rng) if hz[label] is None else 0.6 * tone(hz[label], seconds, SR, rng) for label in labels
+    )
 
 
 # ---------------------------------------------------------------------- 2018
+
 
 def _train_2018() -> list[tuple[str, str, str, int]]:
     """(file, label, what is heard, verified): 7 clips a class, 4 verified; of the others one a class has a wrong label."""
@@ -54,22 +63,34 @@ def freesound_2018(folder: Path, published: bool = False) -> Path:
         _write_published_2018(folder / "FSDKaggle2018.meta")
         return folder
     for name in _padding_2018():
-        write_wav(folder / "audio_test" / name, np.zeros(0) if name in EMPTY_2018 else hiss(0.3, SR, random_of(name)), SR)
-    write_csv(folder / "train.csv", ["fname", "label", "manually_verified"],
-              [(name, label, sure) for name, label, _, sure in _train_2018()])
+        write_wav(
+            folder / "audio_test" / name, np.zeros(0) if name in EMPTY_2018 else hiss(0.3, SR, random_of(name)), SR
+        )
+    write_csv(
+        folder / "train.csv",
+        ["fname", "label", "manually_verified"],
+        [(name, label, sure) for name, label, _, sure in _train_2018()],
+    )
     asked = sorted([*answers_2018(), *_padding_2018()])
     write_csv(folder / "sample_submission.csv", ["fname", "label"], [(name, "Bark Cello Hi-hat") for name in asked])
     return folder
 
 
 def _write_published_2018(meta: Path) -> None:
-    write_csv(meta / "train_post_competition.csv", ["fname", "label", "manually_verified", "freesound_id", "license"],
-              [(name, label, sure, 1000 + i, LICENSE) for i, (name, label, _, sure) in enumerate(_train_2018())])
-    write_csv(meta / "test_post_competition_scoring_clips.csv", ["fname", "label", "usage", "freesound_id", "license"],
-              [(name, label, USAGE[i % 2], 2000 + i, LICENSE) for i, (name, label) in enumerate(answers_2018().items())])
+    write_csv(
+        meta / "train_post_competition.csv",
+        ["fname", "label", "manually_verified", "freesound_id", "license"],
+        [(name, label, sure, 1000 + i, LICENSE) for i, (name, label, _, sure) in enumerate(_train_2018())],
+    )
+    write_csv(
+        meta / "test_post_competition_scoring_clips.csv",
+        ["fname", "label", "usage", "freesound_id", "license"],
+        [(name, label, USAGE[i % 2], 2000 + i, LICENSE) for i, (name, label) in enumerate(answers_2018().items())],
+    )
 
 
 # ---------------------------------------------------------------------- 2019
+
 
 def _train_2019() -> dict[str, list[tuple[str, list[str], list[str]]]]:
     """(file, labels, what is heard) of the curated and of the noisy clips."""
@@ -79,9 +100,12 @@ def _train_2019() -> dict[str, list[tuple[str, list[str], list[str]]]]:
         for k in range(7):
             labels = sorted([label, other]) if k == 6 else [label]
             curated.append((hex_name(2019, "curated", label, k) + ".wav", labels, labels))
-        for k in range(3):     # the second has a wrong label
+        for k in range(3):  # the second has a wrong label
             noisy.append((hex_name(2019, "noisy", label, k) + ".wav", [label], [other] if k == 1 else [label]))
-    curated += [("f76181c4.wav", ["Bark"], ["Buzz"]), ("1d44b0bd.wav", ["Buzz"], [])]   # two of the clips known to be broken
+    curated += [
+        ("f76181c4.wav", ["Bark"], ["Buzz"]),
+        ("1d44b0bd.wav", ["Buzz"], []),
+    ]  # two of the clips known to be broken
     return {"curated": sorted(curated), "noisy": sorted(noisy)}
 
 
@@ -109,15 +133,30 @@ def freesound_2019(folder: Path, noisy: bool = True, published: bool = False) ->
         _write_published_2019(folder / "FSDKaggle2019.meta", parts)
         return folder
     for part, rows in parts.items():
-        write_csv(folder / f"train_{part}.csv", ["fname", "labels"], [(name, ",".join(labels)) for name, labels, _ in rows])
-    write_csv(folder / "sample_submission.csv", ["fname", *HZ_2019], [(name, *["0.000"] * len(HZ_2019)) for name in answers_2019()])
+        write_csv(
+            folder / f"train_{part}.csv", ["fname", "labels"], [(name, ",".join(labels)) for name, labels, _ in rows]
+        )
+    write_csv(
+        folder / "sample_submission.csv",
+        ["fname", *HZ_2019],
+        [(name, *["0.000"] * len(HZ_2019)) for name in answers_2019()],
+    )
     return folder
 
 
 def _write_published_2019(meta: Path, parts: dict) -> None:
     for part, rows in parts.items():
         source = "freesound_id" if part == "curated" else "flickr_video_URL"
-        write_csv(meta / f"train_{part}_post_competition.csv", ["fname", "labels", source, "license"],
-                  [(name, ",".join(labels), 1000 + i, LICENSE) for i, (name, labels, _) in enumerate(rows)])
-    write_csv(meta / "test_post_competition.csv", ["fname", "labels", "usage", "freesound_id", "license"],
-              [(name, ",".join(labels), USAGE[i % 2], 3000 + i, LICENSE) for i, (name, labels) in enumerate(answers_2019().items())])
+        write_csv(
+            meta / f"train_{part}_post_competition.csv",
+            ["fname", "labels", source, "license"],
+            [(name, ",".join(labels), 1000 + i, LICENSE) for i, (name, labels, _) in enumerate(rows)],
+        )
+    write_csv(
+        meta / "test_post_competition.csv",
+        ["fname", "labels", "usage", "freesound_id", "license"],
+        [
+            (name, ",".join(labels), USAGE[i % 2], 3000 + i, LICENSE)
+            for i, (name, labels) in enumerate(answers_2019().items())
+        ],
+    )

@@ -8,17 +8,26 @@ import numpy as np
 import pandas as pd
 import soundfile as sf
 
-ESC = {"dog": (0, True), "rain": (10, True), "chainsaw": (41, True), "siren": (42, False)}   # category -> (target, is it in ESC-10?)
-URBAN = {"air_conditioner": 0, "car_horn": 1, "dog_bark": 3}                                  # class -> classID
-RATES = (44100, 8000, 22050, 48000, 11025)   # Hz: UrbanSound8K leaves them as they were
+ESC = {
+    "dog": (0, True),
+    "rain": (10, True),
+    "chainsaw": (41, True),
+    "siren": (42, False),
+}  # category -> (target, is it in ESC-10?)
+URBAN = {"air_conditioner": 0, "car_horn": 1, "dog_bark": 3}  # class -> classID
+RATES = (44100, 8000, 22050, 48000, 11025)  # Hz: UrbanSound8K leaves them as they were
 
 
 def clip(kind: int, seconds: float, sr: int, rng: np.random.Generator) -> np.ndarray:
     """Kind 0 a low tone, 1 noise, 2 a high tone, 3 a sweep: float32 (samples,)."""
     n = round(seconds * sr)
     t = np.arange(n) / sr
-    y = (np.sin(2 * np.pi * 400 * rng.uniform(0.9, 1.1) * t), rng.uniform(-1, 1, n), np.sin(2 * np.pi * 3000 * rng.uniform(0.9, 1.1) * t),
-         np.sin(2 * np.pi * (500 * t + 2500 / seconds * t**2)))[kind]
+    y = (
+        np.sin(2 * np.pi * 400 * rng.uniform(0.9, 1.1) * t),
+        rng.uniform(-1, 1, n),
+        np.sin(2 * np.pi * 3000 * rng.uniform(0.9, 1.1) * t),
+        np.sin(2 * np.pi * (500 * t + 2500 / seconds * t**2)),
+    )[kind]
     return (rng.uniform(0.2, 0.6) * y).astype("float32")
 
 
@@ -35,7 +44,7 @@ def esc50(folder, seed: int = 0) -> Path:
             source = 100000 + 100 * fold + kind
             for take in "AB":
                 y = clip(kind, 0.3, 44100, rng)
-                y[len(y) * 2 // 3:] *= take == "A"
+                y[len(y) * 2 // 3 :] *= take == "A"
                 name = f"{fold}-{source}-{take}-{target}.wav"
                 sf.write(folder / "audio" / name, y, 44100, subtype="PCM_16")
                 rows.append((name, fold, target, category, esc10, source, take))
@@ -60,10 +69,16 @@ def urbansound8k(folder, seed: int = 0) -> Path:
                 i = len(rows)
                 y = clip(kind, 0.05 if i == 7 else 0.25, RATES[i % 5], rng)
                 name = f"{source}-{class_id}-0-{part}.wav"
-                sf.write(folder / "audio" / f"fold{fold}" / name, np.stack([y, 0.8 * y], axis=1) if i % 4 == 1 else y, RATES[i % 5],
-                         subtype=("PCM_16", "PCM_24", "FLOAT")[i % 3])
-                start = 58.5 + 2 * part   # in the source recording, not in the slice
+                sf.write(
+                    folder / "audio" / f"fold{fold}" / name,
+                    np.stack([y, 0.8 * y], axis=1) if i % 4 == 1 else y,
+                    RATES[i % 5],
+                    subtype=("PCM_16", "PCM_24", "FLOAT")[i % 3],
+                )
+                start = 58.5 + 2 * part  # in the source recording, not in the slice
                 rows.append((name, source, start, start + len(y) / RATES[i % 5], 1 + i % 2, fold, class_id, label))
-    table = pd.DataFrame(rows, columns=["slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class"])
+    table = pd.DataFrame(
+        rows, columns=["slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class"]
+    )
     table.sort_values("slice_file_name").to_csv(folder / "metadata" / "UrbanSound8K.csv", index=False)
     return folder

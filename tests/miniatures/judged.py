@@ -8,7 +8,7 @@ import pandas as pd
 import soundfile as sf
 
 from specimg import Audio, Mel, Picture, Renderer, render_tree
-from specimg.predictions import Predictions
+from specimg.training import Predictions
 
 LOOK = Renderer(Mel(n_mels=32, n_fft=256, hop_length=64), Picture(), Audio(sr=8000))
 
@@ -38,7 +38,14 @@ def make_judged(folder, n=24, vocab=("cat", "dog", "owl"), **columns):
     actual = np.arange(n) % len(vocab)
     said = np.where(np.arange(n) % 4 == 3, (actual + 1) % len(vocab), actual)
     probs = probabilities(actual, said, len(vocab))
-    facts = {"path": names, "picture": [str(tree.picture(name)) for name in names], "target": [vocab[k] for k in actual],
-             "loss": -np.log(probs[np.arange(n), actual]), "group": ["ann", "bob"] * (n // 2) + ["ann"] * (n % 2)}
+    facts = {
+        "path": names,
+        "picture": [str(tree.picture(name)) for name in names],
+        "target": [vocab[k] for k in actual],
+        "loss": -np.log(probs[np.arange(n), actual]),
+        "group": ["ann", "bob"] * (n // 2) + ["ann"] * (n % 2),
+    }
     rng = np.random.default_rng(0)
-    return Predictions(pd.DataFrame({**facts, **columns}), probs, list(vocab), rng.normal(size=(n, 8)) + 4 * actual[:, None])
+    return Predictions(
+        pd.DataFrame({**facts, **columns}), probs, list(vocab), rng.normal(size=(n, 8)) + 4 * actual[:, None]
+    )

@@ -9,9 +9,11 @@ from . import hex_name, hiss, random_of, tone, write_csv, write_wav
 SR = 16000
 TEN = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 OTHERS = ("bed", "cat", "three")
-HZ = {word: 150 * 1.34**i for i, word in enumerate((*TEN, *OTHERS, "backward"))}   # up to 6.7 kHz
-SPEAKERS = tuple(hex_name("speaker", i) for i in range(6))     # the fifth is in the validation list, the sixth in the testing list
-NOISES = {"running_tap.wav": 2.5, "white_noise.wav": 2.5, "doing_the_dishes.wav": 3.0}   # seconds
+HZ = {word: 150 * 1.34**i for i, word in enumerate((*TEN, *OTHERS, "backward"))}  # up to 6.7 kHz
+SPEAKERS = tuple(
+    hex_name("speaker", i) for i in range(6)
+)  # the fifth is in the validation list, the sixth in the testing list
+NOISES = {"running_tap.wav": 2.5, "white_noise.wav": 2.5, "doing_the_dishes.wav": 3.0}  # seconds
 
 
 def _write_words(folder: Path, words: tuple[str, ...]) -> None:
@@ -29,7 +31,9 @@ def _write_noises(folder: Path) -> None:
 
 def _write_lists(folder: Path, words: tuple[str, ...]) -> None:
     for name, speaker in (("validation_list.txt", SPEAKERS[4]), ("testing_list.txt", SPEAKERS[5])):
-        (folder / name).write_text("".join(f"{word}/{speaker}_nohash_0.wav\n" for word in sorted(words)), encoding="utf-8")
+        (folder / name).write_text(
+            "".join(f"{word}/{speaker}_nohash_0.wav\n" for word in sorted(words)), encoding="utf-8"
+        )
 
 
 def speech_answers() -> dict[str, str]:
@@ -49,7 +53,11 @@ def speech_challenge(folder: Path) -> Path:
     for i, (name, label) in enumerate(speech_answers().items()):
         rng = random_of("speech", name)
         word = OTHERS[i % len(OTHERS)] if label == "unknown" else label
-        write_wav(folder / "test" / "audio" / name, hiss(0.25, SR, rng) if label == "silence" else tone(HZ[word], 0.25, SR, rng), SR)
+        write_wav(
+            folder / "test" / "audio" / name,
+            hiss(0.25, SR, rng) if label == "silence" else tone(HZ[word], 0.25, SR, rng),
+            SR,
+        )
     write_csv(folder / "sample_submission.csv", ["fname", "label"], [(name, "silence") for name in speech_answers()])
     return folder
 

@@ -1,0 +1,122 @@
+"""What changes the sound of a clip: another sampling rate, less noise, a band of frequencies, another length.
+
+    y = resample(y, 44100, 32000)
+    y = filter_band(y, 32000, highpass_hz=200, lowpass_hz=4000)      # Butterworth, no delay
+    y = fit_length(y, 5 * 32000, pad="repeat")
+
+Filters are cascades of second-order sections. As one fraction of polynomials, the form in which textbooks write them, a
+Butterworth filter of order 35 at 3 kHz has poles outside the unit circle once it is rounded to double precision, and blows up at
+44.1 kHz; its sections stay where they belong.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..core.values import choose
+
+__all__ = ["resample", "fit_length", "filter_band", "denoise"]
+
+PADS = ("silence", "repeat", "reflect")
+DENOISERS = ("stationary", "nonstationary")
+GATE_WINDOW = 1024  # samples, of noisereduce, which fails on shorter clips
+HIGHEST_ORDER = 48  # of a filter: beyond it the gain of its sections leaves double precision
+
+
+def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:
+    """soxr's high quality, with librosa's length: `ceil(samples * (target_sr / sr))`."""
+    if sr == target_sr:
+        return y
+    import soxr
+
+    out = soxr.resample(y, sr, target_sr, quality="HQ").astype(np.float32, copy=False)
+    return fit_length(out, math.ceil(len(y) * (target_sr / sr)))
+
+
+def fit_length(y: np.ndarray, n_samples: int, pad: str = "silence") -> np.ndarray:
+    """Cut `y` at its end, or pad it there, to `n_samples`.
+
+    pad : "silence" adds zeros, "repeat" plays the clip again, "reflect" plays it backwards and forwards in turn.
+    """
+    choose(pad, PADS, "pad")
+    n = len(y)
+    if n >= n_samples:
+        return y[:n_samples]
+    if pad == "silence":
+        return np.concatenate([y, np.zeros(n_samples - n, y.dtype)])
+    period = n if pad == "repeat" else max(1, 2 * (n - 1))  # reflection does not repeat the end samples
+    index = np.arange(n_samples) % period
+    return y[np.where(index < n, index, period - index)]
+
+
+def _sections(sr: int, highpass_hz: float | None, lowpass_hz: float | None, order: int) -> np.ndarray:
+    """A Butterworth low-pass, high-pass or (with both edges) band-pass as second-order sections `(sections, 6)`."""
+    from scipy.signal import butter
+
+    if highpass_hz is None:
+        return butter(order, lowpass_hz, "lowpass", fs=sr, output="sos")
+    if lowpass_hz is None:
+        return butter(order, highpass_hz, "highpass", fs=sr, output="sos")
+    return butter(order, [highpass_hz, lowpass_hz], "bandpass", fs=sr, output="sos")
+
+
+def filter_band(
+    y: np.ndarray, sr: int, highpass_hz: float | None = None, lowpass_hz: float | None = None, order: int = 8
+) -> np.ndarray:
+    """Keep what lies above `highpass_hz` and below `lowpass_hz`: Butterworth sections, run forwards and backwards.
+
+    There is no delay. Either edge is at -6 dB, and beyond it the level falls by 12 dB an octave for each `order`.
+
+    Raises ValueError where an edge is not below half the sampling rate, or so near to it, to 0 or to the other that no filter comes out.
+    """
+    from scipy.signal import sosfiltfilt
+
+    edges = {
+        name: edge for name, edge in (("highpass_hz", highpass_hz), ("lowpass_hz", lowpass_hz)) if edge is not None
+    }
+    if not edges:
+        return y
+    for name, edge in edges.items():
+        if edge >= sr / 2:
+            what = {"highpass_hz": "keep", "lowpass_hz": "cut"}[name]
+            raise ValueError(
+                f"sampled at {sr} Hz, so there is nothing above {sr / 2:g} Hz to {what} at {edge:g} Hz; lower {name}"
+            )
+    try:
+        with np.errstate(all="ignore"):  # numbers that are not finite are looked for below
+            sections = _sections(sr, highpass_hz, lowpass_hz, order)
+            out = sosfiltfilt(sections, y, padlen=min(3 * (2 * len(sections) + 1), len(y) - 1)).astype(np.float32)
+    except (OverflowError, np.linalg.LinAlgError):
+        out = np.array([np.nan])
+    if not np.isfinite(out).all():
+        said = ", ".join(f"{name}={edge:.12g}" for name, edge in edges.items())
+        raise ValueError(
+            f"no filter of order {order} comes out of {said} at {sr} Hz, too near to 0 or to {sr / 2:g} Hz; "
+            f"lower filter_order"
+        )
+    return out
+
+
+def denoise(y: np.ndarray, sr: int, how: str) -> np.ndarray:
+    """Spectral gating by the package noisereduce, which takes for noise what sounds most of the time; digital silence stays.
+
+    Raises ModuleNotFoundError without that package, ValueError where what it gives is not finite.
+    """
+    try:
+        import noisereduce
+    except ModuleNotFoundError as exc:
+        raise ModuleNotFoundError(
+            f"Audio(denoise={how!r}) needs the package noisereduce: pip install specimg[denoise]"
+        ) from exc
+    if not y.any():  # it would divide 0 by 0
+        return y
+    long = fit_length(y, max(len(y), GATE_WINDOW), "reflect")
+    out = noisereduce.reduce_noise(y=long, sr=sr, stationary=how == "stationary")[: len(y)].astype(np.float32)
+    if not np.isfinite(out).all():
+        raise ValueError(
+            f"noisereduce gives samples that are NaN or infinite with denoise={how!r}; leave denoise out, "
+            f"or choose the other of {' and '.join(DENOISERS)}"
+        )
+    return out

@@ -1,0 +1,210 @@
+"""`specimg keep | predict | windows | export`, and `specimg check` of a folder: a trained classifier is kept, used, and checked for drift."""
+
+from __future__ import annotations
+
+import sys
+
+from .common import add_command
+
+__all__ = ["add"]
+
+
+def _predict(args) -> None:
+    from ..core.files import write_whole
+    from ..inference import load_classifier
+
+    clf = load_classifier(args.classifier)
+    items = args.audio[0] if len(args.audio) == 1 else args.audio
+    table = clf.predict(items, bs=args.bs, n_jobs=args.jobs, reject_below=args.reject_below)
+    if not len(table):
+        raise ValueError(f"{items!r} holds no recordings")
+    failed = table[table["probability"].isna()]
+    if args.out:
+        write_whole(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
+        print(f"{len(table)} rows in {args.out!r}, {(table['status'] != 'ok').sum()} without an answer")
+    else:
+        table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
+    if len(failed) == len(table):
+        raise ValueError(f"no recording could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
+
+
+def _keep(args) -> None:
+    from ..experiments import Run
+    from ..inference import save_classifier
+
+    print(save_classifier(Run.open(args.run_folder), args.out, golden=args.golden))
+
+
+def check_folder(folder: str) -> None:
+    """Draw and ask the golden clips of a classifier again, and print what has changed. ValueError where its answers are others."""
+    from ..inference import check_classifier
+
+    table = check_classifier(folder)
+    shown = table if table["reason"].any() else table.drop(columns="reason")
+    print(shown.to_string(index=False, float_format="{:.4g}".format))
+    other = {name: f"{then} -> {now}" for name, (then, now) in table.attrs["versions"].items() if then != now}
+    print(
+        "versions: "
+        + (", ".join(f"{name} {change}" for name, change in other.items()) or "the same as when it was saved")
+    )
+    bad = ~table["verdict"].isin(["same", "pixels drift"])
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} of {len(table)} golden clips of {folder!r} are answered otherwise than when it was saved"
+        )
+
+
+# ---------------------------------------------------------------------- long recordings
+
+
+def _event_options(args, clf) -> dict:
+    """What `merge_events` is asked for; ValueError now rather than after hours where it cannot be done."""
+    import pandas as pd
+
+    from ..inference.events import merge_events
+
+    threshold = dict(zip(clf.vocab, clf.thresholds)) if args.threshold is None else args.threshold
+    options = dict(
+        threshold=threshold,
+        release=args.release,
+        min_seconds=args.min_seconds,
+        max_gap=args.max_gap,
+        background=args.background,
+    )
+    merge_events(
+        pd.DataFrame(columns=["path", "start", "end", *(f"p_{label}" for label in clf.vocab)], dtype=float), **options
+    )
+    return options
+
+
+def _windows(args) -> None:
+    from ..core.files import write_whole
+    from ..core.text import count
+    from ..data import list_sources
+    from ..inference import load_classifier
+    from ..inference.events import check_target, merge_events, write_events
+
+    clf = load_classifier(args.classifier)
+    items = args.audio[0] if len(args.audio) == 1 else args.audio
+    if args.out:
+        check_target(args.out, list_sources(items)[0], args.format)
+    options = _event_options(args, clf)
+    windows = clf.predict_windows(items, args.seconds, args.overlap)
+    if args.table:
+        write_whole(args.table, windows.to_csv(index=False).encode("utf-8", "surrogateescape"))
+    failed = windows[windows["status"] != "ok"]
+    for path, start, status in failed[["path", "start", "status"]].head(10).itertuples(index=False):
+        print(f"{path!r}{'' if start != start else f' at {start:g} s'}: {status}", file=sys.stderr)
+    if len(failed) == len(windows):
+        raise ValueError(f"no window could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
+    events = merge_events(windows, **options)
+    if args.out:
+        write_events(events, args.out, args.format)
+        print(
+            f"{count(len(events), 'event')} in {args.out!r}, from {count(len(windows), 'window')}, {len(failed)} without an answer"
+        )
+    else:
+        events.to_csv(sys.stdout, index=False, float_format="%.4f")
+
+
+def _add_windows(commands) -> None:
+    windows = add_command(
+        commands,
+        "windows",
+        _windows,
+        "Find events in long recordings with a trained classifier.",
+        "specimg windows runs/first/classifier night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt",
+        "  specimg windows runs/first/classifier nights/ --out labels/ --format audacity",
+    )
+    windows.add_argument("classifier", help="folder that train or keep wrote")
+    windows.add_argument("audio", nargs="+", help="recordings of any length, or one folder of them")
+    windows.add_argument("--seconds", type=float, help="length of a window; default what the classifier was trained on")
+    windows.add_argument("--overlap", type=float, default=0.0, help="seconds that a window shares with the one before")
+    windows.add_argument(
+        "--threshold",
+        type=float,
+        help="probability that opens an event; default the classifier's own for each label, else 0.5",
+    )
+    windows.add_argument(
+        "--release", type=float, help="it lasts while windows stay at or above this; default 0.6 of the threshold"
+    )
+    windows.add_argument("--min-seconds", type=float, default=0.0, help="shorter events are left out")
+    windows.add_argument(
+        "--max-gap", type=float, default=0.0, help="events of a label with so many seconds or less between them are one"
+    )
+    windows.add_argument(
+        "--background", nargs="+", metavar="LABEL", help="labels that never become events, such as silence"
+    )
+    windows.add_argument(
+        "--out",
+        help="file for the events: .csv, .txt (Audacity), .selections.txt (Raven); or a folder, with --format; "
+        "default a table on the screen",
+    )
+    windows.add_argument("--format", help="csv, audacity or raven, where --out does not say so")
+    windows.add_argument("--table", metavar="FILE", help="csv for all windows with all probabilities")
+
+
+# ---------------------------------------------------------------------- other programs
+
+
+def _export(args) -> None:
+    from ..inference import load_classifier
+
+    clf = load_classifier(args.classifier)
+    path = clf.to_onnx(args.out, audio=args.audio, seconds=args.seconds, sr=args.sr)
+    given = "samples" if args.audio else "waveforms" if clf.is_wave else "pictures"
+    print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {given} -> probabilities")
+
+
+def _add_export(commands) -> None:
+    export = add_command(
+        commands,
+        "export",
+        _export,
+        "Write a classifier as ONNX, for programs without Python.",
+        "specimg export runs/first/classifier dog.onnx --audio",
+    )
+    export.add_argument("classifier", help="folder that train or keep wrote")
+    export.add_argument("out", help="the file, such as dog.onnx")
+    export.add_argument(
+        "--audio", action="store_true", help="with the drawing inside: samples go in instead of pictures"
+    )
+    export.add_argument("--seconds", type=float, help="with --audio: clips of this length only; default any length")
+    export.add_argument(
+        "--sr",
+        type=int,
+        help="with --audio: Hz of the samples, where the classifier was trained on recordings of any rate",
+    )
+
+
+def add(commands) -> None:
+    """Enter the commands of this module."""
+    predict = add_command(
+        commands,
+        "predict",
+        _predict,
+        "Label recordings with a trained classifier.",
+        "specimg predict runs/first/classifier night/*.wav --out labels.csv",
+    )
+    predict.add_argument("classifier", help="folder that train or keep wrote")
+    predict.add_argument("audio", nargs="+", help="recordings, or one folder of them")
+    predict.add_argument("--out", help="csv with all probabilities; default a short table on the screen")
+    predict.add_argument("--bs", type=int, default=32, help="recordings a batch; default 32")
+    predict.add_argument("--jobs", type=int, default=1, help="processes that draw; -1 is one a core")
+    predict.add_argument(
+        "--reject-below", type=float, metavar="P", help="no label where the largest probability is lower"
+    )
+    _add_windows(commands)
+    _add_export(commands)
+    keep = add_command(
+        commands,
+        "keep",
+        _keep,
+        "Make one classifier of all folds of a run, calibrated on what each had not seen.",
+        "specimg keep runs/first dog-or-not",
+    )
+    keep.add_argument("run_folder", metavar="RUN", help="folder that cv wrote")
+    keep.add_argument("out", help="folder for the classifier")
+    keep.add_argument(
+        "--golden", type=int, default=6, help="recordings that are kept with it, for specimg check; default 6"
+    )

@@ -1,0 +1,375 @@
+"""`specimg fetch | cv | compare | submit | blend | check`: a competition, from its data to a submission.
+
+specimg cv plan.toml --out runs/a          # cross-validation; the same again goes on
+specimg submit runs/a                      # submission.csv, checked
+specimg blend runs/a runs/b --out submission.csv
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .classifier import check_folder
+from .common import add_command, read_settings, read_toml, read_value
+
+__all__ = ["add"]
+
+
+def _fetch(args) -> None:
+    from ..datasets import fetch, find_dataset, list_datasets
+
+    if args.name:
+        print(fetch(args.name, args.folder, progress=sys.stderr.isatty()))
+        return
+    for data in map(find_dataset, list_datasets()):
+        size = f"{data.download_size / 1e6:,.0f} MB; " if data.download_size else ""
+        print(f"{data.name}\n    {data.about}\n    {size}{data.licence}")
+
+
+# ---------------------------------------------------------------------- plans
+
+_PLAN = """
+a plan (what it leaves out takes its default; paths are seen from the working folder):
+  out = "runs/first"
+  arch = "resnet34"
+  folds = 5
+
+  [competition]
+  slug = "freesound-audio-tagging"
+  folder = "freesound"            # on Kaggle it is found without
+
+  [renderer.representation]
+  kind = "mel"
+  n_mels = 128
+
+  [recipe]
+  epochs = 10
+  freeze_epochs = 3
+
+  [loaders]
+  bs = 64
+  size = [128, 256]
+"""
+_COMPARE_PLAN = """
+a plan (what it leaves out takes its default; a system is named after network and picture):
+  out = "runs/compare"
+  archs = ["resnet18", "mini_resnet"]
+  baseline = "resnet18, mel"
+  folds = 5
+
+  [competition]
+  slug = "freesound-audio-tagging"
+  folder = "freesound"
+
+  [renderers.mel.representation]
+  kind = "mel"
+
+  [renderers.stft.representation]
+  kind = "stft"
+
+  [recipe]
+  epochs = 10
+
+  [[systems]]                     # further ones, with their own loaders, learner or recipe
+  name = "large"
+  arch = "inception_v3"
+  loaders = {size = 128}
+"""
+
+
+def _put(plan: dict, name: str, value) -> None:
+    """Set "recipe.epochs" in nested tables. ValueError where the name leads into what is no table."""
+    *tables, last = name.split(".")
+    for table in tables:
+        inner = plan.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"--set {name}=...: {table} is {inner!r}, which has no parts")
+        plan = inner
+    plan[last] = value
+
+
+def _plan(path: str, settings: list[str], kind: type | None = None):
+    """(a value of this kind, default Choices, the folder or None) that a plan file and --set describe."""
+    from ..experiments import Choices
+
+    kind = kind or Choices
+    plan = read_toml(path)
+    out = plan.pop("out", None)
+    if not isinstance(out, (str, type(None))):
+        raise ValueError(f"{path!r}: out = {out!r} is not the name of a folder")
+    try:
+        whole = kind.from_dict(plan).to_dict()
+    except ValueError as exc:
+        raise ValueError(f"{path!r} is no plan: {exc}") from exc
+    for name, value in read_settings(settings).items():
+        _put(whole, name, value)
+    return kind.from_dict(whole), out
+
+
+def _folder(args, out: str | None) -> str:
+    """Where results go: --out, else the plan's own. ValueError where neither says it."""
+    if not (args.out or out):
+        raise ValueError(f'no folder for the run: give --out, or write out = "runs/first" at the top of {args.plan!r}')
+    return args.out or out
+
+
+# ---------------------------------------------------------------------- runs and what is asked of them
+
+
+def _cv(args) -> None:
+    from ..experiments import cross_validate, open_competition
+
+    choices, out = _plan(args.plan, args.set)
+    out = _folder(args, out)
+    given = {
+        name: getattr(choices, name)
+        for name in ("folds", "seeds", "loaders", "learner", "trust", "tta", "pseudo", "pseudo_min")
+    }
+    run = cross_validate(
+        open_competition(choices.competition),
+        choices.renderer,
+        choices.arch,
+        choices.recipe,
+        **given,
+        out=out,
+        test=not args.no_test,
+        only=args.only,
+    )
+    print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
+    print(f"out of fold: {run.score}")
+
+
+def _compare(args) -> None:
+    from ..experiments import ComparePlan, Comparison, run_plan
+
+    if Path(args.plan).is_dir():
+        found = Comparison.open(args.plan)
+        print(found)
+    else:
+        plan, out = _plan(args.plan, args.set, ComparePlan)
+        found = run_plan(plan, _folder(args, out), args.only)
+    if args.curves:
+        found.plot_curves().savefig(args.curves, dpi=110)
+
+
+def _open_run(folder: str, args):
+    """The run in a folder; with --competition it answers the test set that lies there."""
+    from ..experiments import Run, open_competition
+
+    run, place = Run.open(folder), args.competition
+    if place is None:
+        return run
+    known = run.choices.competition
+    if "toml" in known and not place.endswith(".toml"):  # a competition by hand: the file says what is asked and where
+        raise ValueError(
+            f"the competition of {folder!r} is described by a TOML file; give one for the new test set as --competition, "
+            f"not {place!r}"
+        )
+    about = {"toml": place} if place.endswith(".toml") else {**known, "folder": place}
+    return run.predict_test(open_competition(about), args.cache, progress=sys.stderr.isatty())
+
+
+def _write_submission(answered, args) -> None:
+    table = answered.submission(args.out, args.threshold)
+    print(f"{len(table)} rows in {args.out!r}, checked")
+
+
+def _submit(args) -> None:
+    run = _open_run(args.folder, args)
+    print(run)
+    _write_submission(run, args)
+
+
+def _check(args) -> None:
+    from ..competitions import check_submission
+
+    if Path(args.submission).is_dir():
+        check_folder(args.submission)
+        return
+    against = args.against
+    if against is None:
+        raise ValueError(
+            f"check {args.submission!r} against what? give the sample submission, or the folder of a run; a folder alone is a classifier"
+        )
+    if Path(against).is_dir():
+        from ..experiments import Run
+
+        against = Run(against).task
+    print(check_submission(args.submission, against))
+
+
+# ---------------------------------------------------------------------- blends
+
+_BLEND_PLAN = """
+the same as a file, specimg blend blend.toml:
+  runs = ["runs/first", "runs/second"]
+  weights = [0.3, 0.7]
+  out = "submission.csv"
+"""
+_BLEND = ("way", "weights", "out", "threshold", "competition", "cache")  # what a blend's TOML file may say beside runs
+
+
+def _weights(text: str):
+    """ "oof", "equal", or "0.3,0.7" as numbers."""
+    return [read_value(part) for part in text.split(",")] if "," in text else text
+
+
+def _hear_blend_plan(args) -> None:
+    """What the TOML file of a blend says, where the command line is silent."""
+    from ..core.values import choose
+
+    plan = read_toml(args.runs[0])
+    for name, value in plan.items():
+        choose(name, ("runs", *_BLEND), f"line in {args.runs[0]!r}")
+        if name in _BLEND and getattr(args, name) is None:
+            setattr(args, name, value)
+    runs = plan.get("runs")
+    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
+        raise ValueError(f'{args.runs[0]!r} names no runs; write runs = ["runs/a", "runs/b"]')
+    args.runs = runs
+
+
+def _blend(args) -> None:
+    from ..experiments import blend
+
+    if len(args.runs) == 1 and args.runs[0].endswith(".toml"):
+        _hear_blend_plan(args)
+    both = blend([_open_run(folder, args) for folder in args.runs], args.way or "geometric", args.weights or "oof")
+    print(both)
+    if args.out:
+        _write_submission(both, args)
+
+
+# ---------------------------------------------------------------------- the commands
+
+
+def _add_answers(parser) -> None:
+    answers = parser.add_argument_group("answers")
+    answers.add_argument(
+        "--threshold",
+        type=read_value,
+        help="probability from which to say yes, or oof: the one that scores best out of fold",
+    )
+    answers.add_argument(
+        "--competition",
+        metavar="FOLDER",
+        help="predict the test set of the competition in this folder now, as code competitions want it "
+        "(or a TOML file that describes one); default the answers that the run gave when it was trained",
+    )
+    answers.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        help="where the pictures of that test set are kept; default the user's cache folder",
+    )
+
+
+def add(commands) -> None:
+    """Enter the commands of this module."""
+    fetch = add_command(
+        commands,
+        "fetch",
+        _fetch,
+        "Download, check and unpack a public data set; without a name, list them.",
+        "specimg fetch ESC-50 data",
+    )
+    fetch.add_argument("name", nargs="?", help="of the data set")
+    fetch.add_argument("folder", nargs="?", help="where data sets are kept; default the user's cache folder")
+
+    cv = add_command(
+        commands,
+        "cv",
+        _cv,
+        "Cross-validate on a competition by a plan, a TOML file; the same again goes on where it stopped.",
+        "specimg cv plan.toml --set recipe.epochs=2 arch=resnet18 --only 0",
+        _PLAN,
+    )
+    cv.add_argument("plan", help="TOML file; the run.toml of an earlier run is one, which it repeats")
+    cv.add_argument("--out", help="folder of the run; default the plan's own")
+    cv.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="changes of the plan: recipe.epochs=2 renderer.audio.sr=32000 competition.folder=data loaders.size=[64,64]",
+    )
+    cv.add_argument(
+        "--only",
+        nargs="+",
+        type=int,
+        metavar="FOLD",
+        help="numbers of the folds to train now; the others in another call",
+    )
+    cv.add_argument("--no-test", action="store_true", help="do not predict the test set")
+
+    compare = add_command(
+        commands,
+        "compare",
+        _compare,
+        "Cross-validate several networks on several pictures by a plan, and put them side by side.",
+        "specimg compare plan.toml --out runs/compare --curves curves.png",
+        _COMPARE_PLAN,
+    )
+    compare.add_argument("plan", help="TOML file; or the folder of a comparison, which is shown")
+    compare.add_argument("--out", help="folder of the comparison; default the plan's own")
+    compare.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="changes of the plan: recipe.epochs=2 seeds=3 renderers.mel.representation.n_mels=64",
+    )
+    compare.add_argument(
+        "--only",
+        nargs="+",
+        type=int,
+        metavar="FOLD",
+        help="numbers of the folds to train now; the others in another call",
+    )
+    compare.add_argument("--curves", metavar="FILE", help="write the learning curves as a picture")
+
+    submit = add_command(
+        commands,
+        "submit",
+        _submit,
+        "Write a run's submission, and check it.",
+        "specimg submit runs/first --out submission.csv",
+    )
+    submit.add_argument("folder", metavar="RUN", help="folder that cv wrote")
+    submit.add_argument("--out", default="submission.csv", help="default submission.csv")
+    _add_answers(submit)
+
+    blend = add_command(
+        commands,
+        "blend",
+        _blend,
+        "Blend several runs: what it gains, and the submission.",
+        "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv",
+        _BLEND_PLAN,
+    )
+    blend.add_argument("runs", nargs="+", metavar="RUN", help="folders that cv wrote, or one TOML file")
+    blend.add_argument("--way", help="geometric (default), mean or rank")
+    blend.add_argument(
+        "--weights", type=_weights, help="oof (default: chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7"
+    )
+    blend.add_argument("--out", help="the submission; without it only the gain is shown")
+    _add_answers(blend)
+
+    check = add_command(
+        commands,
+        "check",
+        _check,
+        "Would the competition accept this submission? Or, of a classifier's folder: do today's "
+        "libraries still draw its golden clips and answer as when it was saved?",
+        "specimg check submission.csv sample_submission.csv",
+        "  specimg check dog-or-not",
+    )
+    check.add_argument("submission", help="csv file; or the folder of a classifier")
+    check.add_argument(
+        "against",
+        nargs="?",
+        help="of a submission: the competition's sample_submission.csv, or the folder of a run, which knows the "
+        "labels too",
+    )

@@ -1,0 +1,34 @@
+"""`specimg render`: recordings become a cached tree of pictures."""
+
+from __future__ import annotations
+
+import sys
+
+from .common import add_command, add_look, renderer_from
+
+__all__ = ["add"]
+
+
+def _render(args) -> None:
+    from ..render.tree import render_tree
+
+    tree = render_tree(args.source, renderer_from(args), args.cache, n_jobs=args.jobs)
+    for path, reason in tree.failures[["path", "reason"]].head(10).itertuples(index=False) if args.verbose else ():
+        print(f"{path!r}: {reason}", file=sys.stderr)
+    print(tree)
+    print(tree.root)
+
+
+def add(commands) -> None:
+    """Enter the commands of this module."""
+    render = add_command(
+        commands,
+        "render",
+        _render,
+        "Draw every recording of a folder into a cached tree of pictures.",
+        "specimg render freesound/audio_train --set n_mels=128 sr=32000 --cache cache",
+    )
+    render.add_argument("source", help="folder of recordings")
+    add_look(render)
+    render.add_argument("--jobs", type=int, default=-1, help="processes; default one a core")
+    render.add_argument("--verbose", action="store_true", help="list the first failures")

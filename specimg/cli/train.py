@@ -1,0 +1,138 @@
+"""`specimg train | demo`: labelled recordings become a trained classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .common import add_command, add_look, read_column, read_value, renderer_from
+
+__all__ = ["add"]
+
+
+def _load(args):
+    """The DataLoaders that the arguments of `train` describe."""
+    from ..data import SpecDataLoaders
+
+    common = dict(
+        renderer=renderer_from(args),
+        cache=args.cache,
+        bs=args.bs,
+        size=args.size,
+        valid_pct=args.valid_pct,
+        seed=args.seed,
+        corrections=args.corrections,
+    )
+    source = Path(args.source)
+    if source.is_dir() and args.regex:
+        return SpecDataLoaders.from_names(source, args.regex, **common)
+    if source.is_dir():
+        return SpecDataLoaders.from_folder(source, **common)
+    columns = dict(
+        fn_col=read_column(args.fn_col),
+        label_col=read_column(args.label_col),
+        label_delim=args.label_delim,
+        group_col=args.group_col,
+        suff=args.suff,
+    )
+    return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
+
+
+def _train(args) -> None:
+    from ..experiments.baseline import linear_baseline
+    from ..inference import save_classifier
+    from ..interpret import SpecInterpretation
+    from ..labels.corrections import read_corrections, write_corrections
+    from ..models.networks import check_arch
+    from ..training import Recipe, fit_or_load
+    from ..training.learner import spec_learner
+
+    check_arch(args.arch)  # before an hour of drawing
+    out = Path(args.out)
+    recipe = Recipe(
+        epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=read_value(args.lr), seed=args.seed, mixup=args.mixup
+    )
+    dls = _load(args)
+    print(
+        f"{len(dls.train_ds)} clips train, {len(dls.valid_ds)} validate; {len(dls.vocab)} classes; {dls.size[0]} x {dls.size[1]} pixels"
+    )
+    if args.baseline:
+        print(linear_baseline(dls))
+    if args.corrections:  # what this training was told, whatever becomes of the file
+        write_corrections(read_corrections(args.corrections), out / "corrections.csv")
+    pretrained = {"yes": True, "no": False}.get(args.pretrained, args.pretrained)
+    learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
+    print(f"network: {learn.weights_from}")
+    fit_or_load(learn, recipe, out / "run")
+    save_classifier(learn, out / "classifier")  # first: whatever happens to the pictures, this is there
+    with learn.no_bar():
+        interp = SpecInterpretation.from_learner(learn)
+    print(interp)
+    interp.predictions.save(out / "predictions.npz")
+    figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
+    if not dls.is_multi:
+        figures["confusion"] = interp.plot_confusion_matrix()
+    for name, figure in figures.items():
+        figure.savefig(out / f"{name}.png", dpi=110)
+    print(f"the classifier is in {str(out / 'classifier')!r}, its pictures beside it")
+    print(f"to listen to its mistakes: specimg report {out / 'predictions.npz'}")
+
+
+def _demo(args) -> None:
+    from .demo import RECIPE, run_demo
+
+    run_demo(args.folder, args.arch, RECIPE.replace(epochs=args.epochs) if args.epochs else RECIPE, args.per_class)
+
+
+def add(commands) -> None:
+    """Enter the commands of this module."""
+    train = add_command(
+        commands,
+        "train",
+        _train,
+        "Train a classifier on a folder of labelled folders, on file names, or on a csv.",
+        "specimg train freesound/train.csv --folder audio_train --fn-col fname --label-col label --arch resnet34 "
+        "--epochs 10 --out runs/first",
+    )
+    train.add_argument(
+        "source", help="a folder whose folders are the classes, or a csv beside the folder of recordings"
+    )
+    train.add_argument(
+        "--out", required=True, help="folder for the run and the classifier; the same again goes on where it stopped"
+    )
+    data = train.add_argument_group("labels")
+    data.add_argument("--regex", help=r"labels from file names, such as '^(?P<label>\d)_(?P<group>[a-z]+)_'")
+    data.add_argument("--folder", default="", help="folder of the recordings, beside the csv")
+    data.add_argument("--fn-col", default="0", help="column of the file names, by name or position")
+    data.add_argument("--label-col", default="1", help="column of the labels")
+    data.add_argument("--label-delim", help="what parts several labels of one clip")
+    data.add_argument("--group-col", help="column of what must not stand on both sides of the split")
+    data.add_argument("--suff", default="", help="added to every file name, such as .wav")
+    data.add_argument(
+        "--corrections", metavar="FILE", help="csv of labels that a person corrected: path, label, corrected"
+    )
+    data.add_argument("--valid-pct", type=float, default=0.2, help="share held out")
+    add_look(train)
+    how = train.add_argument_group("training")
+    how.add_argument("--arch", default="resnet34", help="any timm network")
+    how.add_argument("--pretrained", choices=["yes", "no", "if-available"], default="yes")
+    how.add_argument("--weights", help="a file or folder with the network's pretrained weights")
+    how.add_argument("--epochs", type=int, default=5)
+    how.add_argument("--freeze-epochs", type=int, default=1)
+    how.add_argument("--lr", default="find", help="a number, or find")
+    how.add_argument("--mixup", type=float, default=0.0)
+    how.add_argument("--bs", type=int, default=64, help="clips a batch")
+    how.add_argument("--size", type=int, help="pixels; default the pictures' own")
+    how.add_argument("--seed", type=int, default=0)
+    how.add_argument("--baseline", action="store_true", help="print the linear baseline beside the score")
+
+    demo = add_command(
+        commands,
+        "demo",
+        _demo,
+        "Make a competition of synthesised sounds, draw it, train on it, and write a submission.",
+        "specimg demo demo",
+    )
+    demo.add_argument("folder", nargs="?", default="demo", help="where everything is written")
+    demo.add_argument("--arch", default="resnet34", help="any timm network")
+    demo.add_argument("--epochs", type=int, help="default is the demo's own recipe")
+    demo.add_argument("--per-class", type=int, default=60, help="training clips of each kind of sound")

@@ -1,0 +1,178 @@
+"""The tables of a competition, checked: text is text, numbers are numbers, and no row stands there twice.
+
+`checked_train` and `checked_test` take a table as people or layouts make it and give a copy that all that follows can rely on;
+what cannot be relied on is a ValueError that counts the rows and names some of them.
+
+>>> table = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": [7, 8], "fold": ["0", "1"]})
+>>> checked_train(table, Path("birds"))["label"].tolist(), checked_train(table, Path("birds"))["fold"].tolist()
+(['7', '8'], [0, 1])
+>>> checked_train(table.assign(fold=["0", "x"]), Path("birds"))
+Traceback (most recent call last):
+ValueError: 1 row of the training table whose fold is no number (b.wav); write a number, or leave it empty
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..core.files import inside
+from ..core.text import count, examples
+from ..labels.classes import label_lists
+from ..labels.tables import is_multilabel
+from .reading import KEY
+
+__all__ = ["check_columns", "with_ids", "checked_train", "checked_test"]
+
+
+def _refuse(bad: pd.Series, table: pd.DataFrame, which: str, way_out: str) -> None:
+    """ValueError that counts the rows where `bad` holds and names some of their paths, if there are any."""
+    if bad.any():
+        raise ValueError(f"{count(int(bad.sum()), 'row')} of the {which} ({examples(table['path'][bad])}); {way_out}")
+
+
+def check_columns(table, what: str, needed: Sequence[str]) -> None:
+    """ValueError where it is no DataFrame, or lacks a column."""
+    wanted = ", ".join(needed)
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(f"the {what} table is a {type(table).__name__}; give a DataFrame with the columns {wanted}")
+    missing = [name for name in needed if name not in table]
+    if missing or not table.columns.is_unique:
+        fault = f"lacks the column {missing[0]!r}" if missing else "has columns of one name"
+        raise ValueError(f"the {what} table {fault}; it has {', '.join(map(str, table.columns))} and needs {wanted}")
+
+
+def _check_paths(table: pd.DataFrame, folder: Path, what: str) -> None:
+    for path in table["path"].unique():
+        if not isinstance(path, str):
+            raise ValueError(f"the {what} table names the path {path!r}; write text, such as 'audio/a.wav'")
+        below = inside(folder, path)
+        if below != path:
+            raise ValueError(
+                f"the {what} table names {path!r}; write paths below {str(folder)!r} with forward slashes, such as {below!r}"
+            )
+
+
+def _numbers(table: pd.DataFrame, name: str, what: str) -> pd.Series:
+    """A column as floats, nan where it is empty."""
+    found = pd.to_numeric(table[name], errors="coerce").astype(float)
+    text = found.isna() & table[name].notna()
+    _refuse(text, table, f"{what} table whose {name} is no number", "write a number, or leave it empty")
+    return found
+
+
+def _with_times(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The table with seconds as floats, nan in both where a row stands for a whole recording."""
+    if ("start" in table) != ("end" in table):
+        raise ValueError(f"the {what} table has only one of the columns 'start' and 'end'; it needs both, or none")
+    if "start" not in table:
+        return table
+    start, end = (_numbers(table, name, what) for name in ("start", "end"))
+    right = (start.isna() & end.isna()) | ((start >= 0) & (end > start) & (end < math.inf))
+    _refuse(
+        ~right,
+        table,
+        f"{what} table whose times are not 0 <= start < end",
+        "correct them; both are empty for a whole recording",
+    )
+    return table.assign(start=start, end=end)
+
+
+def with_ids(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The table with the names of its rows as text, each different."""
+    ids = table["id"].astype(object)
+    _refuse(ids.isna() | (ids == ""), table, f"{what} table without an id", "give each row its name in the submission")
+    ids = ids.map(str)
+    double = ids[ids.duplicated()]
+    if len(double):
+        raise ValueError(
+            f"{count(len(double), what + ' row')} with an id that stood there already ({examples(double)}); give each its own"
+        )
+    return table.assign(id=ids)
+
+
+# ---------------------------------------------------------------------- columns of training
+
+
+def _labels(train: pd.DataFrame) -> pd.Series:
+    """Text, or lists of different texts where a clip may carry several."""
+    lists = [list(dict.fromkeys(several)) for several in label_lists(train)]
+    return pd.Series(lists if is_multilabel(train) else [label for (label,) in lists], dtype=object)
+
+
+def _folds(train: pd.DataFrame) -> pd.Series:
+    """Whole numbers from -1; floats where they are still to be dealt."""
+    fold = _numbers(train, "fold", "training")
+    wrong = fold.notna() & ((fold < -1) | (fold != fold.round()))
+    _refuse(wrong, train, "training table whose fold is no whole number from -1", "correct it")
+    if (fold == -1).all():
+        raise ValueError(
+            "every row of the training table has fold -1, so that nothing is held out; give other folds, or leave them empty"
+        )
+    if (fold >= 0).any():
+        _refuse(
+            fold.isna(),
+            train,
+            "training table without a fold, where others have one",
+            "give each its fold, -1 if it always trains",
+        )
+    return fold if fold.isna().any() else fold.astype(int)
+
+
+def _weights(train: pd.DataFrame) -> pd.Series:
+    weight = _numbers(train, "weight", "training")
+    _refuse(
+        ~((weight >= 0) & (weight < math.inf)),
+        train,
+        "training table whose weight is no finite number from 0",
+        "correct it",
+    )
+    return weight
+
+
+def _truths(train: pd.DataFrame) -> pd.Series:
+    _refuse(
+        ~train["scored"].isin([True, False]),
+        train,
+        "training table whose scored is neither True nor False",
+        "correct it",
+    )
+    return train["scored"].astype(bool)
+
+
+_READ = {"label": _labels, "fold": _folds, "weight": _weights, "scored": _truths}
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def checked_train(train: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """A copy with labels as text, numbers as numbers and truths as truths; ValueError where a cell is none."""
+    check_columns(train, "training", ["path", "label"])
+    if not len(train):
+        raise ValueError("the training table has no rows; give one for each clip")
+    _check_paths(train, folder, "training")
+    train = _with_times(train.reset_index(drop=True), "training")
+    double = train.duplicated([name for name in KEY if name in train])
+    _refuse(double, train, "training table of a clip that stood there already", "keep one row a clip")
+    train = train.assign(**{name: read(train) for name, read in _READ.items() if name in train})
+    if "group" in train:
+        held_out = train["fold"] != -1 if "fold" in train else True
+        _refuse(
+            train["group"].isna() & held_out,
+            train,
+            "training table without a group",
+            "give each clip one, such as its own path",
+        )
+    return train
+
+
+def checked_test(test: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """A copy with text as text and numbers as numbers; ValueError where a cell is none."""
+    check_columns(test, "test", ["id", "path"])
+    _check_paths(test, folder, "test")
+    test = with_ids(_with_times(test.reset_index(drop=True), "test"), "test")
+    return test.assign(asked=test["asked"].map(str)) if "asked" in test else test

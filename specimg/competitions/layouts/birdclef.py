@@ -1,0 +1,457 @@
+"""BirdCLEF on Kaggle, 2021 to 2025: which birds are heard in each 5 seconds of recordings made in the field?
+
+    comp = Competition.open("birdclef-2023")                              # on Kaggle; elsewhere name the folder
+    comp = Competition.open("birdclef-2024", "birds/", unrated=2.5)       # clips that nobody rated count half
+
+Training clips are recordings of one bird (the primary label) with others in the background (secondary labels). A clip's weight is
+its rating, 1 to 5 stars, divided by 5. Clips of one author stay on one side of a split: they share a microphone, a place and often
+the very bird, and a network that knows these again scores better on them than it will on anybody else's recordings.
+
+The test recordings are Kaggle's own and appear when it runs a submitted notebook. So the rows are made from the recordings that
+are there, and where there are none from the few rows of the sample submission.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from ...audio import FRAMES_A_BYTE, find_audio
+from ...core.files import inside
+from ...core.text import count, examples
+from ...core.values import choose
+from ...core.warnings import warn
+from ..competition import Competition
+from ..formats import ClassColumns, Decisions, LabelSets, SubmissionFormat
+from ..reading import drop_unknown, read_text, refuse, test_windows, train_rows, with_audio
+from ..registry import layout
+
+__all__ = ["read_birdclef"]
+
+SECONDS = 5.0  # of a row
+STARS = 5.0  # of the best rating; 0 is none at all
+TEST = "test_soundscapes"
+SAMPLE = "sample_submission.csv"
+
+
+@dataclass(frozen=True)
+class _Year:
+    """How one year's competition differs from the others'."""
+
+    birds: int  # different primary labels: tells the years apart
+    metric: str
+    format: SubmissionFormat
+    row: tuple[
+        str, ...
+    ]  # what a row's name is joined from: the recording, perhaps the bird asked for, the end in seconds
+    table: str = "train_metadata.csv"
+    audio: str = "train_audio"
+    also: str = ""  # a file that tells its folder from another year's
+    by_bird: bool = False  # file names lack the folder, which is the bird's
+    test_csv: bool = False  # rows are those of test.csv; else of the recordings that are there
+    dated: bool = False  # names of soundscapes end with a date, which names of rows lack
+    soundscapes: str = ""  # labels of train_soundscapes, where there are any
+    scored: str = ""  # the birds that count for the score, where not all do
+
+
+_ONE_NAME, _PROBABILITIES = ("soundscape", "end"), ClassColumns(id_col="row_id")
+_YEARS = {
+    "birdclef-2021": _Year(
+        397,
+        "row_f1",
+        LabelSets(nothing="nocall"),
+        ("audio_id", "site", "seconds"),
+        audio="train_short_audio",
+        by_bird=True,
+        test_csv=True,
+        dated=True,
+        soundscapes="train_soundscape_labels.csv",
+    ),
+    "birdclef-2022": _Year(
+        152,
+        "macro_f1",
+        Decisions(),
+        ("file_id", "bird", "end_time"),
+        also="scored_birds.json",
+        test_csv=True,
+        scored="scored_birds.json",
+    ),
+    "birdclef-2023": _Year(264, "padded_cmap", _PROBABILITIES, _ONE_NAME),
+    "birdclef-2024": _Year(182, "macro_auc", _PROBABILITIES, _ONE_NAME),
+    "birdclef-2025": _Year(206, "macro_auc", _PROBABILITIES, _ONE_NAME, table="train.csv", also="taxonomy.csv"),
+}
+
+
+# ---------------------------------------------------------------------- training clips
+
+
+def _need(table: pd.DataFrame, csv: Path, *names: str) -> None:
+    for name in names:
+        choose(name, list(table), f"column in {csv.name}")
+
+
+def _numbers(table: pd.DataFrame, csv: Path, column: str) -> np.ndarray:
+    """Floats; nan where a cell is empty."""
+    cells = table[column].str.strip()
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+    refuse(
+        ~np.isfinite(numbers) & ~cells.str.lower().isin(["", "nan"]).to_numpy(),
+        csv,
+        column,
+        "is no number",
+        "correct these rows",
+    )
+    return numbers
+
+
+def _as_list(cell: str) -> list[str] | None:
+    """The labels of a Python list in text, "['amecro', 'houfin']"; None where it is something else. Nothing is executed."""
+    try:
+        found = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
+        return None
+    return [label.strip() for label in found if label.strip()]  # 2025 writes [''] where there is none
+
+
+def _secondary(table: pd.DataFrame, csv: Path) -> list[list[str]]:
+    cells = table["secondary_labels"].tolist()
+    lists = {cell: _as_list(cell) for cell in set(cells)}
+    bad = [lists[cell] is None for cell in cells]
+    refuse(bad, csv, "secondary_labels", "is no list of labels such as \"['amecro']\"", "correct these rows")
+    return [lists[cell] for cell in cells]
+
+
+def _weights(rating: np.ndarray, unrated: float) -> np.ndarray:
+    return np.where(rating > 0, rating, unrated) / STARS
+
+
+def _authors(table: pd.DataFrame, csv: Path, names: Sequence[str]) -> list[str]:
+    """The author of each clip; a clip of nobody stands for itself."""
+    authors = table["author"].str.strip().tolist()
+    nobody = sum(not author for author in authors)
+    if nobody:
+        warn(f"{csv.name}: {count(nobody, 'clip')} without an author, each a group of its own")
+    return [author or name for author, name in zip(authors, names)]
+
+
+def _primary(table: pd.DataFrame, csv: Path) -> list[str]:
+    labels = table["primary_label"].str.strip()
+    refuse(labels == "", csv, "primary_label", "is empty", "fill it in or leave these rows out")
+    return labels.tolist()
+
+
+def _clips(
+    folder: Path,
+    year: _Year,
+    table: pd.DataFrame,
+    vocab: Sequence[str],
+    secondary: bool,
+    rating_weight: bool,
+    unrated: float,
+    group: str | None,
+) -> pd.DataFrame:
+    """The training table of single recordings."""
+    csv = folder / year.table
+    primary, names = _primary(table, csv), table["filename"].str.strip()
+    refuse(names == "", csv, "filename", "is empty", "fill it in or leave these rows out")
+    if year.by_bird:
+        names = pd.Series(primary) + "/" + names
+    others = drop_unknown(_secondary(table, csv), vocab, "secondary label") if secondary else [[]] * len(table)
+    made = pd.DataFrame({"file": names, "label": [[first, *rest] for first, rest in zip(primary, others)]})
+    columns = {}
+    for name in ("rating", "latitude", "longitude"):
+        if name in table:
+            made[name] = _numbers(table, csv, name)
+    for name in ("author", "collection"):
+        if name in table:
+            made[name] = table[name].tolist()
+    if "rating" in made:
+        refuse(
+            (made["rating"] < 0) | (made["rating"] > STARS),
+            csv,
+            "rating",
+            f"is not from 0 to {STARS:g}",
+            "correct these rows",
+        )
+    if rating_weight:
+        made["weight"], columns["weight_col"] = _weights(made["rating"].to_numpy(), unrated), "weight"
+    if group and "author" in table:
+        made["group"], columns["group_col"] = _authors(table, csv, names), "group"
+    elif group:
+        warn(f"{csv.name} has no column 'author', so that clips of one author may stand on both sides of a split")
+    keep = [name for name in ("rating", "author", "latitude", "longitude", "collection") if name in made]
+    return train_rows(made, folder, year.audio, fn_col="file", keep=dict(zip(keep, keep)), **columns)
+
+
+# ---------------------------------------------------------------------- rows that ask about five seconds
+
+
+def _recordings(folder: Path, below: str, dated: bool) -> dict[str, str]:
+    """What rows call a soundscape -> its path below the folder; empty where there is none."""
+    found: dict[str, str] = {}
+    for path in find_audio(folder / below) if (folder / below).is_dir() else []:
+        stem = PurePosixPath(path).stem
+        name = "_".join(stem.split("_")[:2]) if dated else stem
+        if name in found:
+            raise ValueError(
+                f"{found[name]!r} and '{below}/{path}' are both the recording {name!r} of the rows; keep one of them"
+            )
+        found[name] = f"{below}/{path}"
+    return found
+
+
+def _row_parts(ids: Sequence[str], given: pd.DataFrame | None, year: _Year, csv: Path) -> pd.DataFrame:
+    """What each row's name is joined from: out of the columns of `given`, where it has them, else out of the name itself."""
+    n = len(year.row)
+    split = [name.rsplit("_", n - 1) for name in ids]
+    parts = pd.DataFrame(
+        [cells if len(cells) == n else [""] * n for cells in split], columns=list(year.row), dtype=object
+    )
+    for column in year.row if given is not None else ():
+        if column in given:
+            known = dict(zip(given["row_id"], given[column].str.strip()))
+            parts[column] = [known.get(name, own) for name, own in zip(ids, parts[column])]
+    end = pd.to_numeric(parts[year.row[-1]], errors="coerce").to_numpy(float)
+    bad = ~(np.isfinite(end) & (end >= SECONDS)) | (parts == "").any(axis=1).to_numpy()
+    form, such = "_".join(f"<{name}>" for name in year.row), examples(np.asarray(ids, object)[bad], 1)
+    refuse(
+        bad,
+        csv,
+        "row_id",
+        f"is not {form} with a time of {SECONDS:g} s or later",
+        f"correct these rows, such as {such!r}",
+    )
+    return parts.assign(end=end)
+
+
+def _questions(
+    ids: Sequence[str], given: pd.DataFrame | None, folder: Path, below: str, year: _Year, csv: Path
+) -> pd.DataFrame:
+    """Rows `id, path, start, end[, asked]`, in the order of `ids`; of a recording that is not there too."""
+    recordings, parts = _recordings(folder, below, year.dated), _row_parts(ids, given, year, csv)
+    names = ["_".join(cells) for cells in zip(*(parts[name] for name in year.row[:-1] if name != "bird"))]
+    paths = {name: recordings.get(name) or f"{below}/{inside(folder / below, name + '.ogg')}" for name in set(names)}
+    rows = pd.DataFrame(
+        {"id": list(ids), "path": [paths[name] for name in names], "start": parts["end"] - SECONDS, "end": parts["end"]}
+    )
+    return rows.assign(asked=parts["bird"]) if "bird" in parts else rows
+
+
+def _seconds(path: Path) -> float | None:
+    """The length of a recording as its header says; None where that cannot be read or cannot be true."""
+    import soundfile
+
+    try:
+        info, size = soundfile.info(os.fspath(path)), path.stat().st_size
+    except (soundfile.SoundFileError, OSError):
+        return None
+    return info.duration if info.frames <= FRAMES_A_BYTE * size else None
+
+
+def _heard(folder: Path, year: _Year) -> pd.DataFrame:
+    """Rows `id, path, start, end`, one for every full five seconds of the recordings that are there."""
+    files = [path[len(TEST) + 1 :] for path in _recordings(folder, TEST, year.dated).values()]
+    lengths = {name: _seconds(folder / TEST / name) for name in files}
+    broken = [name for name, length in lengths.items() if length is None]
+    if broken:
+        warn(
+            f"{count(len(broken), 'recording')} in {TEST} cannot be read ({examples(broken)}); they have the rows that {SAMPLE} names, "
+            "answered with the class prior"
+        )
+    known = {name: length for name, length in lengths.items() if length is not None}
+    return test_windows(known, folder, TEST, SECONDS, lambda stem, end: f"{stem}_{end}")
+
+
+def _by_recordings(sample: pd.DataFrame, folder: Path, year: _Year) -> pd.DataFrame:
+    """The rows of the sample submission where it has all of those of the recordings; else it only stands in for one that will.
+
+    Then the rows are those of the recordings, and beside them what it names of recordings that cannot be read.
+    """
+    named, heard = _questions(sample["row_id"], None, folder, TEST, year, folder / SAMPLE), _heard(folder, year)
+    more = ~heard["id"].isin(named["id"])
+    if not more.any():
+        return named
+    there = named["path"].isin(set(_recordings(folder, TEST, year.dated).values()))
+    if not there.all():
+        warn(
+            f"{SAMPLE} lacks {more.sum()} of the {count(len(heard), 'row')} of the recordings in {TEST}, so that it only stands in for "
+            f"the true one; {count(int((~there).sum()), 'row')} of recordings that are not there left out "
+            f"({examples(named['id'][~there])})"
+        )
+    return pd.concat([heard, named[there & ~named["id"].isin(heard["id"])]], ignore_index=True)
+
+
+def _by_test_csv(sample: pd.DataFrame, folder: Path, year: _Year) -> pd.DataFrame:
+    """The rows of the sample submission and of test.csv, in the sample's order; one of them may lack some of the other's."""
+    csv = folder / "test.csv"
+    if not csv.exists():
+        return _questions(sample["row_id"], None, folder, TEST, year, folder / SAMPLE)
+    given = read_text(csv)
+    _need(given, csv, "row_id")
+    ours, theirs = set(sample["row_id"]), set(given["row_id"])
+    if ours - theirs and theirs - ours:
+        differ = f"{examples(sorted(ours - theirs))} and {examples(sorted(theirs - ours))}"
+        raise ValueError(f"{SAMPLE} and test.csv ask for different rows ({differ}); take both from one place")
+    ids = [*sample["row_id"], *(name for name in given["row_id"] if name not in ours)]
+    return _questions(ids, given, folder, TEST, year, csv)
+
+
+def _say_missing(test: pd.DataFrame, folder: Path) -> None:
+    missing = {path for path in set(test["path"]) if not os.path.lexists(folder / path)}
+    rows = test["path"].isin(missing)
+    if missing:
+        warn(
+            f"{rows.sum()} of {count(len(test), 'test row')} ask about recordings that are not in {TEST} "
+            f"({examples(test['path'][rows])}); they are answered with the class prior. "
+            "Kaggle puts the recordings there when it runs a submitted notebook"
+        )
+
+
+def _windows(folder: Path, year: _Year, vocab: Sequence[str], rating_weight: bool, group: str | None) -> pd.DataFrame:
+    """The training table of five-second windows of train_soundscapes; one recording is one group."""
+    csv = folder / year.soundscapes
+    table = read_text(csv)
+    _need(table, csv, "row_id", "birds")
+    refuse(table["birds"].str.strip() == "", csv, "birds", "is empty", "write 'nocall' where nothing is heard")
+    rows = _questions(table["row_id"], table, folder, "train_soundscapes", year, csv).drop(columns="id")
+    heard = [[bird for bird in cell.split() if bird != year.format.nothing] for cell in table["birds"]]
+    rows["label"] = drop_unknown(heard, vocab, "label of soundscapes")
+    if rating_weight:
+        rows["weight"] = 1.0
+    if group:
+        rows["group"] = [f"soundscape {PurePosixPath(path).stem}" for path in rows["path"]]
+    return with_audio(rows, folder, "train_soundscapes", "soundscape")
+
+
+# ---------------------------------------------------------------------- vocabulary
+
+
+def _scored_birds(json_file: Path) -> list[str]:
+    try:
+        birds = json.loads(json_file.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise ValueError(f"{json_file.name} is no JSON: {exc}") from exc
+    if not isinstance(birds, list) or not birds or not all(isinstance(bird, str) for bird in birds):
+        raise ValueError(f'{json_file.name} is no list of birds; it should read ["akiapo", "aniani" ...]')
+    return birds
+
+
+def _vocabulary(sample: pd.DataFrame, folder: Path, year: _Year, primary: Sequence[str]) -> list[str]:
+    """The sample's class columns; where it has none all birds of training, and with them those that are scored."""
+    if isinstance(year.format, ClassColumns):
+        return list(sample)[1:]
+    return sorted({*primary, *(_scored_birds(folder / year.scored) if year.scored else ())})
+
+
+def _check_asked(test: pd.DataFrame, vocab: Sequence[str], year: _Year) -> None:
+    unknown = sorted(set(test["asked"]) - set(vocab)) if "asked" in test else []
+    if unknown:
+        raise ValueError(
+            f"{count(len(unknown), 'bird')} asked for that neither {year.table} nor {year.scored} knows "
+            f"({examples(unknown)}); take test.csv and both from one place"
+        )
+
+
+def _check_year(slug: str, folder: Path, primary: Sequence[str], sample: pd.DataFrame) -> None:
+    """ValueError where the folder is another year's, which looks alike."""
+    n, year = len(set(primary)), _YEARS[slug]
+    for other, facts in _YEARS.items():
+        if n == facts.birds != year.birds:
+            raise ValueError(
+                f"{str(folder)!r} holds {n} birds, as {other} does, and {slug} has {year.birds}; "
+                f"give the folder of {slug}, or open it as {other!r}"
+            )
+    by_class = isinstance(year.format, ClassColumns)
+    right = (
+        list(sample)[:1] == ["row_id"] and len(list(sample)) > 2
+        if by_class
+        else list(sample) == year.format.columns(())
+    )
+    if not right:
+        wanted = "row_id and one for each bird" if by_class else " and ".join(year.format.columns(()))
+        raise ValueError(
+            f"{SAMPLE} has the columns {examples(list(sample), 4)}; that of {slug} has {wanted}; take it from there"
+        )
+
+
+# ---------------------------------------------------------------------- the layout
+
+
+def _check_options(
+    slug: str, year: _Year, unrated: float, group: str | None, soundscapes: bool, scored_only: bool
+) -> None:
+    if not (isinstance(unrated, (int, float)) and 0 <= unrated <= STARS):
+        raise ValueError(f"unrated={unrated!r}; give the stars that a clip without a rating counts as, 0 to {STARS:g}")
+    if group is not None:
+        choose(group, ["author"], "group (or None)")
+    if soundscapes and not year.soundscapes:
+        raise ValueError(f"soundscapes=True: {slug} gives no labels of soundscapes; birdclef-2021 does")
+    if scored_only and not year.scored:
+        raise ValueError(f"scored_only=True: in {slug} all birds are scored; in birdclef-2022 some are")
+
+
+def _scored_only(train: pd.DataFrame, test: pd.DataFrame, folder: Path, year: _Year) -> tuple[pd.DataFrame, list[str]]:
+    """Other birds' clips stay, as clips without any of the scored birds."""
+    vocab = _scored_birds(folder / year.scored)
+    vocab += sorted(set(test["asked"]) - set(vocab))
+    return train.assign(label=[[label for label in labels if label in vocab] for labels in train["label"]]), vocab
+
+
+def read_birdclef(
+    folder: Path,
+    slug: str,
+    secondary: bool = True,
+    rating_weight: bool = True,
+    unrated: float = 3.0,
+    group: str | None = "author",
+    soundscapes: bool = False,
+    scored_only: bool = False,
+) -> Competition:
+    """The BirdCLEF competition of one year. Its labels are the class columns of the sample submission; before 2023, when it had none, the
+    sorted birds of training.
+
+    Parameters
+    ----------
+    secondary : clips carry the birds in their background too; those that are not asked for are left out, and counted
+    rating_weight : a clip's weight is its rating / 5
+    unrated : stars that clips without a rating (0) count as, by default the middle; with 0 they have no weight
+    group : "author" keeps the clips of one author on one side of every split; None does not
+    soundscapes : 2021: the labelled five seconds of train_soundscapes train too, those in which no bird is heard included
+    scored_only : 2022: the labels are the scored birds, so that the score means what the competition's does; else those of all clips
+
+    Raises ValueError where tables do not have their columns, cells cannot be read, or the folder is another year's.
+    """
+    year = _YEARS[slug]
+    _check_options(slug, year, unrated, group, soundscapes, scored_only)
+    csv = folder / year.table
+    table, sample = read_text(csv), read_text(folder / SAMPLE)
+    _need(table, csv, "primary_label", "filename", *["secondary_labels"] * secondary, *["rating"] * rating_weight)
+    primary = _primary(table, csv)
+    _check_year(slug, folder, primary, sample)
+    vocab = _vocabulary(sample, folder, year, primary)
+    train = with_audio(_clips(folder, year, table, vocab, secondary, rating_weight, unrated, group), folder, year.audio)
+    if soundscapes:
+        train = pd.concat([train, _windows(folder, year, vocab, rating_weight, group)], ignore_index=True)
+    test = (_by_test_csv if year.test_csv else _by_recordings)(sample, folder, year)
+    if not len(test):
+        raise ValueError(
+            f"{SAMPLE} has no rows, and {TEST} no recording of {SECONDS:g} s; take the sample submission from {slug}"
+        )
+    _say_missing(test, folder)
+    _check_asked(test, vocab, year)
+    if scored_only:
+        train, vocab = _scored_only(train, test, folder, year)
+    return Competition(slug, folder, train, year.metric, year.format, test, tuple(vocab), sample=folder / SAMPLE)
+
+
+for _slug, _year in _YEARS.items():
+    layout(_slug, marks=[tuple(filter(None, (_year.table, _year.audio, SAMPLE, _year.also)))])(read_birdclef)

@@ -1,0 +1,254 @@
+"""Values: frozen dataclasses in which every choice is a field, and which travel as plain dictionaries.
+
+A value compares by content, prints itself, makes a changed copy with `replace`, and goes through JSON and TOML. Each level
+of its dictionary names its own kind, so that nested values never collide:
+
+>>> from specimg.core.values import Value, register
+>>> @register
+... @dataclass(frozen=True)
+... class Window(Value):
+...     seconds: float = 1.0   # s
+>>> Window(seconds=2) == Window.from_dict({"kind": "window", "seconds": 2.0})
+True
+>>> Window(), Window(seconds=2)
+(Window(), Window(seconds=2.0))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import hashlib
+import json
+import math
+import numbers
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+__all__ = ["Value", "register", "kinds", "choose"]
+
+_KINDS: dict[str, type] = {}
+_NONE_IN_TOML = "none"  # TOML has no null
+T = TypeVar("T")
+
+
+def choose(name: str, options, what: str) -> str:
+    """Return `name` where it is one of `options`; else raise a ValueError that lists the near ones and all of them."""
+    options = sorted(options)
+    if name in options:
+        return name
+    near = difflib.get_close_matches(str(name), options, n=3)
+    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(f"unknown {what} {name!r};{hint} choose one of {', '.join(options)}")
+
+
+def register(cls: type[T]) -> type[T]:
+    """Class decorator: let `from_dict` find this value under its lower-cased class name, and print what differs from its defaults."""
+    _KINDS[cls.__name__.lower()] = cls
+    if cls.__dataclass_params__.repr:
+        cls.__repr__ = _short_repr  # in place of the dataclass's own, which prints every field
+    return cls
+
+
+def kinds(base: type | None = None) -> dict[str, type]:
+    """Registered values by kind; with `base` only its subclasses."""
+    return {kind: cls for kind, cls in sorted(_KINDS.items()) if base is None or issubclass(cls, base)}
+
+
+def _short_repr(value: Value) -> str:
+    """`Renderer(Mel(n_mels=64), audio=Audio(sr=32000))`: what differs from the defaults, leading values without their names."""
+    texts, leading = [], True
+    for field in dataclasses.fields(value):
+        part = getattr(value, field.name)
+        if not field.init or (field.default is not dataclasses.MISSING and part == field.default):
+            leading = False
+            continue
+        leading = leading and isinstance(part, Value)
+        texts.append(repr(part) if leading else f"{field.name}={part!r}")
+    return f"{type(value).__name__}({', '.join(texts)})"
+
+
+@dataclass(frozen=True)
+class Value:
+    """Base of every value. Subclasses add fields and, where a field has a rule, a `_check` method.
+
+    Fields are coerced to their annotated type when the value is made (`20` and `20.0` are one value); a field that does
+    not fit raises a ValueError that names the field, the value and what was expected.
+    """
+
+    def __post_init__(self):
+        for name, annotation in _annotations(type(self)).items():
+            object.__setattr__(
+                self, name, _coerce(getattr(self, name), annotation, f"{type(self).__name__}({name}=...)")
+            )
+        self._check()
+
+    def _check(self) -> None:
+        """Raise ValueError where fields, alone or together, break a rule."""
+
+    @property
+    def kind(self) -> str:
+        """The name under which this value is written."""
+        return type(self).__name__.lower()
+
+    def replace(self: T, **changes) -> T:
+        """A copy with some fields changed."""
+        unknown = [name for name in changes if name not in _annotations(type(self))]
+        for name in unknown:
+            choose(name, _annotations(type(self)), f"field of {type(self).__name__}")
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and strings; `kind` first at every level."""
+        return {"kind": self.kind} | {name: _plain(getattr(self, name)) for name in _annotations(type(self))}
+
+    @classmethod
+    def from_dict(cls: type[T], data: dict[str, Any]) -> T:
+        """The value a dictionary describes. Unknown kinds and fields are ValueErrors; fields left out take their default."""
+        if not isinstance(data, dict):
+            raise ValueError(f"{cls.__name__} expects a dictionary, got {type(data).__name__} {data!r}")
+        data = dict(data)
+        kind = data.pop("kind", None if cls not in _KINDS.values() else cls.__name__.lower())
+        if kind is None:
+            raise ValueError(f"the dictionary has no 'kind'; choose one of {', '.join(kinds(cls))}")
+        found = _KINDS[choose(kind, kinds(cls), cls.__name__.lower())]
+        for name in data:
+            choose(name, _annotations(found), f"field of {found.__name__}")
+        for name in sorted(_required(found) - set(data)):
+            raise ValueError(f"the dictionary of kind {kind!r} lacks the field {name!r}, which has no default")
+        return found(**{name: _restore(part) for name, part in data.items()})
+
+    def to_json(self, **kwargs) -> str:
+        """JSON text; keyword arguments go to `json.dumps`."""
+        return json.dumps(self.to_dict(), **{"allow_nan": False, "ensure_ascii": False, **kwargs})
+
+    @classmethod
+    def from_json(cls: type[T], text: str) -> T:
+        """The value that JSON text describes."""
+        return cls.from_dict(json.loads(text))
+
+    def to_toml(self) -> str:
+        """TOML text, a table for every nested value; None is written as "none", because TOML has no null."""
+        import tomli_w
+
+        return tomli_w.dumps(_swap(self.to_dict(), None, _NONE_IN_TOML))
+
+    @classmethod
+    def from_toml(cls: type[T], text_or_path: str | Path) -> T:
+        """The value that TOML text describes, or a file: a Path, or a name that ends in .toml."""
+        is_path = isinstance(text_or_path, Path) or (text_or_path.endswith(".toml") and "\n" not in text_or_path)
+        text = Path(text_or_path).read_text(encoding="utf-8") if is_path else text_or_path
+        return cls.from_dict(_swap(_toml().loads(text), _NONE_IN_TOML, None))
+
+    @property
+    def key(self) -> str:
+        """A digest of 16 hexadecimal digits: equal values have equal keys, different values different ones."""
+        text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _toml():
+    """The standard library's reader, or its back-port on Python 3.10."""
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib
+    return tomllib
+
+
+@functools.cache
+def _annotations(cls: type) -> dict[str, Any]:
+    """Field name -> resolved type, in the order of the fields that `__init__` takes."""
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
+
+
+def _required(cls: type) -> set[str]:
+    """Names of the fields without a default."""
+    return {f.name for f in dataclasses.fields(cls) if f.init and f.default is f.default_factory is dataclasses.MISSING}
+
+
+def _plain(part):
+    if isinstance(part, Value):
+        return part.to_dict()
+    if isinstance(part, tuple):
+        return [_plain(p) for p in part]
+    return part
+
+
+def _restore(part):
+    """Lists become tuples; nested dictionaries become values when the field that takes them is coerced."""
+    return tuple(_restore(p) for p in part) if isinstance(part, (list, tuple)) else part
+
+
+def _swap(part, old, new):
+    """`part` with every leaf `old` replaced by `new`."""
+    if isinstance(part, dict):
+        return {name: _swap(p, old, new) for name, p in part.items()}
+    if isinstance(part, list):
+        return [_swap(p, old, new) for p in part]
+    return new if (part is old or (isinstance(part, str) and part == old)) else part
+
+
+def _coerce(part, annotation, where: str):
+    """`part` as the annotated type, or a ValueError that starts with `where`."""
+    for option in _options(annotation):
+        fits, coerced = _try(part, option, where)
+        if fits:
+            return coerced
+    expected = " or ".join(_type_name(o) for o in _options(annotation))
+    raise ValueError(f"{where}: {part!r} is not {expected}")
+
+
+def _options(annotation) -> tuple:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _type_name(option) -> str:
+    names = {
+        int: "a whole number",
+        float: "a finite number",
+        str: "a string",
+        bool: "True or False",
+        type(None): "None",
+    }
+    return names.get(option, getattr(option, "__name__", str(option)))
+
+
+def _is_finite(number) -> bool:
+    """Is it a number that a float can hold?"""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _try(part, option, where: str) -> tuple[bool, Any]:
+    """(does it fit, the coerced part). Numpy numbers become Python's, -0.0 becomes 0.0, True is never a number."""
+    is_bool = isinstance(part, bool) or type(part).__name__ in ("bool_", "bool")
+    if option is type(None):
+        return part is None, None
+    if option is bool:
+        return is_bool, bool(part) if is_bool else part
+    if option is int:
+        whole = isinstance(part, numbers.Real) and not is_bool and _is_finite(part) and part == int(part)
+        return whole, int(part) if whole else part
+    if option is float:
+        finite = isinstance(part, numbers.Real) and not is_bool and _is_finite(part)
+        return finite, float(part) + 0.0 if finite else part
+    if option is str:
+        return isinstance(part, str), str(part) if isinstance(part, str) else part
+    if typing.get_origin(option) is tuple:
+        inner = typing.get_args(option)[0]  # only tuple[X, ...] is used
+        if not isinstance(part, (tuple, list)):
+            return False, part
+        return True, tuple(_coerce(p, inner, f"{where}[{i}]") for i, p in enumerate(part))
+    if isinstance(part, dict) and issubclass(option, Value):
+        return True, option.from_dict(part)
+    return isinstance(part, option), part

@@ -1,0 +1,129 @@
+"""What may be done to a spectrogram in training, and what may not.
+
+A spectrogram is no photograph: left and right are before and after, up and down are high and low. So nothing is ever flipped
+or rotated. What leaves a sound the same sound: beginning a little earlier or later, playing a little faster or slower, another
+voice's pitch (a small shift of the frequency axis), another loudness, some noise, and short gaps in time and frequency (masks,
+as in SpecAugment: Park et al. 2019, arXiv 1904.08779). Mixup, which needs the labels too, belongs to `Recipe(mixup=...)`.
+
+All of it runs on whole batches, on the device where they are, and only in training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from fastai.vision.all import TensorImage, Transform
+
+from ..core.values import Value, register
+
+__all__ = ["Augment", "SpecAugment"]
+
+SILENT = (
+    0.51 / 255
+)  # of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
+
+
+HISS_GRAIN = 0.06  # of the range: 5 dB of 80, about the spread of the power of noise in a mel band
+HISS_SLOPE = 0.1  # of the range: how much louder or softer at the top than in the middle
+
+
+@register
+@dataclass(frozen=True)
+class Augment(Value):
+    """How strongly pictures are changed in training. Shares are of the picture's width, height or range; 0 switches off."""
+
+    shift: float = 0.1  # of the width: the sound begins up to this much earlier or later
+    stretch: float = 0.2  # up to this share slower or faster
+    freq_shift: float = 0.04  # of the height: up to this much higher or lower
+    gain: float = 0.05  # of the range: up to this much louder or softer; 4 dB of 80
+    noise: float = 0.02  # of the range: standard deviation, at most; each picture draws its own
+    hiss: float = 0.3  # of the range: in half of the pictures a hiss of up to this level covers what is quieter
+    time_masks: int = 1  # gaps in time
+    time_mask: float = 0.15  # of the width: each at most this long
+    freq_masks: int = 1  # gaps in frequency
+    freq_mask: float = 0.15  # of the height: each at most this high
+
+    def _check(self):
+        for name in ("shift", "stretch", "freq_shift", "gain", "noise", "hiss", "time_mask", "freq_mask"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"Augment({name}={getattr(self, name):g}) is a share: give 0 (off) to below 1")
+        if self.time_masks < 0 or self.freq_masks < 0:
+            raise ValueError(
+                f"Augment(time_masks={self.time_masks}, freq_masks={self.freq_masks}): give 0 (off) or more"
+            )
+
+
+def _uniform(n: int, most: float, like: torch.Tensor) -> torch.Tensor:
+    """`(n, 1, 1, 1)` drawn evenly from -most to most."""
+    return (torch.rand(n, 1, 1, 1, device=like.device, dtype=like.dtype) * 2 - 1) * most
+
+
+def _moved(x: torch.Tensor, settings: Augment) -> torch.Tensor:
+    """Shift, stretch and frequency shift in one bilinear look-up; what comes in from outside is 0. x: `(n, channels, height, width)`."""
+    n = len(x)
+    theta = torch.zeros(n, 2, 3, device=x.device, dtype=x.dtype)
+    theta[:, 0, 0] = 1 + _uniform(n, settings.stretch, x).flatten()  # always positive: time never runs backwards
+    theta[:, 0, 2] = 2 * _uniform(n, settings.shift, x).flatten()  # the grid is 2 wide
+    theta[:, 1, 1] = 1
+    theta[:, 1, 2] = 2 * _uniform(n, settings.freq_shift, x).flatten()
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _hiss(level: torch.Tensor, most: float) -> torch.Tensor:
+    """A background noise `(n, 1, height, width)` in dB pictures: a level below `most`, a slope over frequency, and its grain.
+
+    Below 0, and so inaudible, in half of the pictures. In decibels the louder of two sounds is nearly their sum.
+    """
+    n, _, height, _ = level.shape
+    slope = torch.linspace(-1, 1, height, device=level.device, dtype=level.dtype).view(1, 1, -1, 1)
+    grain = torch.randn_like(level[:, :1])
+    loudness = _uniform(n, most, level)
+    hiss = loudness + HISS_SLOPE * _uniform(n, 1.0, level) * slope + HISS_GRAIN * grain
+    return torch.where(loudness > 0, hiss, torch.zeros_like(hiss))
+
+
+def _gaps(n: int, length: int, most: float, like: torch.Tensor) -> torch.Tensor:
+    """`(n, length)`, True in one gap of 0 to `most * length` pixels in each row."""
+    size = torch.randint(int(most * length) + 1, (n, 1), device=like.device)
+    begin = (torch.rand(n, 1, device=like.device) * (length - size + 1)).floor()
+    at = torch.arange(length, device=like.device)
+    return (at >= begin) & (at < begin + size)
+
+
+class SpecAugment(Transform):
+    """fastai batch transform that applies an `Augment` to `(n, channels, height, width)` pictures in [0, 1], in training only.
+
+    fill : level of "nothing there" for each channel; black for decibels, mid-grey for a signed picture
+    """
+
+    order, split_idx = 20, 0  # after the pictures became floats; training only
+
+    def __init__(self, settings: Augment = Augment(), fill: tuple[float, ...] = (0.0,)):
+        super().__init__()
+        self.settings, self.fill = settings, tuple(fill)
+
+    def encodes(self, x: TensorImage) -> TensorImage:
+        s, n = self.settings, len(x)
+        plain = x.as_subclass(torch.Tensor)
+        fill = torch.tensor(self.fill, device=x.device, dtype=plain.dtype).view(1, -1, 1, 1)
+        level = plain - fill  # 0 is "nothing there" from here on
+        if s.shift or s.stretch or s.freq_shift:
+            level = _moved(level, s)
+        if s.gain:
+            heard = level.abs() > SILENT
+            level = torch.where(heard, level + _uniform(n, s.gain, level), level)
+        if s.noise:
+            deviation = _uniform(n, s.noise, level).abs()
+            level = level + deviation * torch.randn_like(level)
+        if s.hiss:
+            level = torch.where(fill == 0, torch.maximum(level, _hiss(level, s.hiss)), level)  # black is quiet there
+        for _ in range(s.time_masks if s.time_mask else 0):
+            level = level.masked_fill(_gaps(n, x.shape[-1], s.time_mask, level)[:, None, None, :], 0.0)
+        for _ in range(s.freq_masks if s.freq_mask else 0):
+            level = level.masked_fill(_gaps(n, x.shape[-2], s.freq_mask, level)[:, None, :, None], 0.0)
+        out = (level + fill).clamp(0, 1).as_subclass(type(x))
+        out.set_meta(x, as_copy=True)  # which clips these are
+        return out

@@ -1,0 +1,122 @@
+"""Labels and pictures meet in one table, a row a clip, with the columns path, label and picture, and start, end, fold ... where given.
+
+    table = label_table(df, "freesound", "audio_train", fn_col="fname", label_col="label")     # of recordings that are there
+    tree = drawn_tree(table, root, Renderer(), cache=None, n_jobs=-1, progress=True)            # draws what is missing
+    table = with_pictures(table, tree)
+
+A row without a recording or a picture is left out, and a warning counts these rows and gives examples; where none is left it is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..audio import find_audio
+from ..core.text import examples
+from ..core.warnings import warn
+from ..labels.corrections import apply_corrections
+from ..labels.tables import clip_keys, labels_from_csv
+from ..render.renderer import Renderer
+from ..render.tree import SpecTree, render_tree
+
+__all__ = ["drawn_tree", "find_pictures", "label_table", "labels_of", "with_pictures"]
+
+
+def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """The rows whose recording is there; what is missing is said by number and example, and a table without any is an error."""
+    there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
+    if not there.any():
+        raise ValueError(
+            f"none of the {len(table)} names in the table is a file below {str(root)!r} "
+            f"(the first is {table['path'].iloc[0]!r}); check folder= and suff="
+        )
+    if not there.all():
+        missing = table["path"][~there]
+        warn(
+            f"{len(missing)} of {len(table)} rows have no recording below {str(root)!r} ({examples(missing)}) and are left out"
+        )
+    return table[there].reset_index(drop=True)
+
+
+def _without_rows(table: pd.DataFrame, root: Path) -> None:
+    """Say how many recordings of the folder no row of the table names."""
+    unnamed = sorted(set(find_audio(root)) - set(table["path"]))
+    if unnamed:
+        warn(
+            f"{len(unnamed)} recordings below {str(root)!r} have no row in the table ({examples(unnamed)}); they are not used"
+        )
+
+
+def label_table(df: pd.DataFrame, path, folder, corrections=None, **columns) -> pd.DataFrame:
+    """The label table that `columns` of `df` describe, of the recordings that are there below `path/folder`.
+
+    corrections : as in `apply_corrections`, where there are any
+    columns : as in `labels_from_csv`
+
+    Warns of rows without a recording and, where a folder was named, of recordings without a row.
+    """
+    root = Path(path) / folder
+    table = _existing(labels_from_csv(df, folder=root, **columns), root)
+    if folder:
+        _without_rows(table, root)
+    return table if corrections is None else apply_corrections(table, corrections)
+
+
+def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list[str], list[str]]:
+    """(bool (rows,): which rows have a picture; the pictures of these, absolute paths; for each of the others why it has none)."""
+    rows = dict(zip(clip_keys(tree.originals), tree.originals.itertuples()))
+    found = [rows.get(key) for key in clip_keys(table)]
+    drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
+    pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
+    reasons = [
+        f"{path}: {row.reason if row else 'is not in the tree'}"
+        for path, row, good in zip(table["path"], found, drawn)
+        if not good
+    ]
+    return drawn, pictures, reasons
+
+
+def with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
+    """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that says why."""
+    drawn, pictures, reasons = find_pictures(table, tree)
+    if not drawn.any():
+        raise ValueError(
+            f"none of the {len(table)} clips has a picture in {str(tree.root)!r} ({examples(reasons, mark='; ')})"
+        )
+    if reasons:
+        warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({examples(reasons, mark='; ')})")
+    return table[drawn].assign(picture=pictures).reset_index(drop=True)
+
+
+def drawn_tree(
+    table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: int, progress: bool, variants=()
+) -> SpecTree:
+    """The tree that holds a picture for each row, and one more for each variant."""
+    segments = table[["path", "start", "end"]] if "start" in table else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", r"\d+ of \d+ clips could not be drawn"
+        )  # `with_pictures` says so, at every call
+        return render_tree(
+            table["path"],
+            renderer,
+            cache,
+            root=root,
+            segments=segments,
+            variants=variants,
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+
+
+def labels_of(tree: SpecTree) -> pd.DataFrame:
+    """What was drawn, labelled with the name of the folder it lies in."""
+    table = tree.originals
+    table = table[table["status"] == "drawn"].reset_index(drop=True)
+    times = ["start", "end"] if table["end"].notna().any() else []
+    return table[["path", *times]].assign(label=table["path"].map(lambda path: Path(path).parent.name))

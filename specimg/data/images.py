@@ -1,0 +1,291 @@
+"""A picture as fastai takes it: a Pillow image of 1 to 4 channels, and then a tensor of one size.
+
+    SpecImage.create("dog.wav.png")            # what fastai's item transforms work on
+    OpenPicture(renderer)("dog.wav")           # the same, drawn in memory
+    FitSize((64, 96), "crop", seconds=2.0)     # clips differ in length, a batch may not
+
+A picture knows from its text chunk how long a pixel lasts, so that a window of two seconds is two seconds of every clip.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from fastai.vision.all import PILBase, RandTransform, TensorImage, ToTensor, Transform, show_image
+from PIL import Image
+
+from ..core.values import choose
+from ..render.renderer import Renderer
+from ..render.tree import SpecTree
+from ..spectrogram.picture import PictureError, PictureInfo, parse_text
+
+__all__ = ["SpecImage", "TensorSpec", "Samples", "OpenPicture", "FitSize"]
+
+METHODS = ("squish", "crop", "pad")
+
+
+class TensorSpec(TensorImage):
+    """A picture, or several windows of one, as a tensor: `(channels, height, width)` or `(windows, channels, height, width)`."""
+
+    _show_args = {"cmap": "magma"}
+
+    def show(self, ctx=None, **kwargs):
+        """Draw the (first window's) pixels without axes."""
+        x = self[0] if self.ndim == 4 else self
+        return show_image(x if len(x) in (1, 3) else x.flatten(0, 1)[None], ctx=ctx, **{**self._show_args, **kwargs})
+
+
+def _open_image(source) -> Image.Image:
+    """A whole PIL image from a path, bytes, or a PIL image (of which this is a copy). PictureError, with the path, where it is broken."""
+    if isinstance(source, Image.Image):
+        return source.copy()
+    try:
+        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        image.load()
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError) as exc:  # what Pillow raises at broken files
+        name = "the picture" if isinstance(source, bytes) else repr(os.fspath(source))
+        raise PictureError(f"{name} cannot be read: {exc}") from exc
+    return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A picture of any mode as L, RGB or CMYK. Of 16 bits the upper 8 stay; Pillow itself would cut off at 255."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise PictureError("a picture of floats has no range to show; save it with 8 bits a pixel")
+    keep = image.mode in ("L", "RGB", "CMYK")
+    return image if keep else image.convert("L" if image.mode == "1" else "RGB")
+
+
+class SpecImage(PILBase):
+    """A picture of 1 to 4 channels as a Pillow image that fastai's item transforms can work on.
+
+    1 channel is mode L and 3 are RGB, as in the file. 4 are CMYK, because Pillow's resizers treat those bands alike (with RGBA
+    they would multiply three by the fourth); 2 are `SpecImage2`. A picture with a colour map opens as its three colours.
+    """
+
+    _tensor_cls = TensorSpec
+    _show_args = {"cmap": "magma"}
+
+    @classmethod
+    def create(cls, fn, **kwargs) -> SpecImage:
+        """Open a picture: a path, bytes, or a PIL image as `Renderer` returns it. PictureError, with the path, for a broken file."""
+        if isinstance(fn, SpecImage):
+            return fn
+        image = _open_image(fn)
+        text, stored_size = image.info.get("specimg"), image.size
+        channels = json.loads(text)["channels"] if text else 1
+        image = _eight_bits(image)
+        if channels in (2, 4):
+            image = _planes_side_by_side(np.asarray(image).reshape(channels, -1, image.width))
+        spec = (SpecImage2 if channels == 2 else SpecImage)(image)
+        spec.facts = (text, *stored_size) if text else None
+        return spec
+
+    @property
+    def planes(self) -> np.ndarray:
+        """uint8 `(channels, height, width)`."""
+        pixels = np.asarray(self)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    @property
+    def picture_info(self) -> PictureInfo | None:
+        """What the picture says of itself (Pillow's own `info` is a dictionary).
+
+        None for a picture that is not specimg's, or after another transform replaced it.
+        """
+        facts = getattr(self, "facts", None)
+        return parse_text(*facts) if facts else None
+
+    def crop_pad(self, *args, **kwargs):
+        """fastai's, which `Resize` and its sisters call; of CMYK it would make RGBA on the way, so each band goes by itself."""
+        if self.mode != "CMYK":
+            return super().crop_pad(*args, **kwargs)
+        return type(self)(Image.merge("CMYK", [Image.Image.crop_pad(band, *args, **kwargs) for band in self.split()]))
+
+    def show(self, ctx=None, **kwargs):
+        """Draw the pixels without axes, several channels one above the other."""
+        return TensorSpec(torch.from_numpy(np.array(self.planes))).show(ctx=ctx, **kwargs)
+
+
+class SpecImage2(SpecImage):
+    """Two channels: an RGB image whose third band is empty and is left out of the tensor."""
+
+    @property
+    def planes(self) -> np.ndarray:
+        return super().planes[:2]
+
+
+def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
+    """uint8 `(2 or 4, height, width)` -> an RGB or CMYK image with these bands."""
+    bands = [Image.fromarray(p) for p in planes]
+    if len(bands) == 2:
+        return Image.merge("RGB", [*bands, Image.new("L", bands[0].size)])
+    return Image.merge("CMYK", bands)
+
+
+@ToTensor
+def encodes(self, o: SpecImage) -> TensorSpec:
+    """fastai's own way of teaching `ToTensor` a new kind of image."""
+    return TensorSpec(torch.from_numpy(np.array(o.planes)))  # a copy: Pillow's pixels are read-only
+
+
+# ---------------------------------------------------------------------- sounds and pictures to tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples in memory as one item; fastai would take a tuple apart."""
+
+    y: np.ndarray  # (samples,) or (samples, channels)
+    sr: int  # Hz
+
+    def __post_init__(self):
+        if np.ndim(self.sr):
+            raise ValueError(
+                f"samples as a pair of {type(self.y).__name__} and {type(self.sr).__name__}; give (y, sr), the sampling rate last"
+            )
+
+
+class OpenPicture(Transform):
+    """A picture's PNG is opened; a recording, or `Samples`, is drawn by the renderer first, in memory.
+
+    With `tree`, recordings that it holds are opened there instead of being drawn.
+    """
+
+    input_types = (str, Path, Samples, Image.Image)  # what fastai may hand over when it predicts on new items
+
+    def __init__(self, renderer: Renderer | None = None, tree: SpecTree | None = None):
+        super().__init__()
+        self.renderer, self.tree = renderer or (tree.renderer if tree else None), tree
+
+    def encodes(self, o) -> SpecImage:
+        return SpecImage.create(self.source(o))
+
+    def source(self, o):
+        """What `SpecImage.create` opens: the path of a PNG, the bytes of one, or an image."""
+        if isinstance(o, Image.Image) or (isinstance(o, (str, os.PathLike)) and os.fspath(o).lower().endswith(".png")):
+            return o
+        if self.tree is not None and isinstance(o, (str, os.PathLike)):
+            return self.tree.picture(o)
+        if self.renderer is None:
+            raise ValueError(
+                f"{o!r} is a recording, and this data has no renderer to draw it with; give renderer= or pictures (.png)"
+            )
+        return self.renderer.png(o.y, o.sr) if isinstance(o, Samples) else self.renderer.png(o)
+
+
+def _resized(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 `(channels, h, w)` -> `(channels, height, width)`, bilinear and antialiased, each plane by itself."""
+    if planes.shape[1:] == (height, width):
+        return planes
+    return np.stack([np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR)) for p in planes])
+
+
+def _cut(planes: np.ndarray, first: int, columns: int, blank: np.ndarray) -> np.ndarray:
+    """`columns` columns from `first` on, which may be negative; outside of the picture there is `blank` (a level a channel)."""
+    width = planes.shape[2]
+    left, right = min(max(first, 0), width), min(max(first + columns, 0), width)
+    part = planes[:, :, left:right]
+    if right - left == columns:
+        return part
+    out = np.empty((*planes.shape[:2], columns), planes.dtype)
+    out[:] = blank[:, None, None]
+    if right > left:
+        out[:, :, left - first : right - first] = part
+    return out
+
+
+def window_starts(length: float, window: float, count: int) -> list[float]:
+    """Where `count` windows begin so that they spread evenly over `length` and the last ends with it."""
+    return [float(at) for at in np.linspace(0, max(0.0, length - window), count)]
+
+
+def check_method(method: str, seconds: float | None, windows: int | None) -> None:
+    """ValueError where these do not go together."""
+    choose(method, METHODS, "method")
+    if seconds is not None and method == "squish":
+        raise ValueError(f"seconds={seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip")
+    if seconds is None and method == "crop":
+        raise ValueError("method='crop' needs seconds=, the length of its window")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds}: give a number above 0")
+    if windows is not None and method != "crop":
+        raise ValueError(f"windows={windows} goes with method='crop'; {method!r} looks at a clip once")
+    if windows is not None and windows < 1:
+        raise ValueError(f"windows={windows}: give 1 or more")
+
+
+class FitSize(RandTransform):
+    """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, the way `method` says.
+
+    "squish" scales the whole picture. "crop" takes a window of `seconds`: a random one in training, `windows` evenly spread
+    ones elsewhere, `(windows, channels, height, width)`. "pad" pads to `seconds`, and cuts what is longer at its end.
+    """
+
+    order, split_idx = 4, None  # before ToTensor
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        method: str = "squish",
+        seconds: float | None = None,
+        windows: int = 1,
+        blank: tuple[float, ...] = (0.0,),
+    ):
+        super().__init__(p=1.0)
+        check_method(method, seconds, windows if method == "crop" else None)
+        self.size, self.method, self.seconds, self.windows = size, method, seconds, windows
+        self.blank = np.array([round(255 * level) for level in blank], np.uint8)
+        self.training = False
+
+    def before_call(self, b, split_idx):
+        super().before_call(b, split_idx)
+        self.training = split_idx == 0
+
+    def encodes(self, o: SpecImage) -> TensorSpec:
+        planes, info = o.planes, self._info(o)
+        column = None if info is None else (info.span[1] - info.span[0]) / info.width  # s
+        columns = planes.shape[2] if self.method == "squish" else max(1, round(self.seconds / column))
+        cuts = self._cuts(planes.shape[2], columns)
+        parts = [_resized(_cut(planes, first, count, self.blank), *self.size) for first, count in cuts]
+        x = TensorSpec(torch.from_numpy(np.stack(parts) if len(parts) > 1 else np.array(parts[0])))
+        if info is not None:
+            x.spans = [
+                (info.span[0] + first * column, info.span[0] + (first + count) * column) for first, count in cuts
+            ]
+        return x
+
+    def _info(self, o: SpecImage) -> PictureInfo | None:
+        """What the picture says of its seconds; None where nobody has to know them."""
+        if self.method == "squish":
+            return None
+        info = o.picture_info
+        if info is None:
+            raise ValueError(
+                f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; "
+                f"leave out item_tfms that replace the picture, or use method='squish'"
+            )
+        return info
+
+    def _cuts(self, width: int, columns: int) -> list[tuple[int, int]]:
+        """(first column, columns) of each window into a picture of `width` columns.
+
+        columns : of the method's own window; in a squish the whole picture's
+        """
+        if self.method != "crop":
+            return [(0, columns)]
+        if self.training:
+            return [(random.randint(0, max(0, width - columns)), columns)]
+        return [(round(at), columns) for at in window_starts(width, columns, self.windows)]

@@ -1,0 +1,147 @@
+"""Test-time augmentation: a clip is looked at several times, and the network's answers are averaged.
+
+A window may begin a little earlier or later and last a little longer or shorter; nothing else is done to a sound here. It is
+never turned round and never moved in frequency, because another pitch is another sound.
+
+    TTA(shifts=(-0.1, 0.0, 0.1))                              # three windows of each clip where there was one
+    predict_all(learn, dl=with_tta(learn.dls.valid, TTA(lengths=(0.9, 1.0, 1.1))))
+    dataclasses.replace(classifier, fit=fit_with_tta(classifier.fit, TTA(windows=10)))
+
+`tta_spans` says which seconds are looked at. `TTA()` is what validation sees without it. It is for pictures: waveforms have the
+windows of their own loaders.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fastai.vision.all import TfmdDL
+
+from ..core.values import Value, register
+from ..spectrogram.picture import PictureInfo
+from .images import FitSize, SpecImage, check_method, window_starts
+
+__all__ = ["TTA", "TTAFit", "fit_with_tta", "tta_spans", "with_tta"]
+
+_OF_WAVES = "of a waveform several windows are heard and averaged by WaveDataLoaders(..., seconds=..., windows=...)"
+
+
+@register
+@dataclass(frozen=True)
+class TTA(Value):
+    """Which windows of a clip are looked at: each one that validation has, at every length and every shift.
+
+    What lies beyond the picture is blank, so a wide shift shows less of the clip.
+    """
+
+    shifts: tuple[float, ...] = (0.0,)  # of a window's length: it begins that much later; negative is earlier
+    lengths: tuple[float, ...] = (1.0,)  # a window lasts that many times as long, about its middle
+    windows: int | None = None  # evenly spread ones of method="crop"; None is as many as validation has
+
+    def _check(self) -> None:
+        for name in ("shifts", "lengths"):
+            if not getattr(self, name):
+                raise ValueError(f"TTA({name}=()) looks at nothing; give one number or more")
+        for shift in self.shifts:
+            if abs(shift) > 1:
+                raise ValueError(f"TTA(shifts={self.shifts}): {shift:g} leads past a window's length; give -1 to 1")
+        for length in self.lengths:
+            if length <= 0:
+                raise ValueError(
+                    f"TTA(lengths={self.lengths}): a window cannot last {length:g} times as long; give numbers above 0"
+                )
+        if self.windows is not None and self.windows < 1:
+            raise ValueError(f"TTA(windows={self.windows}): give 1 or more, or None")
+
+
+def _windows(method: str, length: float, window: float, count: int, tta: TTA) -> list[tuple[float, float]]:
+    """(start, length) of each window, in the unit of the clip's `length` and of `window`, which is the whole clip in a squish."""
+    bases = window_starts(length, window, tta.windows or count) if method == "crop" else [0.0]
+    return [
+        (
+            base + (1 - factor) * window / 2 + shift * window,
+            factor * window,
+        )  # an unchanged window begins exactly at its base
+        for base in bases
+        for factor in tta.lengths
+        for shift in tta.shifts
+    ]
+
+
+def tta_spans(
+    method: str, length: float, seconds: float | None, windows: int | None, tta: TTA
+) -> list[tuple[float, float]]:
+    """(start, end) of every window of a clip, in seconds from the picture's left edge; some begin before 0 or end after `length`.
+
+    Window by window, in each length by length, in each shift by shift. A shift is a share of the unchanged window.
+
+    Parameters
+    ----------
+    method, seconds, windows : as in `FitSize`: the whole clip ("squish"), its first `seconds` ("pad"), or `windows` of `seconds` ("crop");
+        None is one window
+    length : the clip's, in seconds
+
+    Raises ValueError where these do not go together, also with `tta.windows`.
+    """
+    check_method(method, seconds, tta.windows if tta.windows is not None or method != "crop" else windows)
+    if method == "pad" and seconds is None:
+        raise ValueError("method='pad' needs seconds=, the length that clips are padded to")
+    if not 0 < length < math.inf:
+        raise ValueError(f"length={length}: a clip lasts a number of seconds above 0")
+    found = _windows(method, length, length if method == "squish" else seconds, windows or 1, tta)
+    return [(start, start + lasting) for start, lasting in found]
+
+
+class TTAFit(FitSize):
+    """Item transform: a `SpecImage` becomes a `TensorSpec` `(windows, channels, height, width)`; one window alone is no axis.
+
+    They are the windows of `tta`, each brought to `size`; in training too. All clips give the same number.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        method: str = "squish",
+        seconds: float | None = None,
+        windows: int = 1,
+        blank: tuple[float, ...] = (0.0,),
+        tta: TTA = TTA(),
+    ):
+        super().__init__(size, method, seconds, windows, blank)
+        check_method(method, seconds, tta.windows)
+        self.tta = tta
+
+    def _info(self, o: SpecImage) -> PictureInfo | None:
+        return o.picture_info if self.method == "squish" else super()._info(o)
+
+    def _cuts(self, width: int, columns: int) -> list[tuple[int, int]]:
+        # in whole columns, as validation counts them: seconds would round some windows otherwise
+        found = _windows(self.method, width, columns, self.windows, self.tta)
+        return [(round(start), max(1, round(lasting))) for start, lasting in found]
+
+
+def fit_with_tta(fit: FitSize, tta: TTA) -> TTAFit:
+    """`fit` with these windows in the place of its own; those of a `TTAFit` are replaced, not multiplied. ValueError for waveforms' fit."""
+    if not isinstance(fit, FitSize):
+        raise ValueError(f"{type(fit).__name__} is no FitSize: TTA shifts and scales windows of pictures; {_OF_WAVES}")
+    return TTAFit(fit.size, fit.method, fit.seconds, fit.windows, tuple(level / 255 for level in fit.blank), tta)
+
+
+def with_tta(dl: TfmdDL, tta: TTA) -> TfmdDL:
+    """A copy of a loader, such as `learn.dls.valid` or one of `dls.test_dl`, that looks at every clip through these windows.
+
+    A batch holds as many times more pictures. ValueError where the loader has no `FitSize`, as those of waveforms have none, or `tta` does
+    not go with its method.
+    """
+    if getattr(getattr(dl, "facts", None), "audio", None) is not None:
+        raise ValueError(
+            f"this {type(dl).__name__} loads waveforms, and TTA shifts and scales windows of pictures; {_OF_WAVES}"
+        )
+    steps = getattr(getattr(dl, "after_item", None), "fs", [])
+    if not any(isinstance(step, FitSize) for step in steps):
+        raise ValueError(
+            f"this {type(dl).__name__} has no FitSize, so it does not know windows; give a loader of SpecDataLoaders, "
+            f"or put FitSize among its item_tfms"
+        )
+    return dl.new(after_item=[fit_with_tta(step, tta) if isinstance(step, FitSize) else step for step in steps])

@@ -1,0 +1,488 @@
+"""Recordings as waveforms for fastai: samples instead of pictures, for networks that listen to the sound itself.
+
+    dls = WaveDataLoaders.from_csv("freesound", "train.csv", folder="audio_train", fn_col="fname", label_col="label",
+                                   audio=Audio(sr=16000, duration=2.0))
+    x, y = dls.one_batch()        # x: TensorWave (batch, 1, 1, samples), float32, nominally in [-1, 1]
+    dls.show_batch()              # over each clip's own seconds
+    learn = spec_learner(dls, "soundnet_cnn")
+
+A waveform has the shape of a picture of one row, so that learner, recipe and predictions take both. Nothing is cached: each epoch reads
+the recordings anew, exactly as `read_audio` does. Clips differ in length, a batch may not: `Audio(duration=...)` cuts and pads all of
+them at their end; `seconds` shows a random window in training and several evenly spread ones, averaged, in validation.
+
+The headers of all files are looked at first, and what is no recording is left out with a warning. A file that breaks off or holds NaN
+is found when a batch reads it: an error that names it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.vision.all import RandTransform, TensorBase, Transform, TransformBlock
+from PIL import Image
+
+from ..audio import Audio, AudioError, condition, filter_band, fit_length, read_clip, recording_seconds
+from ..core.figures import new_figure
+from ..core.text import examples
+from ..core.values import Value, register
+from ..core.warnings import warn
+from ..render.renderer import as_channels
+from .clips import label_table
+from .images import Samples, window_starts
+from .inputs import as_clips
+from .loader import SpecDL, SpecFacts
+from .loaders import SpecDataLoaders, as_list
+from .sizes import covering_windows
+from .split import deal_sides
+
+__all__ = ["TensorWave", "WaveAugment", "WaveBlock", "WaveDL", "WaveDataLoaders"]
+
+PEEK = 0.05  # s of a file that are decoded to see that it is a recording
+STEPS = 2000  # of time that the drawing of a long waveform shows: the highest and the lowest sample in each
+LONG = 20 * STEPS  # samples: what is shorter is drawn sample by sample
+NOISE_RANGE = 40.0  # dB: the softest noise lies that far below the loudest
+
+
+# ---------------------------------------------------------------------- a waveform
+
+
+def _outline(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(places from 0 to 1, values) of a line that looks like `y`: the samples, or the range of each step."""
+    if len(y) <= LONG:
+        return np.arange(len(y)) / len(y), y
+    values = np.array([(step.min(), step.max()) for step in np.array_split(y, STEPS)]).ravel()
+    return np.repeat(np.arange(STEPS) / STEPS, 2), values
+
+
+def draw_wave(ax, y: np.ndarray, title: str = "", span: tuple[float, float] | None = None) -> None:
+    """Draw samples `(samples,)` over the seconds of `span` (start, end), or over their numbers where that is not known."""
+    left, right = span or (0, len(y))
+    places, values = _outline(y)
+    ax.plot(left + places * (right - left), values, linewidth=0.6)
+    top = float(np.abs(y).max()) or 1.0
+    ax.set(
+        xlim=(left, right), ylim=(-1.05 * top, 1.05 * top), xlabel="seconds" if span else "samples", ylabel="amplitude"
+    )
+    if title:
+        ax.set_title(
+            title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False
+        )  # a file's name need not be UTF-8
+
+
+def draw_recording(
+    ax, path: str | os.PathLike, start: float | None = None, end: float | None = None, title: str = ""
+) -> None:
+    """Draw a recording, or its part from `start` to `end` seconds, over its own seconds; where it cannot be read, why, in words."""
+    try:
+        clip = read_clip(os.fspath(path), Audio(), start, end)
+    except AudioError as exc:
+        ax.text(
+            0.5,
+            0.5,
+            exc.reason,
+            transform=ax.transAxes,
+            ha="center",
+            va="center",
+            color="0.4",
+            wrap=True,
+            parse_math=False,
+        )
+        ax.set(xticks=[], yticks=[])
+        return
+    draw_wave(ax, clip.y, title, (clip.begin, clip.begin + len(clip.y) / clip.sr))
+
+
+class TensorWave(TensorBase):
+    """A waveform, or several windows of one, as a tensor: `(1, 1, samples)` or `(windows, 1, 1, samples)`."""
+
+    def show(self, ctx=None, title: str = "", **kwargs):
+        """Draw the (first window's) samples; returns the axes."""
+        ax = new_figure(5, 2.5).add_subplot() if ctx is None else ctx
+        draw_wave(ax, np.asarray(self.cpu()).reshape(-1, self.shape[-1])[0], title)
+        return ax
+
+
+@dataclass(frozen=True)
+class Span:
+    """Part of a recording as one item; fastai would take a tuple apart."""
+
+    path: str
+    start: float | None  # s
+    end: float | None  # s
+
+
+class ReadWave(Transform):
+    """A recording, a `Span` of one, or `Samples` become a `TensorWave` as `audio` says. AudioError, with the path, for a bad file."""
+
+    input_types = (str, Path, Span, Samples)  # what fastai may hand over when it predicts on new items
+
+    def __init__(self, audio: Audio):
+        super().__init__()
+        self.audio = audio
+
+    def encodes(self, o) -> TensorWave:
+        y, begin = self._read(o)
+        wave = TensorWave(torch.from_numpy(y)[None, None])
+        wave.begin = begin
+        return wave
+
+    def _read(self, o) -> tuple[np.ndarray, float]:
+        """(samples, the second of the recording where they begin)."""
+        if isinstance(o, Samples):
+            if o.sr < 1 or o.sr != int(o.sr):
+                raise ValueError(f"sampling rate {o.sr!r}: give a whole number of samples a second, 1 or more")
+            y, sr, cut = condition(as_channels(o.y), int(o.sr), self.audio)
+            return y, cut / sr
+        span = o if isinstance(o, Span) else Span(os.fspath(o), None, None)
+        try:
+            clip = read_clip(span.path, self.audio, span.start, span.end)
+        except AudioError as exc:
+            raise AudioError(
+                span.path, f"{exc.reason}; found while a batch was read: mend the file, or leave it out"
+            ) from exc
+        return clip.y, clip.begin
+
+
+class FitWave(RandTransform):
+    """Item transform: a `TensorWave` of any length becomes windows of `samples` samples.
+
+    A random one in training, `windows` evenly spread ones elsewhere, `(windows, 1, 1, samples)`; one window alone is no axis. What is
+    shorter is padded as `audio.pad` says. `x.spans` are the seconds of each window, where they are known.
+    """
+
+    order, split_idx = 4, None  # before the batch
+
+    def __init__(self, audio: Audio, samples: int, windows: int = 1):
+        super().__init__(p=1.0)
+        self.audio, self.samples, self.windows = audio, samples, windows
+        self.training = False
+
+    def before_call(self, b, split_idx):
+        super().before_call(b, split_idx)
+        self.training = split_idx == 0
+
+    def encodes(self, o: TensorWave) -> TensorWave:
+        y, sr = np.asarray(o)[0, 0], self.audio.sr
+        firsts = self._firsts(len(y))
+        parts = [fit_length(y[first : first + self.samples], self.samples, self.audio.pad) for first in firsts]
+        x = torch.from_numpy(np.stack(parts))[:, None, None]
+        x = TensorWave(x if len(parts) > 1 else x[0])
+        begin = getattr(o, "begin", None)  # None where another transform made a new tensor
+        if begin is not None:
+            x.spans = [(begin + first / sr, begin + (first + self.samples) / sr) for first in firsts]
+        return x
+
+    def _firsts(self, length: int) -> list[int]:
+        """The first sample of each window into a clip of `length` samples."""
+        if self.training:
+            return [random.randint(0, max(0, length - self.samples))]
+        return [round(at) for at in window_starts(length, self.samples, self.windows)]
+
+
+# ---------------------------------------------------------------------- one length
+
+
+def _check_length(audio: Audio | None, seconds: float | None, windows: int | None) -> None:
+    """ValueError where these do not bring all clips to one number of samples."""
+    if not isinstance(audio, Audio):
+        raise ValueError(f"audio={audio!r}: say how recordings are read, such as audio=Audio(sr=16000, duration=2.0)")
+    if audio.sr is None:
+        raise ValueError(
+            "Audio(sr=None) keeps the sampling rate of each file, and a batch of waveforms has one; give it, such as Audio(sr=16000)"
+        )
+    filter_band(
+        np.zeros(1, np.float32), audio.sr, audio.highpass_hz, audio.lowpass_hz, audio.filter_order
+    )  # refuses what no file could pass
+    if audio.duration is None and seconds is None:
+        raise ValueError(
+            "clips differ in length and a batch of waveforms may not; give Audio(duration=...), to which all are cut or padded, "
+            "or seconds=, the length of windows"
+        )
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds}: give a number above 0")
+    if seconds is not None and audio.duration is not None and seconds > audio.duration:
+        raise ValueError(
+            f"seconds={seconds:g} is longer than Audio(duration={audio.duration:g}), to which clips are cut before; "
+            f"leave one of them out"
+        )
+    if windows is not None and seconds is None:
+        raise ValueError(f"windows={windows} goes with seconds=, their length; without it a clip is heard once")
+    if windows is not None and windows < 1:
+        raise ValueError(f"windows={windows}: give 1 or more")
+
+
+def _fit(audio: Audio, seconds: float | None, windows: int | None) -> FitWave:
+    return FitWave(audio, max(1, round((audio.duration if seconds is None else seconds) * audio.sr)), windows or 1)
+
+
+# ---------------------------------------------------------------------- augmentation
+
+
+@register
+@dataclass(frozen=True)
+class WaveAugment(Value):
+    """How strongly waveforms are changed in training; 0, or None for the noise, switches off."""
+
+    shift: float = 0.1  # of the window: the sound begins up to this much earlier or later; silence comes in
+    gain_db: float = 6.0  # dB: up to this much louder or softer
+    noise_db: float | None = 20.0  # dB: white noise, at its loudest this far below the clip; in each clip another
+
+    def _check(self):
+        if not 0 <= self.shift < 1:
+            raise ValueError(f"WaveAugment(shift={self.shift:g}) is a share: give 0 (off) to below 1")
+        if self.gain_db < 0:
+            raise ValueError(f"WaveAugment(gain_db={self.gain_db:g}) goes both ways: give 0 (off) or more")
+
+
+def _uniform(like: torch.Tensor) -> torch.Tensor:
+    """A number from -1 to 1 for each waveform, `(n, 1, 1, 1)`."""
+    return torch.rand(len(like), 1, 1, 1, device=like.device, dtype=like.dtype) * 2 - 1
+
+
+def _shifted(x: torch.Tensor, most: float) -> torch.Tensor:
+    """Each waveform later or earlier by up to `most` of its length; zeros come in, nothing comes round."""
+    length = x.shape[-1]
+    at = torch.arange(length, device=x.device) - (_uniform(x) * most * length).round().long()
+    inside = (at >= 0) & (at < length)
+    return x.gather(-1, at.clamp(0, length - 1).expand_as(x)) * inside
+
+
+class AugmentWaves(Transform):
+    """fastai batch transform that applies a `WaveAugment` to `(n, 1, 1, samples)`, in training only.
+
+    What would leave [-1, 1] is made softer as a whole: clipping would add overtones.
+    """
+
+    order, split_idx = 20, 0
+
+    def __init__(self, settings: WaveAugment = WaveAugment()):
+        super().__init__()
+        self.settings = settings
+
+    def encodes(self, x: TensorWave) -> TensorWave:
+        s, y = self.settings, x.as_subclass(torch.Tensor)
+        if s.shift:
+            y = _shifted(y, s.shift)
+        if s.noise_db is not None:
+            level = y.square().mean(-1, keepdim=True).sqrt()
+            below = s.noise_db + NOISE_RANGE * _uniform(y).abs()
+            y = y + torch.randn_like(y) * level * 10 ** (-below / 20)
+        if s.gain_db:
+            y = y * 10 ** (_uniform(y) * s.gain_db / 20)
+        out = (y / y.abs().amax(-1, keepdim=True).clamp(min=1)).as_subclass(type(x))
+        out.set_meta(x, as_copy=True)  # which clips these are
+        return out
+
+
+def _augmentation(augment) -> list[Transform]:
+    if augment is None:
+        return []
+    if augment == "default":
+        augment = WaveAugment()
+    if not isinstance(augment, WaveAugment):
+        raise ValueError(f"augment={augment!r}: give 'default', None or a WaveAugment(...)")
+    return [AugmentWaves(augment)]
+
+
+# ---------------------------------------------------------------------- blocks and loaders
+
+
+class WaveDL(SpecDL):
+    """`SpecDL` that draws waveforms."""
+
+    def _draw(self, ax, x, clip, title: str) -> None:
+        """One waveform (the first of several windows) over its seconds; over samples where it is not known which `clip` it is."""
+        spans = clip[1] if clip else None
+        draw_wave(ax, np.asarray(x).reshape(-1, x.shape[-1])[0], title, spans[0] if spans else None)
+
+
+def WaveBlock(audio: Audio, seconds: float | None = None, windows: int | None = None) -> TransformBlock:
+    """A fastai block for the input side of a DataBlock: paths of recordings become waveforms of one length.
+
+    audio : with its `sr`, and its `duration` where `seconds` does not say the length
+    seconds, windows : show windows of that length: a random one in training, `windows` (default 1) evenly spread ones in validation
+
+    >>> DataBlock(blocks=(WaveBlock(Audio(sr=16000, duration=2.0)), CategoryBlock), get_items=..., get_y=...)      # doctest: +SKIP
+    """
+    _check_length(audio, seconds, windows)
+    return TransformBlock(type_tfms=[ReadWave(audio)], item_tfms=[_fit(audio, seconds, windows)], dl_type=WaveDL)
+
+
+@dataclass(frozen=True)
+class WaveFacts(SpecFacts):
+    """What a loader knows of its waveforms: they have no renderer and no tree, and the size (1, samples)."""
+
+    audio: Audio
+
+
+def _time(row, name: str) -> float | None:
+    """A cell of a table that may lack this column; NaN is None."""
+    value = row.get(name)
+    return None if value is None or value != value else float(value)
+
+
+def _item(row):
+    """What `ReadWave` reads, from a row of the table of clips."""
+    start, end = _time(row, "start"), _time(row, "end")
+    return row["recording"] if start is None and end is None else Span(row["recording"], start, end)
+
+
+def _trouble(row, decoded: Audio) -> str:
+    """Why a clip cannot be read, from its header and its beginning; empty where it can. decoded : what needs no more than decoding."""
+    start, end = _time(row, "start"), _time(row, "end")
+    peek = (start or 0.0) + PEEK
+    try:
+        read_clip(row["recording"], decoded, start, peek if end is None else min(end, peek))
+    except AudioError as exc:
+        return f"{row['path']}: {exc.reason}"
+    return ""
+
+
+def _readable(table: pd.DataFrame, root: Path, audio: Audio) -> pd.DataFrame:
+    """`table` with the column `recording` (absolute paths); what is no recording is left out, with a warning that says why."""
+    table = table.assign(recording=[os.path.abspath(root / path) for path in table["path"]])
+    decoded = Audio(channel=audio.channel)
+    troubles = [_trouble(row, decoded) for row in table.to_dict("records")]
+    bad = [trouble for trouble in troubles if trouble]
+    if len(bad) == len(table):
+        raise ValueError(f"none of the {len(table)} clips can be read ({examples(bad, mark='; ')})")
+    if bad:
+        warn(f"{len(bad)} of {len(table)} clips cannot be read and are left out ({examples(bad, mark='; ')})")
+    return table[[not trouble for trouble in troubles]].reset_index(drop=True)
+
+
+def _lasts(row) -> float:
+    """Seconds of a clip, by its file's header."""
+    whole, end = recording_seconds(row["recording"]), _time(row, "end")
+    return (whole if end is None else min(whole, end)) - (_time(row, "start") or 0.0)
+
+
+class WaveDataLoaders(SpecDataLoaders):
+    """fastai DataLoaders over the waveforms of recordings.
+
+    `from_csv`, `from_folder`, `from_names` and `from_lists` take the arguments of `from_df`. Besides fastai's own attributes:
+    `audio`, `n_channels` (1), `size` (1, samples), `is_multi`, and `clips`, a table with one row a clip.
+    """
+
+    reads = "recording"
+
+    @property
+    def audio(self) -> Audio:
+        """How recordings are read."""
+        return self.facts.audio
+
+    @classmethod
+    def from_df(
+        cls,
+        df: pd.DataFrame,
+        path=".",
+        *,
+        folder="",
+        fn_col="path",
+        label_col="label",
+        label_delim=None,
+        suff="",
+        start_col=None,
+        end_col=None,
+        group_col=None,
+        weight_col=None,
+        balance=False,
+        valid_pct=0.2,
+        valid_col=None,
+        fold=None,
+        fold_col="fold",
+        seed=None,
+        vocab=None,
+        corrections=None,
+        audio: Audio | None = None,
+        seconds=None,
+        windows=None,
+        bs=64,
+        val_bs=None,
+        augment="default",
+        item_tfms=None,
+        batch_tfms=None,
+        num_workers=None,
+        device=None,
+        shuffle=True,
+    ) -> WaveDataLoaders:
+        """DataLoaders from a table with one row a recording, or a row for each window of one.
+
+        Parameters
+        ----------
+        df, path, folder ... corrections : as in `SpecDataLoaders.from_df`
+        audio : how recordings are read; its `sr` has to be given, and its `duration` where `seconds` is not
+        seconds, windows : show windows of that length: a random one in training, `windows` evenly spread ones in validation (default as
+            many as cover the longest clip, 8 at most), over which the network's answers are averaged
+        augment : "default", a `WaveAugment`, or None
+        item_tfms, batch_tfms : fastai transforms besides ours, of a `TensorWave`: of a clip's whole length, and of batches
+        num_workers : default 0 on a CPU, else fastai's; each epoch reads all recordings, so that with long ones more may be worth it
+
+        Raises
+        ------
+        ValueError : clips of no common length, and what `SpecDataLoaders.from_df` raises but for drawing
+        """
+        _check_length(audio, seconds, windows)
+        augmentation = _augmentation(augment)
+        table = label_table(
+            df,
+            path,
+            folder,
+            corrections,
+            fn_col=fn_col,
+            label_col=label_col,
+            label_delim=label_delim,
+            suffix=suff,
+            start_col=start_col,
+            end_col=end_col,
+            group_col=group_col,
+            weight_col=weight_col,
+            valid_col=valid_col,
+            fold_col=fold_col if fold is not None else None,
+        )
+        sides = deal_sides(_readable(table, Path(path) / folder, audio), valid_pct, fold, seed, vocab)
+        if seconds is not None and windows is None:
+            longest = audio.duration or max(map(_lasts, sides.held_out.to_dict("records")))
+            windows = covering_windows(longest, seconds)
+        block = WaveBlock(audio, seconds, windows)
+        fit = block.item_tfms[-1]
+        facts = WaveFacts(None, None, 1, (1, fit.samples), "pad" if seconds is None else "crop", audio)
+        return cls._from_sides(
+            sides,
+            block,
+            _item,
+            facts,
+            path,
+            item_tfms=as_list(item_tfms),
+            batch_tfms=[*augmentation, *as_list(batch_tfms)],
+            balance=balance,
+            bs=bs,
+            val_bs=val_bs,
+            num_workers=num_workers,
+            device=device,
+            shuffle=shuffle,
+        )
+
+    @classmethod
+    def from_tree(cls, tree, *args, **kwargs):
+        """There are no waveforms in a tree of pictures: a ValueError."""
+        raise ValueError(
+            f"{tree!r} holds pictures, not waveforms; use from_df and its sisters, which read the recordings"
+        )
+
+    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
+        """A loader over new recordings: a list of paths or of pairs `(y, sr)`, a folder, or a table with the column `path`.
+
+        Samples of another rate are resampled; where the table says `start` and `end`, that part of the recording is read.
+        """
+        clips = as_clips(test_items, self.reads)
+        if any(isinstance(source, Image.Image) for source in clips[self.reads]):
+            raise ValueError("waveforms cannot be read from a picture; give paths of recordings, or pairs (y, sr)")
+        return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)

@@ -1,0 +1,181 @@
+"""A download that can be broken off at any byte and is gone on with, unless the file has changed meanwhile.
+
+    ResumingDownloader("work/set.zip.part")("https://example.org/set.zip", "work/set.zip")
+
+The bytes grow in `set.zip.part`; `set.zip.part.json` says to which version of the file they belong, by what the server said of it: ETag,
+Last-Modified and length. The next request asks for the rest under the condition that the file is still that one (RFC 9110, Range and
+If-Range). `resume_action` judges the answer; where it cannot be trusted everything is asked for again. Whether the file is the right
+one is judged later, by its checksum.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import requests
+import urllib3
+
+from .. import __version__
+from ..core.files import write_whole
+from ..core.progress import progress_bar
+from ..core.text import amount
+
+__all__ = ["ResumingDownloader", "resume_action"]
+
+TIMEOUT = (10, 60)  # s, to be connected and between two pieces
+CHUNK = 1 << 16  # bytes a kill may cost
+VALIDATORS = ("ETag", "Last-Modified")  # by which a server says that a file is the one of last time
+BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+# ---------------------------------------------------------------------- decisions, on what a server says
+
+
+class _Range(NamedTuple):
+    first: int
+    total: int | None
+
+
+def _content_range(headers: Mapping[str, str]) -> _Range | None:
+    """Which bytes a server says it sends."""
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
+    return match and _Range(int(match[1]), None if match[2] == "*" else int(match[2]))
+
+
+def resume_action(status: int, headers: Mapping[str, str], have: int, version: dict) -> str:
+    """What to do with a server's answer: "begin" and "append" take it, "again" asks anew for the whole file, "refuse" gives up.
+
+    have : bytes that are here and that the request asked to go on from; 0 where it asked for everything
+    version : what the server said of the file when those came: ETag, Last-Modified, total
+    """
+    if status == 200:
+        return "begin"  # also of a server that knows no ranges, or whose file has changed
+    if not have or status not in (206, 416):
+        return "refuse"
+    place = _content_range(headers)
+    unchanged = all(headers.get(name) in (None, version[name]) for name in VALIDATORS)
+    fits = (
+        status == 206
+        and place is not None
+        and place.first == have
+        and (place.total == version["total"] or None in (place.total, version["total"]))
+    )
+    return "append" if fits and unchanged else "again"
+
+
+def _request_headers(have: int, version: dict) -> dict[str, str]:
+    """A request for the bytes from `have` on, or for all of them where the file has changed."""
+    headers = {"User-Agent": f"specimg/{__version__}", "Accept-Encoding": "identity"}
+    if not have:
+        return headers
+    headers["Range"] = f"bytes={have}-"
+    etag = version["ETag"] or ""
+    unchanged_since = (
+        version["Last-Modified"] if not etag or etag.startswith("W/") else etag
+    )  # weak tags may not stand there
+    return headers | ({"If-Range": unchanged_since} if unchanged_since else {})
+
+
+# ---------------------------------------------------------------------- the download
+
+
+def _reason(exc: Exception):
+    """What is wrong, out of the layers that requests and urllib3 put round it."""
+    inner = exc.args[0] if exc.args else exc
+    return getattr(inner, "reason", inner)
+
+
+class ResumingDownloader:
+    """A downloader for pooch, `(url, output_file, pooch)`, that goes on with what an earlier call left in `part`.
+
+    `<part>.json` beside it says which version of the file its bytes belong to. A connection that breaks off is taken up again
+    as long as each brings the file further; else ConnectionError, and the bytes stay.
+    """
+
+    def __init__(self, part: str | os.PathLike, progress: bool = True):
+        self.part, self.note = Path(part), Path(f"{os.fspath(part)}.json")
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, pooch=None) -> None:
+        furthest, _ = self.begun(url)
+        while True:
+            try:
+                self._receive(url)
+                break
+            except BROKEN as exc:
+                have, _ = self.begun(url)
+                if have <= furthest:
+                    raise ConnectionError(
+                        f"{url} cannot be downloaded: {_reason(exc)} ({amount(have)} are here)"
+                    ) from exc
+                furthest = have
+        os.replace(self.part, output_file)
+        self.note.unlink()
+
+    def begun(self, url: str) -> tuple[int, dict]:
+        """(bytes that can be gone on with, the version they belong to)."""
+        try:
+            version = json.loads(self.note.read_text(encoding="utf-8"))
+            have = self.part.stat().st_size
+        except (FileNotFoundError, ValueError):
+            return 0, {}
+        total = version["total"]
+        known = total is not None or any(
+            version[name] for name in VALIDATORS
+        )  # else nothing would show that the file has changed
+        usable = version["url"] == url and known and (total is None or have <= total)
+        return (have, version) if usable else (0, {})
+
+    def _receive(self, url: str) -> None:
+        """Ask for what is missing and write it, until the file is complete or the connection breaks off."""
+        have, version = self.begun(url)
+        if have and have == version["total"]:
+            return
+        with requests.get(url, headers=_request_headers(have, version), stream=True, timeout=TIMEOUT) as response:
+            action = resume_action(response.status_code, response.headers, have, version)
+            if action == "refuse":
+                answer = f"{response.status_code} {response.reason}"
+                raise ConnectionError(
+                    f"{url} cannot be downloaded: the server answers {answer} ({amount(have)} are here)"
+                )
+            if action == "append":
+                self._write(response, "ab", version["total"] or _content_range(response.headers).total)
+                return
+            if action == "begin":
+                self._begin(response, url)
+                return
+        self.part.unlink()  # so that the next request is one for everything
+        self._receive(url)
+
+    def _begin(self, response: requests.Response, url: str) -> None:
+        """Write the whole file, and what the server says of this version of it."""
+        length = response.headers.get("Content-Length", "")
+        version = {"url": url, "total": int(length) if length.isdigit() else None}
+        version |= {name: response.headers.get(name) for name in VALIDATORS}
+        self.part.write_bytes(b"")  # first, so that old bytes never stand beside the new note
+        write_whole(self.note, json.dumps(version).encode())
+        self._write(response, "wb", version["total"])
+
+    def _write(self, response: requests.Response, mode: str, total: int | None) -> None:
+        """Write what comes, up to `total` bytes in all, where that is known."""
+        with open(self.part, mode) as file:
+            have, free = file.tell(), shutil.disk_usage(self.part.parent).free
+            if total is not None and total - have > free:
+                raise OSError(errno.ENOSPC, f"{amount(total - have)} are to come, {amount(free)} are free")
+            with progress_bar(total, self.part.stem, self.progress, unit="B", initial=have) as bar:
+                for chunk in response.raw.stream(
+                    CHUNK, decode_content=False
+                ):  # as they are, whatever encoding the server speaks of
+                    file.write(chunk)
+                    file.flush()
+                    bar.update(len(chunk))
+            end = file.tell()
+        if total is not None and end < total:  # which urllib3 before 2.0 does not notice
+            raise requests.ConnectionError(f"the connection ended after {end} of {total} bytes")

@@ -1,0 +1,245 @@
+"""A small competition of synthesised sounds, in the layout of Kaggle's freesound-audio-tagging (2018).
+
+`make_competition` plans every clip from the seed first and then writes what is missing, so that a call which was stopped
+goes on where it was, and the same arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+from tqdm import tqdm
+
+from ..core.files import is_leftover, write_whole
+from ..core.values import Value, choose
+from .synthesis import LOWEST_SR, list_sounds, make_sound
+
+__all__ = ["SoundCompetition", "make_competition"]
+
+_EMPTY = ("0b0427e2.wav", "6ea0099f.wav", "b39975f5.wav")  # the real competition's three test clips without sound
+_RECORD = "competition.json"  # written last: where it stands, everything stands
+_FOLDERS = {"train": "audio_train", "test": "audio_test"}
+_TABLES = ("train.csv", "sample_submission.csv", "solution.csv")
+
+
+@dataclass(frozen=True)
+class SoundCompetition(Value):
+    """What decides the content of a competition, down to the byte; see `make_competition`."""
+
+    kinds: tuple[str, ...]
+    n_per_class: int = 60
+    n_test: int = 120
+    sr: int = 22050  # Hz
+    seed: int = 0
+    verified: float = 0.6  # share of the training clips of each class
+    wrong: float = 0.2  # share of the unverified training clips
+    version: int = 1  # of the synthesis: a change of any sound counts it up
+
+    def _check(self):
+        for kind in self.kinds:
+            choose(kind, list_sounds(), "sound")
+        rules = {
+            "kinds": (len(set(self.kinds)) == len(self.kinds) >= 2, "two or more different names of list_sounds()"),
+            "n_per_class": (self.n_per_class >= 1, "at least 1"),
+            "n_test": (self.n_test >= 0, "at least 0"),
+            "sr": (self.sr >= LOWEST_SR, f"at least {LOWEST_SR} Hz"),
+            "seed": (self.seed >= 0, "at least 0"),
+            "verified": (0 <= self.verified <= 1, "a share from 0 to 1"),
+            "wrong": (0 <= self.wrong <= 1, "a share from 0 to 1"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise ValueError(f"{name}={getattr(self, name)!r}; give {rule}")
+
+
+@dataclass(frozen=True)
+class _Clip:
+    split: str  # "train" or "test"
+    index: int  # within the split
+    kind: str
+    name: str  # of the file
+
+    @property
+    def path(self) -> str:
+        return f"{_FOLDERS[self.split]}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        return self.kind.capitalize()
+
+
+def _file_name(made_from: tuple, taken: set[str]) -> str:
+    """Eight hexadecimal digits that tell nothing of the sound, yet stand for just what it is made from."""
+    for attempt in itertools.count():
+        name = hashlib.blake2b(repr((*made_from, attempt)).encode(), digest_size=4).hexdigest() + ".wav"
+        if name not in taken:
+            return name
+
+
+def _plan(settings: SoundCompetition) -> list[_Clip]:
+    """All clips with sound, by split and file name: the kinds follow in no order."""
+    clips, taken = [], set(_EMPTY)
+    for split, count in ("train", settings.n_per_class * len(settings.kinds)), ("test", settings.n_test):
+        for index in range(count):
+            kind = settings.kinds[index % len(settings.kinds)]
+            name = _file_name((settings.version, settings.seed, settings.sr, split, index, kind), taken)
+            taken.add(name)
+            clips.append(_Clip(split, index, kind, name))
+    return sorted(clips, key=lambda clip: (clip.split, clip.name))
+
+
+def _train_rows(clips: list[_Clip], settings: SoundCompetition) -> list[tuple]:
+    """`fname, label, manually_verified`: of the unverified rows an exact share carries another class's label."""
+    n_verified = round(settings.verified * settings.n_per_class)
+    clips = [clip for clip in clips if clip.split == "train"]
+    verified = [clip.index // len(settings.kinds) < n_verified for clip in clips]
+    labels = [clip.label for clip in clips]
+    rng = np.random.default_rng(settings.seed)
+    doubtful = rng.permutation(np.flatnonzero(np.logical_not(verified)))
+    for i in doubtful[: round(settings.wrong * len(doubtful))]:
+        labels[i] = rng.choice([kind.capitalize() for kind in settings.kinds if kind != clips[i].kind])
+    return [(clip.name, label, int(sure)) for clip, label, sure in zip(clips, labels, verified)]
+
+
+def _csv_bytes(columns: tuple[str, ...], rows: list[tuple]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _tables(clips: list[_Clip], settings: SoundCompetition) -> dict[str, bytes]:
+    """The csv files by name. The solution lies beside them for scoring; nothing of training reads it."""
+    answers = {clip.name: clip.label for clip in clips if clip.split == "test"} | dict.fromkeys(_EMPTY, "None")
+    guess = " ".join(sorted(kind.capitalize() for kind in settings.kinds)[:3])
+    tables = (
+        (("fname", "label", "manually_verified"), _train_rows(clips, settings)),
+        (("fname", "label"), [(name, guess) for name in sorted(answers)]),
+        (("fname", "label"), sorted(answers.items())),
+    )
+    return {name: _csv_bytes(*table) for name, table in zip(_TABLES, tables)}
+
+
+def _wav_bytes(y: np.ndarray, sr: int) -> bytes:
+    """A 16-bit mono wav file."""
+    file = io.BytesIO()
+    sf.write(file, y, sr, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def _clip_bytes(clip: _Clip, settings: SoundCompetition) -> bytes:
+    """The file of one clip, which depends on its own place alone and not on the clips before it."""
+    rng = np.random.default_rng([settings.seed, list(_FOLDERS).index(clip.split), clip.index])
+    return _wav_bytes(make_sound(clip.kind, rng, settings.sr), settings.sr)
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Every file below `folder`, relative and with forward slashes, but for what a killed process left behind."""
+    return {
+        Path(root, name).relative_to(folder).as_posix()
+        for root, _, names in os.walk(folder)
+        for name in names
+        if not is_leftover(name)
+    }
+
+
+def _read_record(path: Path) -> dict | None:
+    """What an earlier call wrote last, or None."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError(f"expected an object, found {record!r}")
+        return record
+    except FileNotFoundError:
+        return None
+    except ValueError as exc:
+        raise ValueError(f"{path} is no record of a competition made here; choose an empty folder") from exc
+
+
+def _missing(folder: Path, planned: set[str], settings: SoundCompetition) -> set[str]:
+    """The planned files that are still to be written; ValueError where the folder belongs to something else."""
+    found, record, wanted = _files_in(folder), _read_record(folder / _RECORD), settings.to_dict()
+    if record is None:
+        if found - planned:
+            raise ValueError(
+                f"{folder} holds files that do not belong to this competition, such as {min(found - planned)!r}; "
+                "choose an empty folder, or one where the same call was stopped"
+            )
+        found -= {*_TABLES}  # those of a stopped call may have been for other shares of wrong labels
+    elif record != wanted:
+        there = ", ".join(f"{name}={record.get(name)!r}" for name, value in wanted.items() if record.get(name) != value)
+        raise ValueError(f"{folder} holds a competition with {there}; choose another folder, or remove this one first")
+    return planned - found
+
+
+def make_competition(
+    folder: str | os.PathLike,
+    *,
+    n_per_class: int = 60,
+    n_test: int = 120,
+    sr: int = 22050,
+    seed: int = 0,
+    kinds: Iterable[str] | None = None,
+    verified: float = 0.6,
+    wrong: float = 0.2,
+    progress: bool = True,
+) -> Path:
+    """Write a small competition in the layout of freesound-audio-tagging (2018), and return its folder.
+
+    ```
+    train.csv               fname, label, manually_verified
+    sample_submission.csv   fname, label: one row for every test file, with up to three labels
+    solution.csv            fname, label: the true label of every test file, "None" for the empty ones
+    audio_train/  audio_test/   wav, 16 bit, mono
+    competition.json        the settings, written last
+    ```
+    The same arguments give the same bytes. A call that was stopped goes on where it was when it is repeated; where all
+    is there, nothing is written.
+
+    Parameters
+    ----------
+    n_test : test clips with sound; three without any come on top, as in the real competition.
+    kinds : names from `list_sounds()`; None takes all of them. The labels are these names with a capital.
+    verified : share of each class that has manually_verified=1 and the right label.
+    wrong : share of the other training clips that carry another class's label.
+
+    Raises
+    ------
+    ValueError : `folder` holds a competition with other settings, or files that are none of its own.
+    """
+    folder = Path(folder)
+    settings = SoundCompetition(
+        kinds=tuple(sorted(list_sounds() if kinds is None else kinds)),
+        n_per_class=n_per_class,
+        n_test=n_test,
+        sr=sr,
+        seed=seed,
+        verified=verified,
+        wrong=wrong,
+    )
+    clips = _plan(settings)
+    no_clip = _wav_bytes(np.zeros(0), settings.sr)  # a header and no sample
+    fixed = {f"{_FOLDERS['test']}/{name}": data for name, data in zip(_EMPTY, (no_clip, no_clip, b""))}
+    fixed |= _tables(clips, settings)
+    missing = _missing(folder, {clip.path for clip in clips} | fixed.keys(), settings)
+    if not missing:
+        return folder
+    # A file's name stands for its sound: where the name is there already, the sound is the right one.
+    clips = [clip for clip in clips if clip.path in missing]
+    for clip in tqdm(clips, desc=f"sounds in {folder.name}", unit="clip", disable=not progress):
+        write_whole(folder / clip.path, _clip_bytes(clip, settings))
+    for path in sorted(missing & fixed.keys()):
+        write_whole(folder / path, fixed[path])
+    write_whole(folder / _RECORD, settings.to_json(indent=1).encode())
+    return folder

@@ -1,0 +1,169 @@
+"""Clips to pictures, and pictures to probabilities: the two steps that every fold shares.
+
+All clips of a competition, training's and the test set's, are drawn into one tree, once. What cannot be drawn is a row with a
+reason, never the end of a run.
+
+    tree = draw_clips([comp.train, comp.test], comp.folder, renderer)
+    train = with_pictures(comp.train, tree, "training clip")       # says which could not be drawn, and why
+    probs = predict_pictures(classifier, train["picture"])
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.vision.all import defaults
+from tqdm import tqdm
+
+from ..audio.variants import Variant
+from ..competitions.reading import KEY
+from ..core.text import count, examples
+from ..core.warnings import warn
+from ..data import find_pictures
+from ..data.images import SpecImage
+from ..data.tta import TTA, TTAFit, fit_with_tta
+from ..inference import Classifier
+from ..render.manifest import DRAWN
+from ..render.renderer import Renderer
+from ..render.tree import SpecTree, render_tree
+from ..spectrogram.picture import PictureError
+
+__all__ = ["draw_clips", "with_variants", "with_pictures", "predict_pictures", "clips_at_once"]
+
+PICTURES_AT_ONCE = 256  # through the network: a clip may have dozens of windows
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def draw_clips(
+    tables: Sequence[pd.DataFrame | None],
+    folder: Path,
+    renderer: Renderer,
+    cache=None,
+    n_jobs: int = -1,
+    progress: bool = True,
+    variants: Sequence[Variant] = (),
+) -> SpecTree:
+    """One tree with a picture for each clip of the tables (columns `path` and where known `start, end`), each drawn once."""
+    wanted = [table[[name for name in KEY if name in table]] for table in tables if table is not None and len(table)]
+    clips = pd.concat(wanted, ignore_index=True).drop_duplicates()
+    segments = clips[KEY] if "start" in clips else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", r"\d+ of \d+ clips could not be drawn"
+        )  # `with_pictures` says so, for training and test apart
+        return render_tree(
+            clips["path"].drop_duplicates(),
+            renderer,
+            cache,
+            root=folder,
+            segments=segments,
+            variants=variants,
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+
+
+def with_variants(
+    tree: SpecTree,
+    tables: Sequence[pd.DataFrame],
+    folder: Path,
+    renderer: Renderer,
+    variants: Sequence[Variant],
+    **drawing,
+) -> SpecTree:
+    """The tree of `draw_clips` with the variants of the clips of `tables` drawn into it besides: of those that train, and of no others.
+
+    Warns of those that could not be drawn. drawing : cache, n_jobs, progress
+    """
+    if not variants:
+        return tree
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # all this was said of the clips themselves
+        more = draw_clips(tables, folder, renderer, variants=variants, **drawing)
+    rows = [row for row in more._rows if row.variant]
+    whole = {(row.path, row.start, row.end) for row in more._rows if not row.variant and row.status == DRAWN}
+    lost = [row for row in rows if row.status != DRAWN and (row.path, row.start, row.end) in whole]
+    if lost:
+        named = examples([f"{row.path} {row.variant}: {row.reason}" for row in lost], mark="; ")
+        warn(f"{len(lost)} of {count(len(rows), 'variant')} could not be drawn; training does without them ({named})")
+    return SpecTree(tree.root, tree.renderer, tree.source, [*tree._rows, *rows])
+
+
+def with_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: str = "left out") -> pd.DataFrame:
+    """The rows that have a picture, with the column `picture`, absolute paths. The others are said by number, example and reason.
+
+    noun, consequence : what the warning calls a clip, and what it says happens to those that have no picture
+    """
+    drawn, pictures, lost = find_pictures(table, tree)
+    if lost:
+        warn(
+            f"{len(lost)} of {count(len(table), noun)} could not be drawn and are {consequence} ({examples(lost, mark='; ')})"
+        )
+    return (
+        table[drawn].assign(picture=pd.Series(pictures, index=table.index[drawn], dtype=object)).reset_index(drop=True)
+    )
+
+
+# ---------------------------------------------------------------------- probabilities
+
+
+class _Pictures(torch.utils.data.Dataset):
+    """Pictures as tensors, `(windows, channels, height, width)` or without windows, 0 to 255."""
+
+    def __init__(self, files: Sequence[str], fit: TTAFit):
+        self.files, self.fit = [os.fspath(file) for file in files], fit
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        try:
+            picture = SpecImage.create(self.files[i])
+        except PictureError as exc:
+            raise ValueError(f"{exc}; remove it, and the tree draws it again") from exc
+        return self.fit(picture, split_idx=1).as_subclass(torch.Tensor)
+
+
+def clips_at_once(bs: int, fit: TTAFit) -> int:
+    """How many clips make a batch of `bs` clips or of as many pictures as a network may be given at once, whatever is less."""
+    starts = (fit.tta.windows or fit.windows) if fit.method == "crop" else 1
+    return max(1, min(bs, PICTURES_AT_ONCE // (starts * len(fit.tta.lengths) * len(fit.tta.shifts))))
+
+
+@torch.inference_mode()
+def predict_pictures(
+    clf: Classifier,
+    files: Sequence[str],
+    tta: TTA = TTA(),
+    *,
+    bs: int = 64,
+    num_workers: int | None = None,
+    device=None,
+    progress: bool = True,
+    title: str = "test",
+) -> np.ndarray:
+    """float32 `(pictures, classes)`: probabilities of pictures that stand already, averaged over the windows of `tta`.
+
+    num_workers, device : default as in `SpecDataLoaders`: the GPU where there is one, and workers for it
+
+    Raises ValueError where a picture cannot be read.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if num_workers is None:
+        num_workers = defaults.cpus if torch.cuda.is_available() else 0
+    model, pictures = clf.model.to(device).eval(), _Pictures(files, fit_with_tta(clf.fit, tta))
+    loader = torch.utils.data.DataLoader(pictures, batch_size=clips_at_once(bs, pictures.fit), num_workers=num_workers)
+    probs = [np.zeros((0, len(clf.vocab)), np.float32)]
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # in a log a bar is a thousand lines
+    for x in tqdm(loader, desc=title, unit="batch", disable=not (progress and watched), leave=False):
+        probs.append(clf.activate(model(x.to(device).float().div(255))).cpu().numpy())
+    return np.concatenate(probs)

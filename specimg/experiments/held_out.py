@@ -1,0 +1,106 @@
+"""Who is held out when: folds from a competition's table, and the two sides of each fold.
+
+Nothing that belongs together is ever parted: rows of one recording, of one group (speaker, site, source), and whatever trains
+always but shares one of these with a held-out clip.
+
+>>> import pandas as pd
+>>> table = pd.DataFrame({"path": list("abcd"), "group": ["x", "x", "y", "x"], "fold": [0, 0, 1, -1]})
+>>> train, held_out = sides(table, fold=0)
+>>> train.tolist(), held_out.tolist()           # d trains always, but not here: its group is held out
+([False, False, True, False], [True, True, False, False])
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..competitions import Competition
+from ..competitions.reading import clip_keys
+from ..core.text import count, examples
+from ..core.warnings import warn
+from ..labels.folds import add_folds
+
+__all__ = ["deal_folds", "fold_numbers", "sides", "report_akin", "with_pseudo"]
+
+
+def fold_numbers(table: pd.DataFrame) -> list[int]:
+    """The folds that are held out, one after the other."""
+    return sorted(int(fold) for fold in set(table["fold"]) if fold >= 0)
+
+
+def sides(table: pd.DataFrame, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """(bool (rows,), bool (rows,)): which rows train and which are held out. Rows akin to held-out ones are on neither side."""
+    held_out = (table["fold"] == fold).to_numpy()
+    akin = table["path"].isin(set(table["path"][held_out])).to_numpy()
+    if "group" in table:
+        akin = akin | table["group"].isin(set(table["group"][held_out].dropna())).to_numpy()
+    return ~held_out & ~akin, held_out
+
+
+def report_akin(table: pd.DataFrame, fold: int) -> None:
+    """Warn of rows that cannot train in a fold because they belong to clips that are held out in it."""
+    train, held_out = sides(table, fold)
+    akin = ~train & ~held_out
+    if akin.any():
+        warn(
+            f"fold {fold}: {count(int(akin.sum()), 'clip')} of other folds belong to recordings or groups that are held out, "
+            f"and do not train in it ({examples(table['path'][akin])})"
+        )
+
+
+def _check_sides(table: pd.DataFrame) -> None:
+    """ValueError where a fold leaves nothing to train on."""
+    for fold in fold_numbers(table):
+        if not sides(table, fold)[0].any():
+            raise ValueError(
+                f"fold {fold} leaves no clip to train on: all others belong to recordings or groups that are held out in it; "
+                "correct the folds of the table, or give another number of folds="
+            )
+
+
+def _deal(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
+    """The table with folds dealt anew to all rows that do not always train."""
+    table = comp.train
+    always = (table["fold"] == -1).to_numpy() if "fold" in table else np.zeros(len(table), bool)
+    dealt = add_folds(
+        table[~always].reset_index(drop=True), folds, group="group" if "group" in table else None, seed=seed
+    )
+    fold = np.full(len(table), -1)
+    fold[~always] = dealt["fold"]
+    return table.assign(fold=fold)
+
+
+def deal_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> pd.DataFrame:
+    """The competition's training table with a whole number `fold` for every row; -1 trains always and is never held out.
+
+    folds : how many; None takes those that the data set gives, else 5. Dealt folds are stratified, and grouped where the table
+        has groups, by `specimg.add_folds`.
+
+    Raises ValueError where there are too few clips or groups, or a fold leaves nothing to train on.
+    """
+    given = comp.given_folds
+    if given and folds in (None, len(given)):
+        table = comp.train
+    else:
+        if given:
+            warn(
+                f"{comp.slug} gives {len(given)} folds and {folds} are dealt anew: the score does not compare with published ones; "
+                "leave out folds= to use those given"
+            )
+        table = _deal(comp, folds or 5, seed)
+    _check_sides(table)
+    return table
+
+
+def with_pseudo(table: pd.DataFrame, pseudo: pd.DataFrame) -> pd.DataFrame:
+    """The table with pseudo-labelled clips of the test set added, which train always, with the weight of their probability.
+
+    A clip that the table has already keeps the label that it has there.
+    """
+    known = set(clip_keys(table))
+    new = [key not in known for key in clip_keys(pseudo)]
+    if not any(new):
+        return table
+    weighted = table if "weight" in table else table.assign(weight=1.0)
+    return pd.concat([weighted, pseudo[new].assign(fold=-1)], ignore_index=True)

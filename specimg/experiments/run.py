@@ -1,0 +1,414 @@
+"""A run: what every fold said about the clips that it never saw, and about the test set.
+
+    run = Run.open("runs/r34")
+    run.score                       # map@3 0.9120 (0.8940 to 0.9290, 1203 clips)
+    run.scores                      # a row for each fold and seed
+    run.oof                         # one row a clip: label, fold, prediction, p_<label> ...
+    run.submission("submission.csv")
+
+The folder of a run holds `run.toml` (every choice), `run.json` (versions, seeds, data digest, picture size), `competition.json`
+and `answers.csv` (what is asked), `folds.csv` (who is held out when), `score.json`, and for each fold of each seed a folder with the
+table of its epochs, the trained classifier and its answers. It may be copied anywhere; the recordings need not come along.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..competitions import Competition
+from ..competitions.reading import KEY, clip_keys
+from ..core.files import write_whole
+from ..core.text import count
+from ..core.warnings import warn
+from ..inference import load_classifier
+from ..metrics import get_metric
+from ..training import Predictions, read_history
+from .choices import Choices
+from .drawing import draw_clips, predict_pictures, with_pictures
+from .held_out import fold_numbers
+from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, that_count, write_answers
+
+__all__ = ["Run", "Member", "CompetitionAnswers", "plan_members", "heard_clips"]
+
+PARTS = (
+    "run.toml",
+    "run.json",
+    "competition.json",
+    "answers.csv",
+    "folds.csv",
+)  # that every run has; the last is written last
+
+
+# ---------------------------------------------------------------------- one network
+
+
+@dataclass(frozen=True)
+class Member:
+    """One fold of one seed, in its own folder."""
+
+    seed: int
+    fold: int
+    folder: Path
+
+    @property
+    def finished(self) -> bool:
+        """Has it been trained, and has it judged the clips that were held out? `done.json` is written last."""
+        return (self.folder / "done.json").is_file()
+
+    @property
+    def answered(self) -> bool:
+        """Has it answered the test set?"""
+        return (self.folder / "test.npz").is_file()
+
+    @property
+    def done(self) -> dict:
+        """What was measured: score, low, high, clips, epochs, seconds ... ValueError where the file is broken."""
+        file = self.folder / "done.json"
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as exc:
+            raise ValueError(
+                f"{str(file)!r} is broken ({exc}); remove the folder {str(self.folder)!r}, and the same call trains this fold again"
+            ) from exc
+
+    def oof(self) -> Predictions:
+        """What it said about the clips that were held out."""
+        return Predictions.load(self.folder / "oof.npz")
+
+    def test(self) -> Predictions:
+        """What it said about the test clips that could be drawn."""
+        return Predictions.load(self.folder / "test.npz")
+
+    def __str__(self) -> str:
+        return f"fold {self.fold}, seed {self.seed}"
+
+
+def plan_members(folder: Path, choices: Choices, folds: pd.DataFrame) -> list[Member]:
+    """The networks of a run, seed by seed and fold by fold: so that the first seed tells early what all clips are worth."""
+    return [
+        Member(seed, fold, folder / f"seed{seed}-fold{fold}")
+        for seed in choices.seed_list
+        for fold in fold_numbers(folds)
+    ]
+
+
+def _mean_of(parts: Sequence[Predictions]) -> Predictions:
+    """One row a clip, with the mean of the probabilities (and losses) of those parts that have it."""
+    if len(parts) == 1:
+        return Predictions(parts[0].table, parts[0].probs, parts[0].vocab, None, parts[0].is_multi)
+    merged = parts[0].merge(*parts[1:])
+    number: dict[tuple, int] = {}
+    of_row = np.array([number.setdefault(key, len(number)) for key in clip_keys(merged.table)], int)
+    firsts = np.unique(of_row, return_index=True)[1]
+    share = 1 / np.bincount(of_row)
+    probs = np.zeros((len(number), len(merged.vocab)))
+    np.add.at(probs, of_row, merged.probs)
+    loss = np.bincount(of_row, weights=merged.table["loss"].to_numpy(float))
+    table = merged.table.iloc[firsts].reset_index(drop=True).assign(loss=loss * share)
+    return Predictions(table, probs * share[:, None], merged.vocab, None, merged.is_multi)
+
+
+# ---------------------------------------------------------------------- what runs and blends have in common
+
+
+class CompetitionAnswers:
+    """Out-of-fold predictions and test probabilities of one competition: what runs and blends have in common.
+
+    Attributes
+    ----------
+    task : labels, metric and rows of the competition
+    predictions : `Predictions` of all clips that were held out; `SpecInterpretation(run.predictions)` draws them
+    test_clips, test_probs : the test clips with an answer, and their probabilities `(clips, classes)`
+    """
+
+    task: Task
+    predictions: Predictions
+    test_clips: pd.DataFrame
+    test_probs: np.ndarray
+
+    @functools.cached_property
+    def score(self) -> Score:
+        """The competition's metric over all held-out clips at once: a float with `.metric`, `.low`, `.high`, `.n`."""
+        return score_predictions(self.predictions, self.task.metric)
+
+    @property
+    def oof(self) -> pd.DataFrame:
+        """The out-of-fold table: path, start, end, label, fold, group, prediction, loss, confidence, right ..., p_<label>."""
+        table = self.predictions.table.rename(columns={"target": "label"}).drop(columns="picture")
+        first = [name for name in [*KEY, "label", "fold", "group"] if name in table]
+        probs = pd.DataFrame(self.predictions.probs, columns=[f"p_{label}" for label in self.task.vocab])
+        return pd.concat([table[first + [name for name in table if name not in first]], probs], axis=1)
+
+    @functools.cached_property
+    def prior(self) -> np.ndarray:
+        """(classes,): how common each label is among the clips that count; what is said where nothing can be heard."""
+        counts = that_count(self.predictions)
+        n_classes = len(self.task.vocab)
+        return self.predictions.hot[counts].mean(axis=0) if counts.any() else np.full(n_classes, 1 / n_classes)
+
+    def best_threshold(self) -> float:
+        """The probability above which to say yes that scores best out of fold, of 0.02, 0.04 ... 0.98; for metrics of decisions.
+
+        Raises ValueError where the metric has no threshold.
+        """
+        metric = get_metric(self.task.metric)
+        if not has_threshold(metric.name):
+            raise ValueError(f"{metric.name} is no metric of decisions: there is no threshold to choose")
+        counted = self.predictions.subset(that_count(self.predictions))
+        truth, sign = counted.hot.astype(int), 1 if metric.greater_is_better else -1
+        scores = [sign * metric.function(truth, counted.probs, threshold=step / 50) for step in range(1, 50)]
+        return float(np.argmax(scores) + 1) / 50
+
+    def submission(
+        self, path: str | os.PathLike = "submission.csv", threshold: float | str | None = None
+    ) -> pd.DataFrame:
+        """Write the answers in the competition's format, check them against its rows and columns, and return them.
+
+        Without a test set every clip of training is answered by networks that never saw it. Rows whose recording is bad, empty or
+        missing get the class prior, and a warning counts them.
+
+        Parameters
+        ----------
+        threshold : for answers of yes and no; default the format's own, "oof" takes `best_threshold()`
+
+        Raises ValueError where the answers would not be accepted; nothing is written then.
+        """
+        threshold = self.best_threshold() if threshold == "oof" else threshold
+        if self.task.has_test:
+            clips, probs = self.test_clips, self.test_probs
+        else:
+            clips, probs = self.predictions.table, self.predictions.probs
+        return write_answers(self.task, clips, probs, self.prior, path, threshold)
+
+
+# ---------------------------------------------------------------------- the run
+
+
+def heard_clips(rows: pd.DataFrame, tree) -> pd.DataFrame:
+    """The test clips that have a picture, each once: path, start, end, group, picture. The others are said by number and reason."""
+    clips = rows[[name for name in [*KEY, "group"] if name in rows]].drop_duplicates(
+        [name for name in KEY if name in rows]
+    )
+    return with_pictures(clips, tree, "test clip", "answered with the class prior")
+
+
+class Run(CompetitionAnswers):
+    """A cross-validation on disk; `cross_validate` returns one, `Run.open(folder)` reads one.
+
+    Besides what `CompetitionAnswers` has:
+
+    folder : absolute Path
+    choices : every choice that was made, as in run.toml
+    folds : one row a training clip: path, start, end, group, fold
+    members : the finished folds of all seeds, of `n_planned`
+    scores, history : tables, see there
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder).absolute()  # the working folder may change
+        missing = [name for name in PARTS if not (self.folder / name).is_file()]
+        if missing:
+            below = sorted(str(found.parent) for found in self.folder.glob("*/run.toml"))
+            hint = f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
+            raise ValueError(f"{str(self.folder)!r} is not the folder of a run (it has no {missing[0]}); {hint}")
+        try:
+            self.choices = Choices.from_toml(self.folder / "run.toml")
+            self.task = Task.load(self.folder)
+            self.folds = read_table(self.folder / "folds.csv")
+            self.planned = plan_members(self.folder, self.choices, self.folds)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ValueError(f"the run in {str(self.folder)!r} cannot be read: {exc}") from exc
+        self._answers: tuple[pd.DataFrame, np.ndarray] | None = None
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike) -> Run:
+        """The run in a folder, wherever it was copied to. ValueError where there is none, or no fold of it has finished."""
+        run = cls(folder)
+        run._need_member()
+        return run
+
+    @functools.cached_property
+    def members(self) -> list[Member]:
+        """The networks that are trained, seed by seed and fold by fold."""
+        return [member for member in self.planned if member.finished]
+
+    @property
+    def n_planned(self) -> int:
+        """Networks that the finished run has."""
+        return len(self.planned)
+
+    def _need_member(self) -> None:
+        if not self.members:
+            raise ValueError(
+                f"no fold of the run in {str(self.folder)!r} has finished; cross_validate with the same arguments goes on"
+            )
+
+    # -- the clips that were held out
+
+    @functools.cached_property
+    def score(self) -> Score:
+        """The competition's metric over all held-out clips at once: a float with `.metric`, `.low`, `.high`, `.n`."""
+        kept = self._kept_score()
+        return super().score if kept is None else kept
+
+    def _kept_score(self) -> Score | None:
+        """What `keep_score` wrote, where it is of the very members that are finished now."""
+        file = self.folder / "score.json"
+        about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return Score.from_dict(about, self.task.metric) if about.get("of") == self._state else None
+
+    @property
+    def _state(self) -> dict[str, str]:
+        """The finished members, and a digest of what was measured of each."""
+        return {
+            member.folder.name: hashlib.blake2b((member.folder / "done.json").read_bytes(), digest_size=8).hexdigest()
+            for member in self.members
+        }
+
+    def keep_score(self) -> None:
+        """Write score.json: with many clips the interval takes a minute, and nobody wants to wait for it at every look."""
+        if self.members and self._kept_score() is None:
+            write_whole(
+                self.folder / "score.json", json.dumps({**self.score.to_dict(), "of": self._state}, indent=1).encode()
+            )
+
+    @functools.cached_property
+    def predictions(self) -> Predictions:
+        """Of all clips that were held out, fold by fold, the mean over the seeds."""
+        self._need_member()
+        by_fold: dict[int, list[Predictions]] = {}
+        for member in self.members:
+            by_fold.setdefault(member.fold, []).append(member.oof())
+        folds = [_mean_of(by_fold[fold]) for fold in sorted(by_fold)]
+        return folds[0].merge(*folds[1:])
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """One row for each finished fold and seed: its score with the interval's ends, clips that count, epochs and seconds."""
+        names = ["score", "low", "high", "clips", "epochs", "seconds"]
+        done = [(member, member.done) for member in self.members]
+        rows = [(member.seed, member.fold, *(measured[name] for name in names)) for member, measured in done]
+        return pd.DataFrame(rows, columns=["seed", "fold", *names]).astype({name: float for name in names[:3]})
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The tables of epochs of all folds, one below the other, with the columns seed and fold."""
+        self._need_member()
+        return pd.concat(
+            [read_history(m.folder / "fit").assign(seed=m.seed, fold=m.fold) for m in self.members], ignore_index=True
+        )
+
+    # -- the test set
+
+    def _test_of(self, members: Sequence[Member]) -> Predictions:
+        """The mean of what members say about the test set. ValueError where one has not been asked."""
+        self._need_member()
+        silent = [member for member in members if not member.answered]
+        if silent:
+            raise ValueError(
+                f"the test set has not been predicted by {silent[0]}; cross_validate with the same arguments and test=True "
+                f"does it, or run.predict_test(Competition.open({self.task.slug!r}, ...))"
+            )
+        tests = [member.test() for member in members]
+        if any(clip_keys(test.table) != clip_keys(tests[0].table) for test in tests):
+            raise ValueError(
+                f"the networks in {str(self.folder)!r} have heard different test clips; "
+                f"run.predict_test(Competition.open({self.task.slug!r}, ...)) asks them all again"
+            )
+        return _mean_of(tests)
+
+    def _load_answers(self) -> tuple[pd.DataFrame, np.ndarray]:
+        if self._answers is None:
+            mean = self._test_of(self.members)
+            if len(self.members) < self.n_planned:
+                warn(
+                    f"the test set is answered by {len(self.members)} of {self.n_planned} networks: the run is not finished"
+                )
+            self._answers = mean.table, mean.probs
+        return self._answers
+
+    @property
+    def test_clips(self) -> pd.DataFrame:
+        """The test clips that could be heard: path and where known start, end, group."""
+        return self._load_answers()[0]
+
+    @property
+    def test_probs(self) -> np.ndarray:
+        """(clips, classes): the mean over all networks."""
+        return self._load_answers()[1]
+
+    def predict_test(self, comp: Competition, cache=None, n_jobs: int = -1, progress: bool = True) -> Run:
+        """The same run with answers for the test set of `comp`, predicted now by the saved classifiers; nothing is written into its folder.
+
+        For code competitions: train where there is time, mount the run's folder where the hidden test set is.
+        Raises ValueError where `comp` is another competition, or has no test set.
+        """
+        self._need_member()
+        different = self.task.differs(Task.of(comp))
+        if different:
+            raise ValueError(f"the run in {str(self.folder)!r} is of another competition: {different}")
+        if comp.test is None:
+            raise ValueError(
+                f"{comp.slug} in {str(comp.folder)!r} has no test set; run.submission() answers the clips of training"
+            )
+        run = Run(self.folder)
+        run.task = Task.of(comp)
+        tree = draw_clips([comp.test], comp.folder, self.choices.renderer, cache, n_jobs, progress)
+        clips = heard_clips(comp.test, tree)
+        total = np.zeros((len(clips), len(run.task.vocab)))
+        for member in run.members:
+            classifier = load_classifier(member.folder / "classifier")
+            total += predict_pictures(
+                classifier, clips["picture"], self.choices.tta, progress=progress, title=f"test, {member}"
+            )
+        run._answers = clips, total / len(run.members)
+        refuse_nan(*run._answers)
+        return run
+
+    # -- what others may learn from it
+
+    def pseudo_labels(self, min_probability: float = 0.9, fold: int | None = None) -> pd.DataFrame:
+        """Test clips that the run is sure of, as rows of a training table: path, start, end, group, label, weight (the probability).
+
+        Where clips may have several labels those of `min_probability` or more are taken, and the weight is the largest.
+
+        fold : only what the networks say that held this fold out. Networks that have seen a clip must not label others for the network
+            that is tested on it, or its score would be no longer out of fold.
+
+        Raises ValueError where there is no test set, or it has not been predicted.
+        """
+        if not self.task.has_test:
+            raise ValueError(f"{self.task.slug} has no test set to take pseudo-labels from")
+        members = [m for m in self.members if fold is None or m.fold == fold]
+        if not members:
+            raise ValueError(f"fold {fold} of the run in {str(self.folder)!r} has not finished")
+        return _sure(self._test_of(members), min_probability)
+
+    def __repr__(self) -> str:
+        part = (
+            ""
+            if len(self.members) == self.n_planned
+            else f", {len(self.members)} of {count(self.n_planned, 'network')} finished"
+        )
+        score = f": {self.score}" if self.members else ""
+        return f"Run({self.choices.arch} on {self.task.slug}, {self.choices.renderer.representation.slug}{part}{score})"
+
+
+def _sure(test: Predictions, least: float) -> pd.DataFrame:
+    """The clips with a label of probability `least` or more, as rows of a training table."""
+    sure = test.subset(test.probs.max(axis=1, initial=0) >= least)
+    if test.is_multi:
+        labels = [[test.vocab[i] for i in np.flatnonzero(row >= least)] for row in sure.probs]
+    else:
+        labels = [test.vocab[i] for i in sure.probs.argmax(axis=1)]
+    rows = sure.table[[name for name in [*KEY, "group"] if name in sure.table]]
+    return rows.assign(label=pd.Series(labels, dtype=object), weight=sure.probs.max(axis=1, initial=0).astype(float))

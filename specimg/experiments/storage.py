@@ -1,0 +1,153 @@
+"""The folder of a run as it is written: begun, compared with what is asked for, and shared between processes.
+
+`is_new` decides between "begin" and "go on" and refuses a folder that holds something else; it writes nothing. `begin` writes
+what is known before anything is drawn, `note_pictures` what is known after. `claimed` lets several processes share one run.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from .. import __version__
+from ..competitions.reading import KEY
+from ..core.files import is_leftover, write_whole
+from ..render.tree import SpecTree
+from ..training import differences
+from .choices import Choices
+from .run import PARTS, Member, Run
+from .task import Task, write_table
+
+__all__ = ["is_new", "begin", "note_pictures", "claimed", "digest_of_answers"]
+
+
+# ---------------------------------------------------------------------- what is compared
+
+
+def digest_of_answers(earlier: Run | None) -> str | None:
+    """16 hexadecimal digits that stand for what an earlier run said about the test set."""
+    if earlier is None:
+        return None
+    digest = hashlib.blake2b(digest_size=8)
+    for member in earlier.members:
+        digest.update((member.folder / "test.npz").read_bytes())
+    return digest.hexdigest()
+
+
+def _refuse(out: Path, what: str) -> None:
+    raise ValueError(f"{str(out)!r} holds a run of {what}; choose a new folder as out=")
+
+
+def _compare(out: Path, choices: Choices, task: Task, earlier: Run | None) -> None:
+    """ValueError unless the run in `out` is the one that is asked for."""
+    there = Run(out)
+    if there.task.differs(task):
+        _refuse(out, f"another competition: {there.task.differs(task)}")
+    different = differences(there.choices.identity, choices.identity)
+    if different:
+        _refuse(out, f"other choices: {different}")
+    if there.task.digest != task.digest:
+        _refuse(out, f"other data: {task.slug} had other clips, labels, groups, folds or weights then")
+    if not there.task.asks_the_same(task):
+        raise ValueError(
+            f"{str(out)!r} holds a run that was asked about other test clips; Run.open({str(out)!r}).predict_test(comp) "
+            "answers a new test set, or choose a new folder as out="
+        )
+    if _about(out)["pseudo"] != digest_of_answers(earlier):
+        _refuse(out, "other pseudo-labels: the earlier run said something else then")
+
+
+def is_new(out: Path, choices: Choices, task: Task, earlier: Run | None) -> bool:
+    """Is there no run in `out` yet? ValueError where it is a file, or holds another run or something else."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{str(out)!r} is a file; choose a folder as out=")
+    names = {name for name in os.listdir(out) if not is_leftover(name)} if out.is_dir() else set()
+    if PARTS[-1] in names:
+        _compare(out, choices, task, earlier)
+        return False
+    if names - {*PARTS}:
+        raise ValueError(
+            f"{str(out)!r} holds {', '.join(sorted(names)[:5])}, and no run; choose a new or an empty folder as out="
+        )
+    return True
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+def _versions() -> dict[str, str]:
+    """Of Python and of the libraries that draw and train."""
+    from importlib.metadata import version
+
+    names = ("torch", "fastai", "timm", "librosa", "soundfile", "numpy", "pandas", "pillow", "scikit-learn")
+    return {"specimg": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _about(out: Path) -> dict:
+    return json.loads((out / "run.json").read_text(encoding="utf-8"))
+
+
+def _write_about(out: Path, about: dict) -> None:
+    write_whole(out / "run.json", json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def begin(out: Path, choices: Choices, task: Task, folds: pd.DataFrame, earlier: Run | None) -> None:
+    """Write what is chosen, what is asked, and who is held out when."""
+    _write_about(
+        out,
+        {
+            "data": task.digest,
+            "seeds": choices.seed_list,
+            "fold_seed": choices.first_seed,
+            "pseudo": digest_of_answers(earlier),
+            "versions": _versions(),
+            "machine": platform.machine(),
+            "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
+        },
+    )
+    write_whole(out / "run.toml", choices.to_toml().encode())
+    task.save(out)
+    write_table(out / "folds.csv", folds[[name for name in [*KEY, "group", "fold"] if name in folds]])
+
+
+def note_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
+    """Add the pictures' folder and size (height, width) to run.json. ValueError where they had another size when the run began."""
+    about = _about(out)
+    if about.get("size", list(size)) != list(size):
+        there, here = (f"{height} x {width} pixels" for height, width in (about["size"], size))
+        _refuse(out, f"another picture size: {there} there and {here} here")
+    if about.get("tree") != str(tree.root):
+        _write_about(out, {**about, "size": list(size), "tree": str(tree.root)})
+
+
+# ---------------------------------------------------------------------- shared between processes
+
+
+@contextmanager
+def claimed(member: Member) -> Iterator[bool]:
+    """True where this process may work on the member, False where another one does. A claim ends with its process, however it ends.
+
+    Where the system knows no locks on files (Windows, some networks' disks) everyone may.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield True
+        return
+    member.folder.mkdir(parents=True, exist_ok=True)
+    with open(member.folder / "lock", "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError as exc:
+            free = exc.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        yield free

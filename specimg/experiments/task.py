@@ -1,0 +1,287 @@
+"""What must be known of a competition to score and to answer: it travels with a run, so that a run needs no data to be read.
+
+    task = Task.of(comp)
+    score = score_predictions(predictions, task.metric)
+    print(score, score.low, score.high)          # map@3 0.9120 (0.8940 to 0.9290, 1203 clips) 0.894 0.929
+    write_answers(task, clips, probs, prior, "submission.csv")
+
+A score is a float that says what it is of.
+"""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..competitions import Competition, SubmissionFormat, check_submission
+from ..competitions.reading import KEY, clip_keys
+from ..core.files import write_whole
+from ..core.text import count, examples
+from ..core.warnings import warn
+from ..metrics import bootstrap_score, get_metric
+from ..training import Predictions
+
+__all__ = [
+    "Task",
+    "Score",
+    "score_predictions",
+    "metric_value",
+    "has_threshold",
+    "that_count",
+    "fill_rows",
+    "refuse_nan",
+    "write_answers",
+    "read_table",
+    "write_table",
+]
+
+
+# ---------------------------------------------------------------------- tables of clips on disk
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as csv; names of files that are not valid UTF-8 keep their bytes."""
+    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass"))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """What `write_table` wrote: text, but for the numbers in start, end and fold."""
+    # Python's csv and float, because pandas takes no such names, and may err in the last bit of a number
+    with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
+        header, *rows = csv.reader(file)
+    table = pd.DataFrame(rows, columns=header, dtype=object)
+    for name in {"start", "end"} & set(table):
+        table[name] = [float(cell or "nan") for cell in table[name]]
+    return table.astype({"fold": int}) if "fold" in table else table
+
+
+# ---------------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Labels, metric and the rows that are to be answered."""
+
+    slug: str
+    metric: str
+    format: SubmissionFormat
+    vocab: tuple[str, ...]
+    is_multi: bool
+    digest: str  # of the training table
+    has_test: bool  # else clips of training are answered
+    rows: pd.DataFrame  # id, path, and where known start, end, asked
+
+    @classmethod
+    def of(cls, comp: Competition) -> Task:
+        """What has to be known of this competition."""
+        rows = comp.answer_rows()
+        rows = rows[[name for name in ("id", *KEY, "asked") if name in rows]].reset_index(drop=True)
+        return cls(
+            comp.slug,
+            comp.metric,
+            comp.format,
+            tuple(comp.vocab),
+            comp.is_multi,
+            comp.digest,
+            comp.test is not None,
+            rows,
+        )
+
+    def expected_rows(self) -> pd.Series:
+        """The ids of the rows of a submission, in their order."""
+        return self.rows["id"]
+
+    def save(self, folder: Path) -> None:
+        """Write competition.json and answers.csv."""
+        names = ("slug", "metric", "is_multi", "digest", "has_test")
+        about = {name: getattr(self, name) for name in names} | {
+            "vocab": list(self.vocab),
+            "format": self.format.to_dict(),
+        }
+        write_table(folder / "answers.csv", self.rows)
+        write_whole(folder / "competition.json", json.dumps(about, indent=1, ensure_ascii=False).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Task:
+        """Read what `save` wrote."""
+        about = json.loads((folder / "competition.json").read_text(encoding="utf-8"))
+        facts = {**about, "format": SubmissionFormat.from_dict(about["format"]), "vocab": tuple(about["vocab"])}
+        return cls(**facts, rows=read_table(folder / "answers.csv"))
+
+    def differs(self, other: Task) -> str:
+        """In what the two are not one competition, in words; empty where they are."""
+        if self.slug != other.slug:
+            return f"{other.slug} is not {self.slug}"
+        if self.vocab != other.vocab:
+            odd = sorted({*self.vocab} ^ {*other.vocab})
+            return f"the labels differ ({examples(odd)})" if odd else "the labels stand in another order"
+        return "" if self.metric == other.metric else f"it is scored by {other.metric}, not by {self.metric}"
+
+    def asks_the_same(self, other: Task) -> bool:
+        """Are the same rows to be answered?"""
+        return (
+            self.has_test == other.has_test
+            and self.rows["id"].tolist() == other.rows["id"].tolist()
+            and clip_keys(self.rows) == clip_keys(other.rows)
+        )
+
+
+# ---------------------------------------------------------------------- scores
+
+
+class Score(float):
+    """A metric's value with `metric`, its name; `low` and `high`, a 95 % bootstrap interval over clips or groups; `n`, clips."""
+
+    metric: str
+    low: float
+    high: float
+    n: int
+
+    def __new__(cls, value: float, metric: str, low: float = np.nan, high: float = np.nan, n: int = 0) -> Score:
+        self = super().__new__(cls, value)
+        self.metric, self.low, self.high, self.n = metric, float(low), float(high), int(n)
+        return self
+
+    def __getnewargs__(self):
+        return float(self), self.metric, self.low, self.high, self.n
+
+    def to_dict(self) -> dict:
+        """As JSON says it, None where there is no number."""
+        numbers = {"score": float(self), "low": self.low, "high": self.high}
+        return {**{name: None if number != number else number for name, number in numbers.items()}, "clips": self.n}
+
+    @classmethod
+    def from_dict(cls, about: dict, metric: str) -> Score:
+        """What `to_dict` gave."""
+        value, low, high = (np.nan if about[name] is None else about[name] for name in ("score", "low", "high"))
+        return cls(value, metric, low, high, about["clips"])
+
+    def __repr__(self) -> str:
+        if self != self:
+            return f"{self.metric} not defined ({count(self.n, 'clip')})"
+        interval = f"{self.low:.4f} to {self.high:.4f}, " if self.low == self.low else ""
+        return f"{self.metric} {float(self):.4f} ({interval}{count(self.n, 'clip')})"
+
+    __str__ = __repr__
+
+
+def refuse_nan(clips: pd.DataFrame, probs: np.ndarray) -> None:
+    """ValueError where a network gave no number."""
+    bad = np.isnan(probs).any(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"the network gives nan for {count(int(bad.sum()), 'clip')} ({examples(clips['path'][bad])}): "
+            "its training diverged; train again in a new folder, with a smaller rate"
+        )
+
+
+def that_count(predictions: Predictions) -> np.ndarray:
+    """(clips,) bool: whose label is known and which count for the score (column `scored`)."""
+    scored = predictions.table["scored"].to_numpy(bool) if "scored" in predictions.table else True
+    return predictions.labelled & scored
+
+
+def _truth(hot: np.ndarray, is_multi: bool) -> np.ndarray:
+    """Targets as metrics take them."""
+    return hot.astype(int) if is_multi else hot.argmax(axis=1)
+
+
+def metric_value(metric: str, hot: np.ndarray, probs: np.ndarray, is_multi: bool) -> float:
+    """The metric of `(clips, classes)` probabilities; nan where it is not defined, as without a positive."""
+    try:
+        return float(get_metric(metric).function(_truth(hot, is_multi), probs))
+    except ValueError:
+        return np.nan
+
+
+def has_threshold(metric: str) -> bool:
+    """Does the metric judge decisions, which a threshold makes of probabilities?"""
+    return "threshold" in inspect.signature(get_metric(metric).function).parameters
+
+
+def _interval(metric: str, counted: Predictions) -> tuple[float, float]:
+    """95 % of the metric's values over resampled groups, else recordings; over clips where all are of one. nan where there are too few."""
+    groups = counted.table["group" if "group" in counted.table else "path"].astype(str).to_numpy()
+    several = len(set(groups)) > 1
+    try:
+        return bootstrap_score(
+            metric, _truth(counted.hot, counted.is_multi), counted.probs, groups=groups if several else None
+        )
+    except ValueError:
+        return np.nan, np.nan
+
+
+def score_predictions(predictions: Predictions, metric: str) -> Score:
+    """A metric over the clips that count, with an interval; nan where no clip counts, and, with a warning, where it is not defined.
+
+    The interval is by bootstrap over groups, where the clips know theirs, else over recordings; clips of one group or recording
+    are not independent. ValueError where a network gave nan.
+    """
+    refuse_nan(predictions.table, predictions.probs)
+    counts = that_count(predictions)
+    if not counts.any():
+        return Score(np.nan, metric)
+    counted = predictions.subset(counts)
+    counted = counted.subset(
+        np.argsort([repr(key) for key in clip_keys(counted.table)])
+    )  # the interval hangs on no order of rows
+    try:
+        value = get_metric(metric).function(_truth(counted.hot, counted.is_multi), counted.probs)
+    except ValueError as exc:
+        warn(f"{metric} is not defined on {count(len(counted), 'clip')}: {exc}")
+        value = np.nan
+    low, high = (np.nan, np.nan) if np.isnan(value) else _interval(metric, counted)
+    return Score(value, metric, low, high, len(counted))
+
+
+# ---------------------------------------------------------------------- answers
+
+
+def fill_rows(
+    rows: pd.DataFrame, clips: pd.DataFrame, probs: np.ndarray, prior: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(probabilities `(rows, classes)` of each row to be answered, bool `(rows,)`: which know no better than the prior).
+
+    clips, probs : what was predicted, `(clips, classes)`
+    """
+    number = {key: i for i, key in enumerate(clip_keys(clips))}
+    found = np.array([number.get(key, -1) for key in clip_keys(rows)], int)
+    filled = np.tile(np.asarray(prior, float), (len(rows), 1))
+    filled[found >= 0] = probs[found[found >= 0]]
+    return filled, found < 0
+
+
+def write_answers(
+    task: Task,
+    clips: pd.DataFrame,
+    probs: np.ndarray,
+    prior: np.ndarray,
+    path: str | os.PathLike,
+    threshold: float | None = None,
+) -> pd.DataFrame:
+    """Write a submission for the rows of `task`, in its format, and check it; returns it.
+
+    Rows without a prediction get `prior` and are counted in a warning. Nothing is written that would not be accepted.
+    """
+    refuse_nan(clips, probs)
+    form = task.format
+    if threshold is not None:
+        if not hasattr(form, "threshold"):
+            raise ValueError(f"threshold={threshold}: answers are written as {form.kind}, without a threshold")
+        form = form.replace(threshold=threshold)
+    filled, without = fill_rows(task.rows, clips, probs, prior)
+    table = form.answers(task.rows, filled, list(task.vocab))
+    check_submission(table, task)
+    if without.any():
+        named = examples(task.rows["path"][without])
+        warn(f"{int(without.sum())} of {count(len(without), 'row')} answered with the class prior ({named})")
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.7g")  # more digits a network does not give
+    write_whole(path, text.encode())
+    return table

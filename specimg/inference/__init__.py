@@ -1,0 +1,44 @@
+"""A trained classifier as a folder without pickled code, and its answers on new recordings.
+
+    save_classifier(learn, "dog-or-not/")
+    clf = load_classifier("dog-or-not/")
+    clf.predict(["a.wav", "b.ogg"])            # DataFrame: path, label, probability, status, p_<label> ...
+    check_classifier("dog-or-not/")            # do today's libraries draw and answer as those of then?
+
+The folder holds numbers (safetensors) and text (JSON): loading builds the network by name and fills in the numbers; nothing in the
+folder is ever executed. `layout` says which files there are, `classifier` answers, `saving` and `loading` write and read, `checking`
+refuses what does not fit, `golden` keeps clips that tell whether anything has drifted, `calibrating` says what probabilities are
+worth, `ensemble` makes one network of several, `card` writes the README, and `export` one file for other programs (ONNX).
+"""
+
+from .calibration import Calibration, calibrate, coverage_curve, fit_temperature, fit_thresholds, plot_coverage, rescale
+from .classifier import Classifier
+from .ensemble import Ensemble
+from .events import merge_events, read_events, write_events
+from .folder import CARD, GOLDEN, SETTINGS, WEIGHTS
+from .golden import check_classifier, drift_verdict
+from .load import load_classifier
+from .save import save_classifier
+
+__all__ = [
+    "merge_events",
+    "read_events",
+    "write_events",
+    "CARD",
+    "GOLDEN",
+    "SETTINGS",
+    "WEIGHTS",
+    "Calibration",
+    "Classifier",
+    "Ensemble",
+    "calibrate",
+    "check_classifier",
+    "coverage_curve",
+    "drift_verdict",
+    "fit_temperature",
+    "fit_thresholds",
+    "load_classifier",
+    "plot_coverage",
+    "rescale",
+    "save_classifier",
+]

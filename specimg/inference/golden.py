@@ -1,0 +1,264 @@
+"""Golden clips: a few recordings that a classifier keeps, with what they looked like and what was said of them.
+
+    check_classifier("dog-or-not/")          # DataFrame: clip, label, pixels, of, levels, drift, verdict, reason
+
+A new version of librosa, soxr, timm or torch may draw other pixels or give other answers, and nobody would notice. The golden
+clips are drawn and asked again, and the table says for each how far it has moved since it was saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+from PIL import Image
+
+from ..audio import AudioError
+from ..audio.decode import decode
+from ..core.files import write_whole
+from ..data.images import SpecImage
+from ..render.prepare import prepare
+from ..spectrogram.picture import PictureError
+from .classifier import Classifier
+from .folder import GOLDEN, facts_of, to_json, versions_now
+from .load import MOST_OTHER, load_classifier, read_checked, read_json, read_settings
+
+__all__ = ["Recording", "check_classifier", "drift_verdict", "write_golden", "SAME", "PIXELS", "ANSWERS", "SILENT"]
+
+SECONDS = 5.0  # of a golden clip at most
+TOLERANCE = 1e-3  # of a probability: what another processor or number of threads may change by rounding is far below
+STEPS = 32768  # of a waveform's full scale: its "levels"
+MOST_AREA = 2**26  # pixels of a golden picture
+FILE = "golden.json"
+SAME, PIXELS, ANSWERS, SILENT = "same", "pixels drift", "answers drift", "no answer"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One that may become a golden clip."""
+
+    path: str
+    label: str  # as people call it; of several labels joined by semicolons
+    start: float | None = None  # s
+    end: float | None = None  # s
+
+
+# ---------------------------------------------------------------------- what is kept
+
+
+def _spread(found: Sequence[Recording], n: int) -> list[list[Recording]]:
+    """For each of `n` golden clips the recordings to try, in turn: labels evenly spread, each with its own clips."""
+    by_label: dict[str, list[Recording]] = {}
+    for recording in found:
+        by_label.setdefault(recording.label, []).append(recording)
+    labels = sorted(by_label)
+    if len(labels) >= n:
+        return [by_label[labels[i * len(labels) // n]] for i in range(n)]
+    return [by_label[labels[i % len(labels)]][i // len(labels) :] for i in range(n)] if labels else []
+
+
+def _cut(recording: Recording) -> bytes:
+    """The first seconds of a recording as a wav of 16 bits, all its channels. AudioError where it cannot be read."""
+    start = recording.start or 0.0
+    stop = start + SECONDS if recording.end is None else min(recording.end, start + SECONDS)
+    y, sr = decode(recording.path, recording.start, stop)
+    out = BytesIO()
+    soundfile.write(out, np.clip(np.nan_to_num(y), -1, 1), sr, format="WAV", subtype="PCM_16")
+    return out.getvalue()
+
+
+def _planes(ready: bytes | np.ndarray) -> np.ndarray:
+    """What the network's input is made from: uint8 pixels `(channels, height, width)`, or float32 samples."""
+    return np.ascontiguousarray(SpecImage.create(ready).planes if isinstance(ready, bytes) else ready)
+
+
+def _digest(planes: np.ndarray) -> str:
+    """Of pixels or samples, and their shape."""
+    return hashlib.sha256(repr((planes.dtype.str, planes.shape)).encode() + planes.tobytes()).hexdigest()
+
+
+def _kept(ready: bytes | np.ndarray, sr: int | None) -> bytes:
+    """The file in which a picture, or samples, are kept."""
+    if isinstance(ready, bytes):
+        return ready
+    out = BytesIO()
+    soundfile.write(out, ready, sr, format="WAV", subtype="FLOAT")
+    return out.getvalue()
+
+
+def _drawn(clf: Classifier, file: Path) -> tuple[bytes | np.ndarray, np.ndarray]:
+    """(the picture or the samples, the probabilities) of a golden clip."""
+    ready = prepare(clf.look, file)
+    return ready, clf.probabilities(clf.fitted(ready)[None])[0]
+
+
+def _stem(i: int, label: str) -> str:
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", label).strip("-")[:32].strip("-")
+    return f"{i}-{slug or 'clip'}"
+
+
+def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -> tuple[dict, dict[str, bytes]] | None:
+    """(the entry in golden.json, the files by name) of one golden clip, written; None where it cannot be read, drawn or answered."""
+    wav, picture = f"{stem}.wav", f"{stem}.heard.wav" if clf.is_wave else f"{stem}.png"
+    try:
+        sound = _cut(recording)
+        write_whole(folder / wav, sound)
+        ready, probs = _drawn(clf, folder / wav)
+    except (AudioError, ValueError):
+        (folder / wav).unlink(missing_ok=True)
+        return None
+    if not np.isfinite(probs).all():
+        (folder / wav).unlink()
+        return None
+    planes, kept = _planes(ready), _kept(ready, clf.audio.sr)
+    write_whole(folder / picture, kept)
+    entry = {
+        "clip": wav,
+        "label": recording.label,
+        "picture": picture,
+        "digest": _digest(planes),
+        "probabilities": [float(p) for p in probs],
+    }
+    return entry, {wav: sound, picture: kept}
+
+
+def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: int) -> dict[str, dict]:
+    """Write up to `n` golden clips below `folder`; returns bytes and digest of each file, by its name from the folder on.
+
+    Of each of `n` labels, evenly spread over the vocabulary, the first recording that can be read. Empty where none can.
+    """
+    files, entries = {}, []
+    for i, tries in enumerate(_spread(found, n)):
+        for recording in tries[:10]:
+            written = _write_one(clf, folder / GOLDEN, _stem(i, recording.label), recording)
+            if written:
+                entries.append(written[0])
+                files |= {f"{GOLDEN}/{name}": facts_of(data) for name, data in written[1].items()}
+                break
+    if entries:
+        text = to_json({"versions": versions_now(), "clips": entries})
+        write_whole(folder / GOLDEN / FILE, text)
+        files[f"{GOLDEN}/{FILE}"] = facts_of(text)
+    return files
+
+
+# ---------------------------------------------------------------------- what has become of it
+
+
+def drift_verdict(pixels: int, answers: float, tolerance: float = TOLERANCE) -> str:
+    """A word for a golden clip: "same", "pixels drift", "answers drift".
+
+    pixels : how many differ; answers : the largest difference of a probability
+    """
+    if not answers <= tolerance:  # nan too
+        return ANSWERS
+    return PIXELS if pixels else SAME
+
+
+def _pixels_then(data: bytes, is_wave: bool) -> np.ndarray:
+    """The pixels, or samples, of a file in golden/. ValueError where it is no such file."""
+    if is_wave:
+        try:
+            return soundfile.read(BytesIO(data), dtype="float32")[0]
+        except soundfile.SoundFileError as exc:
+            raise ValueError(f"it is no wav: {exc}") from exc
+    with Image.open(BytesIO(data), formats=["PNG"]) as image:
+        if image.width * image.height > MOST_AREA:
+            raise PictureError(f"it has {image.width} x {image.height} pixels")
+    return _planes(data)
+
+
+def _difference(then: np.ndarray, now: np.ndarray) -> tuple[int, float]:
+    """(how many pixels, or samples, differ; the largest difference in levels); all of them where the shapes do."""
+    if then.shape != now.shape:
+        return max(then.size, now.size), float("inf")
+    scale = STEPS if then.dtype == np.float32 else 1
+    apart = np.abs(then.astype(np.float64) - now.astype(np.float64)) * scale
+    return int(np.count_nonzero(apart)), float(apart.max(initial=0))
+
+
+def _check_one(clf: Classifier, folder: Path, files: dict, entry: dict) -> dict:
+    """One row of the report."""
+    row = {
+        "clip": entry["clip"],
+        "label": entry["label"],
+        "pixels": 0,
+        "of": 0,
+        "levels": np.nan,
+        "drift": np.nan,
+        "reason": "",
+    }
+    name = f"{GOLDEN}/{entry['picture']}"
+    then = _pixels_then(read_checked(folder, name, files[name], MOST_OTHER), clf.is_wave)
+    if _digest(then) != entry["digest"]:
+        raise ValueError(f"{name} is not the picture that {GOLDEN}/{FILE} tells of (its digest is another)")
+    try:
+        ready, probs = _drawn(clf, folder / GOLDEN / entry["clip"])
+    except ValueError as exc:
+        return {**row, "verdict": SILENT, "reason": getattr(exc, "reason", str(exc))}
+    pixels, levels = _difference(then, _planes(ready))
+    drift = float(np.abs(probs - np.array(entry["probabilities"])).max())
+    return {
+        **row,
+        "pixels": pixels,
+        "of": int(then.size),
+        "levels": levels,
+        "drift": drift,
+        "verdict": drift_verdict(pixels, drift),
+    }
+
+
+def _check_entries(told, n_classes: int, files: dict) -> list[dict]:
+    """The entries of golden.json. ValueError where one is not as `write_golden` writes it."""
+    try:
+        for entry in told["clips"]:
+            texts = all(isinstance(entry[name], str) for name in ("clip", "label", "picture", "digest"))
+            probs = entry["probabilities"]
+            numbers = len(probs) == n_classes and all(isinstance(p, (int, float)) and 0 <= p <= 1.001 for p in probs)
+            known = f"{GOLDEN}/{entry['clip']}" in files and f"{GOLDEN}/{entry['picture']}" in files
+            if not (texts and numbers and known):
+                raise ValueError(f"the entry of {entry['clip']!r} is not as it was written")
+        if not isinstance(told["clips"], list) or not told["clips"]:
+            raise ValueError("it lists no clips")
+        if not isinstance(told["versions"], dict):
+            raise ValueError(f"versions are {told['versions']!r}")
+        return told["clips"]
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"it does not list clips: {type(exc).__name__}: {exc}") from exc
+
+
+def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
+    """Draw and ask the golden clips of a classifier again.
+
+    Returns
+    -------
+    DataFrame with a row a clip: clip, label; pixels, how many differ `of` so many (samples of a waveform), levels, the largest difference
+    (of 255; of a waveform in 16-bit steps); drift, the largest difference of a probability; verdict, "same", "pixels drift",
+    "answers drift" (by more than 0.001) or "no answer"; reason, where there is none. `attrs["versions"]` is a table of the libraries
+    then and now.
+
+    Raises ValueError where the folder is no classifier, is damaged, or keeps no golden clips.
+    """
+    folder = Path(folder)
+    clf = load_classifier(folder)
+    files = read_settings(folder).get("files") or {}
+    name = f"{GOLDEN}/{FILE}"
+    if name not in files:
+        raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")
+    try:
+        told = read_json(read_checked(folder, name, files[name], MOST_OTHER))
+        rows = [_check_one(clf, folder, files, entry) for entry in _check_entries(told, len(clf.vocab), files)]
+    except (ValueError, OSError, SyntaxError) as exc:
+        raise ValueError(f"the golden clips in {str(folder)!r} cannot be read: {exc}") from exc
+    table = pd.DataFrame(rows)[["clip", "label", "pixels", "of", "levels", "drift", "verdict", "reason"]]
+    now, then = versions_now(), told["versions"]
+    table.attrs["versions"] = {name: (str(then.get(name, "?")), now[name]) for name in now}
+    return table

@@ -1,0 +1,322 @@
+"""A folder becomes a classifier again, after every check: nothing in it is executed, and nothing that does not fit is taken.
+
+    clf = load_classifier("dog-or-not/")
+
+In this order: the JSON's entries (`checking`), size and digest of the golden clips, the size of each file of weights, and the names and
+shapes that its header tells; then the network is built by name, within the memory that its weights call for, and compared with them;
+only then are the numbers read, and their digest compared. What else lies in the folder is left alone and named in a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections import Counter
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from ..core.text import count, examples
+from ..core.warnings import warn
+from ..models.networks import create_spec_net
+from ..render.renderer import Renderer
+from .classifier import Classifier
+from .ensemble import Ensemble
+from .folder import CARD, GOLDEN, SETTINGS, read_whole, size_of
+from .validate import Parts, check_settings
+
+__all__ = ["load_classifier", "read_settings", "read_checked"]
+
+MOST_JSON = 2**24  # bytes
+MOST_HEADER = 2**24  # bytes, of a file of weights
+MOST_WEIGHTS = 2**36  # bytes, of one: 64 GB
+MOST_OTHER = 2**26  # bytes, of a golden clip or the card
+SLACK = 2**26  # numbers that building a network may make besides its weights: the picture that is tried on it, masks
+LARGEST_STEP = 2**29  # numbers that one layer may give for that picture
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_MAKERS = {
+    torch.empty,
+    torch.zeros,
+    torch.ones,
+    torch.full,
+    torch.rand,
+    torch.randn,
+    torch.eye,
+    torch.empty_strided,
+    torch.arange,
+    torch.linspace,
+    torch.logspace,
+    torch.randint,
+    torch.randperm,
+}  # functions that make a tensor from numbers
+
+
+# ---------------------------------------------------------------------- the JSON
+
+
+def _refuse_constant(name: str):
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse_twice(pairs: list[tuple]) -> dict:
+    """An object of JSON. ValueError where it has an entry twice, of which readers take one or the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise ValueError(f"it says {twice[:80]!r} twice")
+    return found
+
+
+def read_json(data: bytes):
+    """What JSON says. ValueError where it is none, has an entry twice, or is nested too deeply."""
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+
+
+def read_settings(folder: Path):
+    """The JSON of classifier.json, unchecked. ValueError, with the folder's name, where there is none."""
+    file = folder / SETTINGS
+    if not os.path.lexists(file):
+        below = sorted(str(found.parent) for found in folder.glob(f"*/{SETTINGS}"))
+        hint = f"did you mean {below[0]!r}?" if below else "save_classifier writes one"
+        raise ValueError(f"{str(folder)!r} is not a classifier (it has no {SETTINGS}); {hint}")
+    try:
+        data = read_whole(folder, SETTINGS, MOST_JSON)
+    except ValueError as exc:
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {exc}") from exc
+    try:
+        return read_json(data)
+    except ValueError as exc:
+        raise ValueError(f"{str(file)!r} is not JSON: {exc}") from exc
+
+
+# ---------------------------------------------------------------------- files
+
+
+def _check_size(folder: Path, name: str, facts: dict, most: int) -> None:
+    """ValueError unless the file has the size that `facts` tell, `most` bytes at most."""
+    if facts["bytes"] > most:
+        raise ValueError(f"{name} is said to have {facts['bytes']} bytes; it may have {most}")
+    there = size_of(folder, name, facts["bytes"])
+    if there != facts["bytes"]:
+        raise ValueError(f"{name} has {there} of its {facts['bytes']} bytes: it was cut short; copy the folder again")
+
+
+def read_checked(folder: Path, name: str, facts: dict, most: int) -> bytes:
+    """A file of the classifier. ValueError unless it has the size and the digest that `facts` tell."""
+    _check_size(folder, name, facts, most)
+    data = read_whole(folder, name, facts["bytes"])
+    if hashlib.sha256(data).hexdigest() != facts["sha256"]:
+        raise ValueError(
+            f"{name} is not the file that was saved (its sha256 is another): it was changed, or comes from another classifier"
+        )
+    return data
+
+
+def _check_others(folder: Path, parts: Parts) -> None:
+    """Golden clips must be as they were saved; a card that people changed is said."""
+    for name, facts in parts.files.items():
+        if name in parts.weights:
+            continue
+        try:
+            read_checked(folder, name, facts, MOST_OTHER)
+        except ValueError as exc:
+            if name != CARD:
+                raise
+            warn(f"{str(folder)!r}: {exc}")
+
+
+def _strangers(folder: Path, parts: Parts) -> list[str]:
+    """Names of files in the folder, and in golden/, that are not the classifier's; those that begin with a dot do not count."""
+    known = {SETTINGS, *parts.weights, *parts.files}
+    places = {"": folder, f"{GOLDEN}/": folder / GOLDEN}
+    found = [
+        prefix + entry for prefix, place in places.items() if place.is_dir() for entry in sorted(os.listdir(place))
+    ]
+    return [
+        name for name in found if name not in {*known, GOLDEN} and not os.path.basename(name).startswith(".")
+    ]  # ours begin with a dot, too
+
+
+# ---------------------------------------------------------------------- weights
+
+
+def _header_text(file: Path) -> bytes:
+    """The JSON at the head of a safetensors file; of the numbers behind it, which may be many, nothing is read."""
+    with open(file, "rb") as opened:
+        first = opened.read(8)
+        length = struct.unpack("<Q", first)[0] if len(first) == 8 else -1
+        if not 2 <= length <= min(file.stat().st_size - 8, MOST_HEADER):
+            raise ValueError(f"{file.name} is no safetensors file: its header is cut short, or none")
+        return opened.read(length)
+
+
+def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    """Type and shape of each tensor, from the head of a safetensors file. ValueError where it is none."""
+    name, text = file.name, _header_text(file)
+    try:
+        entries = read_json(text)
+        entries.pop("__metadata__", None)
+        found = {key: (_DTYPES[entry["dtype"]], tuple(entry["shape"])) for key, entry in entries.items()}
+        whole = all(isinstance(side, int) and 0 <= side < 2**40 for _, shape in found.values() for side in shape)
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ValueError(f"{name} is no safetensors file: {exc}") from exc
+    if not whole:
+        raise ValueError(f"{name} is no safetensors file: a shape is no list of whole numbers")
+    if sum(dtype.itemsize * math.prod(shape) for dtype, shape in found.values()) != file.stat().st_size - 8 - len(text):
+        raise ValueError(f"{name} does not hold as many numbers as its header says; it was cut short or changed")
+    return found
+
+
+class _Budget(TorchFunctionMode):
+    """Within it torch makes so many numbers and no more, whatever a network's name and options ask for: ValueError."""
+
+    def __init__(self, numbers: int):
+        super().__init__()
+        self.left = self.numbers = numbers
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in _MAKERS:
+            self._pay(func, args, kwargs)
+        out = func(*args, **kwargs)
+        if isinstance(out, Tensor) and out.numel() > LARGEST_STEP:
+            raise ValueError(f"the network makes {out.numel()} numbers at once of its input; that is absurd")
+        return out
+
+    def _pay(self, func, args, kwargs) -> None:
+        self.left -= _numbers_made(func, args, kwargs)
+        if self.left < 0:
+            raise ValueError(
+                f"the network asks for more memory than its weights have numbers ({self.numbers} with all that building "
+                "takes): they are not this network's"
+            )
+
+
+def _numbers_made(func, args, kwargs) -> int:
+    """How many numbers a maker is asked for."""
+    sizes = [part for part in args if isinstance(part, (int, float)) and not isinstance(part, bool)]
+    if func in (torch.arange, torch.linspace, torch.logspace, torch.randperm):
+        named = [value for value in kwargs.values() if isinstance(value, (int, float))]
+        return int(max([abs(size) for size in (*sizes, *named) if math.isfinite(size)], default=0))
+    shape = kwargs.get("size", next((part for part in args if isinstance(part, (tuple, list))), sizes))
+    return math.prod(int(side) for side in shape) if isinstance(shape, (tuple, list)) else 0
+
+
+def _build(network: dict, numbers: int) -> nn.Module:
+    """The network that the folder names, with random weights that leave no trace. numbers : of its weights."""
+    try:
+        with torch.random.fork_rng(devices=[]), _Budget(3 * numbers + SLACK):
+            return create_spec_net(**network)
+    except ValueError:
+        raise
+    except Exception as exc:  # networks refuse what they cannot be in a dozen ways
+        raise ValueError(
+            f"the network {network['arch']} cannot be made with these options: {type(exc).__name__}: {exc}"
+        ) from exc
+
+
+def _compare(model: nn.Module, header: dict, name: str) -> None:
+    """ValueError unless the weights are those of this network: the same names, shapes and types."""
+    wanted = {key: (tensor.dtype, tuple(tensor.shape)) for key, tensor in model.state_dict().items()}
+    lost, more = sorted(set(wanted) - set(header)), sorted(set(header) - set(wanted))
+    if lost or more:
+        said = [
+            f"{len(names)} {what} ({examples(names, 2)})"
+            for names, what in ((lost, "lack"), (more, "are not of it"))
+            if names
+        ]
+        raise ValueError(f"{name} holds the weights of another network: of {len(wanted)} tensors {' and '.join(said)}")
+    for key in sorted(wanted):
+        if wanted[key] != header[key]:
+            (here, size), (there, other) = wanted[key], header[key]
+            raise ValueError(
+                f"{name} holds the weights of another network: {key} is {there} of shape {list(other)}, "
+                f"not {here} of shape {list(size)}".replace("torch.", "")
+            )
+
+
+def _load_network(folder: Path, name: str, parts: Parts) -> nn.Module:
+    """One network with the weights in the file `name`, whose numbers are read when all else fits."""
+    facts = parts.files.get(name)  # format 1 tells none
+    if facts:
+        _check_size(folder, name, facts, MOST_WEIGHTS)
+    else:
+        size_of(folder, name, MOST_WEIGHTS)
+    header = _read_header(folder / name)
+    model = _build(parts.network, sum(math.prod(shape) for _, shape in header.values()))
+    _compare(model, header, name)
+    data = read_checked(folder, name, facts, MOST_WEIGHTS) if facts else read_whole(folder, name, MOST_WEIGHTS)
+    model.load_state_dict(load(data))
+    return model.eval()
+
+
+# ---------------------------------------------------------------------- the whole
+
+
+def _load(folder: Path, settings) -> tuple[Classifier, Parts]:
+    parts = check_settings(settings)
+    _check_others(folder, parts)
+    networks = [_load_network(folder, name, parts) for name in parts.weights]
+    model = networks[0] if len(networks) == 1 else Ensemble(networks, parts.is_multi).eval()
+    renderer = parts.look if isinstance(parts.look, Renderer) else None
+    return Classifier(
+        model, renderer, parts.vocab, parts.is_multi, parts.fit, parts.calibration, parts.network, parts.about
+    ), parts
+
+
+def load_classifier(folder: str | os.PathLike) -> Classifier:
+    """The classifier in a folder that `save_classifier` wrote, in this or in the first format; runs no code from it.
+
+    It is on the CPU; `clf.to("cuda")` moves it. Warns of files that are not the classifier's, which are not opened, and of a model card
+    that was changed.
+
+    Raises ValueError, with the reason, where a file is missing, cut short, changed or of another classifier, where the JSON says what
+    does not fit or is absurd, and where the weights are not the network's.
+    """
+    folder = Path(folder)
+    settings = read_settings(folder)
+    try:
+        clf, parts = _load(folder, settings)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        OSError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+        SafetensorError,
+    ) as exc:
+        reason = " ".join(str(exc).split())  # torch's go over many lines
+        kind = "" if type(exc) is ValueError else f"{type(exc).__name__}: "
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {kind}{reason[:500]}") from exc
+    strangers = _strangers(folder, parts)
+    if strangers:
+        warn(
+            f"{count(len(strangers), 'file')} in {str(folder)!r} not the classifier's, and not opened ({examples(strangers)})"
+        )
+    return clf

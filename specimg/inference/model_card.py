@@ -1,0 +1,205 @@
+"""The model card: what a classifier hears, how it was trained, how good it is and where that ends, for a person to read.
+
+It is plain Markdown beside the weights, README.md, made of what is known; what nobody told is left out. Add to it what only you can
+know: who recorded, under which licence, what it must not be used for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..training import Predictions
+from .calibration import FEW, coverage_curve
+from .classifier import Classifier
+from .ensemble import Ensemble
+
+__all__ = ["write_card"]
+
+SHOWN = 60  # labels that are listed
+REJECTED = (0.0, 0.5, 0.7, 0.9)  # of `reject_below` in the card
+
+
+def _plain(text) -> str:
+    """Text in one line of Markdown, in a table too."""
+    line = " ".join(str(text).split())
+    for mark in "\\`*_|<>[]":
+        line = line.replace(mark, f"\\{mark}")
+    return line
+
+
+def _table(head: list[str], rows: list[list]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(map(str, cells))} |" for cells in lines]
+
+
+# ---------------------------------------------------------------------- parts
+
+
+def _what(clf: Classifier) -> list[str]:
+    audio = clf.audio
+    rate = f"resampled to {audio.sr} Hz" if audio.sr else "at their own sampling rate"
+    length = f", cut or padded to {audio.duration:g} s" if audio.duration else ""
+    if clf.is_wave:
+        seen = f"heard as {clf.fit.windows} window{'s' * (clf.fit.windows > 1)} of {clf.fit.samples} samples ({clf.fit.samples / audio.sr:.3g} s)"
+    else:
+        part = {
+            "squish": "the whole recording squeezed",
+            "crop": f"{clf.fit.windows} windows of {clf.fit.seconds or 0:g} s",
+            "pad": f"the first {clf.fit.seconds or 0:g} s",
+        }[clf.fit.method]
+        seen = f"drawn as {_plain(clf.renderer.slug)} pictures, {part} to {clf.size[0]} x {clf.size[1]} pixels (height x width)"
+    told = "may carry several labels" if clf.is_multi else "carries one label"
+    folds = (
+        f"{len(clf.model)} networks answer together: the mean of their probabilities."
+        if isinstance(clf.model, Ensemble)
+        else ""
+    )
+    return [
+        f"Each recording {told} of {len(clf.vocab)}. Recordings are {rate}{length}, and {seen}.",
+        *([folds] if folds else []),
+    ]
+
+
+def _labels(clf: Classifier, training: dict) -> list[str]:
+    counts = training.get("clips_of_label") or {}
+    head = ["label", "clips of training"] if counts else ["label"]
+    fitted = clf.is_multi and clf.calibration.thresholds
+    head += ["threshold"] * bool(fitted)
+    rows = []
+    for i, label in enumerate(clf.vocab[:SHOWN]):
+        rows.append(
+            [
+                _plain(label),
+                *([counts.get(label, 0)] if counts else []),
+                *([f"{clf.calibration.thresholds[i]:.3g}"] if fitted else []),
+            ]
+        )
+    more = [f"and {len(clf.vocab) - SHOWN} more, in classifier.json"] if len(clf.vocab) > SHOWN else []
+    return [*_table(head, rows), *([""] + more if more else [])]
+
+
+def _training(training: dict) -> list[str]:
+    names = {
+        "network": "network",
+        "weights_from": "weights before training",
+        "networks": "networks",
+        "folds": "folds",
+        "clips": "clips",
+        "held_out": "clips held out",
+        "epochs": "epochs",
+        "competition": "data",
+        "data": "digest of the data",
+        "saved": "saved",
+    }
+    lines = [
+        f"- {text}: {_plain(training[name])}" for name, text in names.items() if training.get(name) not in (None, "")
+    ]
+    recipe = training.get("recipe")
+    if recipe:
+        lines.append(
+            "- recipe: "
+            + ", ".join(
+                f"{name} {_plain(value)}" for name, value in recipe.items() if name != "kind" and value is not None
+            )
+        )
+    return lines or ["Nothing is known of it."]
+
+
+def _scores(training: dict) -> list[str]:
+    rows = []
+    for score in training.get("scores") or []:
+        between = f"{score['low']:.4f} to {score['high']:.4f}" if score.get("low") is not None else "not known"
+        rows.append([_plain(score["metric"]), f"{score['score']:.4f}", between, score["clips"], _plain(score["on"])])
+    return (
+        _table(["metric", "score", "95 % interval", "clips", "which"], rows)
+        if rows
+        else ["None was measured when it was saved."]
+    )
+
+
+def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
+    c = clf.calibration
+    if not c.clips:
+        return ["Not fitted: the probabilities are the network's own, which is too sure of itself as a rule."]
+    lines = [
+        f"Temperature {c.temperature:.3g}, fitted on {c.clips} clips ({_plain(c.source)})"
+        + (f"; negative log-likelihood {c.nll[0]:.4g} before, {c.nll[1]:.4g} after." if c.nll else ".")
+    ]
+    if isinstance(clf.model, Ensemble):
+        lines.append(
+            "It was fitted on the answers of single networks. Their mean is less sure than each of them, so this classifier may well "
+            "be right more often than it says."
+        )
+    if clf.is_multi:
+        lines.append(
+            f"A label is said above its threshold, of the best F1; labels of fewer than {FEW} clips share one."
+        )
+    if predictions is not None and not clf.is_multi:
+        curve = coverage_curve(predictions, c.temperature, REJECTED)
+        rows = [
+            [f"{row.threshold:g}", f"{row.coverage:.1%}", "" if np.isnan(row.accuracy) else f"{row.accuracy:.1%}"]
+            for row in curve.itertuples()
+        ]
+        lines += ["", *_table(["reject\\_below", "clips with an answer", "of these right"], rows)]
+    return lines
+
+
+def _limits(clf: Classifier, golden: int) -> list[str]:
+    lines = [
+        "It knows these labels only: whatever else is played to it is answered with one of them, often with confidence. "
+        "`reject_below` of `predict` says 'unknown' instead where the largest probability is low.",
+        "The scores hold for recordings like those of training: other microphones, places, speakers or background noise may lower them.",
+        "The probabilities are for the mixture of labels that it was trained on; where some are much rarer or commoner, they are not.",
+    ]
+    if clf.audio.sr is None and not clf.is_wave:
+        lines.append(
+            "Recordings are drawn at their own sampling rate: one of another rate than those of training looks different."
+        )
+    if golden:
+        lines.append(
+            f"`golden/` holds {golden} recording{'s' * (golden > 1)} of the clips that were held out. Their licence, and what is heard in "
+            "them, travel along."
+        )
+    return [f"- {line}" for line in lines]
+
+
+def write_card(
+    clf: Classifier, training: dict, name: str, golden: int = 0, predictions: Predictions | None = None
+) -> str:
+    """The card as Markdown.
+
+    name : of the folder; golden : how many golden clips it keeps
+    predictions : what it was calibrated on
+    """
+    use = [
+        "```python",
+        "import specimg as sp",
+        f"clf = sp.load_classifier({name!r})",
+        'table = clf.predict(["a.wav", "b.ogg"])   # or a folder',
+        'table[["path", "label", "probability", "status"]]',
+        "```",
+    ]
+    check = (
+        [
+            "",
+            f"`specimg check {name}` draws the golden clips again and says whether newer libraries draw or answer otherwise.",
+        ]
+        if golden
+        else []
+    )
+    versions = clf.about.get("versions") or {}
+    parts = {
+        "What it hears": [*_what(clf), "", *_labels(clf, training)],
+        "How to use it": [*use, *check],
+        "How good it is": _scores(training),
+        "How sure it is": _calibration(clf, predictions),
+        "How it was trained": _training(training),
+        "Where it ends": _limits(clf, golden),
+        "Made with": [
+            ", ".join(f"{package} {_plain(number)}" for package, number in versions.items()) or "versions not known"
+        ],
+    }
+    lines = [f"# {_plain(name)}", "", "A classifier of sounds, trained and saved with specimg."]
+    for title, body in parts.items():
+        lines += ["", f"## {title}", "", *body]
+    return "\n".join(lines) + "\n"

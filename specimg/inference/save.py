@@ -1,0 +1,382 @@
+"""A learner, a cross-validation or a classifier becomes a folder.
+
+    save_classifier(learn, "dog-or-not/")                       # with a card, golden clips and validation's score
+    save_classifier(learn, "dog-or-not/", calibrate=True)       # and with a temperature fitted on validation's clips
+    save_classifier(sp.Run.open("runs/r34"), "dog-or-not/")     # all folds as one, calibrated on what each had not seen
+
+fastai's own `learn.export("learner.pkl")` works too, and keeps a whole learner with its transforms. It is a pickle: loading one runs
+whatever code it holds, so load only what you made yourself.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, ToTensor
+from safetensors.torch import save
+from torch import nn
+
+from ..core.files import is_leftover, write_whole
+from ..core.warnings import warn
+from ..data.images import FitSize
+from ..data.tta import TTA, fit_with_tta
+from ..data.waves import FitWave
+from ..metrics import bootstrap_score
+from ..render.tree import SpecTree
+from ..training import Predictions, predict_all, shown_pictures as _pictures
+from .calibration import Calibration, calibrate as fit_calibration
+from .classifier import Classifier
+from .ensemble import Ensemble
+from .folder import (
+    CARD,
+    FORMAT,
+    GOLDEN,
+    SETTINGS,
+    facts_of,
+    fit_to_dict,
+    is_own_file,
+    to_json,
+    versions_now,
+    weights_names,
+)
+from .golden import Recording, write_golden
+from .load import load_classifier
+from .model_card import write_card
+from .validate import check_fit, check_network, check_renderer, check_vocab
+
+__all__ = ["save_classifier"]
+
+CLIPS_COUNTED = 5_000  # labels whose clips the summary counts, at most
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """What is saved, and what is known of it."""
+
+    clf: Classifier
+    training: dict
+    predictions: Predictions | None  # of clips that were held out
+    source: str  # of these clips
+
+
+# ---------------------------------------------------------------------- a learner
+
+
+def _own_transforms(dl: DataLoader) -> list[str]:
+    """What a loader does to validation's inputs beyond what a `Classifier` does."""
+    known = (FitSize, FitWave, ToTensor, IntToFloatTensor)
+    return [
+        type(t).__name__
+        for t in [*dl.after_item.fs, *dl.after_batch.fs]
+        if t.split_idx != 0 and not isinstance(t, known)
+    ]
+
+
+def _classifier_of(learn: Learner) -> Classifier:
+    """The learner as a classifier. ValueError where it does not say how its inputs are made."""
+    dls = learn.dls
+    wave = getattr(getattr(dls, "facts", None), "audio", None) is not None
+    if not hasattr(learn, "net_options") or (not wave and getattr(dls, "renderer", None) is None):
+        raise ValueError(
+            "this learner does not say how its pictures were drawn or how its network is made; "
+            "train with SpecDataLoaders or WaveDataLoaders and spec_learner"
+        )
+    own = _own_transforms(dls.valid)
+    if own:
+        warn(
+            f"the classifier does without {', '.join(own)}, which validation has, so it will answer otherwise than the learner"
+        )
+    fit = next(t for t in dls.valid.after_item.fs if isinstance(t, (FitSize, FitWave)))
+    vocab = list(map(str, dls.vocab))
+    return Classifier(
+        learn.model, None if wave else dls.renderer, vocab, bool(dls.is_multi), fit, network=dict(learn.net_options)
+    )
+
+
+def _held_out(learn: Learner) -> Predictions | None:
+    """What the learner says of validation's clips; None where nothing is held out."""
+    if not getattr(learn.dls.valid, "n", 0):
+        return None
+    act = torch.sigmoid if learn.dls.is_multi else partial(torch.softmax, dim=-1)
+    was_training = learn.model.training
+    with learn.no_bar(), learn.no_logging():
+        found = predict_all(learn, embeddings=False, act=act, layers=False)
+    learn.model.train(was_training)
+    return found
+
+
+def _clips_of_label(labels) -> dict[str, int]:
+    """How many clips have each label."""
+    counts = Counter(
+        str(label) for cell in labels for label in (cell if isinstance(cell, (list, tuple, np.ndarray)) else [cell])
+    )
+    return dict(sorted(counts.items())[:CLIPS_COUNTED])
+
+
+def _of_learner(learn: Learner, predictions: Predictions | None) -> _Trained:
+    clf = _classifier_of(learn)
+    predictions = _held_out(learn) if predictions is None else predictions
+    recipe, history, clips = getattr(learn, "recipe", None), getattr(learn, "history", None), learn.dls.train.clips
+    training = {
+        "network": learn.arch,
+        "weights_from": learn.weights_from,
+        "clips": len(clips),
+        "held_out": getattr(learn.dls.valid, "n", 0),
+        "clips_of_label": _clips_of_label(clips["label"]) if "label" in clips else {},
+        "epochs": None if history is None else len(history),
+        "recipe": None if recipe is None else recipe.to_dict(),
+        "data": _pictures(learn).get("clips"),
+    }
+    return _Trained(clf, training, predictions, "validation")
+
+
+# ---------------------------------------------------------------------- a cross-validation
+
+
+def _networks(clf: Classifier) -> list[nn.Module]:
+    return list(clf.model.networks) if isinstance(clf.model, Ensemble) else [clf.model]
+
+
+def _together(parts: list[Classifier], tta: TTA) -> Classifier:
+    """Classifiers of one kind as one. ValueError where they are not of one kind."""
+    first = parts[0]
+    for part in parts[1:]:
+        for name in ("vocab", "is_multi", "look", "network", "size"):
+            if getattr(part, name) != getattr(first, name):
+                raise ValueError(
+                    f"the networks of this run do not go together: {name} is {getattr(first, name)!r} of one and "
+                    f"{getattr(part, name)!r} of another"
+                )
+    networks = [network for part in parts for network in _networks(part)]
+    model = networks[0] if len(networks) == 1 else Ensemble(networks, first.is_multi)
+    fit = max((part.fit for part in parts), key=lambda fit: fit.windows)  # of a fold as many as its longest clip needs
+    fit = fit if tta == TTA() or first.is_wave else fit_with_tta(fit, tta)
+    return replace(first, model=model, fit=fit, calibration=Calibration(), about={})
+
+
+def _of_run(run, predictions: Predictions | None) -> _Trained:
+    """A run: its members' classifiers, and what each said of clips that it had not seen."""
+    choices = getattr(run, "choices", None)
+    clf = _together(
+        [load_classifier(member.folder / "classifier") for member in run.members], getattr(choices, "tta", TTA())
+    )
+    recipe, task, score = getattr(choices, "recipe", None), getattr(run, "task", None), getattr(run, "score", None)
+    labels = [label for label in run.predictions.table["target"] if label is not None]
+    training = {
+        "network": clf.network["arch"],
+        "networks": len(_networks(clf)),
+        "folds": len({member.fold for member in run.members}),
+        "clips": len(run.predictions),
+        "clips_of_label": _clips_of_label(labels),
+        "recipe": None if recipe is None else recipe.to_dict(),
+        "competition": getattr(task, "slug", None),
+        "data": getattr(task, "digest", None),
+    }
+    if score is not None and score == score:
+        training["scores"] = [_score_entry(score.metric, float(score), score.low, score.high, score.n, "out of fold")]
+    return _Trained(clf, training, run.predictions if predictions is None else predictions, "out of fold")
+
+
+def _of_anything(trained, predictions: Predictions | None) -> _Trained:
+    """What is saved, from a learner, a run or a classifier. ValueError for anything else."""
+    if isinstance(trained, Classifier):
+        return _Trained(trained, dict(trained.about.get("training") or {}), predictions, "held out")
+    if hasattr(trained, "members") and hasattr(trained, "predictions"):
+        return _of_run(trained, predictions)
+    if hasattr(trained, "dls"):
+        return _of_learner(trained, predictions)
+    raise ValueError(
+        f"a {type(trained).__name__} cannot be kept as a classifier; give a learner of spec_learner, a Run or a Classifier"
+    )
+
+
+# ---------------------------------------------------------------------- what is measured
+
+
+def _score_entry(metric: str, score: float, low: float, high: float, clips: int, on: str) -> dict:
+    known = low == low and high == high
+    ends = {"low": float(low) if known else None, "high": float(high) if known else None}
+    return {"metric": metric, "score": float(score), **ends, "clips": int(clips), "on": on}
+
+
+def _measured(predictions: Predictions, on: str) -> list[dict]:
+    """Accuracy, or lwlrap of several labels, with a 95 % interval over groups, else clips; [] where nothing can be said."""
+    kept = predictions.subset(predictions.labelled & np.isfinite(predictions.probs).all(axis=1))
+    metric = "lwlrap" if kept.is_multi else "accuracy"
+    truth = kept.hot.astype(int) if kept.is_multi else kept.hot.argmax(axis=1)
+    groups = kept.table["group"].astype(str).to_numpy() if "group" in kept.table else None
+    try:
+        score = kept.score(metric)
+    except ValueError:  # no clip has a label
+        return []
+    try:
+        low, high = bootstrap_score(
+            metric, truth, kept.probs, groups=groups if groups is not None and len(set(groups)) > 1 else None
+        )
+    except ValueError:  # one clip
+        low = high = math.nan
+    return [_score_entry(metric, score, low, high, len(kept), on)] if math.isfinite(score) else []
+
+
+def _source_of(picture: str) -> Path | None:
+    """The folder of the recordings from which the tree of a picture was drawn; None where it stands in no tree."""
+    for parent in Path(picture).parents:
+        if (parent / "renderer.json").is_file():
+            return SpecTree.open(parent).source
+    return None
+
+
+def _recordings(predictions: Predictions | None) -> list[Recording]:
+    """The recordings of predicted clips."""
+    if predictions is None or not len(predictions):
+        return []
+    table = predictions.table
+    if "recording" in table:
+        paths = table["recording"].tolist()
+    else:
+        root = _source_of(table["picture"].iloc[0])
+        paths = [None if root is None else os.path.join(root, path) for path in table["path"]]
+    labels = ["; ".join(label) if isinstance(label, list) else str(label) for label in table["target"]]
+    times = [
+        [None if t != t else float(t) for t in table[name]] if name in table else [None] * len(table)
+        for name in ("start", "end")
+    ]
+    return [
+        Recording(path, label, start, end) for path, label, start, end in zip(paths, labels, *times) if path is not None
+    ]
+
+
+# ---------------------------------------------------------------------- the folder
+
+
+def _check_folder(folder: Path) -> None:
+    """ValueError where the folder holds something else than a classifier, or what is left of one."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{str(folder)!r} is a file; give a folder")
+    there = {name for name in os.listdir(folder) if not is_leftover(name)} if folder.is_dir() else set()
+    begun = any(is_own_file(name) and name != CARD for name in there)
+    if SETTINGS not in there and not all(
+        is_own_file(name) and (begun or name != CARD) or name == GOLDEN for name in there
+    ):
+        raise ValueError(f"{str(folder)!r} holds files that are no classifier; give a new folder")
+
+
+def _check_saved(clf: Classifier) -> None:
+    """ValueError for what could not be loaded again."""
+    check_vocab(list(clf.vocab))
+    check_renderer(clf.look)
+    check_fit(clf.fit, clf.look)
+    check_network({**clf.network, "size": list(clf.network.get("size", ()))}, len(clf.vocab), clf.fit, clf.look)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier classifier left in the folder, classifier.json first. ValueError where it would be removed elsewhere."""
+    if (folder / GOLDEN).is_symlink():
+        raise ValueError(
+            f"{str(folder / GOLDEN)!r} is a link, and what it leads to would be overwritten; remove the link, or give a new folder"
+        )
+    (folder / SETTINGS).unlink(missing_ok=True)
+    for prefix, place in {"": folder, f"{GOLDEN}/": folder / GOLDEN}.items():
+        for name in os.listdir(place) if place.is_dir() else ():
+            if is_own_file(prefix + name) or is_leftover(name):
+                (place / name).unlink()
+    if (folder / GOLDEN).is_dir() and not os.listdir(folder / GOLDEN):
+        (folder / GOLDEN).rmdir()
+
+
+def _write(what: _Trained, folder: Path, golden: int) -> None:
+    """The files, classifier.json last: what was begun and not ended is no classifier."""
+    clf = what.clf
+    networks = _networks(clf)
+    weights, files = weights_names(len(networks)), {}
+    _clear(folder)
+    for name, network in zip(weights, networks):
+        data = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
+        write_whole(folder / name, data)
+        files[name] = facts_of(data)
+    kept = write_golden(clf, folder, _recordings(what.predictions), golden) if golden else {}
+    if golden and not kept:
+        warn("no golden clips are kept: nothing was held out, or its recordings are not where they were drawn from")
+    clips = sum(name.endswith(".wav") and not name.endswith(".heard.wav") for name in kept)
+    text = write_card(
+        clf, what.training, folder.absolute().name, clips, what.predictions if clf.calibration.clips else None
+    )
+    card = text.encode("utf-8", "replace")
+    write_whole(folder / CARD, card)
+    files |= {**kept, CARD: facts_of(card)}
+    write_whole(folder / SETTINGS, to_json(settings_of(clf, weights, files, what.training)))
+
+
+def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], training: dict) -> dict:
+    """classifier.json."""
+    look = (
+        {"renderer": None, "audio": clf.audio.to_dict()}
+        if clf.is_wave
+        else {"renderer": clf.renderer.to_dict(), "audio": None}
+    )
+    return {
+        "format": FORMAT,
+        "versions": versions_now(),
+        "vocab": list(clf.vocab),
+        "is_multi": clf.is_multi,
+        **look,
+        "fit": fit_to_dict(clf.fit),
+        "network": {**clf.network, "size": list(clf.network["size"])},
+        "weights": weights,
+        "calibration": clf.calibration.to_dict(),
+        "training": training,
+        "files": files,
+    }
+
+
+def save_classifier(
+    trained,
+    folder: str | os.PathLike,
+    *,
+    golden: int = 6,
+    calibrate: bool | None = None,
+    predictions: Predictions | None = None,
+) -> Path:
+    """Write a trained classifier as a folder without pickled code; returns the folder.
+
+    Parameters
+    ----------
+    trained : a learner of `spec_learner` over `SpecDataLoaders` or `WaveDataLoaders`; a finished `Run`, all of whose networks then answer
+        together; or a `Classifier`
+    folder : new, or that of an earlier classifier, which is replaced, its card too
+    golden : so many recordings of held-out clips are kept, 5 seconds of each at most, to be drawn and asked again by `check_classifier`;
+        0 where recordings must not travel
+    calibrate : fit a temperature, and thresholds where clips may have several labels; default for a run, on its out-of-fold
+        predictions. True does so for a learner on its validation set
+    predictions : of held-out clips, where they are at hand; default a run's own, and for a learner one pass over its validation set
+
+    Raises ValueError where the learner is another, its parts could not be loaded again, or the folder holds something else. Warns of
+    item and batch transforms that validation has besides specimg's own: a classifier does without them.
+    """
+    folder = Path(folder)
+    if golden < 0 or golden > 100:
+        raise ValueError(f"golden={golden}: give 0 to 100 clips")
+    _check_folder(folder)
+    what = _of_anything(trained, predictions)
+    _check_saved(what.clf)
+    training, clf = dict(what.training), what.clf
+    if what.predictions is not None and "scores" not in training:
+        training["scores"] = _measured(what.predictions, what.source)
+    if calibrate or (calibrate is None and what.source == "out of fold"):
+        if what.predictions is None:
+            raise ValueError(
+                "calibrate=True needs clips that were held out: give predictions=, or train with a validation set"
+            )
+        clf = replace(clf, calibration=fit_calibration(what.predictions, what.source))
+    training["saved"] = time.strftime("%Y-%m-%d")
+    clf = replace(clf, about={"training": training, "versions": versions_now()})
+    _write(_Trained(clf, training, what.predictions, what.source), folder, golden)
+    return folder

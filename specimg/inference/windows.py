@@ -1,0 +1,204 @@
+"""Long recordings, window by window: a night of sound in bounded memory.
+
+    windows = clf.predict_windows("night.wav", overlap=2.5)     # a row a window: path, start, end, label, probability, status, p_<label>
+    clf.predict_windows("nights/", seconds=5)                   # a folder: one recording after the other
+
+A window is drawn as a clip of training is: the same picture, byte for byte, as `render_tree(segments=...)` draws of its span.
+So what `Audio` does to a clip it does to each window by itself: trimming, cutting out silence, denoising and normalising know only
+the window, and resampling and filters see silence beyond its edges, not the neighbour's sound. A classifier that looks at
+several crops of a clip looks once at windows of a crop's length.
+
+`specimg.merge_events` makes events of the windows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..audio import AudioError, Clip, condition, recording_seconds
+from ..audio.stream import Span, check_windows, stream_spans
+from ..core.progress import progress_bar
+from ..data import list_sources
+from ..data.images import FitSize
+from ..data.waves import FitWave
+from .ensemble import most_in_a_batch
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
+
+__all__ = ["predict_windows", "window_seconds"]
+
+
+# ---------------------------------------------------------------------- how long a window is
+
+
+def _fit_seconds(clf: Classifier) -> float | None:
+    """How much of a clip one look of the network takes in; None where it is the whole clip."""
+    return clf.fit.samples / clf.audio.sr if clf.is_wave else clf.fit.seconds
+
+
+def _heard_seconds(clf: Classifier) -> float:
+    """How much of a clip is heard at all; the rest would go unheard."""
+    looks = clf.fit.windows if clf.is_wave or clf.fit.method == "crop" else 1
+    return min(clf.audio.duration or math.inf, looks * (_fit_seconds(clf) or math.inf))
+
+
+def window_seconds(clf: Classifier, seconds: float | None = None) -> float:
+    """The length of a window: as asked, or that of the clips which the classifier was trained on.
+
+    Raises ValueError where the classifier does not say, and where it would hear only a part of each window.
+    """
+    if seconds is None:
+        seconds = clf.audio.duration or _fit_seconds(clf)
+    if seconds is None:
+        raise ValueError(
+            "this classifier was trained on clips of any length, so it does not say how long a window is; give seconds=, "
+            "about as long as the clips it was trained on"
+        )
+    if seconds > _heard_seconds(clf) + 1e-6:
+        raise ValueError(
+            f"seconds={seconds:g}: the classifier hears no more than {_heard_seconds(clf):g} s of a clip, "
+            f"and the rest of each window would go unheard; give up to {_heard_seconds(clf):g}"
+        )
+    return seconds
+
+
+def _looking_once(clf: Classifier, seconds: float) -> Classifier:
+    """The classifier without several looks at a window that is no longer than one of them: to a pixel they would show the same."""
+    one_look = _fit_seconds(clf)
+    if type(clf.fit) not in (FitSize, FitWave) or one_look is None or seconds > one_look + 1e-6:
+        return clf
+    fit = copy.copy(clf.fit)
+    fit.windows = 1
+    return dataclasses.replace(clf, fit=fit)
+
+
+# ---------------------------------------------------------------------- spans to rows
+
+
+def _clip(clf: Classifier, path: str, span: Span, seconds: float) -> Clip:
+    """A window ready to be drawn, as `read_clip` reads its span."""
+    audio = clf.audio
+    if (
+        audio.duration is None
+        and not clf.is_wave
+        and clf.fit.method == "squish"
+        and span.end - span.start < seconds - 1e-6
+    ):
+        audio = audio.replace(duration=seconds)  # squeezed to one size, a shorter clip would be stretched
+    y, sr, cut = condition(span.y, span.sr, audio, path)
+    return Clip(y, sr, span.start + cut / sr, len(span.y) / span.sr, span.sr)
+
+
+def _input(clf: Classifier, path: str, span: Span, seconds: float) -> tuple[torch.Tensor | None, str, int]:
+    """(the network's input, "ok", the sampling rate it was drawn at), or (None, why not, 0)."""
+    if span.reason:
+        return None, span.reason, 0
+    try:
+        clip = _clip(clf, path, span, seconds)
+        return clf.fitted(clip.y if clf.is_wave else clf.renderer.encode(clip)), "ok", clip.sr
+    except ValueError as exc:  # an AudioError has its reason without the path
+        return None, getattr(exc, "reason", str(exc)), 0
+
+
+def _all_spans(paths: list[str], seconds: float, overlap: float) -> Iterator[tuple[str, Span]]:
+    for path in paths:
+        with contextlib.closing(stream_spans(path, seconds, overlap)) as spans:
+            for span in spans:
+                yield path, span
+
+
+def _count_windows(paths: list[str], seconds: float, overlap: float) -> int:
+    """How many windows there will be, from the headers."""
+    total = 0
+    for path in paths:
+        try:
+            total += max(1, math.ceil((recording_seconds(path) - overlap) / (seconds - overlap) - 1e-6))
+        except AudioError:
+            total += 1
+    return total
+
+
+def _as_paths(items) -> list[str]:
+    names, sources = list_sources(items)
+    if not all(isinstance(source, (str, os.PathLike)) for source in sources):
+        raise ValueError("windows are read from files; give paths or a folder, and samples to predict")
+    if not names:
+        raise ValueError(f"{items!r} holds no recordings; there is nothing to predict on")
+    return names
+
+
+def _answers(clf: Classifier, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
+    """The table of windows.
+
+    spans : (path, start, end, status) of each; probs : the batches of those that are "ok", in order
+    """
+    table = pd.DataFrame(spans, columns=["path", "start", "end", "status"])
+    said = np.full((len(table), len(clf.vocab)), np.nan, np.float32)
+    if probs:
+        said[table["status"] == "ok"] = np.concatenate(probs)
+    answers = clf._table(table["path"].tolist(), said, table["status"].tolist(), None)
+    answers.insert(1, "start", table["start"])
+    answers.insert(2, "end", table["end"])
+    if highest_rate:
+        answers.attrs["band"] = (0.0, highest_rate / 2)
+    return answers
+
+
+def predict_windows(
+    clf: Classifier, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
+) -> pd.DataFrame:
+    """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
+
+    Parameters
+    ----------
+    items : a recording, several, or a folder
+    seconds : of a window; default what the classifier was trained on (`Audio(duration=...)`, or the `seconds` of its crops)
+    overlap : seconds that a window shares with the one before
+    bs : windows a batch
+
+    Returns
+    -------
+    DataFrame with one row a window, recordings in order: path, start, end (seconds in the recording), label, probability, status, and
+    p_<label> for each label; `attrs["vocab"]` names the labels, `attrs["band"]` is what the network heard, (low, high) in Hz.
+    The last window ends with the recording, and overlaps the one before it as far as it must. A recording shorter than a window is
+    one row, padded as in training. A recording that cannot be read is a row with the reason and without times; one that breaks off has
+    rows up to there, and then one with the reason that starts there. A window with NaN samples is a row with the reason, its times counted
+    from the window's beginning.
+
+    Raises ValueError for impossible numbers, and where the classifier does not say how long a window is.
+    """
+    seconds = window_seconds(clf, seconds)
+    check_windows(seconds, overlap)
+    if bs < 1:
+        raise ValueError(f"bs={bs}: give 1 or more windows a batch")
+    paths, clf = _as_paths(items), _looking_once(clf, seconds)
+    spans, probs, batch, highest_rate = [], [], [], 0
+
+    def answer() -> None:
+        probs.append(clf.probabilities(torch.stack(batch)))
+        batch.clear()
+
+    with progress_bar(_count_windows(paths, seconds, overlap) if progress else 0, "windows", progress) as bar:
+        for path, span in _all_spans(paths, seconds, overlap):
+            x, status, sr = _input(clf, path, span, seconds)
+            spans.append((path, span.start, span.end, status))
+            highest_rate = max(highest_rate, sr)
+            bar.update()
+            if x is not None:
+                batch.append(x)
+            if batch and len(batch) >= most_in_a_batch(batch[0], bs):
+                answer()
+        if batch:
+            answer()
+    return _answers(clf, spans, probs, highest_rate)

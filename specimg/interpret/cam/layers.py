@@ -1,0 +1,276 @@
+"""Which layer of a network is looked into, and how its output is read as maps.
+
+Wanted is the last layer whose maps still say where, and through which everything passes: what comes before it reaches the
+answer by no other way. That is tried out on one picture (a branch of an Inception block or the inside of a residual one fails),
+so it needs no list of architectures:
+
+- a convolutional network: the maps before its last pooling, `(batch, features, height, width)`, also where it computes channels last
+- a transformer: the last tokens that can still change the answer, laid out on the grid of the last map before them. Where a class
+  token is read off at the end, these are the tokens that the last block looks at
+- `subspectral_net`: the same of each band, each for its own rows
+
+Maps of one row or one column are passed over while there are larger ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...models.nets.averaged import FeatureCNN
+from ...models.nets.subspectral import SubSpectralNet
+from ...models.networks import ChannelsFirst, NamedNet, Normalise, SpecNet
+from ...training import find_layer
+
+__all__ = ["MapLayer", "Tap", "as_in_validation", "find_map_layers"]
+
+MOST_PREFIX = 16  # tokens before those of the grid: class, distillation, registers
+_FEATURES_FIRST = (nn.Conv2d, nn.BatchNorm2d, ChannelsFirst)  # whatever the network around them does
+
+
+@dataclass(frozen=True)
+class MapLayer:
+    """A layer, and how its output becomes maps."""
+
+    module: nn.Module
+    name: str
+    channels_last: bool = False  # (batch, height, width, features)
+    grid: tuple[int, int] | None = None  # of tokens (batch, others + grid, features): height, width
+    rows: tuple[float, float] = (0.0, 1.0)  # the part of the picture's height that the maps show, from the top
+
+    def read(self, out: Tensor) -> Tensor:
+        """(batch, features, height, width) of what the layer gave."""
+        if self.grid is not None:
+            height, width = self.grid
+            return out[:, out.shape[1] - height * width :].transpose(1, 2).unflatten(2, self.grid)
+        return out.permute(0, 3, 1, 2) if self.channels_last else out
+
+
+@contextlib.contextmanager
+def as_in_validation(model: nn.Module) -> Iterator[None]:
+    """The network as it answers, with gradients; afterwards every part is in the mode in which it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    plain = (
+        torch.backends.cudnn.flags(enabled=False) if recurrent else contextlib.nullcontext()
+    )  # cuDNN's have no gradient in validation
+    try:
+        model.eval()
+        with torch.inference_mode(False), torch.enable_grad(), plain:
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+class Tap:
+    """While it is open, what a layer gives is cut off from what made it: `given` holds it, one tensor a run, to ask gradients of."""
+
+    def __init__(self, layer: nn.Module):
+        self.layer, self.given = layer, []
+
+    def _cut_off(self, layer: nn.Module, args, out):
+        if not isinstance(out, Tensor):
+            self.given.append(out)
+            return out
+        self.given.append(out.detach().clone().requires_grad_())
+        return self.given[-1].clone()  # the next layer may work in place
+
+    def __enter__(self) -> Tap:
+        self.handle = self.layer.register_forward_hook(self._cut_off)
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.handle.remove()
+
+
+# ---------------------------------------------------------------- what the layers give
+def _shapes(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
+    """Shape of what each layer gives that gives one tensor, once, with a row for each picture; in the order in which they finish."""
+    runs: list[tuple[str, object]] = []
+    handles = [
+        module.register_forward_hook(
+            lambda module, args, out, name=name: runs.append((name, getattr(out, "shape", None)))
+        )
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    names, n = [name for name, _ in runs], x.shape[:-3].numel()
+    return {name: tuple(shape) for name, shape in runs if shape and shape[0] == n and names.count(name) == 1}
+
+
+def _is_channels_last(model: nn.Module, name: str) -> bool:
+    """Does timm say that the network around this layer computes (batch, height, width, features)?"""
+    modules = dict(model.named_modules())
+    if isinstance(modules[name], _FEATURES_FIRST):
+        return False
+    parts = name.split(".")
+    around = [modules[".".join(parts[:i])] for i in range(len(parts) + 1)]
+    return any(str(getattr(module, "output_fmt", "")).endswith("NHWC") for module in around)
+
+
+def _maps(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[MapLayer, int, int]]:
+    """(layer, height, width) of all that give maps. What stands inside of attention is left out: no way leads through it alone."""
+    modules, found = dict(model.named_modules()), {}
+    for name, shape in shapes.items():
+        if len(shape) == 4 and not isinstance(modules[name], Normalise) and "attn" not in name.split("."):
+            last = _is_channels_last(model, name)
+            height, width = shape[1:3] if last else shape[2:4]
+            found[name] = MapLayer(modules[name], name, last), height, width
+    return found
+
+
+# ---------------------------------------------------------------- the one to look into
+def _is_passage(node, answer, x: Tensor) -> bool:
+    """Does every way of autograd's graph from the answer back to `x` lead through this node?"""
+    seen, left = {node}, [answer]
+    while left:
+        at = left.pop()
+        if at is None or at in seen:
+            continue
+        if getattr(at, "variable", None) is x:
+            return False
+        seen.add(at)
+        left += [before for before, _ in at.next_functions]
+    return True
+
+
+def _passages(model: nn.Module, layers: list[MapLayer], x: Tensor) -> Iterator[MapLayer]:
+    """Those through whose output everything passes, the last first, from one forward pass; poolings are looked into from before."""
+    x, nodes = x.detach().clone().requires_grad_(), {}
+    handles = [
+        layer.module.register_forward_hook(lambda module, args, out: nodes.__setitem__(module, out.grad_fn))
+        for layer in layers
+    ]
+    try:
+        answer = model(x).sum()
+    finally:
+        for handle in handles:
+            handle.remove()
+    for layer in reversed(layers):
+        node = nodes[layer.module]
+        if node is not None and "Pool" not in node.name() and _is_passage(node, answer.grad_fn, x):
+            yield layer
+
+
+def _tried(model: nn.Module, layer: MapLayer, x: Tensor) -> tuple[bool, bool]:
+    """(does all of `x` reach the answer through this layer, can its maps change the answer)."""
+    x = x.detach().clone().requires_grad_()
+    with Tap(layer.module) as tap:
+        answer = model(x)
+    if not answer.requires_grad:
+        return False, False
+    around, through = torch.autograd.grad(answer.max(), [x, tap.given[0]], allow_unused=True)
+    return around is None and through is not None, through is not None and bool(layer.read(through).ne(0).any())
+
+
+def _last_passage(model: nn.Module, layers: list[MapLayer], x: Tensor, changing: bool = False) -> MapLayer | None:
+    """The last of these through which everything passes; with `changing`, and whose maps can change the answer."""
+    for layer in _passages(model, layers, x):
+        alone, changes = _tried(
+            model, layer, x
+        )  # a layer that hands on what it was given is passed by, though its output is not
+        if alone and (changes or not changing):
+            return layer
+    return None
+
+
+def _tokens_behind(
+    model: nn.Module, shapes: dict[str, tuple[int, ...]], before: str, grid: tuple[int, int]
+) -> list[MapLayer]:
+    """Layers that finish after the layer `before` and give tokens of this grid."""
+    modules, names = dict(model.named_modules()), list(shapes)
+    behind = {name: shapes[name] for name in names[names.index(before) + 1 :]}
+    cells = grid[0] * grid[1]
+    return [
+        MapLayer(modules[name], name, grid=grid)
+        for name, shape in behind.items()
+        if len(shape) == 3 and cells <= shape[1] <= cells + MOST_PREFIX
+    ]
+
+
+def _bands(net: SubSpectralNet, height: int) -> list[MapLayer]:
+    """What stands before the last pooling of each band, for the rows of the picture that the band sees."""
+    found = []
+    for i, (band, rows) in enumerate(zip(net.bands, net.rows)):
+        last, at = len(band[0]) - 1, len(band[0][-1]) - 2
+        found.append(
+            MapLayer(band[0][last][at], f"1.bands.{i}.0.{last}.{at}", rows=(rows.start / height, rows.stop / height))
+        )
+    return found
+
+
+def _refusal(model: nn.Module, maps: dict, x: Tensor) -> ValueError:
+    net = model[1] if isinstance(model, NamedNet) else model[0][1] if isinstance(model, SpecNet) else model
+    name = type(net).__name__
+    if isinstance(net, FeatureCNN):
+        return ValueError(
+            f"{name} averages over time before it looks: its maps show no seconds. Grad-CAM needs a network that looks at "
+            "the whole picture, such as 'resnet34' or 'mini_resnet'"
+        )
+    if maps:
+        return ValueError(
+            f"no layer of {name} gives maps of more than one cell through which all of a picture of {x.shape[-2]} x "
+            f"{x.shape[-1]} pixels passes; use larger pictures, or name a layer with layer="
+        )
+    return ValueError(
+        f"{name} has no layer with maps of time and frequency, (batch, features, height, width), to look into; Grad-CAM "
+        "needs a convolutional network, such as 'resnet34' or 'mini_resnet'. A compiled network hides its layers"
+    )
+
+
+def _search(model: nn.Module, x: Tensor) -> list[MapLayer]:
+    own = model[1] if isinstance(model, NamedNet) else None
+    if isinstance(own, SubSpectralNet):
+        return _bands(own, x.shape[-2])
+    shapes = _shapes(model, x)
+    maps = {} if isinstance(own, FeatureCNN) else _maps(model, shapes)
+    large = [layer for layer, height, width in maps.values() if min(height, width) > 1]
+    slim = [layer for layer, height, width in maps.values() if max(height, width) > 1]
+    found = _last_passage(model, large, x) or _last_passage(model, slim, x)
+    if found is None:
+        raise _refusal(model, maps, x)
+    tokens = _tokens_behind(model, shapes, found.name, maps[found.name][1:])
+    return [_last_passage(model, tokens, x, changing=True) or found]
+
+
+def _named(model: nn.Module, x: Tensor, name: str) -> MapLayer:
+    """The layer that a user names. ValueError where it gives no maps."""
+    module, shapes = find_layer(model, name), _shapes(model, x)
+    full = next(known for known, one in model.named_modules() if one is module)
+    shape = shapes.get(full)
+    if shape is None:
+        raise ValueError(
+            f"the layer {name!r} does not give one tensor, once, for each picture; name one that gives maps"
+        )
+    if len(shape) == 4 and max(shape[1:3] if _is_channels_last(model, full) else shape[2:4]) > 1:
+        return MapLayer(module, full, _is_channels_last(model, full))
+    before = {other: sides for other, (_, *sides) in _maps(model, shapes).items()}
+    for other in reversed([known for known in shapes if known in before]) if len(shape) == 3 else []:
+        if any(layer.module is module for layer in _tokens_behind(model, shapes, other, tuple(before[other]))):
+            return MapLayer(module, full, grid=tuple(before[other]))
+    raise ValueError(
+        f"the layer {name!r} gives {' x '.join(map(str, shape[1:]))} numbers for a picture; name one that gives maps of more "
+        "than one cell, (batch, features, height, width), or leave layer= out"
+    )
+
+
+def find_map_layers(model: nn.Module, x: Tensor, layer: str | None = None) -> list[MapLayer]:
+    """The layers to look into, tried out on the first picture of `x`; one, but for networks whose parts see parts of a picture.
+
+    layer : the name of one, of which the beginning may be left out: "layer3"
+
+    Raises ValueError where nothing gives maps. Call it inside of `as_in_validation`.
+    """
+    one = x[:1]
+    return _search(model, one) if layer is None else [_named(model, one, layer)]

@@ -1,0 +1,166 @@
+"""Rows and bars: scores of each class, accuracy of each group, histograms of probabilities.
+
+Rows are as many as there are classes or groups; where they would make too tall a picture they stand in several columns,
+each on axes of its own. `row_axes` makes these; on axes of the caller's all rows share them, and names are left out where
+they would touch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...core.figures import new_figure
+from .common import BAD, GOOD, inches, legend, short, text_that_fits
+
+__all__ = ["draw_groups", "draw_histograms", "draw_scores", "group_marks", "row_axes", "score_marks", "title_rows"]
+
+ROWS = 60  # of one column
+
+
+def row_axes(ax: Axes | None, n: int, longest: int) -> tuple[Figure, list[tuple[Axes, slice]]]:
+    """The figure, and which of n rows stand on which axes: those given, or one column of a new figure for each 60 rows.
+
+    longest : characters of the longest name
+    """
+    if ax is not None:
+        return ax.figure, [(ax, slice(0, n))]
+    columns = math.ceil(n / ROWS)
+    rows = math.ceil(n / columns)
+    pitch = 0.3 if rows <= 15 else 0.22 if rows <= 45 else 0.18
+    figure = new_figure(
+        (4.2 if columns == 1 else 2.6) * columns + 0.075 * min(30, longest) * columns, rows * pitch + 1.5
+    )
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    return figure, [(one, slice(i * rows, min(n, (i + 1) * rows))) for i, one in enumerate(axes)]
+
+
+def _name_rows(ax: Axes, names: list[str], numbers: list[int], header: str) -> float:
+    """Names at the left, the best at the top, and numbers at the right; returns a row's height in inches."""
+    n = len(names)
+    pitch = inches(ax)[1] / n
+    size, every = text_that_fits(pitch, 9.0)
+    ax.set_yticks(range(0, n, every), [short(name, 30) for name in names[::every]], fontsize=size, parse_math=False)
+    ax.set_ylim(n - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    style = {"transform": ax.get_yaxis_transform(), "fontsize": size, "color": "0.35", "ha": "left"}
+    for row in range(0, n, every):
+        ax.text(1.03, row, f"{numbers[row]:,}", va="center", **style)
+    ax.text(1.03, -0.7, header, va="bottom", **style)
+    for row in range(1, n, 2):  # stripes lead the eye
+        ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0, linewidth=0)
+    ax.set_xlim(-0.03, 1.03)
+    ax.grid(axis="x", color="0.9", zorder=0)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    return pitch
+
+
+def title_rows(
+    figure: Figure, parts: list[tuple[Axes, slice]], ax: Axes | None, title: str, marks: dict[str, Line2D]
+) -> None:
+    """A title over all columns and a legend below them; on axes of the caller's (`ax`) both are theirs."""
+    if ax is None:
+        figure.suptitle(title, fontsize="medium", parse_math=False)
+        figure.legend(
+            list(marks.values()),
+            list(marks),
+            loc="outside lower center",
+            ncols=len(marks),
+            frameon=False,
+            fontsize="small",
+        )
+        return
+    ax.set_title(title, fontsize="medium", parse_math=False, pad=18)
+    legend(
+        ax,
+        list(marks.values()),
+        list(marks),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=4,
+        ncols=len(marks),
+        fontsize="small",
+    )
+
+
+# ---------------------------------------------------------------------- classes
+
+
+def draw_scores(ax: Axes, scores: pd.DataFrame) -> None:
+    """Precision, recall and F1 of each class (rows of `scores`, with the column support): one row each."""
+    pitch = _name_rows(ax, list(scores.index), scores["support"].tolist(), "clips")
+    rows, known = np.arange(len(scores)), scores["support"].to_numpy() > 0
+    ends = scores[["precision", "recall"]].to_numpy()
+    ax.hlines(rows[known], ends[known].min(axis=1), ends[known].max(axis=1), color="0.6", linewidth=1.2, zorder=2)
+    size = float(np.clip((pitch * 72 * 0.5) ** 2, 12, 64))  # points squared
+    ax.scatter(
+        scores["precision"][known],
+        rows[known],
+        s=size,
+        marker="o",
+        facecolors="white",
+        edgecolors=GOOD,
+        linewidths=1.5,
+        zorder=3,
+    )
+    ax.scatter(scores["recall"][known], rows[known], s=size * 0.55, marker="s", color=BAD, zorder=4)
+    ax.scatter(
+        scores["f1-score"][known], rows[known], s=size * 1.6, marker="|", color="black", linewidths=1.8, zorder=5
+    )
+    for row in rows[~known]:
+        ax.text(0.01, row, "no clips", fontsize=min(8, pitch * 50), color="0.5", va="center")
+    ax.set_xlabel("score (0 to 1)")
+
+
+def score_marks() -> dict[str, Line2D]:
+    """What the marks of `draw_scores` mean."""
+    return {
+        "precision": Line2D(
+            [], [], marker="o", markerfacecolor="white", markeredgecolor=GOOD, markeredgewidth=1.5, linestyle=""
+        ),
+        "recall": Line2D([], [], marker="s", color=BAD, markersize=5, linestyle=""),
+        "F1": Line2D([], [], marker="|", color="black", markersize=9, markeredgewidth=1.8, linestyle=""),
+    }
+
+
+# ---------------------------------------------------------------------- groups
+
+
+def draw_groups(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
+    """Accuracy of each group (rows of `groups`: clips, accuracy, low, high) with its interval, beside that of all clips."""
+    _name_rows(ax, [str(name) for name in groups.index], groups["clips"].tolist(), "clips")
+    rows = np.arange(len(groups))
+    ax.hlines(rows, groups["low"], groups["high"], color=GOOD, linewidth=2, alpha=0.5, zorder=2)
+    ax.scatter(groups["accuracy"], rows, s=34, color=GOOD, zorder=3)
+    ax.axvline(overall, color=BAD, linestyle="--", linewidth=1.2, zorder=1)
+
+
+def group_marks(overall: float) -> dict[str, Line2D]:
+    """What the marks of `draw_groups` mean."""
+    return {
+        "group, 95 % interval": Line2D([], [], marker="o", color=GOOD, markersize=5, linewidth=2),
+        f"all clips {overall:.3f}": Line2D([], [], color=BAD, linestyle="--", linewidth=1.2),
+    }
+
+
+# ---------------------------------------------------------------------- probabilities
+
+
+def draw_histograms(ax: Axes, parts: dict[str, np.ndarray], bins: int) -> None:
+    """Histograms of two kinds of probability, each in shares of its own kind, so that few can be seen beside many."""
+    edges = np.linspace(0, 1, bins + 1)
+    looks = [{"color": GOOD, "alpha": 0.35}, {"facecolor": "none", "edgecolor": BAD, "hatch": "////", "linewidth": 0}]
+    handles = []
+    for values, look, shade in zip(parts.values(), looks, (GOOD, BAD)):
+        share = np.histogram(values, edges)[0] / max(1, len(values))
+        handles.append(ax.stairs(share, edges, fill=True, **look))
+        ax.stairs(share, edges, color=shade, linewidth=1.6)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(bottom=0)
+    legend(ax, handles, [f"{name} ({len(values):,})" for name, values in parts.items()], loc="best")

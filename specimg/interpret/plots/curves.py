@@ -1,0 +1,144 @@
+"""Curves: losses, metrics and learning rates over epochs, of one training or of all folds of a run; calibration.
+
+A history is a table of one row an epoch; with the columns seed or fold, as `Run.history` has them, several trainings stand
+in it one below the other: each becomes thin lines, and their mean, over those that came so far, a thick one.
+
+>>> draw_history(ax, run.history)                                     # doctest: +SKIP
+>>> draw_calibration(ax, interp.calibration(10))                      # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from .common import BAD, GOOD, colour, legend, marker
+
+__all__ = ["draw_calibration", "draw_history", "draw_rates", "trainings"]
+
+LOSSES = ("train_loss", "valid_loss")
+_NO_METRICS = {*LOSSES, "epoch", "lr", "seconds", "seed", "fold"}
+
+
+# ---------------------------------------------------------------------- epochs
+
+
+def trainings(history: pd.DataFrame) -> list[pd.DataFrame]:
+    """The tables of the single trainings that stand in a history, by seed and fold."""
+    by = [name for name in ("seed", "fold") if name in history]
+    return [part for _, part in history.groupby(by, dropna=False)] if by else [history]
+
+
+def _lines(ax: Axes, parts: list[pd.DataFrame], name: str, style: str, shade: str, mark: str):
+    """The values of a column over the epochs of each training, thin, and their mean, whose line is returned."""
+    values = [part[name].to_numpy(float) for part in parts]
+    if len(values) > 1:
+        for one in values:
+            ax.plot(np.arange(1, len(one) + 1), one, style, color=shade, linewidth=0.7, alpha=0.45)
+    mean = pd.DataFrame([pd.Series(one) for one in values]).mean()  # at each epoch, of those that came so far
+    look = {"markersize": 3} if len(values) == 1 else {"markersize": 4, "linewidth": 2.6}
+    return ax.plot(
+        np.arange(1, len(mean) + 1), mean, style, color=shade, marker=mark, label=name.replace("_", " "), **look
+    )[0]
+
+
+def _draw_metrics(ax: Axes, parts: list[pd.DataFrame], names: list[str]) -> list:
+    """Dashed lines on an axis of their own at the right."""
+    right = ax.twinx()
+    right.set_ylabel("metric (dashed)")
+    values = pd.concat(parts)[names]
+    if values.min().min() >= 0 and values.max().max() <= 1:
+        right.set_ylim(-0.02, 1.02)
+    return [_lines(right, parts, name, "--", colour(i + 2), marker(i + 1)) for i, name in enumerate(names)]
+
+
+def _frozen_until(part: pd.DataFrame) -> int:
+    """The last epoch in which the body was frozen; 0 where it never was."""
+    frozen = part["phase"].eq("frozen").to_numpy() if "phase" in part else np.zeros(0, bool)
+    return int(np.flatnonzero(frozen)[-1]) + 1 if frozen.any() else 0
+
+
+def draw_history(ax: Axes, history: pd.DataFrame) -> None:
+    """Losses on the left axis, metrics on the right; the epochs in which the body was frozen are shaded."""
+    parts = trainings(history)
+    metrics = [
+        name for name in history.select_dtypes("number") if name not in _NO_METRICS and history[name].notna().any()
+    ]
+    lines = [_lines(ax, parts, name, "-", colour(i), "o") for i, name in enumerate(LOSSES) if name in history]
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("loss")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metrics:
+        lines += _draw_metrics(ax, parts, metrics)
+    if _frozen_until(parts[0]):
+        lines.append(ax.axvspan(0.5, _frozen_until(parts[0]) + 0.5, color="0.9", zorder=0, label="body frozen"))
+    ax.set_xlim(0.5, max(map(len, parts)) + 0.5)
+    several = f"\nthick: mean of {len(parts)} trainings; thin: each of them" if len(parts) > 1 else ""
+    ax.set_title(f"learning curves{several}", fontsize="medium")
+    legend(ax, lines, [line.get_label() for line in lines], loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
+
+
+def draw_rates(ax: Axes, rates: list[np.ndarray], unit: str) -> None:
+    """Learning rates over the epochs or iterations (`unit`) of each training."""
+    for one in rates:
+        ax.plot(np.arange(1, len(one) + 1), one, color=colour(0), alpha=1 if len(rates) == 1 else 0.5)
+    several = f" of {len(rates)} trainings" if len(rates) > 1 else ""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xlabel=unit, ylabel="learning rate (no unit)")
+    ax.set_title(f"learning rate of the head{several}", fontsize="medium")
+
+
+# ---------------------------------------------------------------------- calibration
+
+
+def draw_calibration(ax: Axes, curve: pd.DataFrame, what: str = "clips") -> None:
+    """A reliability diagram: share that is right over the probability given, with 95 % intervals, beside the diagonal.
+
+    Grey bars, on the right axis, say what share of `what` each bin holds.
+    """
+    known = curve[curve["n"] > 0]
+    counts = ax.twinx()
+    counts.bar(
+        (curve["low"] + curve["high"]) / 2,
+        curve["n"] / curve["n"].sum(),
+        curve["high"] - curve["low"],
+        color="0.88",
+        edgecolor="white",
+        linewidth=1,
+    )
+    counts.set(ylim=(0, 1), ylabel=f"share of {what} (grey bars)")
+    counts.set_zorder(0)
+    ax.set_zorder(1)
+    ax.patch.set_visible(False)  # the bars lie behind
+    diagonal = ax.plot([0, 1], [0, 1], "--", color="0.35", linewidth=1)[0]
+    gaps = ax.vlines(
+        known["confidence"], known["confidence"], known["accuracy"], color=BAD, linewidth=5, alpha=0.4, zorder=2
+    )
+    reach = [known["accuracy"] - known["accuracy_low"], known["accuracy_high"] - known["accuracy"]]
+    dots = ax.errorbar(
+        known["confidence"],
+        known["accuracy"],
+        np.clip(reach, 0, None),
+        fmt="o",
+        color=GOOD,
+        markersize=6,
+        capsize=2.5,
+        elinewidth=1,
+        zorder=3,
+        clip_on=False,
+    )
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability given, mean of the bin", ylabel="share that is right (dots)")
+    legend(
+        ax,
+        [dots, gaps, diagonal],
+        ["share right, 95 % interval", "distance", "well calibrated"],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=4,
+        ncols=3,
+        fontsize="small",
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )

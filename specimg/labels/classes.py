@@ -1,0 +1,94 @@
+"""How many clips carry each label, and the weights that even them out.
+
+>>> class_weights(["dog", "dog", "dog", "cat"])
+{'cat': 2.0, 'dog': 0.6666666666666666}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..core.text import count, examples, rows
+from ..core.values import choose
+from ..core.warnings import warn
+from .sheets import MANY, Sheet, is_blank
+
+__all__ = ["check_labels", "class_counts", "class_weights", "column", "label_lists", "sample_weights"]
+
+
+def column(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column in which nothing is missing."""
+    cells = table[choose(name, map(str, table.columns), "column in the table")]
+    blank = [is_blank(cell) for cell in cells]
+    if any(blank):
+        raise ValueError(f"column {name!r} is empty in {rows(blank)}; fill it in or leave these rows out")
+    return cells
+
+
+def label_lists(labels) -> list[list[str]]:
+    """For each row its labels as text, from a table or from its label column alone."""
+    if not isinstance(labels, pd.DataFrame):
+        labels = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
+    return [[str(part) for part in (cell if isinstance(cell, MANY) else [cell])] for cell in column(labels, "label")]
+
+
+def class_counts(table) -> pd.Series:
+    """How many clips carry each label, the commonest first. Takes a table or its label column."""
+    counts = pd.Series([label for labels in label_lists(table) for label in labels], dtype=object).value_counts()
+    return counts.sort_index().sort_values(ascending=False, kind="stable").rename("clips").rename_axis("label")
+
+
+def class_weights(labels) -> dict[str, float]:
+    """A weight for each label, larger for rarer ones: `n / (n_classes * n_label)`, sorted by label.
+
+    This is scikit-learn's "balanced": over the clips the weights have a mean of 1. Takes a table or its label column;
+    where clips carry several labels, `n` counts labels.
+
+    >>> class_weights(["dog", "dog", "dog", "cat"])
+    {'cat': 2.0, 'dog': 0.6666666666666666}
+    """
+    counts = class_counts(labels)
+    return {label: float(counts.sum() / (len(counts) * counts[label])) for label in sorted(counts.index)}
+
+
+def sample_weights(table: pd.DataFrame) -> pd.Series:
+    """How often a weighted sampler should draw each row: its class weight times its `weight`, where that is known.
+
+    A clip with several labels has the mean of their class weights, one without any has 1.
+    """
+    by_class = class_weights(table)
+    balance = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in label_lists(table)]
+    weights = pd.Series(balance, index=table.index, dtype=float, name="weight")
+    if "weight" in table:
+        weights *= Sheet(table, "the table").numbers("weight")
+    if not weights.any():
+        raise ValueError("every row has weight 0, so that none could be drawn; give some rows a larger weight")
+    return weights
+
+
+def check_labels(train, valid, vocab: Sequence[str] | None = None) -> list[str]:
+    """The sorted labels of training, or `vocab` where that is settled. Takes tables or their label columns.
+
+    Raises ValueError where validation holds labels that training lacks (with `vocab` it warns), and where a label is
+    not in `vocab`; warns of labels seen once in training.
+    """
+    counts = class_counts(train)
+    held_out = set(class_counts(valid).index)
+    strange = sorted({*counts.index, *held_out}.difference(vocab)) if vocab is not None else []
+    if strange:
+        raise ValueError(
+            f"{count(len(strange), 'label')} that the vocabulary lacks ({examples(strange, 10)}); add them to vocab=, or leave these clips out"
+        )
+    unknown = sorted(held_out - set(counts.index))
+    if unknown:
+        what = f"{count(len(unknown), 'label')} in validation but not in training ({examples(unknown, 10)}): no network could know them"
+        if vocab is None:
+            raise ValueError(f"{what}; move some of their clips to training or leave them out")
+        warn(what)
+    once = sorted(counts.index[counts == 1])
+    if once:
+        warn(f"{count(len(once), 'label')} seen once in training ({examples(once, 10)})")
+    return sorted(counts.index) if vocab is None else list(vocab)

@@ -1,0 +1,260 @@
+"""Corrections of labels: what a person heard, kept as a file beside the data, and applied whenever a table is read.
+
+The label table itself stays as it came. `corrections.csv` has a row for each clip that was listened to: `path`, where there are
+`start` and `end` (seconds), `label` (what the table said), `corrected` (what it should say; the same again confirms it, empty
+leaves the clip out) and `note`. Where clips carry several labels both cells are JSON: ["dog", "rain"].
+
+    dls = SpecDataLoaders.from_csv("birds", "train.csv", corrections="corrections.csv")
+    comp = replace(comp, train=apply_corrections(comp.train, "corrections.csv"))         # dataclasses.replace, of a competition
+
+>>> table = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["dog", "cat"]})
+>>> heard = pd.DataFrame({"path": ["b.wav"], "label": ["cat"], "corrected": ["dog"]})
+>>> apply_corrections(table, heard)
+1 label corrected (b.wav)
+    path label   was
+0  a.wav   dog  None
+1  b.wav   dog   cat
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..core.files import write_whole
+from ..core.text import count, examples
+from ..core.warnings import warn
+from .classes import class_counts
+from .sheets import MANY, Sheet, read_seconds, read_sheet
+from .tables import KEY, clip_keys, is_multilabel
+
+__all__ = ["read_corrections", "write_corrections", "apply_corrections"]
+
+
+# ---------------------------------------------------------------------- the file
+
+
+def _labels_in(cell) -> str | list[str] | None:
+    """What a cell says: a label, the labels of a JSON list, or None where it is empty."""
+    if isinstance(cell, MANY):
+        labels = (str(label).strip() for label in cell)
+        return list(dict.fromkeys(label for label in labels if label))
+    text = "" if pd.isna(cell) else str(cell).strip()
+    if text.startswith("["):
+        try:
+            return _labels_in(json.loads(text))
+        except ValueError:  # a label may begin with a bracket
+            pass
+    return text or None
+
+
+def _refuse(table: pd.DataFrame, bad, what: str, way_out: str, source: str) -> None:
+    """ValueError that counts the rows where `bad` holds and names some of their clips, if there are any."""
+    if np.any(bad):
+        rows = np.flatnonzero(bad) + 1
+        clips = f"{examples(table['path'].iloc[rows - 1])}; row {examples(rows, 5)}"
+        raise ValueError(f"{source}: {count(len(rows), 'row')} {what} ({clips}); {way_out}")
+
+
+def _names(table: pd.DataFrame) -> list[tuple]:
+    """What tells a clip from all others; times to the microsecond, because text does not always give back the last bit."""
+    return [(path, *(None if time is None else round(time, 6) for time in span)) for path, *span in clip_keys(table)]
+
+
+def _times(sheet: Sheet) -> dict[str, np.ndarray]:
+    there = [name for name in KEY[1:] if name in sheet.raw]
+    if not there:
+        return {}
+    times = read_seconds(sheet, *(name if name in there else None for name in KEY[1:]))
+    return times if np.isfinite(times["end"]).any() else {}
+
+
+def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
+    """The table `path, [start, end,] label, corrected, note` in a csv file in UTF-8, or in a DataFrame of these columns.
+
+    `label` and `corrected` are text, or lists of text where the cell holds a JSON list; `corrected` is None where the clip is to be left
+    out.
+
+    Raises ValueError for a missing column, a row without a label, a path that leads out of its folder, and clips that stand there twice.
+    """
+    if (
+        not isinstance(source, (str, os.PathLike, pd.DataFrame))
+        or not isinstance(source, pd.DataFrame)
+        and os.path.isdir(source)
+    ):
+        raise ValueError(f"corrections cannot be read from {source!r}; give a csv file, or a DataFrame")
+    sheet = read_sheet(source, "infer", ",", may_be_empty=True)
+    table = pd.DataFrame({"path": sheet.paths("path", "", None), **_times(sheet)})
+    for name in ("label", "corrected"):
+        table[name] = pd.Series([_labels_in(cell) for cell in sheet.cells(name)], dtype=object)
+    notes = sheet.cells("note") if "note" in sheet.raw else [""] * len(table)
+    table["note"] = pd.Series(["" if pd.isna(note) else str(note) for note in notes], dtype=object)
+    _refuse(
+        table,
+        [label is None for label in table["label"]],
+        "without a label",
+        "write the label that was corrected",
+        sheet.source,
+    )
+    _refuse(
+        table,
+        pd.Series(_names(table), dtype=object).duplicated().to_numpy(bool),
+        "of a clip that stood there already",
+        "keep one row of each clip",
+        sheet.source,
+    )
+    return table
+
+
+def _cell(labels) -> str:
+    if labels is None:
+        return ""
+    return labels if isinstance(labels, str) else json.dumps(labels, ensure_ascii=False)
+
+
+def write_corrections(table: pd.DataFrame, file: str | os.PathLike) -> None:
+    """Write a table of corrections as csv, from which `read_corrections` reads the same. Raises ValueError as that does."""
+    table = read_corrections(table)
+    cells = table.assign(label=table["label"].map(_cell), corrected=[_cell(labels) for labels in table["corrected"]])
+    write_whole(file, cells.to_csv(index=False, lineterminator="\n").encode())
+
+
+# ---------------------------------------------------------------------- applied to a table
+
+
+@dataclass
+class _Outcome:
+    """The paths of clips by what became of their corrections."""
+
+    corrected: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    confirmed: list[str] = field(default_factory=list)  # among them what the table says already
+    changed: list[str] = field(default_factory=list)  # neither what was corrected nor what it should be
+    unknown: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        said = [
+            (self.corrected, "label", "corrected"),
+            (self.left_out, "clip", "left out"),
+            (self.confirmed, "label", "confirmed"),
+        ]
+        parts = [f"{count(len(paths), noun)} {what} ({examples(paths)})" for paths, noun, what in said if paths]
+        return ", ".join(parts) or "no label corrected"
+
+
+def _as_in(table: pd.DataFrame, labels, path: str):
+    """Labels of a correction in the form that the table has: text, or a list of texts."""
+    if is_multilabel(table):
+        return [labels] if isinstance(labels, str) else labels
+    if labels is None or isinstance(labels, str):
+        return labels
+    if len(labels) != 1:
+        raise ValueError(
+            f"the correction of {path} gives {count(len(labels), 'label')} {labels}, and clips of the table carry one; "
+            "correct the row, or read the table with label_delim"
+        )
+    return labels[0]
+
+
+def _same(one, other) -> bool:
+    return set(one) == set(other) if isinstance(one, MANY) else str(one).strip() == other
+
+
+def _sort_out(table: pd.DataFrame, corrections: pd.DataFrame) -> tuple[_Outcome, dict[int, object]]:
+    """What becomes of each correction, and for the rows that change their new labels, None to leave them out."""
+    row_of = {name: row for row, name in enumerate(_names(table))}
+    outcome, changes = _Outcome(), {}
+    for name, path, label, wanted in zip(
+        _names(corrections), *(corrections[col] for col in ("path", "label", "corrected"))
+    ):
+        label, wanted = _as_in(table, label, path), _as_in(table, wanted, path)
+        row = row_of.get(name)
+        found = None if row is None else table["label"].iloc[row]
+        if row is None:
+            outcome.unknown.append(path)
+        elif wanted is not None and _same(found, wanted):
+            outcome.confirmed.append(path)
+        elif not _same(found, label):
+            outcome.changed.append(f"{path}: {found!r}, not {label!r}")
+        else:
+            (outcome.left_out if wanted is None else outcome.corrected).append(path)
+            changes[row] = wanted
+    return outcome, changes
+
+
+def _warn_unused(outcome: _Outcome, table: pd.DataFrame, n: int) -> None:
+    if n and len(outcome.unknown) == n:
+        raise ValueError(
+            f"of {count(n, 'correction')} none is of a clip in the table ({examples(outcome.unknown)}; the table has "
+            f"{examples(table['path'])}); give paths below the same folder, and the times of windows"
+        )
+    if outcome.unknown:
+        warn(f"{count(len(outcome.unknown), 'correction')} of clips that the table lacks ({examples(outcome.unknown)})")
+    if outcome.changed:
+        what = f"{count(len(outcome.changed), 'clip')} whose label has changed since it was corrected"
+        warn(f"{what} ({examples(outcome.changed, mark='; ')}); they keep the label that they have: listen again")
+
+
+def _warn_new_labels(table: pd.DataFrame, labels: list) -> None:
+    """Say which labels no clip of the table carried before: new ones, or slips of the pen."""
+    known = set(class_counts(table).index)
+    given = {label for cell in labels if cell is not None for label in ([cell] if isinstance(cell, str) else cell)}
+    new = sorted(given - known)
+    if new:
+        near = [(label, difflib.get_close_matches(label, known, 1)) for label in new]
+        said = [f"{label!r}, did you mean {found[0]!r}?" if found else repr(label) for label, found in near]
+        warn(
+            f"{count(len(new), 'corrected label')} that no clip of the table carried before ({examples(said, mark='; ')})"
+        )
+
+
+def apply_corrections(
+    table: pd.DataFrame, corrections: str | os.PathLike | pd.DataFrame, *, say: Callable[[str], None] | None = print
+) -> pd.DataFrame:
+    """The label table with the labels that a person corrected, of `labels_from_csv` and its sisters, or `Competition.train`.
+
+    Joined by path, start and end. A correction is used only where the table still has the label that was corrected; where it has the
+    corrected one already there is nothing to do, so that the same file may be applied again.
+
+    Parameters
+    ----------
+    corrections : a file, or a table as `read_corrections` gives it
+    say : takes the line that counts what was done; None for silence
+
+    Returns a new table with the column `was`, the earlier label of what was corrected and None elsewhere; `attrs["corrections"]` has
+    the paths: corrected, left_out, confirmed, changed, unknown.
+
+    Raises ValueError where not one correction is of a clip in the table, and where the file is no good. Warns, with numbers and examples,
+    of clips that the table lacks, of clips whose label has changed since (they keep it), and of labels that no clip carried before.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(
+            f"the label table is a {type(table).__name__}; give one of labels_from_csv, or Competition.train"
+        )
+    missing = [name for name in ("path", "label") if name not in table]
+    if missing:
+        raise ValueError(
+            f"the table lacks the column {missing[0]!r}; give one of labels_from_csv, or Competition.train"
+        )
+    corrections = read_corrections(corrections)
+    outcome, changes = _sort_out(table, corrections)
+    _warn_unused(outcome, table, len(corrections))
+    _warn_new_labels(table, list(changes.values()))
+    labels, was = table["label"].tolist(), table["was"].tolist() if "was" in table else [None] * len(table)
+    for row, label in changes.items():
+        labels[row], was[row] = label, labels[row]
+    stays = np.array([changes.get(row, "") is not None for row in range(len(table))], bool)
+    corrected = table.assign(
+        label=pd.Series(labels, index=table.index, dtype=object), was=pd.Series(was, index=table.index, dtype=object)
+    )
+    corrected = corrected[stays].reset_index(drop=True)
+    corrected.attrs["corrections"] = {name: list(paths) for name, paths in vars(outcome).items()}
+    if say is not None:
+        say(str(outcome))
+    return corrected

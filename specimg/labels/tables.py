@@ -1,0 +1,272 @@
+"""Label tables: which recording carries which label, and which rows train and which ones test.
+
+A table is a DataFrame with one row a recording, or a row for each window of it: `path` (below the audio folder,
+forward slashes), `label` (text; a list of texts where a recording may carry several) and, where known, `start` and
+`end` (seconds), `group` (what must stay together: a speaker, a site), `fold`, `weight` and `is_valid`. Everything is
+joined by name, never by order, and what does not fit is said in numbers and by example.
+
+>>> csv = pd.DataFrame({"fname": ["a.wav", "b.wav", "c.wav", "d.wav"], "label": ["dog", "dog", "cat", "cat"]})
+>>> table = labels_from_csv(csv)     # or the path of a csv file
+>>> class_counts(table).to_dict()
+{'cat': 2, 'dog': 2}
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from ..core.files import inside
+from ..core.text import count, examples
+from ..core.values import choose
+from ..core.warnings import warn
+from .sheets import MANY, read_seconds, read_sheet
+
+__all__ = [
+    "labels_from_csv",
+    "labels_from_folders",
+    "labels_from_names",
+    "is_multilabel",
+    "Match",
+    "match_files",
+    "KEY",
+    "clip_keys",
+]
+
+KEY = ["path", "start", "end"]  # what names a clip, as far as a table has these columns
+
+
+# ---------------------------------------------------------------------- saying what is wrong
+
+
+# ---------------------------------------------------------------------- cells and columns
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def is_multilabel(table: pd.DataFrame) -> bool:
+    """Does `label` hold lists of labels rather than one label a row?"""
+    return any(isinstance(label, MANY) for label in table["label"])
+
+
+def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
+    """One row for each clip, with all the labels of its rows."""
+    labels: dict[tuple, dict[str, None]] = {}
+    keys = list(table[clip].itertuples(index=False, name=None))
+    for key, several in zip(keys, table["label"]):
+        labels.setdefault(key, {}).update(dict.fromkeys(several))
+    first = ~table.duplicated(clip)
+    return table[first].assign(label=[list(labels[key]) for key, keep in zip(keys, first) if keep])
+
+
+def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """One row a clip: rows that say the same are dropped; rows that do not are refused, or united if multi-label."""
+    clip = [name for name in ("path", "start", "end") if name in table]
+    said = table["label"].map(lambda label: label if isinstance(label, str) else tuple(sorted(label)))
+    again = table[clip].assign(label=said).duplicated()
+    if again.any():
+        dropped = f"{count(again.sum(), 'row')} left out that stood there already"
+        warn(f"{source}: {dropped} ({examples(table['path'][again])})")
+        table = table[~again]
+    clash = table.duplicated(clip, keep=False)
+    if clash.any():
+        clips = count(len(table[clash].drop_duplicates(clip)), "clip")
+        what = f"{source}: {clips} with different labels ({examples(table['path'][clash])})"
+        if not is_multilabel(table):
+            raise ValueError(f"{what}; keep one row of each, or read several labels to a clip with label_delim")
+        warn(f"{what}; their labels are united")
+        table = _unite(table, clip)
+    return table.reset_index(drop=True)
+
+
+def labels_from_csv(
+    csv,
+    *,
+    folder=None,
+    fn_col: int | str = 0,
+    label_col: int | str = 1,
+    label_delim: str | None = None,
+    suffix: str = "",
+    start_col=None,
+    end_col=None,
+    group_col=None,
+    fold_col=None,
+    weight_col=None,
+    valid_col=None,
+    header="infer",
+    delimiter=",",
+) -> pd.DataFrame:
+    """The label table that a csv file in UTF-8, or a DataFrame, describes; columns go by name or by position from 0.
+
+    Names and labels are text: "007" stays "007", and a label loses only the blanks around it. A clip that stands
+    there twice with one label is kept once, with a warning.
+
+    Parameters
+    ----------
+    folder : the audio folder that the names in the csv are relative to; no name may lead out of it.
+    label_delim : what stands between the labels of one cell; `label` then holds lists, empty where the cell is.
+    start_col, end_col : seconds; where both are empty the row stands for the whole recording.
+    suffix : added to every name, such as ".wav".
+    header, delimiter : as in `pandas.read_csv`; `header=None` where the first line is data already.
+
+    Raises ValueError for a missing column, empty or unreadable cells, one clip with two labels (in multi-label tables
+    they are united, with a warning) and names that lead out of `folder`.
+    """
+    sheet = read_sheet(csv, header, delimiter)
+    columns = {"path": sheet.paths(fn_col, suffix, folder), "label": sheet.labels(label_col, label_delim)}
+    if start_col is not None or end_col is not None:
+        columns |= read_seconds(sheet, start_col, end_col)
+    if group_col is not None:
+        columns["group"] = [text.strip() for text in sheet.text(group_col)]
+    if fold_col is not None:
+        columns["fold"] = sheet.folds(fold_col)
+    if weight_col is not None:
+        columns["weight"] = sheet.numbers(weight_col)
+    if valid_col is not None:
+        columns["is_valid"] = sheet.truths(valid_col)
+    return _without_duplicates(pd.DataFrame(columns), sheet.source)
+
+
+def _recordings(folder) -> list[str]:
+    from ..audio import AUDIO_SUFFIXES, find_audio
+
+    paths = find_audio(folder)
+    if not paths:
+        endings = ", ".join(AUDIO_SUFFIXES)
+        raise ValueError(f"no recordings below {os.fspath(folder)!r}; names must end in one of {endings}")
+    return paths
+
+
+def labels_from_folders(folder) -> pd.DataFrame:
+    """The recordings below `folder`, each labelled with the name of the folder it lies in.
+
+    Raises ValueError where recordings lie in `folder` itself and so have no label.
+    """
+    paths = _recordings(folder)
+    stray = [path for path in paths if "/" not in path]
+    if stray:
+        raise ValueError(
+            f"{count(len(stray), 'recording')} directly in {os.fspath(folder)!r} ({examples(stray)}); "
+            "move each into a folder named after its label"
+        )
+    return pd.DataFrame({"path": paths, "label": [PurePosixPath(path).parent.name for path in paths]})
+
+
+def _column_groups(pattern: re.Pattern) -> dict[str, int]:
+    """Column -> number of the group that fills it."""
+    for name in pattern.groupindex:
+        choose(name, ["label", "group", "fold", "start", "end"], "group in the regex")
+    if "label" in pattern.groupindex:
+        return dict(pattern.groupindex)
+    if pattern.groups == 1:
+        return {"label": 1}
+    raise ValueError(f"regex {pattern.pattern!r} has no group named label; write (?P<label>...) around the label")
+
+
+def labels_from_names(source, regex: str, *, folder=None, on: str = "name") -> pd.DataFrame:
+    r"""Labels read from file names: the regex's named group `label` and, where there, `group`, `fold`, `start`, `end`.
+
+    As in fastai, a single group without a name is the label. The regex is searched (`re.search`) in the file's name,
+    or with `on="path"` in its path below the folder.
+
+    Parameters
+    ----------
+    source : a folder, whose recordings are listed; or a list of files, whose paths become relative to `folder`.
+
+    Raises ValueError where files do not match, with their number and examples.
+
+    >>> labels_from_names(["george/3_george_7.wav"], r"^(?P<label>\d)_(?P<group>[a-z]+)_").to_dict("records")
+    [{'path': 'george/3_george_7.wav', 'label': '3', 'group': 'george'}]
+    """
+    try:
+        pattern = re.compile(regex)
+    except re.error as exc:
+        raise ValueError(f"{regex!r} is not a regular expression: {exc}") from exc
+    groups = _column_groups(pattern)
+    choose(on, ["name", "path"], "place to search")
+    if isinstance(source, (str, os.PathLike)):
+        source, folder = _recordings(source), source
+    paths = [inside(folder or ".", path) for path in source]
+    found = [pattern.search(PurePosixPath(path).name if on == "name" else path) for path in paths]
+    missed = [path for path, match in zip(paths, found) if match is None]
+    if missed:
+        other = {"name": "path", "path": "name"}[on]
+        raise ValueError(
+            f"{len(missed)} of {len(paths)} files do not match {regex!r} in their {on} "
+            f"({examples(missed)}); widen the regex, search with on={other!r}, or leave these files out"
+        )
+    table = pd.DataFrame({"path": paths} | {name: [match[group] for match in found] for name, group in groups.items()})
+    return labels_from_csv(table, folder=folder, fn_col="path", **{f"{name}_col": name for name in groups})
+
+
+# ---------------------------------------------------------------------- tables and files
+
+
+@dataclass(frozen=True)
+class Match:
+    """How a table and a list of files fit together; printed, it says so in numbers and by example."""
+
+    n_rows: int
+    n_files: int
+    without_file: tuple[str, ...]  # the path of each row that has no file
+    without_row: tuple[str, ...]  # the files that no row names
+    repeated: tuple[str, ...]  # the path of each row that stood there already (same file, same window)
+
+    @property
+    def complete(self) -> bool:
+        """Has every row a file and every file a row, each once?"""
+        return not (self.without_file or self.without_row or self.repeated)
+
+    def __str__(self) -> str:
+        def have(names, n, noun, what):
+            return [f"{len(names)} of {count(n, noun)} {what} ({examples(names)})"] if names else []
+
+        parts = (
+            have(self.without_file, self.n_rows, "row", "without a file")
+            + have(self.without_row, self.n_files, "file", "without a row")
+            + have(self.repeated, self.n_rows, "row", "repeated")
+        )
+        return "; ".join(parts) or f"{count(self.n_rows, 'row')} and {count(self.n_files, 'file')}, all matched"
+
+
+def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tuple[pd.DataFrame, Match]:
+    """The rows whose file is there, each once, and a report on what was left out. Joined by path, never by order.
+
+    Parameters
+    ----------
+    files : paths below the audio folder, as `specimg.audio.find_audio` lists them.
+    suffix : added to every `path` first, where the table names files without it.
+    """
+    files = [Path(file).as_posix() for file in files]
+    table = table.assign(path=table["path"].map(lambda path: path + suffix))
+    found = table["path"].isin(set(files))
+    repeated = table.duplicated([name for name in ("path", "start", "end") if name in table])
+    named = set(table["path"])
+    match = Match(
+        len(table),
+        len(files),
+        tuple(table["path"][~found]),
+        tuple(f for f in files if f not in named),
+        tuple(table["path"][repeated]),
+    )
+    return table[found & ~repeated].reset_index(drop=True), match
+
+
+# ---------------------------------------------------------------------- clips
+
+
+def clip_keys(table: pd.DataFrame) -> list[tuple]:
+    """(path, start, end) of each row; None where there is no time."""
+    times = [pd.to_numeric(table[name], errors="coerce") if name in table else [None] * len(table) for name in KEY[1:]]
+    return [
+        (path, *(None if t is None or t != t else float(t) for t in span)) for path, *span in zip(table["path"], *times)
+    ]
+
+
+# ---------------------------------------------------------------------- classes

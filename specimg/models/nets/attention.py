@@ -1,0 +1,89 @@
+"""Attention over the steps of a sequence, for what comes out of a recurrent layer.
+
+    attention = create_attention("soft", features=256, steps=300)     # or "self"; None gives None
+    attention(x)             # (batch, steps, features) as x, each step by its weight, or as a mixture of all steps
+    attention.summary(x)     # (batch, features): the whole sequence in one vector
+    attention.weights(x)     # to look at: (batch, steps), for "self" (batch, steps, steps)
+
+Both are in WWH98932/Audio-Classification-Models (2020), as lines that are commented out: the first written there, the second from
+CyberZHG/keras-self-attention with a sigmoid. Its text reports that attention helps behind recurrent layers and not always behind
+convolutions, without numbers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...core.values import choose
+
+__all__ = ["SoftAttention", "SelfAttention", "create_attention", "list_attentions"]
+
+
+class SoftAttention(nn.Module):
+    """Each step by its weight: softmax over time of tanh(x w + b), with one w for all steps and a number b for each step.
+
+    features : numbers a step
+    steps : length of the sequences; b belongs to the place in time, so that others do not fit
+    """
+
+    def __init__(self, features: int, steps: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(features).normal_(std=0.05))  # Keras' "normal"
+        self.bias = nn.Parameter(torch.zeros(steps))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """(batch, steps), 1 in sum over the steps. ValueError for sequences of another length."""
+        if x.shape[1] != len(self.bias):
+            raise ValueError(
+                f"soft attention was made for {len(self.bias)} steps, each with a number of its own, and sees {x.shape[1]}; "
+                f"make the network with the size of its pictures, or use attention='self'"
+            )
+        return torch.tanh(x @ self.weight + self.bias).softmax(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights(x)[..., None]
+
+    def summary(self, x: Tensor) -> Tensor:
+        """The weighted mean of the steps."""
+        return self(x).sum(1)
+
+
+class SelfAttention(nn.Module):
+    """Each step becomes a mixture of all: shares are the softmax over s of sigmoid(v tanh(x_t W + x_s U + h) + a).
+
+    Memory grows with batch * steps * steps * units.
+    """
+
+    def __init__(self, features: int, units: int = 32):  # 32: as in keras-self-attention
+        super().__init__()
+        self.ask = nn.Parameter(nn.init.xavier_normal_(torch.empty(features, units)))
+        self.offer = nn.Parameter(nn.init.xavier_normal_(torch.empty(features, units)))
+        self.ask_bias = nn.Parameter(torch.zeros(units))
+        self.score = nn.Parameter(nn.init.xavier_normal_(torch.empty(units, 1)))
+        self.score_bias = nn.Parameter(torch.zeros(1))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """(batch, steps, steps): how much step t (second axis) takes of step s (third axis); 1 in sum over s."""
+        pairs = torch.tanh((x @ self.ask)[:, :, None] + (x @ self.offer)[:, None] + self.ask_bias)
+        return torch.sigmoid((pairs @ self.score)[..., 0] + self.score_bias).softmax(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weights(x) @ x
+
+    def summary(self, x: Tensor) -> Tensor:
+        """The mean of the mixtures."""
+        return self(x).mean(1)
+
+
+_ATTENTIONS = {"soft": SoftAttention, "self": lambda features, steps: SelfAttention(features)}
+
+
+def list_attentions() -> list[str]:
+    """Names that `create_attention` and the `attention=` of recurrent networks take."""
+    return sorted(_ATTENTIONS)
+
+
+def create_attention(name: str | None, features: int, steps: int) -> nn.Module | None:
+    """The attention of this name for sequences (batch, steps, features); None for None. ValueError for an unknown name."""
+    return None if name is None else _ATTENTIONS[choose(name, _ATTENTIONS, "attention")](features, steps)

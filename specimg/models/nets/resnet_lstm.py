@@ -1,0 +1,113 @@
+"""An LSTM over the features of an image network, of WWH98932/Audio-Classification-Models.
+
+    create_net("resnet_lstm")                                            # ResNet50; 6 classes, pictures of 128 x 128 pixels
+    create_net("resnet_lstm", 10, 3, size=(128, 431))                    # 14 steps of time
+    create_net("resnet_lstm", 10, size=(128, 431), backbone="resnet18")  # or another network of timm's
+    create_net("resnet_lstm", 10, size=(128, 431), attention="soft")     # all steps weighted, instead of the last one
+
+Where an image network averages its last map over height and width, here its columns are read as steps of time. Most networks divide the
+width by 32, so wide pictures are what this one is for. The source's other borrowed network, MobileNetV2, is "mobilenetv2_100" of timm.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import timm
+from timm.models import split_model_name_tag
+from torch import Tensor, nn
+
+from .attention import create_attention
+from .base import Net, features_of, net
+from .keras_layers import SequenceDropout, as_sequence, start_like_keras
+from .separable import SLOPE, SOURCE
+
+__all__ = ["ResNetLSTM"]
+
+UNITS = 64  # of each LSTM, and of the dense layer
+SEQUENCE_DROPOUT = 0.25
+DROPOUT = 0.5
+
+
+class _ChannelsFirst(nn.Module):
+    """(batch, height, width, features), as some networks give their map, to (batch, features, height, width)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 1, 2)
+
+
+def _check_backbone(name: str) -> None:
+    """ValueError unless timm knows the name."""
+    if not timm.is_model(split_model_name_tag(name)[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ValueError(f"unknown backbone {name!r};{hint} timm.list_models() names all")
+
+
+def _create_backbone(name: str, in_chans: int, size: tuple[int, int]) -> nn.Module:
+    """timm's network up to its last map, with random weights; made for pictures of `size` where it has to be made for one size."""
+    options = {"img_size": size} if getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False) else {}
+    network = timm.create_model(name, in_chans=in_chans, num_classes=0, global_pool="", **options)
+    return nn.Sequential(network, _ChannelsFirst()) if getattr(network, "output_fmt", None) == "NHWC" else network
+
+
+def _backbone_and_map(name: str, in_chans: int, size: tuple[int, int]) -> tuple[nn.Module, tuple[int, int, int]]:
+    """The network, and (features, height, width) of its last map. ValueError where it takes no such pictures or has no map."""
+    _check_backbone(name)
+    try:
+        backbone = _create_backbone(name, in_chans, size)
+        shape = features_of(backbone, in_chans, size)
+    except (RuntimeError, AssertionError, ValueError, IndexError) as exc:  # how networks refuse a picture's size
+        raise ValueError(
+            f"backbone {name!r} cannot take pictures of {size[0]} x {size[1]} pixels (height x width); set size= of the "
+            f"DataLoaders, draw larger ones, or choose another backbone"
+        ) from exc
+    if len(shape) != 3:
+        raise ValueError(
+            f"backbone {name!r} has no map of features with an axis of time; choose a convolutional one, such as 'resnet50'"
+        )
+    return backbone, shape
+
+
+@net("resnet_lstm", n_classes=6, in_chans=1, size=(128, 128), source=SOURCE)
+class ResNetLSTM(Net):
+    """An image network without its pooling, two LSTMs of 64, a dense layer of 64, and the classes.
+
+    25,653,638 parameters at 6 classes and 1 channel of 128 x 128 pixels, which are 4 steps of 8,192 numbers. Keras' ResNet50 has
+    biases before its normalisations and strides in other layers; with those biases and its running statistics, and one bias an LSTM
+    instead of two, Keras would count 25,732,806. The source gives no count and does not run: it never imports ResNet50. It asks for
+    a pooling "average", which Keras does not know and passes over; here the map goes to the LSTMs, as meant. Its L2 penalty of 0.01
+    on the last layer is left to weight decay. timm's random weights for the backbone, Keras' behind it.
+
+    Parameters
+    ----------
+    backbone : a network of timm's that has a map of features; ValueError for an unknown one, and for one that has none.
+    attention : "soft" or "self": a mean over the steps, weighted by attention, instead of the last step; see `attention`. The source
+        has none here.
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        in_chans: int,
+        size: tuple[int, int],
+        *,
+        backbone: str = "resnet50",
+        attention: str | None = None,
+    ):
+        super().__init__()
+        self.backbone, (channels, rows, steps) = _backbone_and_map(backbone, in_chans, size)
+        self.layers = nn.ModuleList(nn.LSTM(n_in, UNITS, batch_first=True) for n_in in (channels * rows, UNITS))
+        self.drop = SequenceDropout(SEQUENCE_DROPOUT)
+        self.attention = create_attention(attention, UNITS, steps)
+        self.dense = nn.Sequential(nn.Linear(UNITS, UNITS), nn.LeakyReLU(SLOPE), nn.Dropout(DROPOUT))
+        self.classifier = nn.Linear(UNITS, n_classes)
+        for part in (self.layers, self.dense, self.classifier):
+            start_like_keras(part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = as_sequence(self.backbone(x))
+        for layer in self.layers:
+            x, _ = layer(self.drop(x))
+        x = x[:, -1] if self.attention is None else self.attention.summary(x)
+        return self.classifier(self.dense(x))

@@ -1,0 +1,355 @@
+"""Networks by name: timm's under a head of fastai's, and our own; normalisation is the first layer of each.
+
+    net = create_spec_net("resnet34", n_channels=1, n_classes=10, size=(128, 256))      # timm's
+    net = create_spec_net("mini_resnet", n_channels=1, n_classes=10, size=(201, 101))   # ours, see `list_nets`
+
+Pictures come in as (batch, channels, height, width), 0 to 1; where there is one more axis, (batch, windows, channels, height,
+width), the windows of a clip are averaged. `split_stages` and `split_body` group the parameters for rates that differ.
+"""
+
+from __future__ import annotations
+
+import bisect
+import difflib
+import itertools
+from pathlib import Path
+
+import timm
+import torch
+from fastai.vision.all import Callback, TensorBase, apply_init, create_head
+from timm.models import get_arch_pretrained_cfgs, group_parameters, split_model_name_tag
+from torch import Tensor, nn
+
+from ..core.values import choose
+from .nets import Net, create_net, list_nets, net_facts
+from .weights import use_weights
+
+__all__ = [
+    "SpecNet",
+    "NamedNet",
+    "Normalise",
+    "ExtraLoss",
+    "check_arch",
+    "check_weights",
+    "create_body",
+    "create_spec_net",
+    "is_own",
+    "split_stages",
+    "split_body",
+    "split_named",
+]
+
+_REFUSED = (RuntimeError, AssertionError, ValueError, IndexError)  # how networks refuse a picture's size
+
+
+# ---------------------------------------------------------------- the network's parts
+class Normalise(nn.Module):
+    """(x - mean) / std by channel. The statistics are buffers: saved with the weights, never trained.
+
+    Raises ValueError for another number of channels, of which one alone would be taken for all of them in silence.
+    """
+
+    def __init__(self, mean, std):
+        super().__init__()
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(-1, 1, 1))
+        self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-3] != len(self.mean):
+            raise ValueError(
+                f"pictures of {x.shape[-3]} channel{'s' if x.shape[-3] != 1 else ''}, and the network was made for {len(self.mean)}; "
+                "draw them as those that it was trained on, or make a network for them"
+            )
+        return (x - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+
+
+class ChannelsFirst(nn.Module):
+    """(batch, height, width, features), as some transformers give it, to (batch, features, height, width)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 3, 1, 2)
+
+
+class SpecNet(nn.Sequential):
+    """Body and head. Input (batch, channels, height, width) or (batch, windows, channels, height, width), 0 to 1.
+
+    Output (batch, classes): logits. Those of several windows are averaged, before any softmax or sigmoid.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _over_windows(super().forward, x)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(batch, features): what the last linear layer sees, averaged over windows."""
+        last = max(i for i, layer in enumerate(self[1]) if isinstance(layer, nn.Linear))
+        return _over_windows(lambda x: self[1][:last](self[0](x)), x)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(batch, features): what the body gives, averaged over its map and over windows; the head has no part in it."""
+        return _over_windows(lambda x: _pooled(self[0](x)), x)
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """The mean over the area of a map (batch, features, height, width); (batch, features) as it is."""
+    return x.mean((2, 3)) if x.ndim == 4 else x
+
+
+def _over_windows(network, x: Tensor) -> Tensor:
+    """`network(x)`; where `x` has an axis of windows, the mean over it."""
+    if isinstance(x, TensorBase):
+        x = x.as_subclass(Tensor)  # fastai's image types cost time in every layer, and no layer needs them
+    if x.ndim == 4:
+        return network(x)
+    return network(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)
+
+
+# ---------------------------------------------------------------- our own
+class NamedNet(nn.Sequential):
+    """A network of `specimg.models.nets` behind its normalisation. Input and output are those of `SpecNet`."""
+
+    def __init__(self, net: Net, n_channels: int):
+        super().__init__(Normalise([0.0] * n_channels, [1.0] * n_channels), net)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _over_windows(super().forward, x)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(batch, features): what the last layer sees, averaged over windows."""
+        seen = []
+        handle = self[1].classifier.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        try:
+            self(x)
+        finally:
+            handle.remove()
+        return seen[0] if x.ndim == 4 else seen[0].unflatten(0, x.shape[:2]).mean(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(batch, features): the same as `embed`; these networks have no head of ours."""
+        return self.embed(x)
+
+
+class ExtraLoss(Callback):
+    """Adds what a network of our own asks for besides the loss of its answers: see `Net.extra_loss`. In training only."""
+
+    order, run_valid = 2, False  # after ClipWeights, before MixedPrecision scales the loss
+
+    def after_loss(self):
+        extra = self.learn.model[1].extra_loss(self.learn.loss_func, *self.learn.yb)
+        if extra is not None:
+            self.learn.loss_grad = self.learn.loss_grad + extra
+            self.learn.loss = self.learn.loss_grad.clone()
+
+
+def is_own(arch: str) -> bool:
+    """Is this one of `list_nets`, and not timm's?"""
+    return arch in list_nets()
+
+
+def _check_kind(arch: str, size: tuple[int, int]) -> None:
+    """ValueError where a network of waveforms is given pictures, or the other way round; what has a single row is a waveform."""
+    wave, given = is_own(arch) and net_facts(arch).wave, size[0] == 1
+    if wave and not given:
+        raise ValueError(
+            f"{arch} listens to waveforms, and these are pictures of {size[0]} x {size[1]} pixels; "
+            "make the data with WaveDataLoaders"
+        )
+    if given and not wave:
+        listeners = " or ".join(name for name in list_nets() if net_facts(name).wave)
+        raise ValueError(
+            f"{arch} looks at pictures, and these are waveforms of {size[1]} samples; make the data with SpecDataLoaders, "
+            f"or take {listeners}"
+        )
+
+
+def _create_named(arch: str, n_channels: int, n_classes: int, size: tuple[int, int], options: dict) -> NamedNet:
+    if not isinstance(options, dict):
+        raise ValueError(f"net={options!r}: options go by name, such as net=dict(attention='soft')")
+    _check_kind(arch, size)
+    return NamedNet(create_net(arch, n_classes, n_channels, size=size, **options), n_channels)
+
+
+# ---------------------------------------------------------------- building the body
+def check_arch(arch: str) -> None:
+    """ValueError unless it is one of ours, or timm knows the name, and its tag where it has one."""
+    if not isinstance(arch, str):
+        raise ValueError(f"arch {arch!r} is not a string; give the name of a timm network, such as 'resnet34'")
+    if is_own(arch):
+        return
+    name, tag = split_model_name_tag(arch)
+    if not timm.is_model(name):
+        known = [*list_nets(), *timm.list_models()]
+        near = difflib.get_close_matches(name, known, n=5) + [found for found in known if name and name in found]
+        hint = f"did you mean {' or '.join(map(repr, dict.fromkeys(near[:5])))}? " if near else ""
+        raise ValueError(f"unknown arch {arch!r}; {hint}list_nets() names ours, timm.list_models() timm's")
+    if tag:
+        choose(arch, get_arch_pretrained_cfgs(name), f"pretrained tag of {name}")
+
+
+def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
+    """ValueError where patches do not cover a picture: a transformer would not see what is left over at the bottom and the right."""
+    patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
+    if patch is None or size is None:
+        return
+    steps = (patch, patch) if isinstance(patch, int) else tuple(patch)
+    if any(side % step for side, step in zip(size, steps)):
+        raise ValueError(f"patches of {steps[0]} x {steps[1]} do not cover {size[0]} x {size[1]}")
+
+
+def _create_network(arch: str, n_channels: int, size: tuple[int, int] | None = None, **options) -> nn.Module:
+    """timm's network without its classifier, made for pictures of `size` where it has to be made for one size."""
+    if size is not None and timm.get_pretrained_cfg(arch).fixed_input_size:
+        options["img_size"] = size
+    net = timm.create_model(arch, num_classes=0, in_chans=n_channels, **options)
+    _check_patches(net, size)
+    return net
+
+
+@torch.no_grad()
+def _try_size(body: nn.Module, n_channels: int, size: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of one picture's features, from one forward pass in evaluation mode."""
+    was_training = body.training
+    try:
+        return tuple(body.eval()(torch.zeros(1, n_channels, *size)).shape[1:])
+    finally:
+        body.train(was_training)
+
+
+def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
+    try:
+        _try_size(net, n_channels, size)
+    except _REFUSED:
+        return False
+    return True
+
+
+def refuse_weights(arch: str, weights) -> None:
+    """Nothing pretrained exists of our own networks: ValueError where a file is named."""
+    if weights is not None:
+        raise ValueError(
+            f"weights={str(weights)!r}: {arch} is always trained from scratch, nothing pretrained exists of it; "
+            "leave weights= out"
+        )
+
+
+def check_weights(arch: str, pretrained: bool | str = True, weights: str | Path | None = None) -> None:
+    """ValueError where `spec_learner` would find no weights, or wrong ones, for these arguments: to be asked before pictures are drawn."""
+    check_arch(arch)
+    if is_own(arch):
+        refuse_weights(arch, weights)
+    elif pretrained is True or weights is not None:
+        with torch.random.fork_rng(devices=[]):
+            use_weights(_create_network(arch, 3), pretrained, weights)
+
+
+def _sizes_accepted(arch: str, n_channels: int, size: tuple[int, int]) -> str:
+    """What a network accepts that has refused pictures of `size`, in words."""
+    net = _create_network(arch, n_channels)
+    own = net.pretrained_cfg["input_size"][-1]
+    patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
+    if not _takes(net, n_channels, (own, own)):
+        return f"not even its own {own} x {own} with {n_channels} channels; choose another architecture"
+    if net.pretrained_cfg["fixed_input_size"] and patch is None:
+        return f"{own} x {own}; set `size=` of the DataLoaders"
+    if net.pretrained_cfg["fixed_input_size"]:
+        steps = (patch, patch) if isinstance(patch, int) else patch
+        near = " x ".join(str(max(1, round(side / step)) * step) for side, step in zip(size, steps))
+        return f"multiples of {' x '.join(map(str, steps))}, such as {near}; set `size=` of the DataLoaders"
+    sides = range(1, own + 1)
+    smallest = sides[bisect.bisect_left(sides, True, key=lambda side: _takes(net, n_channels, (side, side)))]
+    return f"{smallest} or more in height and in width; set `size=` of the DataLoaders, or draw larger pictures"
+
+
+def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.Sequential, tuple[int, ...]]:
+    """The body of a network with random weights, and the shape of one picture's features behind it.
+
+    The body is a Sequential of a `Normalise` that changes nothing yet, timm's network (`body[1]`), and what brings its
+    features to (batch, features, height, width); to (batch, features) where the network does its own pooling.
+    Raises ValueError where the name is unknown, pictures of `size` (height, width) do not go through, or they are waveforms.
+    """
+    check_arch(arch)
+    if is_own(arch):
+        raise ValueError(
+            f"{arch} is a network of our own, which has no body apart; create_spec_net makes the whole of it"
+        )
+    _check_kind(arch, size)
+    has_map = timm.get_pretrained_cfg(arch).pool_size
+    for options in [{"global_pool": ""}, {}] if has_map else [{}]:  # a few networks with a map cannot give it away
+        try:
+            net = _create_network(arch, n_channels, size, **options)
+            turn = [ChannelsFirst()] if options and getattr(net, "output_fmt", None) == "NHWC" else []
+            body = nn.Sequential(Normalise([0.0] * n_channels, [1.0] * n_channels), net, *turn)
+            return body, _try_size(body, n_channels, size)
+        except _REFUSED as exc:
+            refusal = exc
+    raise ValueError(
+        f"{arch} does not accept pictures of {size[0]} x {size[1]} pixels (height x width); it accepts "
+        f"{_sizes_accepted(arch, n_channels, size)}"
+    ) from refusal
+
+
+def add_head(
+    body: nn.Module, features: tuple[int, ...], n_classes: int, *, ps=0.5, lin_ftrs=None, concat_pool: bool = True
+) -> SpecNet:
+    """`body` under fastai's head; a map of features is pooled first."""
+    is_map = len(features) == 3
+    head = create_head(features[0], n_classes, lin_ftrs=lin_ftrs, ps=ps, pool=is_map, concat_pool=concat_pool)
+    apply_init(head, nn.init.kaiming_normal_)
+    return SpecNet(body, head)
+
+
+def create_spec_net(
+    arch: str, n_channels: int, n_classes: int, size: tuple[int, int], *, net: dict | None = None, **head
+) -> SpecNet | NamedNet:
+    """The bare network with random weights and no normalisation yet: both come with a state dict.
+
+    `spec_learner` notes these arguments as `learn.net_options`, so that the same network can be made again. For timm's `head`
+    may give `ps` (dropout before the last layer; half of it before the others), `lin_ftrs` (hidden sizes, default [512])
+    and `concat_pool` (average and maximum, not the average alone); for our own `net` holds its options.
+    """
+    check_arch(arch)
+    if is_own(arch):
+        if head:
+            raise ValueError(
+                f"{', '.join(head)}: heads are for timm's networks; {arch} has its own, options of it go into net="
+            )
+        return _create_named(arch, n_channels, n_classes, tuple(size), net or {})
+    if net:
+        raise ValueError(f"net={net!r}: options of networks of our own, and {arch} is timm's; list_nets() names ours")
+    body, features = create_body(arch, n_channels, tuple(size))
+    return add_head(body, features, n_classes, **head)
+
+
+# ---------------------------------------------------------------- parameter groups
+def split_body(model: SpecNet) -> list[list[nn.Parameter]]:
+    """Two groups, as fastai's own: body, head."""
+    return [list(model[0].parameters()), list(model[1].parameters())]
+
+
+def split_stages(model: SpecNet) -> list[list[nn.Parameter]]:
+    """Three groups: the stem and the earlier half of the stages as timm counts them, the later half, the head."""
+    net = model[0][1]
+    by_stage = group_parameters(net, net.group_matcher(coarse=True))
+    stages = [by_stage[stage] for stage in sorted(by_stage)]
+    early = set(itertools.chain(*stages[: (len(stages) + 1) // 2]))
+    first = [p for name, p in net.named_parameters() if name in early]
+    later = [p for name, p in net.named_parameters() if name not in early]
+    return [group for group in (first, later, list(model[1].parameters())) if group]
+
+
+def split_named(model: NamedNet) -> list[list[nn.Parameter]]:
+    """Two groups of a network of our own: its last layer, and all before it."""
+    last = list(model[1].classifier.parameters())
+    ids = {id(p) for p in last}
+    return [[p for p in model.parameters() if id(p) not in ids], last]
+
+
+def has_stages(net: nn.Module) -> bool:
+    """Does timm tell the stages of this network?"""
+    try:
+        net.group_matcher(coarse=True)
+    except (AttributeError, AssertionError, NotImplementedError):  # timm tells only the finer groups, or none
+        return False
+    return True

@@ -1,0 +1,449 @@
+"""Pretrained weights: from a file, a folder, a Kaggle mount, the Hugging Face cache or the hub, never the wrong ones.
+
+timm loads without a word what does not fit: a ResNet18 file goes into a ResNet34. Here every tensor of a network is
+compared by name and shape before the first one is touched, and what fits only in part is refused with the counts:
+
+>>> import timm
+>>> net = timm.create_model("resnet34", num_classes=0)
+>>> load_pretrained(net, "resnet18.safetensors")                                        # doctest: +SKIP
+ValueError: resnet18.safetensors does not fit resnet34: 120 of 216 tensors match ...
+
+`use_weights` finds the file first: what is named with `weights=`, else in the cache, else in what Kaggle has mounted,
+else on the hub, which is asked with a short deadline. Files are read as tensors only: no code in one of them ever runs.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import pickle
+import re
+import sys
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.utils import EntryNotFoundError
+from safetensors import SafetensorError
+from timm.models import adapt_input_conv, load_state_dict
+from torch import Tensor, nn
+
+from ..core.warnings import warn
+
+__all__ = [
+    "Match",
+    "compare",
+    "read_weights",
+    "load_pretrained",
+    "find_in_folder",
+    "probe_hub",
+    "weights_action",
+    "use_weights",
+]
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar")
+KAGGLE_INPUT = Path("/kaggle/input")
+_HUB_NAMES = ("model.safetensors", "pytorch_model.bin")  # in this order, as timm looks for them
+_EXAMPLES = 3
+
+# what other programs put in front of a network's own names; 0.1. and 0.model. are this package's and fastai's Learner
+_WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.", "0.1.", "0.model.")
+# what a file may hold beyond the network: classifiers, auxiliary heads, a Learner's head, tables that are computed anew
+_NOT_NEEDED = re.compile(
+    r"(fc|classifier|head|head_dist|last_linear|aux\w*|1|0\.0)\.|.*(relative_position_index|attn_mask)$", re.IGNORECASE
+)
+_COUNTER = "num_batches_tracked"  # of batch normalisation; old files lack it, and training goes on without
+_UNREADABLE = (  # what readers raise at damaged or foreign files
+    pickle.UnpicklingError,
+    SafetensorError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+)
+
+
+def _some(names) -> str:
+    names = list(names)
+    return ", ".join(names[:_EXAMPLES]) + (f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else "")
+
+
+@dataclass(frozen=True)
+class Match:
+    """How the tensors of a file lie over those of a network."""
+
+    matched: int
+    total: int  # tensors of the network
+    missing: tuple[str, ...]  # the network has them, the file has not
+    misshapen: tuple[str, ...]  # both have them, in different shapes
+    unexpected: tuple[str, ...]  # the file has them, the network has no place for them
+
+    @property
+    def fits(self) -> bool:
+        """Every tensor of the network is in the file, and the file is not that of a larger network."""
+        return self.matched == self.total > 0 and not self.unexpected
+
+    def __str__(self) -> str:
+        faults = {"missing": self.missing, "of another shape": self.misshapen, "without a place": self.unexpected}
+        told = [f"{len(names)} {fault}: {_some(names)}" for fault, names in faults.items() if names]
+        return "; ".join([f"{self.matched} of {self.total} tensors match", *told])
+
+
+def _classifiers(net: nn.Module) -> tuple[str, ...]:
+    names = net.pretrained_cfg.get("classifier") or ()
+    return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+
+
+def _excused(name: str, state: dict[str, Tensor]) -> bool:
+    """A counter that an old file lacks, of a layer which it has."""
+    return name.endswith(_COUNTER) and name not in state and name.replace(_COUNTER, "running_mean") in state
+
+
+def compare(net: nn.Module, state: dict[str, Tensor]) -> Match:
+    """Names and shapes of `state` against those of the timm network `net`, which stays untouched."""
+    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    own = {name: shape for name, shape in own.items() if not _excused(name, state)}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    missing = tuple(name for name in own if name not in given)
+    misshapen = tuple(
+        f"{name} {given[name]} instead of {shape}" for name, shape in own.items() if given.get(name, shape) != shape
+    )
+    unexpected = tuple(
+        name
+        for name in given
+        if name not in own and not _NOT_NEEDED.match(name) and not name.startswith(_classifiers(net))
+    )
+    return Match(len(own) - len(missing) - len(misshapen), len(own), missing, misshapen, unexpected)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a weights file by name, on the CPU.
+
+    Checkpoints that keep them under "state_dict" or "model" are unwrapped. Raises ValueError with the path where the
+    file is missing, damaged, holds no tensors, or holds anything that would have to be run to be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; `weights` is a file or a folder")
+    if not path.name.endswith(SUFFIXES):
+        raise ValueError(f"{path}: unknown kind of weights file; choose one of {', '.join(SUFFIXES)}")
+    try:
+        state = load_state_dict(str(path), weights_only=True)
+        tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+    except _UNREADABLE as exc:
+        raise ValueError(
+            f"{path}: damaged, or holds more than tensors (none of it was run); save `model.state_dict()` alone, or "
+            "`learn.save` with_opt=False"
+        ) from exc
+    if not tensors:
+        raise ValueError(f"{path}: no tensors in it, only {_some(map(str, state)) or 'nothing'}")
+    return tensors
+
+
+def _unwrapped(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` under the network's own names."""
+    own = net.state_dict()
+
+    def strip(name: str) -> str:
+        while name not in own and name.startswith(_WRAPPERS):
+            name = next(name[len(wrapper) :] for wrapper in _WRAPPERS if name.startswith(wrapper))
+        return name
+
+    return {strip(name): tensor for name, tensor in state.items()}
+
+
+def _with_channels(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` with the first convolution, of three channels, adapted to the network's own number as timm does it."""
+    convs = net.pretrained_cfg.get("first_conv") or ()
+    for name in [convs] if isinstance(convs, str) else convs:
+        weight, own = state.get(f"{name}.weight"), net.get_submodule(name).weight
+        if weight is None or weight.shape == own.shape or weight.ndim != 4:
+            continue
+        n = getattr(net, "in_chans", own.shape[1])
+        if weight.shape[1] * n != 3 * own.shape[1]:  # equal also where a stem folds squares of pixels into channels
+            continue
+        try:
+            state = state | {f"{name}.weight": adapt_input_conv(n, weight)}
+        except NotImplementedError:  # folded stems but for one channel: `compare` names the shapes
+            continue
+    return state
+
+
+def _translated(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` after timm's own reading of other programs' names and other picture sizes, for families that have one."""
+    read = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
+    if read is None:
+        return state
+    try:
+        return read(dict(state), net)
+    except _UNREADABLE:  # it is written for one family's files: what it cannot read stays as it was
+        return state
+
+
+def _fitted(net: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Match]:
+    """`state` brought into the network's names and shapes as far as that goes, and how well it then matches."""
+    plain = _unwrapped(net, state)
+    fitted = _with_channels(net, plain)
+    match = compare(net, fitted)
+    if match.fits:
+        return fitted, match
+    translated = _with_channels(net, _translated(net, plain))
+    again = compare(net, translated)
+    return (translated, again) if again.fits else (fitted, match)
+
+
+def _name(net: nn.Module) -> str:
+    return net.pretrained_cfg.get("architecture") or type(net).__name__
+
+
+def _adopt_statistics(net: nn.Module, folder: Path) -> None:
+    """Take the mean and deviation that timm's `config.json` beside the weights names: those they were trained with."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as exc:
+        raise ValueError(f"{folder / 'config.json'}: not readable as JSON") from exc
+    if isinstance(config, dict) and "architecture" in config:  # else it is some other program's
+        saved = config.get("pretrained_cfg", config)
+        statistics = {name: tuple(saved[name]) for name in ("mean", "std") if saved.get(name)}
+        net.pretrained_cfg = net.pretrained_cfg | statistics
+
+
+def load_pretrained(net: nn.Module, path: str | Path) -> Match:
+    """Load a weights file into a timm network made with `num_classes=0`, all of it or nothing.
+
+    Prefixes such as "module." are taken off, the classifier and auxiliary heads of the file are left out, and the first
+    convolution is adapted to the network's input channels (`timm.models.adapt_input_conv`). A `config.json` beside the
+    file, as timm writes it, gives the network's mean and deviation.
+
+    Raises ValueError with the counts, and examples, where a tensor of the network is missing or of another shape, or
+    where the file holds tensors the network has no place for.
+    """
+    path = Path(path)
+    state, match = _fitted(net, read_weights(path))
+    if not match.fits:
+        raise ValueError(
+            f"{path} does not fit {_name(net)}: {match}. Nothing was loaded; give the file of this very architecture"
+        )
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"{path} holds NaN or infinite numbers, in {len(broken)} tensors such as {broken[0]}; nothing was loaded, get the file anew"
+        )
+    _adopt_statistics(net, path.parent)
+    own = net.state_dict()
+    net.load_state_dict(own | {name: tensor for name, tensor in state.items() if name in own})
+    return match
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Weights files below `folder`; the hub's older form of a file is left out where the newer one stands beside it."""
+    files = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+    return [path for path in files if path.name != _HUB_NAMES[1] or path.with_name(_HUB_NAMES[0]) not in files]
+
+
+def _by_name(net: nn.Module, folder: Path, files: list[Path]) -> list[list[Path]]:
+    """`files` in the order of trust: those whose path holds the whole name with its tag, the bare name, the rest."""
+    bare = _name(net)
+    full = f"{bare}.{net.pretrained_cfg.get('tag', '')}"
+    ranks = [[], [], []]
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        ranks[0 if full in name else 1 if bare in name else 2].append(path)
+    return ranks
+
+
+def _search(net: nn.Module, folder: Path) -> tuple[Path | None, str]:
+    """(the file that fits, "") or (None, why none does). Several that fit equally well are a ValueError."""
+    faults = []
+    for files in _by_name(net, folder, _weight_files(folder)):
+        fitting = []
+        for path in files:
+            try:
+                match = _fitted(net, read_weights(path))[1]
+            except ValueError as exc:
+                faults.append(str(exc))
+                continue
+            fitting += [path] if match.fits else []
+            faults += [] if match.fits else [f"{path}: {match}"]
+        if len(fitting) > 1:
+            names = ", ".join(map(str, fitting))
+            raise ValueError(f"{len(fitting)} files in {folder} fit {_name(net)}: {names}; name one as weights=")
+        if fitting:
+            return fitting[0], ""
+    return None, "\n".join(faults) or f"it holds no {', '.join(SUFFIXES)} file"
+
+
+def _hub_place(net: nn.Module) -> tuple[str, str | None, tuple[str, ...]]:
+    """(repository, revision, file names to try) of the network on the hub; the repository is "" where it has none."""
+    repo, _, revision = (net.pretrained_cfg.get("hf_hub_id") or "").partition("@")
+    name = net.pretrained_cfg.get("hf_hub_filename")
+    return repo, revision or None, (name,) if name else _HUB_NAMES
+
+
+def _cached(net: nn.Module, cache_dir: str | Path | None = None) -> Path | None:
+    """The network's file in a Hugging Face cache, by default the user's own."""
+    repo, revision, names = _hub_place(net)
+    found = [try_to_load_from_cache(repo, name, cache_dir=cache_dir, revision=revision) for name in names if repo]
+    return next((Path(path) for path in found if isinstance(path, str)), None)
+
+
+def find_in_folder(net: nn.Module, folder: str | Path) -> Path:
+    """The file below `folder` whose tensors fit the network.
+
+    A folder may be what timm's `save_for_hf` writes (config.json and model.safetensors), a Hugging Face cache, a Kaggle
+    data set, or any other. Where several files fit, a path that holds the architecture's name goes first.
+    Raises ValueError where none fits (with the reason for each), or several do.
+    """
+    folder = Path(folder)
+    for cache in (folder, folder / "hub"):
+        found = _cached(net, cache)
+        if found:
+            return found
+    found, why = _search(net, folder)
+    if found is None:
+        raise ValueError(f"no weights for {_name(net)} in {folder}: {why}")
+    return found
+
+
+def probe_hub(url: str, timeout: float = 2.0, deadline: float = 4.0) -> str:
+    """Why the hub cannot be asked for `url`, or "" where it answers; in `deadline` seconds at most.
+
+    `timeout` (s) bounds each step of one HEAD request, through the proxy that the environment names. It runs in a
+    thread of its own, because looking up a host name knows no timeout. Any answer counts, also "not found".
+    """
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    told = []
+
+    def ask():
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
+            told.append("")
+        except urllib.error.HTTPError:
+            told.append("")
+        except (OSError, ValueError, http.client.HTTPException) as exc:
+            told.append(f"{url} is out of reach: {getattr(exc, 'reason', exc)}")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(deadline)
+    return told[0] if told else f"{url} gave no answer within {deadline:g} s"
+
+
+def weights_action(
+    pretrained: bool | str,
+    weights: str | None = None,
+    *,
+    cached: bool = False,
+    mounted: bool = False,
+    reachable: bool = False,
+) -> str:
+    """What to do about weights: "file", "folder", "cache", "mount", "hub", "scratch" or "refuse".
+
+    `weights` is "file" or "folder" where the caller names one; the others say what is at hand.
+    """
+    if pretrained is False:
+        return "scratch"
+    if weights:
+        return weights
+    if cached:
+        return "cache"
+    if mounted:
+        return "mount"
+    if reachable:
+        return "hub"
+    return "scratch" if pretrained == "if-available" else "refuse"
+
+
+def _download(net: nn.Module) -> Path:
+    """The network's file from the hub, through huggingface_hub and its cache."""
+    repo, revision, names = _hub_place(net)
+    trouble = None
+    for name in names:
+        try:
+            return Path(hf_hub_download(repo, name, revision=revision))
+        except EntryNotFoundError as exc:  # an older repository, which has only the second name
+            trouble = exc
+        except OSError as exc:
+            raise ValueError(f"{_name(net)}: downloading {name} of {repo} failed: {exc}. {_ways_out(net)}") from exc
+    raise ValueError(f"{_name(net)}: the hub has no {' and no '.join(names)} in {repo}. {_ways_out(net)}") from trouble
+
+
+def _ways_out(net: nn.Module) -> str:
+    repo, _, names = _hub_place(net)
+    return (
+        f"Ways out: weights= the file {names[0]} of {repo}, or a folder that holds it; on Kaggle, add a data set with "
+        f"it (all of {KAGGLE_INPUT} is searched); copy {repo} into the Hugging Face cache, {constants.HF_HUB_CACHE}; "
+        'pretrained=False trains from scratch; pretrained="if-available" takes weights only where they are at hand'
+    )
+
+
+def _no_weights(net: nn.Module, why: str) -> str:
+    repo, _, names = _hub_place(net)
+    if not repo:
+        address = net.pretrained_cfg.get("url")
+        at = f", only {address}: download that and give weights= the file" if address else ""
+        return f"timm names no weights on the hub for {_name(net)}{at}; else pretrained=False"
+    return f"no pretrained weights for {_name(net)}: {names[0]} of {repo} is not at hand, and {why}. {_ways_out(net)}"
+
+
+def _named(weights: str | Path, pretrained: bool | str) -> tuple[str, Path]:
+    """("file" or "folder", its path) of what the caller gives as `weights`."""
+    if pretrained is False:
+        raise ValueError(f"weights={str(weights)!r} together with pretrained=False; leave one of them out")
+    path = Path(str(weights).removeprefix("local-dir:")).expanduser()
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder; `weights` is a file ({', '.join(SUFFIXES)}) or a folder")
+    return ("folder" if path.is_dir() else "file"), path
+
+
+def _hub_trouble(net: nn.Module) -> str:
+    """Why the hub cannot give the network's weights, or ""."""
+    repo, revision, names = _hub_place(net)
+    return probe_hub(hf_hub_url(repo, names[0], revision=revision)) if repo else "it has no place on the hub"
+
+
+def use_weights(
+    net: nn.Module,
+    pretrained: bool | str = True,
+    weights: str | Path | None = None,
+    *,
+    mounts: str | Path = KAGGLE_INPUT,
+) -> str | None:
+    """Find pretrained weights and load them into a timm network made with `num_classes=0`.
+
+    `pretrained` is True, False or "if-available"; `weights` a file or a folder, which is then the only place looked at.
+    Returns a sentence that says what was loaded, or None where the network starts from scratch; with "if-available"
+    that is also warned of. Raises ValueError, within seconds and with the ways out, where nothing is at hand.
+    """
+    if pretrained not in (True, False, "if-available"):
+        raise ValueError(f"unknown pretrained {pretrained!r}; choose one of True, False, 'if-available'")
+    kind, path = (None, None) if weights is None else _named(weights, pretrained)
+    cached = mounted = None
+    why = ""
+    if pretrained and kind is None:
+        cached = _cached(net)
+        mounted = None if cached else _search(net, Path(mounts))[0]
+        why = "" if cached or mounted else _hub_trouble(net)
+    action = weights_action(pretrained, kind, cached=bool(cached), mounted=bool(mounted), reachable=not why)
+    if action == "refuse":
+        raise ValueError(_no_weights(net, why))
+    if action == "scratch":
+        if pretrained:
+            warn(f"training from scratch: {_no_weights(net, why)}")
+        return None
+    if action == "folder":
+        path = find_in_folder(net, path)
+    elif action == "hub":
+        path = _download(net)
+    path = path or cached or mounted
+    return f"{_name(net)} from {path} ({action}): {load_pretrained(net, path)}"

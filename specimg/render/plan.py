@@ -1,0 +1,145 @@
+"""What there is to draw, and what of it has to be drawn: decisions only, nothing is read or written but names and times.
+
+A source (a folder, a list of files, a table of segments) becomes a list of `Job`s, one a picture, and with variants some more of
+each; `render_action` then says whether a picture is new, stands already, or has to be drawn again.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..audio import walk_audio
+from ..core.files import OutsideError, inside
+from .manifest import DRAWN, UNREADABLE, Row
+
+__all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action", "with_variants"]
+
+MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
+
+
+class Job(NamedTuple):
+    """A picture to draw, and the state of its recording when the decision was made."""
+
+    path: str
+    start: float | None
+    end: float | None
+    variant: str
+    picture: str
+    size: int | None
+    mtime: int | None
+
+
+def _stat(path_or_entry) -> tuple[int | None, int | None]:
+    """(bytes, ns) of a file; Nones where there is nothing to look at."""
+    try:
+        stat = path_or_entry.stat() if hasattr(path_or_entry, "stat") else os.stat(path_or_entry)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return None, None
+    return stat.st_size, min(stat.st_mtime_ns, MAX_INTEGER)
+
+
+def _seconds(value) -> float | None:
+    """A cell of a segment table: None and NaN are None."""
+    return None if value is None or value != value else float(value)
+
+
+def _picture_name(path: str, start: float | None, end: float | None) -> str:
+    """ "a.wav" -> "a.wav.png"; a segment adds its times, to the microsecond."""
+    if start is None and end is None:
+        return path + ".png"
+    begin, stop = (f"{s:.6f}".rstrip("0").rstrip(".") if s is not None else "" for s in (start or 0.0, end))
+    return f"{path}@{begin}-{stop}.png"
+
+
+def with_variants(jobs: list[Job], names: Iterable[str]) -> list[Job]:
+    """The jobs, and behind them each once more for every variant: "a.wav.png", "a.wav@stretch-0.8.png"."""
+    return jobs + [
+        job._replace(variant=name, picture=f"{job.picture.removesuffix('.png')}@{name}.png")
+        for name in names
+        for job in jobs
+    ]
+
+
+def name_below(root: str, file: str) -> str:
+    """A file given absolutely, relative to `root`, or (where it exists so) relative to the working folder, as a name below `root`."""
+    if not os.path.isabs(file) and not os.path.lexists(os.path.join(root, file)) and os.path.lexists(file):
+        file = os.path.abspath(file)
+    try:
+        return inside(root, file)
+    except OutsideError:
+        folder, name = os.path.split(file)
+        if not os.path.isabs(file) or "\0" in file:
+            raise
+        return inside(
+            root, os.path.join(os.path.realpath(folder), name)
+        )  # the root is resolved too, so that the two compare
+
+
+def jobs_of_files(source, root: str) -> list[Job]:
+    """One job for each recording below a folder, or of a list of names below `root`."""
+    if isinstance(source, (str, os.PathLike)):
+        found = [(name, _stat(entry)) for name, entry in walk_audio(source)]
+    else:
+        found = [(name, _stat(os.path.join(root, name))) for name in dict.fromkeys(source)]
+    return [Job(name, None, None, "", _picture_name(name, None, None), *stat) for name, stat in found]
+
+
+def jobs_of_segments(table, root: str) -> list[Job]:
+    """One job for each row `path, start, end` of a DataFrame or a list of dictionaries."""
+    rows = table.to_dict("records") if hasattr(table, "to_dict") else list(table)
+    missing = [c for c in ("path", "start", "end") if any(c not in row for row in rows)]
+    if missing:
+        raise ValueError(f"segments lack the columns {', '.join(missing)}; they need path, start and end (seconds)")
+    stats = functools.lru_cache(maxsize=None)(lambda name: _stat(os.path.join(root, name)))
+    jobs = {}
+    for row in rows:
+        name, start, end = name_below(root, os.fspath(row["path"])), _seconds(row["start"]), _seconds(row["end"])
+        if not 0 <= (start or 0) < (math.inf if end is None else end) or end == math.inf:
+            raise ValueError(f"segment of {name!r} from {start} s to {end} s; start is 0 or later, and end after start")
+        picture = _picture_name(name, start, end)
+        jobs[picture] = Job(name, start, end, "", picture, *stats(name))
+    return list(jobs.values())
+
+
+def resolve_source(source, root) -> tuple[str, str | list[str]]:
+    """(root folder, the folder itself or names below the root). ValueError for a missing folder, OutsideError for an escape."""
+    if isinstance(source, (str, os.PathLike)):
+        if not os.path.isdir(source):
+            raise ValueError(
+                f"{os.fspath(source)!r} is not a folder; give the folder that holds the recordings, or a list of files: [...]"
+            )
+        if root is not None:
+            raise ValueError(
+                f"root={os.fspath(root)!r} goes with a list of files; names in a folder are below that folder"
+            )
+        return os.path.realpath(source), os.path.realpath(source)
+    files = [os.fspath(file) for file in source]
+    if not files:
+        raise ValueError("the list of files is empty; there is nothing to draw")
+    if root is None:
+        files = [os.path.abspath(file) for file in files]
+        root = os.path.commonpath([os.path.dirname(file) for file in files])
+    root = os.path.realpath(root)
+    if not os.path.isdir(root):
+        raise ValueError(f"root {root!r} is not a folder; give the folder that all the files are in")
+    return root, [name_below(root, file) for file in files]
+
+
+def render_action(row: Row | None, stat: tuple[int | None, int | None], has_picture: bool) -> str:
+    """What to do about a recording: "draw", "keep" or "redraw".
+
+    row : what the manifest says, or None
+    stat : (bytes, ns) of the recording now
+    has_picture : does the picture stand in the tree?
+    """
+    if row is None:
+        return "draw"
+    if (row.size, row.mtime) != tuple(stat) or row.status == UNREADABLE:
+        return "redraw"
+    if row.status == DRAWN and not has_picture:
+        return "redraw"
+    return "keep"

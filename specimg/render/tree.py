@@ -1,0 +1,428 @@
+"""Folders of recordings become a cached tree of pictures.
+
+    look = Renderer(Mel(n_mels=128), Picture(), Audio(sr=32000))
+    look("dog.wav")                                        # one picture, in memory
+    tree = render_tree("audio_train", look)                # all of them, in parallel, on disk
+    tree.table; tree.failures; tree.picture("dog.wav"); tree.show("dog.wav")
+
+A second call draws only what is new or changed. A bad file costs one row with its reason, never the run; a kill costs the
+pictures in flight. The bytes of a picture depend on the recording and the renderer alone, not on workers or order.
+
+    cache/audio_train-mel128-0f9e8d7c6b5a/
+      renderer.json                 the renderer, and the library versions that drew with it
+      manifest.db, manifest.csv     one row a picture
+      images/<path>.png             "00044347.wav" -> "00044347.wav.png"; a variant adds its name: "00044347.wav@stretch-0.8.png"
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..audio import AudioError, Scratch, UnreadableError, read_clip
+from ..audio.variants import Variant, by_name, seeded
+from ..core.cache import default_cache
+from ..core.files import write_whole
+from ..core.parallel import work_through
+from ..core.progress import progress_bar
+from ..core.warnings import warn
+from ..spectrogram.picture import picture_problem, show_picture
+from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
+from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, with_variants
+from .renderer import Renderer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Renderer", "SpecTree", "render_tree", "render_action"]
+
+FORMAT = 1  # of a tree; in its key, raised when the same renderer draws other bytes
+UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # the name is what is wrong, not the disk
+IN_FLIGHT = 600  # s: younger files without a row may belong to a process that is still drawing
+
+
+# ---------------------------------------------------------------------- one picture
+
+
+# ---------------------------------------------------------------------- drawing
+
+
+def _draw_one(
+    renderer: Renderer, root: str, images: str, variants: dict[str, Variant], job: Job, scratch: Scratch
+) -> Row:
+    """Draw one picture into the tree. What is wrong with the recording goes into the row; what is wrong with the disk is raised."""
+    vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
+    try:
+        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, scratch, vary)
+        png = renderer.encode(clip)
+    except UnreadableError as exc:
+        return Row(*job, UNREADABLE, exc.reason, None, None)
+    except AudioError as exc:
+        return Row(*job, FAILED, exc.reason, None, None)
+    except ImportError:
+        raise  # a package that is not installed is no fault of the file
+    except ValueError as exc:
+        return Row(*job, FAILED, str(exc), None, None)
+    except Exception as exc:  # whatever else one file does must not end the run; as nobody knows, it is tried again
+        return Row(*job, UNREADABLE, f"{type(exc).__name__}: {exc}", None, None)
+    try:
+        write_whole(os.path.join(images, job.picture), png)
+    except OSError as exc:
+        if exc.errno not in UNNAMEABLE:
+            raise
+        return Row(*job, FAILED, f"no picture can have the name {job.picture!r}: {exc.strerror}", None, None)
+    return Row(*job, DRAWN, "", clip.duration, clip.source_sr)
+
+
+_own = threading.local()  # joblib's workers may be threads, each of which needs a work array of its own
+
+
+def _draw_chunk(renderer: Renderer, root: str, images: str, variants: dict[str, Variant], jobs: list[Job]) -> list[Row]:
+    """Draw some pictures, in this process and thread; what a worker runs."""
+    scratch = _own.__dict__.setdefault("scratch", Scratch())
+    return [_draw_one(renderer, root, images, variants, job, scratch) for job in jobs]
+
+
+def _disk_trouble(folder: Path, exc: Exception) -> OSError:
+    """The same kind of error with a sentence that says what to do."""
+    code = getattr(exc, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "full" in str(exc):
+        return OSError(
+            code or errno.ENOSPC,
+            f"no space left while drawing into {str(folder)!r}; what is drawn is kept: make room, or choose another "
+            f"cache=, and call again to go on",
+        )
+    if code in (errno.EROFS, errno.EACCES, errno.EPERM) or "readonly" in str(exc):
+        return PermissionError(
+            code or errno.EACCES, f"the tree {str(folder)!r} cannot be written to; choose another folder with cache="
+        )
+    return OSError(code or errno.EIO, f"drawing into {str(folder)!r} failed: {exc}")
+
+
+# ---------------------------------------------------------------------- the tree
+
+
+def _tree_name(renderer: Renderer, root: str, name: str | None) -> str:
+    """<slug>-<key>"""
+    slug = re.sub(r"[^A-Za-z0-9._+-]+", "_", f"{name or os.path.basename(root) or 'root'}-{renderer.slug}")[:80]
+    identity = json.dumps([renderer.to_dict(), FORMAT, ["name", name] if name else ["root", root]], sort_keys=True)
+    return f"{slug}-{hashlib.blake2b(identity.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what has a hand in the pixels."""
+    from importlib.metadata import version
+
+    from .. import __version__
+
+    return {"specimg": __version__, **{p: version(p) for p in ("numpy", "scipy", "soundfile", "soxr", "pillow")}}
+
+
+def _all_pictures(images: Path) -> dict[str, os.DirEntry]:
+    """Every file below images/ by its path there."""
+    found = {}
+
+    def walk(folder, prefix):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                walk(entry.path, prefix + entry.name + "/")
+            else:
+                found[prefix + entry.name] = entry
+
+    if images.is_dir():
+        walk(images, "")
+    return found
+
+
+class SpecTree:
+    """A tree of pictures on disk; `render_tree` makes it, `SpecTree.open(folder)` finds it again.
+
+    Attributes
+    ----------
+    root : Path of the tree
+    renderer : the Renderer that drew it
+    source : Path of the recordings' folder, as it was when they were drawn
+    """
+
+    def __init__(self, root: Path, renderer: Renderer, source: Path, rows: list[Row]):
+        self.root, self.renderer, self.source = Path(root), renderer, Path(source)
+        self._rows = rows
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike) -> SpecTree:
+        """The tree in `folder`, where the recordings may be elsewhere or gone. ValueError where there is none."""
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / "renderer.json").read_text(encoding="utf-8"))
+            renderer, source = Renderer.from_dict(facts["renderer"]), Path(facts["source"])
+        except FileNotFoundError as exc:
+            below = sorted(p.parent.name for p in folder.glob("*/renderer.json"))
+            hint = f"; it holds the trees {', '.join(below[:8])}" if below else ""
+            raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ValueError(f"{str(folder / 'renderer.json')!r} does not describe a tree: {exc}") from exc
+        return cls(folder, renderer, source, read_rows(folder))
+
+    def __len__(self) -> int:
+        return sum(row.status == DRAWN for row in self._rows)
+
+    def __repr__(self) -> str:
+        failed = len(self._rows) - len(self)
+        return f"SpecTree({len(self)} pictures{f', {failed} failures' * bool(failed)}, {str(self.root)!r})"
+
+    @property
+    def images(self) -> Path:
+        """The folder of the pictures."""
+        return self.root / "images"
+
+    @functools.cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a picture asked for: path, start, end, variant, picture, size, mtime, status, reason, duration (s), sr (Hz)."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows, columns=list(Row._fields))
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The rows without a picture: path, start, end and the reason."""
+        table = self.table
+        return table.loc[table.status != DRAWN, ["path", "start", "end", "reason"]].reset_index(drop=True)
+
+    @functools.cached_property
+    def _by_path(self) -> dict[str, list[Row]]:
+        found = {}
+        for row in self._rows:
+            found.setdefault(row.path, []).append(row)
+        return found
+
+    @property
+    def originals(self) -> pd.DataFrame:
+        """The rows of `table` that show recordings as they are, without their variants."""
+        return self.table[self.table["variant"] == ""].reset_index(drop=True)
+
+    def picture(self, path: str | os.PathLike, start: float | None = None, variant: Variant | str = "") -> Path:
+        """The PNG of a recording (a path below the source, or a whole path), or of its segment from `start` seconds.
+
+        variant : one that was drawn, or its name; default the recording as it is
+
+        ValueError where it was not drawn, with the reason.
+        """
+        name, variant = os.fspath(path), getattr(variant, "name", variant)
+        if name not in self._by_path:
+            name = name_below(os.path.realpath(self.source), name)
+        rows = self._by_path.get(name)
+        if not rows:
+            raise ValueError(f"no picture of {name!r} in {self!r}; call render_tree again if it is new")
+        if variant not in {r.variant for r in rows}:
+            raise ValueError(
+                f"{name!r} has no picture of {f'its variant {variant!r}' if variant else 'itself'}; "
+                f"it has {', '.join(sorted({repr(r.variant) for r in rows}))}: give variant="
+            )
+        rows = [r for r in rows if r.variant == variant]
+        chosen = rows if start is None else [r for r in rows if abs((r.start or 0.0) - start) < 1e-6]
+        if len(chosen) != 1:
+            starts = ", ".join(f"{r.start or 0.0:g}" for r in rows[:12])
+            raise ValueError(
+                f"{name!r} has {len(chosen) or 'no'} pictures{'' if start is None else f' from {start:g} s'}; it is drawn from {starts} s: give start="
+            )
+        if chosen[0].status != DRAWN:
+            raise ValueError(f"{name!r} was not drawn: {chosen[0].reason}")
+        return self.images / chosen[0].picture
+
+    def show(self, path: str | os.PathLike, start: float | None = None, ax=None, variant: Variant | str = ""):
+        """Draw the picture of a recording with seconds and hertz on its axes; returns the matplotlib Figure."""
+        title = " ".join(filter(None, [os.path.basename(os.fspath(path)), getattr(variant, "name", variant)]))
+        return show_picture(self.picture(path, start, variant), ax=ax, title=title)
+
+    def verify(self, drop: bool = False) -> pd.DataFrame:
+        """Read every picture through and list those that are missing or damaged: path, picture, problem.
+
+        drop : delete damaged pictures, so that the next `render_tree` draws them again
+        """
+        import pandas as pd
+
+        bad = []
+        for row in self._rows:
+            problem = (
+                picture_problem(self.images / row.picture, self.renderer.representation)
+                if row.status == DRAWN
+                else None
+            )
+            if problem:
+                bad.append((row.path, row.picture, problem))
+                if drop:
+                    (self.images / row.picture).unlink(missing_ok=True)
+        return pd.DataFrame(bad, columns=["path", "picture", "problem"])
+
+    def gc(self) -> list[str]:
+        """Delete what no longer belongs: pictures of recordings that are gone, pictures without a row, what killed processes left.
+
+        Returns the names of the files that were deleted. ValueError where the recordings' folder itself is gone: then nothing is.
+        """
+        if not self.source.is_dir():
+            raise ValueError(
+                f"the recordings' folder {str(self.source)!r} is not there, so nobody can say which pictures still belong; nothing was deleted"
+            )
+        now = time.time()
+        with Manifest(self.root) as manifest:
+            rows = manifest.rows()
+            gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
+            known = {r.picture for r in rows if r.status == DRAWN} - gone
+            stray = [
+                name
+                for name, entry in _all_pictures(self.images).items()
+                if name not in known and (name in gone or now - entry.stat(follow_symlinks=False).st_mtime > IN_FLIGHT)
+            ]
+            for name in stray:
+                (self.images / name).unlink(missing_ok=True)
+            if gone:
+                manifest.drop(gone)
+                manifest.export()
+        self.__init__(self.root, self.renderer, self.source, [r for r in self._rows if r.picture not in gone])
+        for cached in ("table", "_by_path"):
+            self.__dict__.pop(cached, None)
+        return sorted(stray)
+
+
+# ---------------------------------------------------------------------- the whole of it
+
+
+def _warn_failures(rows: list[Row]) -> None:
+    failed = [r for r in rows if r.status != DRAWN]
+    if failed:
+        example = "; ".join(f"{r.path}: {r.reason}" for r in failed[:3])
+        warn(
+            f"{len(failed)} of {len(rows)} clips could not be drawn ({example}{'; ...' * (len(failed) > 3)}); see tree.failures"
+        )
+
+
+def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
+    rates = Counter(r.sr for r in rows if r.status == DRAWN)
+    if renderer.audio.sr is None and len(rates) > 1:
+        counts = ", ".join(f"{n} at {sr} Hz" for sr, n in rates.most_common())
+        warn(
+            f"the recordings have {len(rates)} sampling rates ({counts}), so equal rows of their pictures are different frequencies; "
+            f"Audio(sr={rates.most_common(1)[0][0]}) would bring them together"
+        )
+
+
+def _write_renderer(folder: Path, renderer: Renderer, root: str, name: str | None) -> None:
+    facts = {"format": FORMAT, "source": root, "name": name, "renderer": renderer.to_dict(), "versions": _versions()}
+    write_whole(folder / "renderer.json", json.dumps(facts, indent=1).encode())
+
+
+def _draw_into(
+    folder: Path,
+    renderer: Renderer,
+    root: str,
+    variants: dict[str, Variant],
+    jobs: list[Job],
+    n_jobs: int,
+    progress: bool,
+) -> None:
+    """Draw jobs and keep the manifest up to date as they are done."""
+    draw = functools.partial(_draw_chunk, renderer, root, str(folder / "images"), variants)
+    finished = 0
+    try:
+        with Manifest(folder) as manifest, progress_bar(len(jobs), folder.name, progress) as bar:
+            for rows in work_through(draw, jobs, n_jobs):
+                manifest.put(rows)
+                finished += len(rows)
+                bar.update(len(rows))
+            manifest.export()
+    except KeyboardInterrupt:
+        print(
+            f"stopped: {finished} of {len(jobs)} pictures are drawn and kept; call again to draw the rest",
+            file=sys.stderr,
+        )
+        raise
+    except (OSError, sqlite3.OperationalError) as exc:
+        raise _disk_trouble(folder, exc) from exc
+
+
+def render_tree(
+    source: str | os.PathLike | Iterable,
+    renderer: Renderer = Renderer(),
+    cache: str | os.PathLike | None = None,
+    *,
+    root: str | os.PathLike | None = None,
+    name: str | None = None,
+    segments=None,
+    variants: Iterable[Variant] = (),
+    n_jobs: int = -1,
+    progress: bool = True,
+) -> SpecTree:
+    """Draw every recording of a folder, or of a list, into the cached tree; only what is new or changed is drawn.
+
+    Parameters
+    ----------
+    source : a folder, searched in depth, or a list of files below `root`
+    cache : the folder that holds trees; default the user's cache folder, /kaggle/working where that exists
+    root : the folder that a list's names are below; default their common folder
+    name : identifies the source instead of its folder, so that a tree can travel to another machine
+    segments : DataFrame or list of dictionaries with path, start and end in seconds: one picture a row instead of one a file
+    variants : `AddNoise(20)`, `Roll(0.1)`, `Stretch(0.8)`, `PitchShift(-5)` ...: each gives one picture more of every clip, for training
+    n_jobs : processes; -1 is one a core. joblib's active backend is used
+
+    Returns
+    -------
+    SpecTree, whose table has one row for each picture asked for, and whose failures say which have none, and why
+
+    Raises
+    ------
+    ValueError : no such folder, an empty list, a path that leads out of `root`, a variant that is none
+    OSError : the disk is full or the cache cannot be written to; what is drawn is kept
+
+    Examples
+    --------
+    >>> tree = render_tree("freesound/audio_train", Renderer(Mel(n_mels=64)))      # doctest: +SKIP
+    """
+    if not isinstance(renderer, Renderer):
+        raise ValueError(
+            f"renderer={renderer!r} is no Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache="
+        )
+    variants = by_name(variants)
+    root, source = resolve_source(source, root)
+    if segments is not None:
+        jobs = jobs_of_segments(segments, root)
+    else:
+        jobs = jobs_of_files(source, root)
+    if not jobs:
+        raise ValueError(
+            f"{root!r} holds no recordings; they end in .wav, .flac, .ogg, .mp3 ... (specimg.audio.AUDIO_SUFFIXES)"
+        )
+    jobs = with_variants(jobs, variants)
+    folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
+
+    known = {row.picture: row for row in read_rows(folder)}
+    there = _all_pictures(folder / "images")
+    to_draw = [
+        job
+        for job in jobs
+        if render_action(known.get(job.picture), (job.size, job.mtime), job.picture in there) != "keep"
+    ]
+    if to_draw:
+        try:
+            (folder / "images").mkdir(parents=True, exist_ok=True)
+            if not (folder / "renderer.json").exists():
+                _write_renderer(folder, renderer, root, name)
+        except OSError as exc:
+            raise _disk_trouble(folder, exc) from exc
+        _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress)
+        known = {row.picture: row for row in read_rows(folder)}
+    rows = [known[job.picture] for job in jobs]
+    _warn_failures(rows)
+    _warn_mixed_rates(renderer, rows)
+    return SpecTree(folder, renderer, Path(root), rows)

@@ -1,0 +1,291 @@
+"""All that a page shows as one plain dictionary, of which JSON holds every part: no NaN, no numpy, rounded where nobody reads more.
+
+    page = collect(subject, media, order, title="Digits", review=None)
+    page["clips"]["loss"][:3]           # clips in the order of what is most worth hearing
+    page["report"][0]                   # {"label": "three", "precision": 0.91, "recall": 0.88, "f1": 0.9, "support": 50}
+
+What counts clips (the confusion matrix, its pairs, filters) the page counts itself from the clips, so that a number and the clips
+behind it cannot disagree; what is computed otherwise comes from `interpret`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import numbers
+import time
+
+import numpy as np
+import pandas as pd
+
+from .. import __version__
+from ..interpret import statistics as tables
+from ..interpret.tsne import places
+from ..labels.tables import clip_keys
+from ..training import Predictions
+from .facts import Subject
+from .media import Media
+
+__all__ = ["collect", "plain", "group_columns", "CHUNK"]
+
+CHUNK = 32  # clips a block of media
+SECTIONS = ("Data", "Picture", "Network", "Training", "Versions")  # of the facts, in this order
+TOP = 3  # labels of a clip whose probability is told
+MOST_GROUPS = 200  # values of a column that is still one to filter by
+MOST_ON_MAP = 3000  # clips; t-SNE of more takes minutes
+_OWN = {
+    "path",
+    "picture",
+    "start",
+    "end",
+    "target",
+    "prediction",
+    "loss",
+    "confidence",
+    "right",
+    "weight",
+    "scored",
+    "variant",
+}
+
+
+def plain(part, digits: int | None = None):
+    """`part` as JSON holds it: NaN and infinity are None, numpy's numbers Python's; `digits` behind the point."""
+    if isinstance(part, dict):
+        return {str(name): plain(value, digits) for name, value in part.items()}
+    if isinstance(part, (list, tuple, np.ndarray, pd.Series)):
+        return [plain(value, digits) for value in part]
+    if part is None or part is pd.NA:
+        return None
+    if isinstance(part, (bool, np.bool_)):
+        return bool(part)
+    if isinstance(part, numbers.Integral):
+        return int(part)
+    if isinstance(part, numbers.Real):
+        number = float(part)
+        return (number if digits is None else round(number, digits)) if math.isfinite(number) else None
+    return str(part)
+
+
+# ---------------------------------------------------------------------- clips
+
+
+def _cells(hot: np.ndarray, known: np.ndarray, is_multi: bool) -> list:
+    """For each clip the number of its label, or a list of numbers; None where it is not known."""
+    labels = [np.flatnonzero(row).tolist() for row in hot]
+    return [None if not ok else row if is_multi else row[0] for row, ok in zip(labels, known)]
+
+
+def group_columns(table: pd.DataFrame) -> list[str]:
+    """Columns by which clips can be told apart: speaker, fold, verified or not; those with one value or too many are none."""
+    found = []
+    for name in table.columns:
+        if name in _OWN or str(name).startswith("p_") or any(isinstance(cell, (list, dict)) for cell in table[name]):
+            continue
+        values = table[name].dropna().map(str).nunique()
+        if 1 < values <= min(MOST_GROUPS, max(2, len(table) // 2)):
+            found.append(name)
+    return found
+
+
+def _in_order(values: pd.Series) -> list[str]:
+    """The different values as text: by value where they compare, else by their text; clips without one last."""
+    there = values.dropna().unique().tolist()
+    try:
+        there = sorted(there)
+    except TypeError:
+        there = sorted(there, key=str)
+    return list(dict.fromkeys(map(str, there))) + [tables.UNKNOWN] * bool(values.isna().any())
+
+
+def _groups(table: pd.DataFrame) -> list[dict]:
+    groups = []
+    for name in group_columns(table):
+        number = {value: k for k, value in enumerate(_in_order(table[name]))}
+        of = [number[tables.UNKNOWN if pd.isna(cell) else str(cell)] for cell in table[name]]
+        groups.append({"name": str(name), "values": list(number), "of": of})
+    return groups
+
+
+def _clips(p: Predictions, order: np.ndarray, media: Media) -> dict:
+    """The table of clips, column by column."""
+    p = p.subset(order)
+    table, keys = p.table, clip_keys(p.table)
+    known = tables.is_known(p)
+    own = np.where(p.labelled, (p.probs * p.hot).max(axis=1, initial=0), np.nan) if len(p) else np.zeros(0)
+    best = np.argsort(-p.probs, axis=1)[:, :TOP]
+    top = [[[int(k), round(float(row[k]), 3)] for k in ks] if ok else None for row, ks, ok in zip(p.probs, best, known)]
+    right = [None if pd.isna(cell) else int(cell) for cell in table["right"]]
+    return {
+        "n": len(p),
+        "path": [key[0] for key in keys],
+        "start": plain([key[1] for key in keys], 6),
+        "end": plain([key[2] for key in keys], 6),
+        "target": _cells(p.hot, p.labelled, p.is_multi),
+        "guess": _cells(p.chosen, known, p.is_multi),
+        "top": top,
+        "own": plain(own, 4),
+        "loss": plain(table["loss"].to_numpy(float), 4),
+        "confidence": plain(table["confidence"].to_numpy(float), 4),
+        "right": right,
+        **{name: plain(column, 4) for name, column in media.columns.items()},
+    }
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def _report(p: Predictions) -> tuple[list[dict], list[dict]]:
+    """(a row for each class, the averages)."""
+    if not p.labelled.any():
+        return [], []
+    found = tables.classification_report(p).rename(columns={"f1-score": "f1"})
+    rows = [{"label": str(label), **plain(row.to_dict(), 4)} for label, row in found.iterrows()]
+    rows = [{**row, "support": int(row["support"])} for row in rows]
+    n = len(p.vocab)
+    return rows[:n], rows[n:]
+
+
+def _breakdown(p: Predictions, groups: list[dict]) -> list[dict]:
+    """For each column that groups clips a row for each group: clips, share that is right with its interval, mean loss."""
+    if not p.labelled.any():
+        return []
+    found = []
+    for group in groups:
+        rows = tables.by_group(p, group["name"])
+        told = [
+            {
+                "value": str(value),
+                "clips": int(row["clips"]),
+                "rate": row["accuracy"],
+                "low": row["low"],
+                "high": row["high"],
+            }
+            for value, row in rows.iterrows()
+        ]
+        found.append({"name": group["name"], "rows": plain(told, 4)})
+    return found
+
+
+def _calibration(p: Predictions) -> dict | None:
+    if not (p.labelled & tables.is_known(p)).any():
+        return None
+    curve = tables.calibration(p)
+    error = plain(curve.attrs["expected_calibration_error"], 4)
+    return {"bins": plain(curve.to_dict("records"), 4), "error": error, "statements": int(curve["n"].sum())}
+
+
+def _class_order(p: Predictions) -> list[int] | None:
+    """The classes so that those that are confused stand side by side."""
+    if p.is_multi or len(p.vocab) < 4 or not p.labelled.any():
+        return None
+    return tables.cluster_order(tables.confusion_matrix(p).to_numpy()).tolist()
+
+
+def _map(p: Predictions, order: np.ndarray) -> dict:
+    """Where t-SNE puts the clips; or why it does not."""
+    p = p.subset(order)
+    chosen = np.sort(np.random.default_rng(0).permutation(len(p))[:MOST_ON_MAP])
+    on = "probabilities" if p.embeddings is None else "embeddings"
+    try:
+        found = places(p.subset(chosen), on)
+    except ValueError as exc:
+        return {"why": str(exc)}
+    return {
+        "on": on,
+        "perplexity": plain(found.attrs["perplexity"], 1),
+        "x": plain(found["x"], 2),
+        "y": plain(found["y"], 2),
+        "clips": chosen.tolist(),
+        "left_out": len(p) - len(chosen),
+    }
+
+
+def _curves(history: pd.DataFrame | None) -> list[dict]:
+    """The losses and metrics of each network, epoch by epoch."""
+    if history is None or not len(history):
+        return []
+    parts = list(history.groupby(["seed", "fold"], sort=True)) if {"seed", "fold"} <= set(history) else [((), history)]
+    curves = []
+    for key, part in parts:
+        names = [
+            name
+            for name in part.select_dtypes("number")
+            if name not in {"epoch", "lr", "seconds", "seed", "fold", "time"}
+        ]
+        frozen = int(part["phase"].eq("frozen").sum()) if "phase" in part else 0
+        curves.append(
+            {
+                "name": " ".join(f"{what} {k}" for what, k in zip(("seed", "fold"), key)),
+                "frozen": frozen,
+                "columns": {str(name): plain(part[name].to_numpy(float), 5) for name in names},
+            }
+        )
+    return curves
+
+
+# ---------------------------------------------------------------------- the page
+
+
+def _digest(clips: dict, vocab: list[str]) -> str:
+    """What tells this page's clips from another's, so that choices made on one do not appear on the other."""
+    text = repr([clips["path"], clips["start"], clips["end"], clips["target"], vocab])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def collect(
+    subject: Subject, media: Media, order: np.ndarray, *, title: str, review: dict | None, whole: bool = True
+) -> dict:
+    """The dictionary that the page's JavaScript reads.
+
+    order : rows of the predictions as the page lists them, to which `media` belongs
+    review : what `read_issues` gives; whole : False for a page of label review only
+    """
+    p = subject.predictions
+    clips = _clips(p, order, media)
+    groups = _groups(p.table.iloc[order].reset_index(drop=True))
+    page = {
+        "title": title,
+        "kind": "report" if whole else "review",
+        "id": _digest(clips, p.vocab),
+        "version": __version__,
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "chunk": CHUNK,
+        "vocab": p.vocab,
+        "multi": p.is_multi,
+        "clips": clips,
+        "groups": groups,
+        "axes": media.axes,
+        "reasons": media.reasons,
+        "media": media.words,
+        "notes": subject.notes,
+        "review": review,
+        "some_loss": any(loss is not None for loss in clips["loss"]),
+        "scores": plain(subject.scores, 6),
+        "facts": [
+            [section, list(map(list, subject.facts[section].items()))]
+            for section in SECTIONS
+            if subject.facts.get(section)
+        ],
+        "members": [],
+        "curves": [],
+        "report": [],
+        "averages": [],
+        "breakdown": [],
+        "calibration": None,
+        "order": None,
+        "map": None,
+    }
+    if whole:
+        report, averages = _report(p)
+        page |= {
+            "members": plain(subject.members, 6),
+            "curves": _curves(subject.history),
+            "report": report,
+            "averages": averages,
+            "breakdown": _breakdown(p, groups),
+            "calibration": _calibration(p),
+            "order": _class_order(p),
+            "map": _map(p, order) if len(p) else None,
+        }
+    return page

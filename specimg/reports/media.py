@@ -1,0 +1,350 @@
+"""Pictures, sounds and class maps of all clips: made small, embedded while there is room, linked beyond.
+
+    media = gather_media(subject, order, "pages/report.html", cam=100, audio=None, budget_mb=25, kbits=32)
+    media.pictures, media.sounds, media.cams      # base64 for each clip in the order of the page, or None
+    media.columns                                 # what the page's table of clips says of them
+    print(media.words)                            # "1,180 of 2,000 sounds are embedded (Ogg Opus, 31 kbit/s) ..."
+
+Pictures come first and take at most half of the budget; sounds take what is left. Clips are taken in the order given, which is that
+of what is most worth hearing. A picture that is gone is drawn anew where its recording is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..audio import Audio, recording_seconds
+from ..core.files import inside
+from ..core.progress import progress_bar
+from ..core.text import count
+from ..inference import load_classifier
+from ..interpret.cam import Cam, clip_cams
+from ..labels.tables import clip_keys
+from ..render.renderer import Renderer
+from .facts import Subject
+from .pictures import SmallPicture, small_picture
+from .sound import Sound, clip_sound, embed_first, link_to, rate_in_words, sound_bytes
+
+__all__ = ["Media", "gather_media", "find_recording", "worth_order"]
+
+GRID = 12, 24  # rows and columns of a class map
+MB = 1_000_000
+AT_ONCE = 64  # clips handed to threads at once
+
+
+@dataclass
+class Media:
+    """What stands in the blocks of the page, and what its table says of it. Lists have one entry a clip."""
+
+    pictures: list[str | None] = field(default_factory=list)
+    sounds: list[str | None] = field(default_factory=list)
+    cams: list[str | None] = field(default_factory=list)
+    columns: dict[str, list] = field(default_factory=dict)
+    axes: list[dict] = field(default_factory=list)  # the different axes that `columns["axes"]` numbers
+    reasons: list[str] = field(default_factory=list)  # why clips have no sound, numbered by `columns["why"]`
+    words: str = ""
+
+
+# ---------------------------------------------------------------------- where recordings lie
+
+
+def find_recording(path: str, folder: Path | None) -> Path:
+    """The recording that a table names: below `folder`, or where an absolute path leads.
+
+    An absolute path whose file has moved is looked for by its name in `folder`. Raises ValueError, in words for the page, where there
+    is none; a relative name that leads out of the folder is one.
+    """
+    if os.path.isabs(path):
+        moved = None if folder is None else folder / os.path.basename(path)
+        found = Path(path) if os.path.exists(path) or moved is None else moved
+    elif folder is None:
+        raise ValueError("It is not known where the recordings lie; name their folder with audio=.")
+    else:
+        try:
+            found = folder / inside(folder, path)
+        except ValueError as exc:
+            raise ValueError("The name of the recording leads out of its folder.") from exc
+    if not found.is_file():
+        raise ValueError("The recording is not where it was; audio= names the folder where it lies now.")
+    return found
+
+
+def _recordings(table: pd.DataFrame, folder: Path | None) -> tuple[list[Path | None], list[str]]:
+    """(the recording of each clip or None, why there is none); a network of waveforms names the file that it was given."""
+    found, why = [], []
+    for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
+        try:
+            found.append(
+                Path(given) if isinstance(given, str) and os.path.isfile(given) else find_recording(path, folder)
+            )
+            why.append("")
+        except (ValueError, OSError) as exc:
+            found.append(None)
+            why.append(str(exc))
+    return found, why
+
+
+def _each(work: Callable, items: Sequence, bar) -> Iterator:
+    """`work` of each item in order, by threads: encoders let go of Python's lock."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for at in range(0, len(items), AT_ONCE):  # not all at once, so that Ctrl-C ends it soon
+            for made in pool.map(work, items[at : at + AT_ONCE]):
+                bar.update()
+                yield made
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode("ascii")
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def _draw_again(renderer: Renderer | None, recording: Path | None, key: tuple) -> bytes | None:
+    """The picture of a clip whose file is gone, from its recording."""
+    if renderer is None or recording is None:
+        return None
+    try:
+        return renderer.png(recording, start=key[1], end=key[2])
+    except ValueError:
+        return None
+
+
+def _picture(subject: Subject, file: str, recording: Path | None, key: tuple) -> tuple[SmallPicture | None, bool]:
+    """(the picture, was it drawn anew)."""
+    try:
+        return small_picture(file, subject.seconds), False
+    except (OSError, ValueError, SyntaxError):  # gone, broken, or no picture at all, as of a learner of waveforms
+        png = _draw_again(subject.renderer, recording, key)
+        return (None, False) if png is None else (small_picture(png, subject.seconds), True)
+
+
+def _put_axes(media: Media, pictures: list[SmallPicture | None]) -> None:
+    """The span of each picture, and the number of its axes among the different ones."""
+    numbers: dict[tuple, int] = {}
+    for small in pictures:
+        known = small is not None and small.span is not None
+        left, right = small.span if known else (None, None)
+        key = (small.ticks, small.unit) if known else None
+        media.columns["left"].append(left)
+        media.columns["edge"].append(right)
+        media.columns["axes"].append(numbers.setdefault(key, len(numbers)) if known else None)
+    media.axes = [{"ticks": [list(tick) for tick in ticks], "unit": unit} for ticks, unit in numbers]
+
+
+def _put_pictures(media: Media, pictures: list, files: list[str], folder: Path, budget: float) -> float:
+    """Embed pictures while half of the budget lasts, link the others; returns the bytes taken."""
+    texts = [None if small is None else _text(small.data) for small in pictures]
+    embedded = embed_first([len(text or "") for text in texts], budget / 2)
+    media.pictures = [text if taken else None for text, taken in zip(texts, embedded)]
+    for text, taken, file in zip(texts, embedded, files):
+        there = 1 if text and taken else link_to(file, folder) if text and os.path.isfile(file) else None
+        media.columns["picture"].append(there)
+    return sum(len(text) for text in media.pictures if text)
+
+
+# ---------------------------------------------------------------------- sounds
+
+
+def _span(small: SmallPicture | None, key: tuple, recording: Path) -> tuple[float, float]:
+    """Seconds in the recording where a clip begins and ends, as far as its picture, its row or its header say it.
+
+    Raises ValueError where the recording cannot be read.
+    """
+    _, start, end = key
+    if small is not None and small.span is not None:
+        return max(small.span[0], start or 0.0), small.span[1] if end is None else min(small.span[1], end)
+    return start or 0.0, recording_seconds(recording) if end is None else end
+
+
+def _spans(pictures: list, keys: list[tuple], recordings: list, why: list[str]) -> list[tuple[float, float] | None]:
+    """The span of each clip; where a recording cannot be read None, and `why` says so."""
+    spans = []
+    for i, (small, key, recording) in enumerate(zip(pictures, keys, recordings)):
+        try:
+            spans.append(None if recording is None else _span(small, key, recording))
+        except ValueError as exc:
+            spans.append(None)
+            why[i] = f"The recording cannot be read: {getattr(exc, 'reason', exc)}."
+    return spans
+
+
+def _make_sound(subject: Subject, recording: Path, key: tuple, small: SmallPicture | None, kbits: float) -> Sound | str:
+    """The sound of a clip, or why there is none."""
+    audio = subject.renderer.audio if subject.renderer is not None else Audio()
+    cut = small.span[1] if subject.seconds is not None and small is not None and small.span is not None else None
+    try:
+        return clip_sound(recording, audio, key[1], key[2], cut, kbits)
+    except (ValueError, OSError) as exc:
+        return f"The recording cannot be read: {getattr(exc, 'reason', exc)}."
+
+
+def _embed_sounds(
+    subject: Subject,
+    keys: list,
+    recordings: list,
+    pictures: list,
+    spans: list,
+    budget: float,
+    kbits: float,
+    progress: bool,
+) -> list[Sound | str | None]:
+    """For each clip its sound, why there is none, or None where it is to be linked."""
+    wanted = [i for i, span in enumerate(spans) if span is not None]
+    room = embed_first([sound_bytes(spans[i][1] - spans[i][0], kbits) for i in wanted], budget)
+    chosen = [i for i, fits in zip(wanted, room) if fits]
+    made: list[Sound | str | None] = [None] * len(spans)
+    with progress_bar(len(chosen), "sounds", progress) as bar:
+        for i, sound in zip(
+            chosen, _each(lambda i: _make_sound(subject, recordings[i], keys[i], pictures[i], kbits), chosen, bar)
+        ):
+            made[i] = sound
+    sizes = [len(sound.data) * 4 / 3 if isinstance(sound, Sound) else 0 for sound in made]
+    return [
+        sound if fits else None for sound, fits in zip(made, embed_first(sizes, budget))
+    ]  # some turn out larger than they looked
+
+
+def _put_sounds(media: Media, made: list, spans: list, recordings: list, why: list[str], folder: Path) -> None:
+    """Enter each sound as embedded, linked or missing."""
+    numbers: dict[str, int] = {}
+    for sound, span, recording, reason in zip(made, spans, recordings, why):
+        reason = sound if isinstance(sound, str) else reason
+        if isinstance(sound, Sound):
+            row = 1, sound.begin, sound.seconds, None
+        elif span is not None and not reason:
+            row = link_to(recording, folder, *span), span[0], span[1] - span[0], None
+        else:
+            row = None, None, None, numbers.setdefault(reason, len(numbers))
+        media.sounds.append(_text(sound.data) if isinstance(sound, Sound) else None)
+        for name, cell in zip(("sound", "begin", "seconds", "why"), row):
+            media.columns[name].append(cell)
+    media.reasons = list(numbers)
+
+
+# ---------------------------------------------------------------------- where the network looked
+
+
+def _lookers(subject: Subject, order: np.ndarray) -> list[tuple[object, np.ndarray]]:
+    """(a learner or classifier, the places in `order` of the clips that it judged unseen)."""
+    if subject.learn is not None:
+        return [(subject.learn, np.arange(len(order)))]
+    there = (
+        {}
+        if subject.interp is None
+        else {fold: folder for fold, folder in subject.interp.networks.items() if folder.is_dir()}
+    )
+    if not there:
+        return []
+    fold = subject.predictions.table["fold"].to_numpy()[order].astype(int)
+    return [(load_classifier(folder), np.flatnonzero(fold == number)) for number, folder in there.items()]
+
+
+def _grid(cam: Cam, seconds: float | None) -> np.ndarray:
+    """uint8 (rows, columns) over the picture as the page shows it: without what was cut off, once for each of its planes."""
+    left, right = cam.info.span
+    if seconds is not None and right - left > seconds:
+        columns = max(1, round(seconds / (right - left) * cam.info.width))
+        cam = replace(cam, values=np.ascontiguousarray(cam.values[:, :columns]))
+    planes = cam.info.channels if cam.info.channels in (2, 4) else 1
+    return np.tile(cam.grid(*GRID), (planes, 1))
+
+
+def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str], most: int, progress: bool) -> str:
+    """Class maps of the first `most` clips; returns what is to be said of them."""
+    media.cams, media.columns["cam"] = [None] * len(order), [None] * len(order)
+    if most == 0 or not len(order):
+        return "There are no class maps."
+    why = "no network is at hand"
+    try:
+        for looker, places in _lookers(subject, order):
+            why = "the pictures are gone, or the network answers NaN"
+            places = [i for i in places if i < most and os.path.isfile(files[i])]
+            for i, cam in zip(places, clip_cams(looker, [files[i] for i in places], progress=progress)):
+                if cam is not None:
+                    grid = _grid(cam, subject.seconds)
+                    media.cams[i], media.columns["cam"][i] = _text(grid.tobytes()), list(grid.shape)
+    except (ValueError, OSError) as exc:  # a network without maps, or one that is not ours
+        return f"There are no class maps: {exc}"
+    n = sum(cam is not None for cam in media.cams)
+    if not n:
+        return f"There are no class maps: {why}."
+    rest = len(order) - n
+    return f"Class maps (Grad-CAM of the predicted class) are there for {count(n, 'clip')}{f', not for the other {rest:,}' * bool(rest)}."
+
+
+# ---------------------------------------------------------------------- all of it
+
+
+def _words(media: Media, again: int, kbits: float) -> str:
+    """What is embedded, linked and missing, in sentences."""
+    n, sounds = len(media.sounds), media.columns["sound"]
+    embedded = [i for i, text in enumerate(media.sounds) if text]
+    linked, missing = sum(isinstance(s, str) for s in sounds), sum(s is None for s in sounds)
+    size = sum(len(media.sounds[i]) for i in embedded) / MB
+    quality = f"Ogg Opus, {rate_in_words(kbits)}, {size:.1f} MB"
+    said = (
+        [f"{len(embedded):,} of {count(n, 'sound')} embedded, as the pictures show them ({quality})"]
+        if embedded
+        else []
+    )
+    said += [f"{linked:,} linked to the recordings as they are, which have to stay where they lie"] if linked else []
+    said += [f"{missing:,} without sound"] if missing else []
+    pictures = media.columns["picture"]
+    said += [f"{sum(p == 1 for p in pictures):,} pictures embedded"]
+    said += [f"{k:,} linked" for k in [sum(isinstance(p, str) for p in pictures)] if k]
+    said += [f"{k:,} missing" for k in [sum(p is None for p in pictures)] if k]
+    said += [f"{again:,} drawn anew, because their files were gone"] if again else []
+    return "; ".join(said) + "."
+
+
+def gather_media(
+    subject: Subject,
+    order: np.ndarray,
+    page: str | os.PathLike,
+    *,
+    cam: int,
+    audio,
+    budget_mb: float,
+    kbits: float,
+    progress: bool,
+) -> Media:
+    """Media of the clips, rows of the predictions in the given `order`.
+
+    page : where the page will stand, for links
+    audio : folder of the recordings, where they have moved
+    """
+    media, folder = Media(), Path(page).absolute().parent
+    for name in ("left", "edge", "axes", "picture", "sound", "begin", "seconds", "why"):
+        media.columns[name] = []
+    table = subject.predictions.table.iloc[order].reset_index(drop=True)
+    keys, files = clip_keys(table), table["picture"].tolist()
+    recordings, why = _recordings(table, Path(audio) if audio is not None else subject.folder)
+    with progress_bar(len(keys), "pictures", progress) as bar:
+        found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
+    pictures, again = [small for small, _ in found], sum(anew and bool(file) for (_, anew), file in zip(found, files))
+    _put_axes(media, pictures)
+    left = budget_mb * MB - _put_pictures(media, pictures, files, folder, budget_mb * MB)
+    spans = _spans(pictures, keys, recordings, why)
+    made = _embed_sounds(subject, keys, recordings, pictures, spans, left, kbits, progress)
+    _put_sounds(media, made, spans, recordings, why, folder)
+    maps = _put_cams(media, subject, order, files, cam, progress)
+    media.words = f"{_words(media, again, kbits)} {maps}" if len(table) else ""
+    return media
+
+
+def worth_order(table: pd.DataFrame) -> np.ndarray:
+    """Rows from the most to the least worth hearing: the highest losses, NaN before all; then, by doubt, clips of unknown label."""
+    loss = table["loss"].to_numpy(float)
+    known = table["right"].notna().to_numpy()
+    sure = np.nan_to_num(table["confidence"].to_numpy(float), nan=-1.0, neginf=-1.0)
+    worth = np.where(known, np.nan_to_num(loss, nan=np.inf, posinf=np.inf), 0)
+    return np.lexsort((sure, -worth, ~known))

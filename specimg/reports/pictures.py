@@ -1,0 +1,110 @@
+"""Spectrograms of at most 256 by 128 pixels, with what a page needs to put seconds and hertz on their edges.
+
+    small = small_picture("cache/.../dog.wav.png")
+    small.data                   # bytes of a WebP in the colours of magma, which are even to the eye and to colour-blind readers
+    small.span                   # (-0.008, 1.016): seconds in the recording of its left and right edge
+    small.ticks                  # (("4k", 0.02), ("1k", 0.31) ...): what to write, and how far from the top
+
+A picture that is not specimg's own has neither seconds nor hertz: it is shown as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+
+from ..spectrogram.picture import PictureError, PictureInfo, hz_ticks, parse_text, read_planes
+
+__all__ = ["SmallPicture", "small_picture"]
+
+WIDTH, HEIGHT = 256, 128  # pixels
+QUALITY = 60  # of WebP: 3 kB a picture
+
+
+@dataclass(frozen=True)
+class SmallPicture:
+    """A picture ready to be embedded, and its axes."""
+
+    data: bytes  # of a WebP
+    span: tuple[float, float] | None  # s in the recording of the left and right edge
+    ticks: tuple[tuple[str, float], ...]  # (text, distance from the top as a share of the height)
+    unit: str  # of the ticks: "Hz", or what rows are
+
+
+@functools.lru_cache(maxsize=1)
+def _magma() -> np.ndarray:
+    """uint8 (256, 3)"""
+    import matplotlib
+
+    return np.round(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+def _read_info(source) -> PictureInfo | None:
+    """What the picture says of itself; None where it is not one of ours."""
+    from PIL import Image
+
+    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+        text = image.info.get("specimg")
+        try:
+            return parse_text(text, *image.size) if text else None
+        except PictureError:
+            return None
+
+
+def _webp(pixels: np.ndarray) -> bytes:
+    """uint8 (height, width) levels, or (height, width, 3) colours -> a WebP of bounded size."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    size = min(WIDTH, image.width), min(HEIGHT, image.height)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    if image.mode == "L":
+        image = Image.fromarray(_magma()[np.asarray(image)])
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY, method=4)
+    return buffer.getvalue()
+
+
+def _ticks(info: PictureInfo) -> tuple[tuple[tuple[str, float], ...], str]:
+    """What stands beside the rows, top plane first, and its unit."""
+    planes = info.channels if info.channels in (2, 4) else 1
+    if info.frequencies is None:
+        rows, texts = np.linspace(info.height - 1, 0, 3), [f"{row:.0f}" for row in np.linspace(0, info.bins - 1, 3)]
+        unit = info.unit if info.unit == "coefficient" else "row"
+    else:
+        hz = info.frequencies
+        ticks = hz_ticks(hz)
+        rows, texts = (
+            np.interp(ticks, hz[::-1], np.arange(info.height)[::-1]),
+            [f"{t / 1000:g}k" if t >= 1000 else f"{t:g}" for t in ticks],
+        )
+        unit = "Hz"
+    places = np.concatenate([(rows + 0.5 + info.height * k) / (info.height * planes) for k in range(planes)])
+    return tuple((text, round(float(at), 4)) for text, at in zip(texts * planes, places)), unit
+
+
+def small_picture(source, seconds: float | None = None) -> SmallPicture:
+    """A picture (a path or bytes) made small.
+
+    seconds : how much of it the network was shown, from its left edge; None is all
+
+    Raises OSError where it is gone or cannot be read.
+    """
+    from PIL import Image
+
+    info = _read_info(source)
+    if info is None:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return SmallPicture(_webp(np.asarray(image.convert("RGB"))), None, (), "")
+    planes = read_planes(source, 3 if info.channels == 3 else info.channels)
+    left, right = info.span
+    if seconds is not None and right - left > seconds:
+        column = (right - left) / info.width
+        columns = max(1, round(seconds / column))
+        planes, right = planes[:, :, :columns], left + columns * column
+    pixels = planes.transpose(1, 2, 0) if info.channels == 3 else planes.reshape(-1, planes.shape[2])
+    return SmallPicture(_webp(np.ascontiguousarray(pixels)), (left, right), *_ticks(info))

@@ -1,0 +1,368 @@
+"""Frames under a filter bank: `Mel` and `Mfcc` with librosa's parameters, defaults and numbers; `Gammatone` and `Gfcc`, the ear's.
+
+    Mel(n_mels=64)                          # decibels
+    Mel(scale="linear", ref=1.0)            # librosa.feature.melspectrogram's own numbers
+    Mel(pcen=Pcen())                        # per-channel energy normalisation instead of decibels
+    Gammatone(n_bands=64)                   # a cochleagram, in decibels
+    Gfcc(n_gfcc=20)                         # its cepstral coefficients
+
+`ref` and `top_db` mean what they do in `framed`. A bank whose filters are too narrow for the transform's bins is a ValueError when
+a clip is drawn, as is one that reaches above half the sampling rate.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from ..core.values import Value, choose, register
+from .base import Range
+from .filters import FilterBank, erb_centres, gammatone_bank, mel_bank, mel_edges
+from .framed import _Framed
+from .spectrum import check_positive, filtered_power, reference, scale_range, to_db, to_scale, to_share
+
+__all__ = ["Gammatone", "Gfcc", "Mel", "Mfcc", "Pcen"]
+
+BANK_SCALES = ("db", "linear")
+COMPRESSIONS = ("cubic-root", "log")
+
+
+@dataclass(frozen=True)
+class _Banked(_Framed):
+    """Frames under a filter bank from `fmin` to `fmax`; the fields are those of its subclasses."""
+
+    _family = "mel"  # of filters, for messages
+    _power = 2.0  # of the magnitude
+
+    def _check(self):
+        super()._check()
+        if self.fmin < 0 or (self.fmax is not None and self.fmax <= self.fmin):
+            raise ValueError(
+                f"{type(self).__name__}(fmin={self.fmin:g}, fmax={self.fmax}): give 0 <= fmin < fmax, in Hz"
+            )
+
+    def _fmax(self, sr: int) -> float:
+        fmax = sr / 2 if self.fmax is None else self.fmax
+        if fmax > sr / 2 or fmax <= self.fmin:
+            raise ValueError(
+                f"{self._family} filters from {self.fmin:g} to {fmax:g} Hz do not fit a clip at {sr} Hz, which ends at "
+                f"{sr / 2:g} Hz; lower fmin and fmax, or set Audio(sr=...)"
+            )
+        return fmax
+
+    @abstractmethod
+    def _bank(self, sr: int) -> FilterBank:
+        """The filters for a sampling rate."""
+
+    def _filtered(self, y: np.ndarray, sr: int, top_db: float | None) -> np.ndarray:
+        """|STFT|^power under the filters, `(filters, frames)`; exact as far as `top_db` below the loudest cell, None: throughout."""
+        self._check_length(y, sr)
+        with np.errstate(over="ignore", invalid="ignore"):  # `reference` says so where powers overflow
+            return filtered_power(y, self._bank(sr), power=self._power, top_db=top_db, **self._framing())
+
+
+class _Drawn:
+    """What `Mel` and `Gammatone` share: a scale, and rows that are filters."""
+
+    def _drawn(self, y: np.ndarray, sr: int) -> np.ndarray:
+        """float32 `(filters, frames)` on the scale."""
+        found = self._filtered(y, sr, self.top_db)
+        return to_scale(found, "db" if self.scale == "db" else "power", self.ref, self.top_db)
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        return (scale_range(self.scale, self.top_db),)
+
+
+# ---------------------------------------------------------------------- mel
+
+
+@register
+@dataclass(frozen=True)
+class Pcen(Value):
+    """Per-channel energy normalisation: `librosa.pcen(S * multiplier, sr=sr, hop_length=hop_length, gain=0.98, ...)`.
+
+    Every row is divided by its own recent past and compressed, so that hum fades and onsets stand out: with M, S smoothed in time,
+    (S / (eps + M)**gain + bias)**power - bias**power (Wang et al. 2017, arXiv:1607.05666). 0 or more, without a unit.
+    """
+
+    gain: float = 0.98  # 0: loudness stays, 1: it is taken out
+    bias: float = 2.0  # what is small against this is compressed less
+    power: float = 0.5  # of the compression
+    time_constant: float = 0.4  # s, of the smoothing
+    eps: float = 1e-6  # a floor under the smoothed power
+    multiplier: float = (
+        2.0**31
+    )  # of the power: the constants above suit samples as 32-bit integers, librosa's examples multiply so
+
+    def _check(self):
+        for name in ("bias", "power", "time_constant", "eps", "multiplier"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"Pcen({name}={getattr(self, name):g}): give a number above 0")
+        if self.gain < 0:
+            raise ValueError(f"Pcen(gain={self.gain:g}): give 0 or more")
+
+    def of(self, power: np.ndarray, frames_per_second: float) -> np.ndarray:
+        """Power `(rows, frames)` -> float32 `(rows, frames)`."""
+        from scipy.signal import lfilter
+
+        constant = self.time_constant * frames_per_second  # frames
+        share = (np.sqrt(1 + 4 * constant**2) - 1) / (2 * constant**2)  # of a new frame in the smoothed power
+        power = power * self.multiplier
+        before = np.full((len(power), 1), 1 - share)  # as if the power had always been 1
+        smoothed, _ = lfilter([share], [1, share - 1], power, zi=before)
+        gained = power * np.exp(-self.gain * (np.log(self.eps) + np.log1p(smoothed / self.eps)))
+        return (self.bias**self.power * np.expm1(self.power * np.log1p(gained / self.bias))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _MelFramed(_Banked):
+    """Frames under a mel filter bank."""
+
+    def _check(self):
+        super()._check()
+        check_positive(self, "n_mels", what="1 filter or more")
+        if self.power <= 0:
+            raise ValueError(f"{type(self).__name__}(power={self.power:g}): 2 for power, 1 for magnitude")
+        if self.norm not in ("slaney", None):
+            raise ValueError(f"unknown norm {self.norm!r}; choose 'slaney' or None")
+
+    @property
+    def _power(self) -> float:
+        return self.power
+
+    def _bank(self, sr: int) -> FilterBank:
+        return mel_bank(sr, self.n_fft, self.n_mels, self.fmin, self._fmax(sr), self.htk, self.norm)
+
+
+@register
+@dataclass(frozen=True)
+class Mel(_Drawn, _MelFramed):
+    """Mel spectrogram in dB: `librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, ...), ref=np.max, top_db=80)`.
+
+    float32 `(1, n_mels, frames)`; agrees with librosa to 2e-3 dB for `top_db <= 80`, and to 1e-4 dB beyond that or with
+    `top_db=None`, where it is computed in double precision. Unlike librosa's, digital silence lies at `-top_db`.
+    Filters that catch no frequency bin are a ValueError when a clip is drawn.
+
+    scale="linear" is `melspectrogram` itself in units of `ref` (power=2 its power, power=1 its magnitude), drawn from 0 to 1.
+    `pcen` takes the place of scale, ref and top_db; having no natural range, each picture is then drawn from its own lowest to its own
+    highest value, or with `Picture(low=0.0, high=...)` from a fixed one.
+    """
+
+    n_mels: int = 128  # filters, rows
+    n_fft: int = 2048  # samples
+    hop_length: int = 512  # samples from frame to frame
+    win_length: int | None = None  # samples; None is n_fft
+    fmin: float = 0.0  # Hz
+    fmax: float | None = None  # Hz; None is sr / 2
+    power: float = 2.0  # of the magnitude
+    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
+    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    center: bool = True  # frame t is centred on sample t * hop_length
+    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
+    htk: bool = False  # HTK's mel scale instead of Slaney's
+    norm: str | None = "slaney"  # filters of equal area, or None: of equal height
+    scale: str = "db"  # or "linear"
+    pcen: Pcen | None = None  # per-channel energy normalisation instead of the scale
+
+    def _check(self):
+        super()._check()
+        choose(self.scale, BANK_SCALES, "scale")
+        if self.pcen is not None and self.scale != "db":
+            raise ValueError(
+                f"Mel(scale={self.scale!r}, pcen=...): pcen takes the place of the scale; leave one of them out"
+            )
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        if self.pcen is None:
+            return self._drawn(y, sr)[None]
+        found = self._filtered(y, sr, None)
+        reference(found, 1.0)  # says so where powers have overflowed
+        return self.pcen.of(found, sr / self.hop_length)[None]
+
+    @property
+    def unit(self) -> str:
+        if self.pcen is not None:
+            return "PCEN"
+        return (
+            "dB"
+            if self.scale == "db"
+            else {2.0: "power", 1.0: "amplitude"}.get(self.power, f"amplitude^{self.power:g}")
+        )
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        return (None,) if self.pcen is not None else super().ranges
+
+    def frequencies(self, sr: int) -> np.ndarray:
+        return mel_edges(self.n_mels, self.fmin, self._fmax(sr), self.htk)[1:-1]
+
+    @property
+    def slug(self) -> str:
+        return f"mel{self.n_mels}" + "-pcen" * (self.pcen is not None) + f"-{self.scale}" * (self.scale != "db")
+
+
+@register
+@dataclass(frozen=True)
+class Mfcc(_MelFramed):
+    """Mel-frequency cepstral coefficients: `librosa.feature.mfcc(y=y, sr=sr, n_mfcc=20, lifter=0, ...)`.
+
+    An orthonormal DCT-II of the mel dB; float32 `(1, n_mfcc, frames)`, coefficient 0 in row 0, without a unit. As they have no
+    natural range, each picture is drawn from its own lowest to its own highest value (which the picture records); set
+    `Picture(low=..., high=...)` for a fixed one.
+    """
+
+    n_mfcc: int = 20  # coefficients, rows
+    n_mels: int = 128  # filters under them
+    n_fft: int = 2048  # samples
+    hop_length: int = 512  # samples from frame to frame
+    win_length: int | None = None  # samples; None is n_fft
+    fmin: float = 0.0  # Hz
+    fmax: float | None = None  # Hz; None is sr / 2
+    power: float = 2.0  # of the magnitude
+    ref: float | str = 1.0  # power that is 0 dB, as in librosa; "max" takes the level out of coefficient 0
+    top_db: float | None = 80.0  # dB below the loudest cell
+    lifter: float = 0.0  # above 0: sinusoidal liftering, as in librosa
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    center: bool = True  # frame t is centred on sample t * hop_length
+    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
+    htk: bool = False  # HTK's mel scale instead of Slaney's
+    norm: str | None = "slaney"  # filters of equal area, or None: of equal height
+
+    def _check(self):
+        super()._check()
+        if not 1 <= self.n_mfcc <= self.n_mels:
+            raise ValueError(f"Mfcc(n_mfcc={self.n_mfcc}) has to lie between 1 and n_mels={self.n_mels}")
+        if self.lifter < 0:
+            raise ValueError(f"Mfcc(lifter={self.lifter:g}): give 0 for none, or a number above 0")
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        decibels = to_db(self._filtered(y, sr, self.top_db), self.ref, self.top_db)
+        coefficients = fft.dct(decibels, axis=0, type=2, norm="ortho")[: self.n_mfcc]
+        if self.lifter:
+            order = np.arange(1, self.n_mfcc + 1, dtype=coefficients.dtype)
+            coefficients = coefficients * (1 + self.lifter / 2 * np.sin(np.pi * order / self.lifter))[:, None]
+        return np.ascontiguousarray(coefficients, dtype=np.float32)[None]
+
+    @property
+    def unit(self) -> str:
+        return "coefficient"
+
+    @property
+    def slug(self) -> str:
+        return f"mfcc{self.n_mfcc}"
+
+
+# ---------------------------------------------------------------------- gammatone
+
+
+@dataclass(frozen=True)
+class _GammatoneFramed(_Banked):
+    """Frames under a gammatone filter bank."""
+
+    _family = "gammatone"
+
+    def _check(self):
+        super()._check()
+        check_positive(self, "n_bands", what="1 filter or more")
+
+    def _bank(self, sr: int) -> FilterBank:
+        return gammatone_bank(sr, self.n_fft, self.n_bands, self.fmin, self._fmax(sr))
+
+
+@register
+@dataclass(frozen=True)
+class Gammatone(_Drawn, _GammatoneFramed):
+    """Gammatone spectrogram, a cochleagram, in dB: the power of each frame under the ear's filters.
+
+    float32 `(1, n_bands, frames)`. Row k is |STFT|^2 summed under |H|^2 of a fourth-order gammatone filter of bandwidth
+    1.019 ERB (Patterson et al. 1992; ERB of Glasberg & Moore 1990), 1 at its centre; the centres are Slaney's (1993), evenly
+    spaced on the ERB-rate scale from `fmin` up, one step short of `fmax`. In time it resolves what the window does. Single
+    precision where it agrees with double to 2e-3 dB, as `Mel`. Filters narrower than a frequency bin are a ValueError when a clip is
+    drawn.
+
+    scale="linear" is the power in units of `ref`, drawn from 0 to 1.
+    """
+
+    n_bands: int = 64  # filters, rows
+    n_fft: int = 2048  # samples
+    hop_length: int = 512  # samples from frame to frame
+    win_length: int | None = None  # samples; None is n_fft
+    fmin: float = 50.0  # Hz, centre of the lowest filter
+    fmax: float | None = None  # Hz, one step above the highest; None is sr / 2
+    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
+    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    center: bool = True  # frame t is centred on sample t * hop_length
+    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
+    scale: str = "db"  # or "linear"
+
+    def _check(self):
+        super()._check()
+        choose(self.scale, BANK_SCALES, "scale")
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        return self._drawn(y, sr)[None]
+
+    @property
+    def unit(self) -> str:
+        return "dB" if self.scale == "db" else "power"
+
+    def frequencies(self, sr: int) -> np.ndarray:
+        return erb_centres(self.n_bands, self.fmin, self._fmax(sr))
+
+    @property
+    def slug(self) -> str:
+        return f"gammatone{self.n_bands}" + f"-{self.scale}" * (self.scale != "db")
+
+
+@register
+@dataclass(frozen=True)
+class Gfcc(_GammatoneFramed):
+    """Gammatone-frequency cepstral coefficients: an orthonormal DCT-II of the compressed power under gammatone filters.
+
+    float32 `(1, n_gfcc, frames)`, coefficient 0 in row 0, without a unit; drawn like `Mfcc`'s from each picture's own lowest to
+    its own highest value. The power is compressed by its cubic root, Stevens' law of loudness, as the package spafe does it (Shao,
+    Jin, Wang & Srinivasan, An auditory-based feature for robust speech recognition, ICASSP 2009, take the cubic root of the
+    filters' amplitude), or by decibels, which make it an `Mfcc` over gammatone filters.
+    """
+
+    n_gfcc: int = 20  # coefficients, rows
+    n_bands: int = 64  # filters under them
+    n_fft: int = 2048  # samples
+    hop_length: int = 512  # samples from frame to frame
+    win_length: int | None = None  # samples; None is n_fft
+    fmin: float = 50.0  # Hz, centre of the lowest filter
+    fmax: float | None = None  # Hz, one step above the highest; None is sr / 2
+    compression: str = "cubic-root"  # of the power, or "log": decibels
+    ref: float | str = 1.0  # power that is 1, or 0 dB; "max" takes the level out
+    top_db: float | None = 80.0  # dB below the loudest cell, where decibels end
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    center: bool = True  # frame t is centred on sample t * hop_length
+    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
+
+    def _check(self):
+        super()._check()
+        choose(self.compression, COMPRESSIONS, "compression")
+        if not 1 <= self.n_gfcc <= self.n_bands:
+            raise ValueError(f"Gfcc(n_gfcc={self.n_gfcc}) has to lie between 1 and n_bands={self.n_bands}")
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        found = self._filtered(y, sr, self.top_db)
+        compressed = (
+            to_db(found, self.ref, self.top_db) if self.compression == "log" else np.cbrt(to_share(found, self.ref))
+        )
+        coefficients = fft.dct(compressed, axis=0, type=2, norm="ortho")[: self.n_gfcc]
+        return np.ascontiguousarray(coefficients, dtype=np.float32)[None]
+
+    @property
+    def unit(self) -> str:
+        return "coefficient"
+
+    @property
+    def slug(self) -> str:
+        return f"gfcc{self.n_gfcc}" + f"-{self.compression}" * (self.compression != "cubic-root")

@@ -1,0 +1,434 @@
+"""Representations that follow music: `Cqt` and `Vqt`, rows a fixed interval apart; `Chroma`, the twelve notes; `Tonnetz`; `Contrast`.
+
+    Cqt(n_bins=84)                       # seven octaves of semitones from C1, in decibels
+    Chroma(source="cens")                # twelve rows, C to B
+    Tonnetz()                            # six rows: fifths, minor and major thirds
+    Contrast()                           # how far peaks stand above valleys in each octave
+
+Numbers are librosa's, which is imported when one of these is drawn. Instead of being estimated for every clip, `tuning` is 0
+unless it is given: equal sounds have equal pictures whatever sounds beside them. The lowest filters of `Cqt` are long (half a second at
+C1, with 36 bins an octave one and a half), and a clip shorter than that is a ValueError with the ways out.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.values import choose, register
+from .base import Range, Representation
+from .constant_q import bin_frequencies, filter_reach, plan_of
+from .spectrum import (
+    SCALES,
+    UNITS,
+    check_decibels,
+    check_frames,
+    check_positive,
+    check_window,
+    reference,
+    scale_range,
+    stft_power,
+    to_float32,
+    to_scale,
+)
+
+__all__ = ["Chroma", "Contrast", "Cqt", "Tonnetz", "Vqt"]
+
+C1 = 32.70319566257483  # Hz
+
+
+# ---------------------------------------------------------------------- constant and variable Q
+
+
+@dataclass(frozen=True)
+class _ConstantQ(Representation):
+    """What `Cqt` and `Vqt` share; the fields are those of its subclasses."""
+
+    _instead = "Vqt, whose low filters are shorter"  # for messages
+
+    def _check(self):
+        name = type(self).__name__
+        check_positive(self, "hop_length")
+        check_positive(self, "n_bins", "bins_per_octave", what="1 bin or more")
+        for field in ("fmin", "filter_scale"):
+            if getattr(self, field) <= 0:
+                raise ValueError(f"{name}({field}={getattr(self, field):g}): give a number above 0")
+        if self._gamma is not None and self._gamma < 0:
+            raise ValueError(f"{name}(gamma={self._gamma:g}): give Hz, 0 or more, or None")
+        check_window(self)
+        check_decibels(self)
+        choose(self.scale, SCALES, "scale")
+
+    @property
+    def _gamma(self) -> float | None:
+        return 0.0
+
+    @property
+    def _setting(self) -> dict:
+        lowest = self.fmin * 2.0 ** (self.tuning / self.bins_per_octave)
+        return dict(
+            fmin=lowest,
+            n_bins=self.n_bins,
+            bins_per_octave=self.bins_per_octave,
+            gamma=self._gamma,
+            filter_scale=self.filter_scale,
+            window=self.window,
+        )
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        return to_scale(self.power(y, sr), self.scale, self.ref, self.top_db)[None]
+
+    def power(self, y: np.ndarray, sr: int, field: str = "n_bins", instead: str | None = None) -> np.ndarray:
+        """|VQT|^2 float64 `(n_bins, frames)`.
+
+        field, instead : for messages: what counts the bins, and what else has shorter filters
+        """
+        self._check_pitch(sr, field)
+        self._check_length(len(y), sr, field, instead or self._instead)
+        return plan_of(sr, self.hop_length, **self._setting).power(y)
+
+    def _reach(self, sr: int, n_bins: int) -> tuple[np.ndarray, float]:
+        setting = self._setting
+        freqs = bin_frequencies(setting.pop("fmin"), setting.pop("n_bins"), self.bins_per_octave)
+        return filter_reach(sr, freqs[:n_bins], **setting)
+
+    def _check_pitch(self, sr: int, field: str) -> None:
+        """ValueError where the highest filters reach above half of `sr`."""
+        _, cutoff = self._reach(sr, self.n_bins)
+        if cutoff <= sr / 2:
+            return
+        fit = sum(self._reach(sr, n)[1] <= sr / 2 for n in range(1, self.n_bins))
+        fit //= self.bins_per_octave if field == "n_octaves" else 1
+        lower = f"{field}={fit} or less, a lower fmin" if fit else "a lower fmin"
+        raise ValueError(
+            f"the highest bin, at {self.frequencies(sr)[-1]:.0f} Hz, reaches up to {cutoff:.0f} Hz, and a clip at {sr} Hz "
+            f"ends at {sr / 2:g} Hz; use {lower}, or Audio(sr=...) where the recordings hold more"
+        )
+
+    def _check_length(self, samples: int, sr: int, field: str, instead: str) -> None:
+        """ValueError where a clip is shorter than the longest filter."""
+        lengths, _ = self._reach(sr, self.n_bins)
+        if samples < lengths[0]:
+            fits = np.flatnonzero(lengths <= samples)
+            higher = (
+                f"fmin={math.ceil(self.frequencies(sr)[fits[0]])} or more with a smaller {field}, " if len(fits) else ""
+            )
+            raise ValueError(
+                f"a clip of {samples} samples ({samples / sr:.3f} s) is shorter than the longest filter, "
+                f"{lengths[0] / sr:.3f} s at {self.frequencies(sr)[0]:.1f} Hz; use {higher}fewer bins_per_octave, {instead}, "
+                f"or Audio(duration=...)"
+            )
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self.scale]
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        return (scale_range(self.scale, self.top_db),)
+
+    def hop_seconds(self, sr: int) -> float:
+        return self.hop_length / sr
+
+    def frequencies(self, sr: int) -> np.ndarray:
+        setting = self._setting
+        return bin_frequencies(setting["fmin"], self.n_bins, self.bins_per_octave)
+
+    @property
+    def slug(self) -> str:
+        return f"{self.kind}{self.n_bins}" + f"-{self.scale}" * (self.scale != "db")
+
+
+@register
+@dataclass(frozen=True)
+class Cqt(_ConstantQ):
+    """Constant-Q transform in dB: `librosa.amplitude_to_db(abs(librosa.cqt(y, sr=sr, ...)), ref=np.max, top_db=80)`.
+
+    float32 `(1, n_bins, frames)`, `bins_per_octave` rows to the octave from `fmin` up, frames centred; computed in double precision,
+    it agrees with librosa on float64 samples to 0.01 dB. On the other scales the numbers are in units of `ref`, drawn from 0 to 1.
+    """
+
+    hop_length: int = 512  # samples from frame to frame; each factor of 2 in it makes the low octaves faster
+    fmin: float = C1  # Hz, the lowest bin
+    n_bins: int = 84  # rows
+    bins_per_octave: int = 12  # 12 are semitones
+    tuning: float = 0.0  # all bins higher by this share of a bin
+    filter_scale: float = 1.0  # below 1: shorter filters, sharper in time and blurred in frequency
+    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
+    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    scale: str = "db"  # or "power", "linear", "root" (of the amplitude)
+
+
+@register
+@dataclass(frozen=True)
+class Vqt(_ConstantQ):
+    """Variable-Q transform in dB: as `Cqt`, of `librosa.vqt`, whose filters are wider by `gamma` and so shorter at the low end.
+
+    float32 `(1, n_bins, frames)`. gamma=None makes the filters as wide as the ear's (ERB); gamma=0 is `Cqt`.
+    """
+
+    hop_length: int = 512  # samples from frame to frame; each factor of 2 in it makes the low octaves faster
+    fmin: float = C1  # Hz, the lowest bin
+    n_bins: int = 84  # rows
+    bins_per_octave: int = 12  # 12 are semitones
+    gamma: float | None = None  # Hz added to every filter's width; None is the ear's
+    tuning: float = 0.0  # all bins higher by this share of a bin
+    filter_scale: float = 1.0  # below 1: shorter filters, sharper in time and blurred in frequency
+    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
+    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    scale: str = "db"  # or "power", "linear", "root" (of the amplitude)
+
+    _instead = "a larger gamma"
+
+    @property
+    def _gamma(self) -> float | None:
+        return self.gamma
+
+
+# ---------------------------------------------------------------------- notes
+
+SOURCES = ("stft", "cqt", "cens")
+
+
+def _centred_power(spec, y: np.ndarray) -> np.ndarray:
+    """|STFT|^2 float64 `(1 + n_fft // 2, frames)`, frames centred, silence beyond the ends. ValueError where it has overflowed."""
+    power = stft_power(
+        y,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop_length,
+        win_length=spec.win_length or spec.n_fft,
+        window=spec.window,
+        center=True,
+        pad_mode="constant",
+    )
+    reference(power, 1.0)
+    return power
+
+
+@functools.lru_cache(maxsize=8)
+def _chroma_filters(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.ndarray:
+    """`(n_chroma, 1 + n_fft // 2)`: the share of each bin that belongs to each note."""
+    import librosa
+
+    return librosa.filters.chroma(sr=sr, n_fft=n_fft, n_chroma=n_chroma, tuning=tuning)
+
+
+@register
+@dataclass(frozen=True)
+class Chroma(Representation):
+    """How strong each of the twelve notes is, octaves added up: `librosa.feature.chroma_stft`, `chroma_cqt` or `chroma_cens`, tuning=0.
+
+    float32 `(1, n_chroma, frames)`, C in row 0 and B in row 11; 0 to 1, of each frame's strongest note, in CENS of its length as a
+    vector (librosa's norms); norm=None leaves power (STFT) or amplitude (CQT), drawn from each picture's own lowest to its own
+    highest. Silent frames are 0. CENS is the CQT's chroma in four steps, smoothed over 41 frames.
+    """
+
+    source: str = "stft"  # or "cqt", "cens"
+    n_chroma: int = 12  # rows, notes to the octave; row 0 is C where it is a multiple of 12
+    hop_length: int = 512  # samples from frame to frame
+    n_fft: int = 2048  # samples; of "stft", as are the next two
+    win_length: int | None = None  # samples; None is n_fft
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    fmin: float = C1  # Hz, the lowest note of "cqt" and "cens"
+    n_octaves: int = 7  # of "cqt" and "cens", from fmin up
+    bins_per_octave: int | None = None  # of "cqt" and "cens"; None is 36, or n_chroma where that does not divide 36
+    tuning: float = 0.0  # all notes higher by this share of a row (stft) or bin (cqt)
+    norm: str | None = (
+        "librosa"  # of each frame: "max", "l1", "l2"; "librosa" is l2 for "cens", else max; None leaves the power
+    )
+
+    def _check(self):
+        choose(self.source, SOURCES, "source")
+        check_positive(self, "n_chroma", what="1 note or more")
+        check_frames(self)
+        if self.norm is not None:
+            choose(self.norm, ["librosa", "max", "l1", "l2"], "norm")
+        if self.source == "cens" and self.norm is None:
+            raise ValueError(
+                "Chroma(source='cens', norm=None): CENS is a share of each frame; choose 'l1', 'l2' or 'max'"
+            )
+        check_positive(self, "n_octaves", what="1 octave or more")
+        if self.bins_per_octave is not None and (self.bins_per_octave < 1 or self.bins_per_octave % self.n_chroma):
+            raise ValueError(
+                f"Chroma(bins_per_octave={self.bins_per_octave}) has to be a multiple of n_chroma={self.n_chroma}"
+            )
+        if self.source != "stft":
+            _ = self._cqt  # says what is wrong with fmin
+
+    @property
+    def _bins(self) -> int:
+        return self.bins_per_octave or (36 if 36 % self.n_chroma == 0 else self.n_chroma)
+
+    @property
+    def _cqt(self) -> Cqt:
+        return Cqt(self.hop_length, self.fmin, self.n_octaves * self._bins, self._bins, self.tuning)
+
+    @property
+    def _norm(self) -> float | None:
+        name = {"cens": "l2"}.get(self.source, "max") if self.norm == "librosa" else self.norm
+        return {"max": np.inf, "l1": 1, "l2": 2, None: None}[name]
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        import librosa
+
+        if self.source == "stft":
+            notes = _chroma_filters(sr, self.n_fft, self.n_chroma, self.tuning) @ _centred_power(self, y)
+            found = librosa.util.normalize(notes, norm=self._norm, axis=0)
+        else:
+            of = librosa.feature.chroma_cqt if self.source == "cqt" else librosa.feature.chroma_cens
+            found = of(
+                C=self._amplitudes(y, sr),
+                sr=sr,
+                fmin=self.fmin,
+                bins_per_octave=self._bins,
+                n_chroma=self.n_chroma,
+                norm=self._norm,
+            )
+        return to_float32(found)[None]
+
+    def _amplitudes(self, y: np.ndarray, sr: int) -> np.ndarray:
+        """|CQT| float64 `(n_octaves * bins, frames)`."""
+        return np.sqrt(self._cqt.power(y, sr, "n_octaves", "source='stft'"))
+
+    @property
+    def unit(self) -> str:
+        if self._norm is None:
+            return "power" if self.source == "stft" else "amplitude"
+        return {np.inf: "share of the strongest", 1: "share of the sum", 2: "share of the length"}[self._norm]
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        return (None if self._norm is None else (0.0, 1.0),)
+
+    def hop_seconds(self, sr: int) -> float:
+        return self.hop_length / sr
+
+    @property
+    def slug(self) -> str:
+        return f"chroma{self.n_chroma}-{self.source}"
+
+
+@register
+@dataclass(frozen=True)
+class Tonnetz(Representation):
+    """Tonal centroids: where each frame's notes lie on the circles of fifths, minor and major thirds; `librosa.feature.tonnetz`.
+
+    float32 `(1, 6, frames)`, two coordinates a circle, -1 to 1 (thirds: -0.5 to 0.5), so that mid-grey, 0, is no key at all: silence,
+    or all notes alike. Harte, Sandler & Gasser, Detecting harmonic change in musical audio, 2006.
+    """
+
+    chroma: Chroma = Chroma(source="cqt")  # the notes; their norm does not matter
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        import librosa
+
+        return librosa.feature.tonnetz(chroma=self.chroma(y, sr)[0].astype(np.float64)).astype(np.float32)[None]
+
+    @property
+    def unit(self) -> str:
+        return "coordinate"
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        return ((-1.0, 1.0),)
+
+    def hop_seconds(self, sr: int) -> float:
+        return self.chroma.hop_seconds(sr)
+
+    @property
+    def slug(self) -> str:
+        return f"tonnetz-{self.chroma.source}"
+
+
+# ---------------------------------------------------------------------- peaks and valleys
+
+
+@register
+@dataclass(frozen=True)
+class Contrast(Representation):
+    """Spectral contrast: in each octave, the mean of the strongest bins over that of the weakest; `librosa.feature.spectral_contrast`.
+
+    float32 `(1, n_bands + 1, frames)`, row 0 what lies below `fmin`. In dB, 10 * log10 of magnitudes as librosa takes it (half of what
+    `Stft` would call it), drawn from 0 to 80; scale="linear" is the difference of the magnitudes, drawn from each picture's own lowest
+    to its own highest. Noise has 10 to 14 dB, a pure tone some 60, silence 0. Jiang et al., Music type classification by spectral
+    contrast feature, 2002.
+    """
+
+    n_bands: int = 6  # octaves, one a row, above the first row
+    fmin: float = 200.0  # Hz, where the first octave begins
+    quantile: float = 0.02  # share of a band's bins that are its peaks, and its valleys
+    n_fft: int = 2048  # samples
+    hop_length: int = 512  # samples from frame to frame
+    win_length: int | None = None  # samples; None is n_fft
+    window: str = "hann"  # any name scipy.signal.get_window takes
+    scale: str = "db"  # or "linear"
+
+    def _check(self):
+        check_frames(self)
+        check_positive(self, "n_bands", what="1 octave or more")
+        if self.fmin <= 0:
+            raise ValueError(f"Contrast(fmin={self.fmin:g}): give Hz above 0")
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"Contrast(quantile={self.quantile:g}): give a share between 0 and 1")
+        choose(self.scale, ("db", "linear"), "scale")
+
+    @property
+    def _edges(self) -> np.ndarray:
+        """Hz `(n_bands + 1,)`: where the rows begin."""
+        return np.concatenate([[0.0], self.fmin * 2.0 ** np.arange(self.n_bands)])
+
+    def _check_bands(self, sr: int) -> None:
+        """ValueError where a band begins above half of `sr`, or holds too few bins."""
+        edges, step = self._edges, sr / self.n_fft
+        last = self.n_fft // 2 * step
+        if edges[-1] >= last:
+            fit = np.count_nonzero(edges[1:] < last)
+            ways = f"n_bands={fit} or fewer, or a lower fmin" if fit else "a lower fmin"
+            raise ValueError(
+                f"the highest band begins at {edges[-1]:g} Hz, and a clip at {sr} Hz ends at {sr / 2:g} Hz; use {ways}"
+            )
+        if self.fmin <= step:
+            raise ValueError(
+                f"the lowest band, up to {self.fmin:g} Hz, holds one frequency bin: n_fft={self.n_fft} at {sr} Hz has one "
+                f"every {step:.1f} Hz only; use a larger n_fft or a higher fmin"
+            )
+
+    def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
+        import librosa
+
+        self._check_bands(sr)
+        magnitude = np.sqrt(_centred_power(self, y))
+        found = librosa.feature.spectral_contrast(
+            S=magnitude,
+            sr=sr,
+            n_fft=self.n_fft,
+            fmin=self.fmin,
+            n_bands=self.n_bands,
+            quantile=self.quantile,
+            linear=self.scale == "linear",
+        )
+        return to_float32(found)[None]
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self.scale]
+
+    @property
+    def ranges(self) -> tuple[Range | None, ...]:
+        return ((0.0, 80.0) if self.scale == "db" else None,)
+
+    def hop_seconds(self, sr: int) -> float:
+        return self.hop_length / sr
+
+    def frequencies(self, sr: int) -> np.ndarray:
+        """The middle of each band, in octaves; of the first, half of `fmin`."""
+        return np.concatenate([[self.fmin / 2], self._edges[1:] * math.sqrt(2)])
+
+    @property
+    def slug(self) -> str:
+        return f"contrast{self.n_bands}" + f"-{self.scale}" * (self.scale != "db")

@@ -1,0 +1,153 @@
+"""A learner is made ready for a recipe: checked, given what the recipe asks for, and handed back as it was.
+
+`check_learner` says before the first epoch what would go wrong in it. `equipped` hangs callbacks into fastai's training loop:
+
+    with equipped(learn, Recipe(mixup=0.2, label_smoothing=0.1)):
+        learn.fit_one_cycle(5)      # with MixUp and smoothed targets; afterwards `learn` has neither
+
+What changes the loss (`loss`, `label_smoothing`) does so in training only: the validation loss stays the learner's own, so that
+recipes can be compared by it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from fastai.vision.all import Callback, GradientClip, Learner, MixedPrecision, MixUp, in_notebook
+
+from ..core.values import choose
+from .identity import device_of
+from .losses import ClipWeights, Loss, LossFunction, is_multi_loss
+from .recipe import Recipe
+
+__all__ = ["check_learner", "equipped", "mixed_precision"]
+
+
+def mixed_precision(precision: str, device: str) -> bool:
+    """Does a run on this type of device use float16? ValueError where that was asked for and cannot be."""
+    if precision == "half" and device != "cuda":  # fastai would train in float32 without a word
+        raise ValueError(f"precision 'half' needs a CUDA device, and this is {device}; choose auto or full")
+    return device == "cuda" and precision != "full"
+
+
+def _cross_entropy(loss_func) -> torch.nn.CrossEntropyLoss | None:
+    """The cross entropy inside a loss of fastai or torch, where it is one."""
+    loss = getattr(loss_func, "func", loss_func)
+    return loss if isinstance(loss, torch.nn.CrossEntropyLoss) else None
+
+
+# ---------------------------------------------------------------- what must be so
+
+
+def _check_loss(usual: Callable, loss: Loss) -> None:
+    """ValueError where `loss` cannot take the place of the learner's own in training."""
+    if is_multi_loss(usual) is None:
+        raise ValueError(
+            f"loss={loss} takes the place of a cross entropy, of softmax or of sigmoids, and the loss is {usual}; "
+            "set it to None"
+        )
+    inner = getattr(usual, "func", usual)
+    lost = [name for name in ("weight", "pos_weight") if getattr(inner, name, None) is not None]
+    lost += ["label_smoothing"] if getattr(inner, "label_smoothing", 0) else []
+    if lost:
+        raise ValueError(
+            f"loss={loss} would do without the {' and '.join(lost)} of the learner's loss; give the learner one without, "
+            "or set it to None; classes can be evened out by drawing clips: balance=True of SpecDataLoaders"
+        )
+
+
+def check_learner(learn: Learner, recipe: Recipe) -> None:
+    """ValueError where the recipe cannot be followed with this learner."""
+    train, loss = learn.dls.train, learn.loss_func
+    if len(train) == 0:
+        raise ValueError(
+            f"the training set of {getattr(train, 'n', 0)} items does not fill one batch of "
+            f"{getattr(train, 'bs', None)}; set a smaller `bs`"
+        )
+    if recipe.epochs == 0 and not getattr(learn, "pretrained", False):
+        raise ValueError(
+            "Recipe(epochs=0) trains only the head of a pretrained network, and nothing here is "
+            "pretrained; give epochs=1 or more"
+        )
+    choose(recipe.monitor, ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)], "monitor")
+    mixed_precision(recipe.precision, device_of(learn).type)
+    if recipe.label_smoothing and not _cross_entropy(loss):
+        raise ValueError(
+            f"label_smoothing={recipe.label_smoothing} needs a cross entropy, and the loss is {loss}; set it to 0"
+        )
+    if recipe.loss is not None:
+        _check_loss(loss, recipe.loss)
+    if recipe.mixup and recipe.loss is None and isinstance(loss, torch.nn.CrossEntropyLoss):
+        raise ValueError(
+            f"mixup={recipe.mixup} needs a loss that fastai can blend, torch's CrossEntropyLoss is none; "
+            "give the learner fastai's CrossEntropyLossFlat"
+        )
+    for cb in learn.cbs:
+        if isinstance(cb, ClipWeights):
+            cb.check(learn, bool(recipe.mixup))
+
+
+# ---------------------------------------------------------------- what is hung into fastai's training loop
+
+
+class _LabelSmoothing(Callback):
+    """Smooths the targets in training. The validation loss stays as it is, so that recipes can be compared by it."""
+
+    def __init__(self, cross_entropy: torch.nn.CrossEntropyLoss, share: float):
+        self.cross_entropy, self.share, self.usual = cross_entropy, share, cross_entropy.label_smoothing
+
+    def before_train(self):
+        self.cross_entropy.label_smoothing = self.share
+
+    def before_validate(self):
+        self.cross_entropy.label_smoothing = self.usual
+
+
+class _TrainingLoss(Callback):
+    """Another loss in training. Validation keeps the learner's own, so that recipes can be compared by it."""
+
+    order = -1  # before MixUp, which wraps the loss that it finds when training begins
+
+    def __init__(self, other: LossFunction, usual: Callable):
+        self.other, self.usual = other, usual
+
+    def before_train(self):
+        self.learn.loss_func = self.other
+
+    def before_validate(self):  # not after_train: there MixUp puts back, later, what it found
+        self.learn.loss_func = self.usual
+
+
+def _callbacks(learn: Learner, recipe: Recipe, half: bool) -> list[Callback]:
+    """What the recipe adds to the learner's own callbacks; where `half`, mixed precision stands first."""
+    loss, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
+    cbs = [MixedPrecision()] if half else []
+    cbs += [_TrainingLoss(recipe.loss.function(is_multi_loss(loss)), loss)] if recipe.loss else []
+    cbs += [MixUp(recipe.mixup)] if recipe.mixup else []
+    cbs += [_LabelSmoothing(cross_entropy, recipe.label_smoothing)] if recipe.label_smoothing else []
+    return cbs + ([GradientClip(recipe.clip)] if recipe.clip else [])
+
+
+@contextmanager
+def equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
+    """`learn` with the recipe's callbacks and without fastai's table; then as before, however the training ended."""
+    half = mixed_precision(recipe.precision, device_of(learn).type) and not hasattr(learn, "mixed_precision")
+    loss_func, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
+    usual = cross_entropy.label_smoothing if cross_entropy else 0.0
+    cbs = _callbacks(learn, recipe, half)
+    with ExitStack() as stack:
+        stack.enter_context(learn.no_logging())
+        if not (in_notebook() or sys.stdout.isatty()):
+            stack.enter_context(learn.no_bar())  # a bar in a log file is a thousand lines
+        stack.enter_context(learn.added_cbs(cbs))
+        try:
+            yield
+        finally:  # a batch that fails leaves the loss of training or MixUp's, the smoothing and autocast switched on
+            learn.loss_func = loss_func
+            if cross_entropy:
+                cross_entropy.label_smoothing = usual
+            if half and torch.is_autocast_enabled():
+                cbs[0].autocast.__exit__(None, None, None)

@@ -1,0 +1,286 @@
+"""The learner: a network, timm's or our own, with normalisation as its first layer, in a plain fastai `Learner`.
+
+>>> learn = spec_learner(dls, "resnet34")                       # doctest: +SKIP
+>>> learn.lr_find(); learn.fit_one_cycle(5, 1e-2)               # doctest: +SKIP
+>>> spec_learner(dls, "lstm", net=dict(attention="soft"))       # one of specimg.list_nets()          # doctest: +SKIP
+
+`learn.model` is a `SpecNet` (`model[0]` the body: normalisation, then timm's network without its classifier; `model[1]` the
+head) or a `NamedNet` (normalisation, our network). The statistics live in the model, not in the DataLoaders, so that two
+learners on one `dls` never share them and whatever is saved carries them. Parameters of timm's networks form three groups, two
+of the body's stages and the head, for rates that differ. What fastai lets pass in silence is an error here: a training set
+smaller than a batch, pictures too small for the network, weights that fit only in part, pictures normalised twice.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from fastai.vision.all import (
+    DataLoaders,
+    L,
+    Learner,
+    Normalize,
+    TensorMultiCategory,
+    accuracy,
+    accuracy_multi,
+    delegates,
+    error_rate,
+    get_c,
+    set_seed,
+)
+from torch import Tensor, nn
+
+from ..core.values import choose
+from ..core.warnings import warn
+from ..metrics import fastai_metric
+from ..models.nets import net_facts
+from ..models.networks import (
+    ExtraLoss,
+    Normalise,
+    SpecNet,
+    add_head,
+    create_body,
+    create_spec_net,
+    has_stages,
+    is_own,
+    refuse_weights,
+    split_body,
+    split_named,
+    split_stages,
+)
+from ..models.weights import use_weights
+
+__all__ = ["spec_learner"]
+
+_STATS_BATCHES = 16
+_OWN_STATS = {"mean": [0.5], "std": [0.5]}  # pictures, 0 to 1, for networks that name no statistics: -1 to 1
+_WAVE_STATS = {"mean": [0.0], "std": [1.0]}  # waveforms as they are
+_HEAD = {"ps": None, "lin_ftrs": None, "concat_pool": True}  # of timm's networks; the defaults of `spec_learner`
+
+
+# ---------------------------------------------------------------- what the DataLoaders tell
+@dataclass(frozen=True)
+class _Data:
+    n_channels: int
+    size: tuple[int, int]  # height, width
+    n_classes: int
+    is_multi: bool  # several labels an item
+
+
+def _read_data(dls: DataLoaders) -> _Data:
+    """What the network must know of the data: from the attributes of `SpecDataLoaders`, else from one batch."""
+    n_classes = get_c(dls)
+    if not n_classes:
+        raise ValueError("the number of classes is not known; set `dls.c`, or make `dls` with a CategoryBlock")
+    if all(getattr(dls, name, None) is not None for name in ("n_channels", "size", "is_multi")):
+        return _Data(dls.n_channels, tuple(dls.size), n_classes, dls.is_multi)
+    x, *_, y = (dls.valid if len(dls.valid) else dls.train).one_batch()
+    return _Data(x.shape[-3], tuple(x.shape[-2:]), n_classes, isinstance(y, TensorMultiCategory))
+
+
+def _check_batches(n: int, bs: int, drop_last: bool) -> None:
+    """ValueError where batches of `bs` out of `n` training items cannot be trained on."""
+    if n == 0:
+        raise ValueError("the training set is empty; look at the split")
+    if bs == 1:
+        raise ValueError("bs=1: batch normalisation needs 2 items or more in every batch; set a larger `bs`")
+    if drop_last and n < bs:
+        raise ValueError(
+            f"{n} training items do not fill one batch of bs={bs}, and a last, smaller batch is dropped: fastai would "
+            f"train on nothing without a word. Set `bs` to {n} or less"
+        )
+    if not drop_last and n % bs == 1:
+        raise ValueError(
+            f"{n} training items in batches of bs={bs} leave one alone in the last; set another `bs`, or drop_last"
+        )
+
+
+def _check_loaders(dls: DataLoaders) -> None:
+    """ValueError for what fastai would train on in silence."""
+    train = dls.train
+    if getattr(train, "n", None) is not None and getattr(train, "bs", None):  # fastai's own; others do not tell
+        _check_batches(train.n, train.bs, train.drop_last)
+    for loader in dls.loaders:
+        transforms = getattr(getattr(loader, "after_batch", None), "fs", [])
+        if any(isinstance(transform, Normalize) for transform in transforms):
+            raise ValueError(
+                "the DataLoaders hold a Normalize, and the network normalises by itself: pictures would be normalised "
+                "twice. Make the DataLoaders without it (fastai's vision_learner leaves one there); stats= says by what"
+            )
+
+
+# ---------------------------------------------------------------- normalisation
+def _network_statistics(cfg: dict, n_channels: int) -> tuple[list[float], list[float]]:
+    """The network's own mean and deviation; their averages where there are not as many channels."""
+
+    def spread(values):
+        return list(values) if len(values) == n_channels else [sum(values) / len(values)] * n_channels
+
+    return spread(cfg["mean"]), spread(cfg["std"])
+
+
+@torch.no_grad()
+def _training_statistics(dls: DataLoaders) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel over evenly spread training items, treated as in validation: not augmented."""
+    items = dls.train_ds.items
+    count = min(len(items), _STATS_BATCHES * dls.train.bs)
+    picked = [i * len(items) // count for i in range(count)]
+    chosen = items.iloc[picked] if hasattr(items, "iloc") else [items[i] for i in picked]
+    pixels, total, squares = 0, 0.0, 0.0
+    for batch in dls.test_dl(chosen, num_workers=0):
+        x = batch[0].as_subclass(Tensor).cpu().double()
+        x = x.flatten(0, -4).movedim(1, 0).flatten(1)  # channels, pixels of all windows and items
+        pixels, total, squares = pixels + x.shape[1], total + x.sum(1), squares + (x * x).sum(1)
+    mean = total / pixels
+    return mean.tolist(), (squares / pixels - mean * mean).clamp(min=0).sqrt().tolist()
+
+
+def _given_statistics(stats, n_channels: int) -> tuple[list[float], list[float]]:
+    """`stats` = (mean, deviation), each a number or one number a channel."""
+    try:
+        mean, std = [[float(v) for v in (values if hasattr(values, "__len__") else [values])] for values in stats]
+    except (TypeError, ValueError) as exc:
+        raise ValueError(f"unknown stats {stats!r}; choose 'network', 'train' or numbers: (mean, deviation)") from exc
+    for values in (mean, std):
+        if len(values) not in (1, n_channels):
+            raise ValueError(f"stats {stats!r} for {n_channels} channels; give one number, or {n_channels} of them")
+    return mean * (n_channels // len(mean)), std * (n_channels // len(std))
+
+
+def _statistics(stats, cfg: dict, dls: DataLoaders, n_channels: int) -> tuple[list[float], list[float]]:
+    """(mean, deviation) of each channel that `stats` asks for."""
+    if isinstance(stats, str):
+        choose(stats, ("network", "train"), "stats")
+        mean, std = _network_statistics(cfg, n_channels) if stats == "network" else _training_statistics(dls)
+    else:
+        mean, std = _given_statistics(stats, n_channels)
+    if not all(map(math.isfinite, mean + std)) or min(std) <= 0:
+        raise ValueError(f"stats={stats!r} is mean {mean} and deviation {std}; give finite ones, a deviation above 0")
+    return mean, std
+
+
+# ---------------------------------------------------------------- parameter groups
+def _choose_split(split, model: SpecNet):
+    """The function that groups the parameters, after a look that it does so: every one in exactly one group."""
+    if not callable(split):
+        choose(split, ("stages", "body"), "split")
+        staged = has_stages(model[0][1])
+        if split == "stages" and not staged:
+            name = type(model[0][1]).__name__
+            warn(f"timm tells no stages of {name}: the groups are body and head")
+        split = split_stages if split == "stages" and staged else split_body
+    grouped = [id(p) for group in split(model) for p in group]
+    lost = [name for name, p in model.named_parameters() if grouped.count(id(p)) != 1]
+    if lost:
+        raise ValueError(f"split puts {len(lost)} parameters in no group or in several, as {lost[0]}; put each in one")
+    return split
+
+
+# ---------------------------------------------------------------- the learner
+def _choose_metrics(metrics, is_multi: bool) -> list:
+    """fastai's metrics; names are looked up in `specimg.metrics`."""
+    if metrics is None:
+        return [accuracy_multi] if is_multi else [accuracy, error_rate]
+    return [fastai_metric(metric) if isinstance(metric, str) else metric for metric in L(metrics)]
+
+
+def _writable(path: Path) -> Path:
+    """`path` where a learner may write there, else the working folder: mounted data sets are often read-only."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return path if os.access(there, os.W_OK) else Path.cwd()
+
+
+def _timm_network(arch: str, data: _Data, pretrained, weights, **head) -> tuple[SpecNet, dict, str | None, dict]:
+    """(network, its own statistics, where its weights come from, the head's options)."""
+    body, features = create_body(arch, data.n_channels, data.size)
+    found = use_weights(body[1], pretrained, weights)
+    head["ps"] = (0.5 if found else 0.2) if head["ps"] is None else head["ps"]
+    return add_head(body, features, data.n_classes, **head), body[1].pretrained_cfg, found, head
+
+
+def _own_network(arch: str, data: _Data, weights, net: dict | None, **head) -> tuple[nn.Module, dict, None, dict]:
+    """The same for one of ours; ValueError where options of timm's heads are given."""
+    refuse_weights(arch, weights)
+    given = {name: value for name, value in head.items() if value != _HEAD[name]}
+    options = {"net": net} if net else {}
+    model = create_spec_net(arch, data.n_channels, data.n_classes, data.size, **options, **given)
+    return model, _WAVE_STATS if net_facts(arch).wave else _OWN_STATS, None, options
+
+
+@delegates(Learner.__init__, but=["model", "splitter"])
+def spec_learner(
+    dls: DataLoaders,
+    arch: str = "resnet34",
+    *,
+    pretrained: bool | str = True,
+    weights: str | Path | None = None,
+    stats="network",
+    split="stages",
+    metrics=None,
+    seed: int | None = None,
+    ps=None,
+    lin_ftrs: list[int] | None = None,
+    concat_pool: bool = True,
+    net: dict | None = None,
+    **kwargs,
+) -> Learner:
+    """A fastai `Learner` over any timm network or one of our own, for pictures of 1 to 4 channels, or waveforms.
+
+    Where weights were loaded the body starts frozen, as fastai's vision_learner has it; `learn.unfreeze()` frees it.
+    `learn.pretrained` says whether, `learn.weights_from` in a sentence from where, and `learn.net_options` how
+    `create_spec_net` makes the same network again.
+
+    Parameters
+    ----------
+    arch : a timm name, with or without a tag: "resnet34", "inception_v3", "tf_efficientnet_b0.ns_jft_in1k"; or one of
+        `specimg.list_nets()`, of which nothing pretrained exists.
+    pretrained : True, False, or "if-available": from scratch, with a warning, where no weights are at hand.
+    weights : a file or a folder, such as a mounted Kaggle data set; by default cache, /kaggle/input and hub are tried.
+    stats : "network" (its own mean and deviation, also from scratch), "train" (measured on training pictures), or
+        numbers (mean, deviation).
+    split : "stages" (early, late, head), "body" (body, head), or a function of the model giving lists of parameters. Our own
+        networks have no stages: two groups, the last layer and what stands before it.
+    metrics : fastai's, or names such as "map@3"; by default accuracy and error rate, for several labels accuracy_multi.
+    seed : repeats the random weights; sets the global generators with fastai's `set_seed`.
+    ps, lin_ftrs, concat_pool : the head, as fastai's `create_head` takes them. Dropout `ps` is 0.5 over pretrained
+        weights, as fastai's, and 0.2 from scratch, where 0.5 starves a young network. Not for our own networks.
+    net : options of one of our own networks, such as dict(attention="soft"); its class says which.
+
+    Raises ValueError where the architecture is unknown, pictures do not fit it, weights do not fit or are out of reach,
+    or the DataLoaders would train on nothing or normalise a second time.
+    """
+    _check_loaders(dls)
+    data = _read_data(dls)
+    if seed is not None:
+        set_seed(seed)
+    head = dict(ps=ps, lin_ftrs=lin_ftrs, concat_pool=concat_pool)
+    own = is_own(arch) if isinstance(arch, str) else False
+    if own:
+        model, cfg, found, options = _own_network(arch, data, weights, net, **head)
+        split = split_named if split in ("stages", "body") else split
+    elif net:
+        raise ValueError(f"net={net!r}: options of networks of our own, and {arch} is timm's; list_nets() names ours")
+    else:
+        model, cfg, found, options = _timm_network(arch, data, pretrained, weights, **head)
+    first = model if own else model[0]
+    first[0] = Normalise(*_statistics(stats, cfg, dls, data.n_channels))
+    told = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}
+    learn = Learner(
+        dls,
+        model,
+        splitter=_choose_split(split, model),
+        metrics=_choose_metrics(metrics, data.is_multi),
+        **told | kwargs,
+    )
+    learn.arch, learn.pretrained = arch, bool(found)
+    learn.net_options = dict(arch=arch, n_channels=data.n_channels, n_classes=data.n_classes, size=data.size, **options)
+    learn.weights_from = found or f"{arch} from scratch"
+    if own:
+        learn.add_cb(ExtraLoss())
+    if found:
+        learn.freeze()
+    return learn

@@ -1,0 +1,285 @@
+"""The table of predictions: a value that selects, merges, scores itself, and travels as one file.
+
+    valid = Predictions.load("valid.npz")
+    wrong = valid.subset(valid.table["right"].eq(False))
+    everything = fold0.merge(fold1, fold2)
+    everything.score("map@3")
+
+Rows of the table, of the probabilities and of the embeddings belong together; nothing here knows a network.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+
+import numpy as np
+import pandas as pd
+
+from ..core.files import write_whole
+from ..core.values import choose
+from ..metrics import get_metric, list_metrics
+
+__all__ = ["Predictions", "THRESHOLD", "is_missing"]
+
+_DERIVED = ["prediction", "confidence", "right"]  # columns made from probabilities and targets
+_FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "right"]
+_FORMAT = 1  # of the file that `save` writes
+THRESHOLD = 0.5  # of several labels those of a higher probability are predicted
+
+
+def is_missing(label) -> bool:
+    return bool(pd.api.types.is_scalar(label) and pd.isna(label))
+
+
+def _plain_target(label, is_multi: bool):
+    """A label as str, or several as a list of str; None where it is not known."""
+    if is_missing(label):
+        return None
+    if not is_multi:
+        return str(label)
+    if isinstance(label, str):
+        raise ValueError(f"the target {label!r} is one label; with is_multi=True give a list of labels")
+    return [str(one) for one in label]
+
+
+def _as_json(cell):
+    """What JSON does not know: no value, numpy's numbers, dates and paths."""
+    if is_missing(cell):
+        return None
+    return cell.item() if isinstance(cell, np.generic) else str(cell)
+
+
+def _one_hot(targets: list, vocab: list[str]) -> np.ndarray:
+    """(n, classes) bool: which labels each clip has; a clip of unknown target has none."""
+    number = {label: i for i, label in enumerate(vocab)}
+    hot = np.zeros((len(targets), len(vocab)), dtype=bool)
+    for row, labels in enumerate(targets):
+        for label in [labels] if isinstance(labels, str) else labels or []:
+            if label not in number:
+                raise ValueError(
+                    f"row {row} has the target {label!r}, which is none of the {len(vocab)} labels of the "
+                    "vocabulary; leave such rows out, or set their target to None"
+                )
+            hot[row, number[label]] = True
+    return hot
+
+
+def _check_features(name: str, features: np.ndarray | None, n: int) -> None:
+    if features is not None and (features.ndim != 2 or len(features) != n):
+        raise ValueError(f"{name} has the shape {features.shape}; {n} clips need ({n}, features)")
+
+
+def _check(table, probs, vocab) -> None:
+    if "path" not in table:
+        raise ValueError(f"the table has the columns {list(table.columns)}; it needs at least 'path'")
+    if len(set(vocab)) != len(vocab):
+        raise ValueError(f"the vocabulary names a label twice: {vocab}")
+    if probs.shape != (len(table), len(vocab)):
+        raise ValueError(
+            f"probs has the shape {probs.shape}; {len(table)} clips and {len(vocab)} labels "
+            f"need {(len(table), len(vocab))}"
+        )
+    if (probs < 0).any() or (probs > 1 + 1e-3).any():  # half precision rounds 1 upwards
+        raise ValueError(
+            f"probs reaches from {np.nanmin(probs):g} to {np.nanmax(probs):g}; probabilities lie between "
+            "0 and 1: give the network's outputs their activation, softmax or sigmoid"
+        )
+
+
+def _metric_function(name: str, is_multi: bool):
+    """The metric of that name, if it is one for this kind of target."""
+    found = get_metric(name)
+    if found.multilabel != is_multi:
+        fitting = [other for other in list_metrics() if get_metric(other).multilabel == is_multi]
+        raise ValueError(
+            f"the metric {name!r} is for {'several labels' if found.multilabel else 'one label'} a clip; "
+            f"choose one of {', '.join(fitting)}"
+        )
+    return found.function
+
+
+def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    """The rows of all parts, where every part has them with the same number of features."""
+    widths = {None if part is None else part.shape[1] for part in parts}
+    return np.concatenate(parts) if len(widths) == 1 and None not in widths else None
+
+
+class Predictions:
+    """What a network said about each of n clips: rows of `table`, `probs` and `embeddings` belong together.
+
+    Parameters
+    ----------
+    table : DataFrame with `path`; `picture` (a PNG), `target`, `loss` and any further column where known. A target is
+        a label, with `is_multi` a list of labels, and None where nobody knows it. Of waveforms there is no picture, but
+        `recording`, the file, which `waves.draw_recording` draws.
+    probs : (n, classes) in [0, 1].
+    vocab : the labels, in the order of the columns of `probs`.
+    embeddings : (n, features), or None.
+    layers : further embeddings by name, (n, features) each: the heads of a network that has several, or layers asked for.
+
+    Attributes
+    ----------
+    table : DataFrame: path, picture, target, prediction, loss, confidence, right and the further columns. `prediction`
+        is the most probable label, or with `is_multi` the list of labels above 0.5; it is None where probabilities are
+        NaN, as a diverged network gives them. `confidence` is the largest probability. `right` is NA where the target
+        is not known.
+    hot : (n, classes) bool, the targets.
+    labelled : (n,) bool, where a target is known.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame, probs, vocab, embeddings=None, is_multi: bool = False, layers: dict | None = None
+    ):
+        self.vocab = [str(label) for label in vocab]
+        self.probs = np.asarray(probs, dtype=np.float32)
+        self.embeddings = None if embeddings is None else np.asarray(embeddings, dtype=np.float32)
+        self.layers = {name: np.asarray(x, dtype=np.float32) for name, x in (layers or {}).items()}
+        self.is_multi = bool(is_multi)
+        _check(table, self.probs, self.vocab)
+        for name, features in {"embeddings": self.embeddings, **self.layers}.items():
+            _check_features(name, features, len(table))
+        given = table["target"].tolist() if "target" in table else [None] * len(table)
+        targets = [_plain_target(label, self.is_multi) for label in given]
+        self.hot = _one_hot(targets, self.vocab)
+        self.labelled = np.array([target is not None for target in targets], dtype=bool)
+        self.table = self._complete(table.reset_index(drop=True), targets)
+
+    def _complete(self, table: pd.DataFrame, targets: list) -> pd.DataFrame:
+        """A new table with every column, the known ones first."""
+        n = len(table)
+        known = ~np.isnan(self.probs).any(axis=1)
+        right = pd.array((self.chosen == self.hot).all(axis=1) & known, dtype="boolean")
+        right[~self.labelled] = pd.NA
+        pictures = table.get("picture", [""] * n if "recording" in table else table["path"])
+        columns = {
+            "path": table["path"].map(str).to_numpy(object),
+            "picture": [str(file) if isinstance(file, (str, os.PathLike)) else "" for file in pictures],
+            "target": pd.Series(targets, dtype=object),
+            "prediction": pd.Series(self._predictions(known), dtype=object),
+            "loss": np.asarray(table.get("loss", np.full(n, np.nan)), dtype=np.float32),
+            "confidence": self.probs.max(axis=1, initial=-np.inf),
+            "right": right if not self.labelled.all() else right.to_numpy(bool),
+        }
+        return pd.DataFrame(columns).assign(**{name: table[name] for name in table if name not in _FIRST})
+
+    def _predictions(self, known: np.ndarray) -> list:
+        """Labels as users read them; None where `known` is False."""
+        labels = [[self.vocab[i] for i in np.flatnonzero(row)] for row in self.chosen]
+        return [(row if self.is_multi else row[0]) if ok else None for row, ok in zip(labels, known)]
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """(n, classes) bool: the predicted labels, one a row unless `is_multi`."""
+        if self.is_multi:
+            return self.probs > THRESHOLD
+        return np.arange(len(self.vocab)) == self.probs.argmax(axis=1)[:, None]
+
+    def features(self, on: str = "embeddings") -> np.ndarray:
+        """(n, features): "embeddings", "probabilities", or one of `layers` by its name.
+
+        Raises ValueError for another name, and where no embeddings were kept.
+        """
+        choose(on, ["embeddings", "probabilities", *self.layers], "features")
+        if on == "embeddings" and self.embeddings is None:
+            raise ValueError(
+                "these predictions hold no embeddings; predict with embeddings=True, take one network of a run, "
+                "from_run(run, fold=0), or ask for on='probabilities'"
+            )
+        return self.probs if on == "probabilities" else self.layers.get(on, self.embeddings)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        kind = "multi-label, " if self.is_multi else ""
+        features = "no embeddings" if self.embeddings is None else f"embeddings of {self.embeddings.shape[1]}"
+        return (
+            f"Predictions({len(self)} clips, {self.labelled.sum()} with a target, "
+            f"{kind}{len(self.vocab)} labels, {features})"
+        )
+
+    def subset(self, mask) -> Predictions:
+        """The rows where `mask` is True, in their order; or the rows that whole numbers name. NA counts as False."""
+        mask = np.asarray(mask.fillna(False) if isinstance(mask, pd.Series) else mask)
+        if mask.dtype == object:
+            mask = mask.astype(bool)
+        if mask.dtype == bool and mask.shape != (len(self),):
+            raise ValueError(f"the mask has the shape {mask.shape}; {len(self)} clips need ({len(self)},)")
+        rows = np.arange(len(self))[mask]
+        embeddings = None if self.embeddings is None else self.embeddings[rows]
+        layers = {name: x[rows] for name, x in self.layers.items()}
+        return Predictions(self.table.iloc[rows], self.probs[rows], self.vocab, embeddings, self.is_multi, layers)
+
+    def merge(self, *others: Predictions) -> Predictions:
+        """These rows, then those of the others: the folds of a cross-validation become one out-of-fold table.
+
+        All must have one vocabulary in one order. Embeddings stay where every part has them with the same number of
+        features; those of two networks do not live in one space, so do not draw them into one t-SNE.
+        """
+        parts = [self, *others]
+        for other in others:
+            if other.vocab != self.vocab or other.is_multi != self.is_multi:
+                raise ValueError(
+                    f"the vocabularies differ, {self.vocab} and {other.vocab}; "
+                    "train all folds with one `vocab` and the same kind of label"
+                )
+        embeddings = _joined([part.embeddings for part in parts])
+        layers = {name: _joined([part.layers.get(name) for part in parts]) for name in self.layers}
+        table = pd.concat([part.table.drop(columns=_DERIVED) for part in parts], ignore_index=True)
+        layers = {name: x for name, x in layers.items() if x is not None}
+        return Predictions(
+            table, np.concatenate([p.probs for p in parts]), self.vocab, embeddings, self.is_multi, layers
+        )
+
+    def score(self, metric="accuracy") -> float:
+        """A metric over the clips whose target is known.
+
+        `metric` is a name such as "accuracy" or "map@3" (see `specimg.metrics.list_metrics`), or a function of
+        `(y_true, scores)`: class numbers `(n,)`, with `is_multi` 0 and 1 `(n, classes)`; probabilities `(n, classes)`.
+        """
+        if not self.labelled.any():
+            raise ValueError(f"none of the {len(self)} clips has a target; score needs a loader with labels")
+        if isinstance(metric, str):
+            metric = _metric_function(metric, self.is_multi)
+        hot = self.hot[self.labelled]
+        return float(metric(hot.astype(int) if self.is_multi else hot.argmax(axis=1), self.probs[self.labelled]))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one .npz file: the arrays, and the rest as JSON text. No pickle is in it."""
+        columns = {name: self.table[name].tolist() for name in self.table if name not in _DERIVED}
+        about = {
+            "format": _FORMAT,
+            "vocab": self.vocab,
+            "is_multi": self.is_multi,
+            "columns": columns,
+            "layers": list(self.layers),
+        }
+        text = json.dumps(about, default=_as_json).encode()
+        arrays = {"probs": self.probs, "about": np.frombuffer(text, dtype=np.uint8)}
+        if self.embeddings is not None:
+            arrays["embeddings"] = self.embeddings
+        arrays |= {f"layer{i}": x for i, x in enumerate(self.layers.values())}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_whole(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Predictions:
+        """Read what `save` wrote. A file that holds anything else, pickled objects above all, is a ValueError."""
+        try:
+            with open(path, "rb") as file:
+                if not zipfile.is_zipfile(file):  # numpy would advise to read it as a pickle
+                    raise ValueError("it is no .npz file")
+            with np.load(path, allow_pickle=False) as arrays:
+                about = json.loads(arrays["about"].tobytes())
+                probs, embeddings = arrays["probs"], arrays["embeddings"] if "embeddings" in arrays else None
+                layers = {str(name): arrays[f"layer{i}"] for i, name in enumerate(about.get("layers", []))}
+            if about["format"] != _FORMAT:
+                raise ValueError(f"its format is {about['format']}, this version reads {_FORMAT}")
+            return cls(pd.DataFrame(about["columns"]), probs, about["vocab"], embeddings, about["is_multi"], layers)
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
+            raise ValueError(f"{os.fspath(path)}: not predictions that Predictions.save wrote: {exc}") from exc

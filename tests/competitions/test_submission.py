@@ -1,0 +1,622 @@
+"""Submissions: what each format writes, by known answers, and everything that is wrong with a file somebody wrote."""
+
+import doctest
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from specimg.competitions import (
+    BestLabels,
+    ClassColumns,
+    Competition,
+    Decisions,
+    LabelSets,
+    SubmissionFormat,
+    check_submission,
+    formats,
+    guess_format,
+    submission,
+)
+from specimg.competitions.submission import check_sample, read_text
+
+VOCAB = ["bark", "meow", "siren"]
+PROBS = np.array([[0.2, 0.5, 0.3], [0.8, 0.1, 0.1], [0.0, 0.0, 1.0]])
+ROWS = pd.DataFrame({"id": ["a.wav", "b.wav", "c.wav"], "asked": ["meow", "meow", "siren"]})
+FORMATS = [
+    BestLabels(),
+    BestLabels(k=2),
+    BestLabels(k=3, id_col="file", label_col="species"),
+    LabelSets(),
+    LabelSets(threshold=0.15, nothing="silence"),
+    ClassColumns(),
+    ClassColumns(id_col="row_id"),
+    Decisions(),
+    Decisions(threshold=0.9),
+]
+ODD_IDS = [
+    "007",
+    "None",
+    "NA",
+    "nan",
+    "",
+    "1e5",
+    "a, b",
+    'say "hi"',
+    " blank ",
+    "two\nlines",
+    "Zaunkönig 鷦鷯.wav",
+    "-1.0",
+    "TRUE",
+]
+
+
+def sample_of(fmt, rows=ROWS, vocab=VOCAB):
+    """A sample submission: every answer the same."""
+    return fmt.answers(rows, np.tile(PROBS[:1], (len(rows), 1)), vocab)
+
+
+def problems_of(text, sample, tmp_path, **kwargs):
+    """The problems of a csv file, in the words of the message."""
+    path = tmp_path / "submission.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    with pytest.raises(ValueError) as error:
+        check_submission(path, sample, **kwargs)
+    message = str(error.value)
+    start = f"{str(path)!r} would not be accepted: "
+    assert message.startswith(start), message
+    return message[len(start) :].split("; ")
+
+
+@pytest.mark.parametrize("module", [formats, submission], ids=lambda m: m.__name__)
+def test_the_docstrings_are_right(module):
+    extra = {name: getattr(submission, name) for name in submission.__all__} | vars(formats)
+    result = doctest.testmod(module, extraglobs={**extra, "np": np, "pd": pd})
+    assert result.attempted and not result.failed
+
+
+# ---------------------------------------------------------------------- formats
+
+
+def as_rows(table):
+    return [list(table), *table.to_numpy(object).tolist()]
+
+
+def test_best_labels():
+    assert as_rows(BestLabels().answers(ROWS, PROBS, VOCAB)) == [
+        ["fname", "label"],
+        ["a.wav", "meow"],
+        ["b.wav", "bark"],
+        ["c.wav", "siren"],
+    ]
+    assert as_rows(BestLabels(k=2, id_col="f", label_col="s").answers(ROWS, PROBS, VOCAB)) == [
+        ["f", "s"],
+        ["a.wav", "meow siren"],
+        ["b.wav", "bark meow"],
+        ["c.wav", "siren bark"],
+    ]  # of equals the first
+    assert BestLabels(k=9).answers(ROWS, PROBS, VOCAB)["label"][0] == "meow siren bark"
+
+
+def test_label_sets():
+    assert LabelSets(threshold=0.15).answers(ROWS, PROBS, VOCAB)["birds"].tolist() == [
+        "bark meow siren",
+        "bark",
+        "siren",
+    ]
+    assert LabelSets(threshold=0.5).answers(ROWS, PROBS, VOCAB)["birds"].tolist() == [
+        "nocall",
+        "bark",
+        "siren",
+    ]  # 0.5 is not above 0.5
+    assert list(LabelSets().answers(ROWS, PROBS, VOCAB)) == ["row_id", "birds"]
+
+
+def test_what_stands_for_nothing_is_never_written_beside_a_label():
+    answers = LabelSets(nothing="none").answers(ROWS[:2], [[0.9, 0.9], [0.9, 0.1]], ["none", "owl"])
+    assert answers["birds"].tolist() == ["owl", "none"]
+
+
+def test_class_columns():
+    assert as_rows(ClassColumns().answers(ROWS, PROBS, VOCAB)) == [
+        ["fname", *VOCAB],
+        ["a.wav", 0.2, 0.5, 0.3],
+        ["b.wav", 0.8, 0.1, 0.1],
+        ["c.wav", 0.0, 0.0, 1.0],
+    ]
+
+
+def test_decisions():
+    answers = Decisions().answers(ROWS, PROBS, VOCAB)
+    assert as_rows(answers) == [["row_id", "target"], ["a.wav", False], ["b.wav", False], ["c.wav", True]]
+    assert Decisions(threshold=0.4).answers(ROWS, PROBS, VOCAB)["target"].tolist() == [True, False, True]
+    assert answers.to_csv(index=False, lineterminator="\n") == "row_id,target\na.wav,False\nb.wav,False\nc.wav,True\n"
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+def test_no_rows_are_a_header(fmt):
+    answers = fmt.answers(ROWS[:0], np.zeros((0, 3)), VOCAB)
+    assert list(answers) == fmt.columns(VOCAB) and not len(answers)
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+def test_formats_are_values(fmt):
+    assert SubmissionFormat.from_json(fmt.to_json()) == SubmissionFormat.from_toml(fmt.to_toml()) == fmt
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+@pytest.mark.parametrize(
+    "probs, what",
+    [
+        (PROBS[:2], r"shape \(2, 3\); expected \(3, 3\), a row each answer and a column each label"),
+        (PROBS[:, :2], r"shape \(3, 2\)"),
+        (PROBS[0], r"shape \(3,\)"),
+        (np.where(PROBS == 1, np.nan, PROBS), r"nan in 1 row \(c.wav\); correct them"),
+    ],
+)
+def test_probabilities_that_do_not_fit_are_refused(fmt, probs, what):
+    with pytest.raises(ValueError, match=what):
+        fmt.answers(ROWS, probs, VOCAB)
+
+
+@pytest.mark.parametrize(
+    "fmt, vocab, what",
+    [
+        (
+            BestLabels(k=2),
+            ["bark", "air conditioner", "a\tb"],
+            r"2 labels with blanks \('air conditioner', 'a\\tb'\), which part the labels",
+        ),
+        (LabelSets(), ["bark", " owl", "siren"], "1 label with blanks"),
+        (LabelSets(), ["bark", "", "siren"], "1 label with blanks"),
+        (ClassColumns(), ["bark", "fname", "siren"], "the label 'fname' has the name of the column"),
+        (
+            Decisions(),
+            ["bark", "siren", "owl"],
+            r"1 label asked for but not known \(meow\); add them to the vocabulary",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_written_are_refused(fmt, vocab, what):
+    with pytest.raises(ValueError, match=what):
+        fmt.answers(ROWS, PROBS, vocab)
+    with pytest.raises(ValueError, match=what):
+        fmt.check(ROWS, vocab)
+
+
+def test_one_label_a_row_may_hold_blanks():
+    answers = BestLabels().answers(ROWS, PROBS, ["a b", "c d", "e"])
+    assert answers["label"].tolist() == ["c d", "a b", "e"]
+    assert "accepted" in check_submission(answers, answers, format=BestLabels(), vocab=["a b", "c d", "e"])
+
+
+def test_decisions_need_questions():
+    with pytest.raises(ValueError, match=r"need the column 'asked', the label that each asks for; they have \['id'\]"):
+        Decisions().answers(ROWS[["id"]], PROBS, VOCAB)
+
+
+@pytest.mark.parametrize(
+    "make, what",
+    [
+        (lambda: BestLabels(k=0), r"BestLabels\(k=0\): give the number of labels a row, at least 1"),
+        (lambda: LabelSets(threshold=1.5), r"LabelSets\(threshold=1.5\): give a probability"),
+        (lambda: Decisions(threshold=-0.1), r"Decisions\(threshold=-0.1\): give a probability"),
+        (lambda: LabelSets(nothing=""), r"LabelSets\(nothing=''\): give one word"),
+        (lambda: LabelSets(nothing="no call"), "give one word"),
+        (lambda: BestLabels(k="three"), "not a whole number"),
+    ],
+)
+def test_formats_that_make_no_sense(make, what):
+    with pytest.raises(ValueError, match=what):
+        make()
+
+
+# ---------------------------------------------------------------------- there and back
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+def test_what_is_written_is_accepted(fmt, tmp_path):
+    path, sample = tmp_path / "submission.csv", tmp_path / "sample.csv"
+    answers = fmt.answers(ROWS, PROBS, VOCAB)
+    answers.to_csv(path, index=False)
+    sample_of(fmt).to_csv(sample, index=False)
+    shown = ", ".join(fmt.columns(VOCAB))
+    assert check_submission(path, sample, format=fmt, vocab=VOCAB) == f"3 rows in the columns {shown}: accepted"
+    assert check_submission(answers, sample, format=fmt, vocab=VOCAB) == check_submission(
+        path, sample_of(fmt), format=fmt, vocab=VOCAB
+    )
+    assert "accepted" in check_submission(answers.set_axis([7, 7, 7]), sample, format=fmt)  # the index is no part of it
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+def test_odd_names_and_labels_come_through_a_file(fmt, tmp_path):
+    vocab = ["None", "NA", "007"] if fmt.kind != "decisions" else VOCAB
+    rows = pd.DataFrame({"id": ODD_IDS, "asked": "meow"})
+    probs = np.random.RandomState(0).rand(len(rows), 3)
+    answers = fmt.answers(rows, probs, vocab)
+    answers.to_csv(tmp_path / "submission.csv", index=False)
+    sample = sample_of(fmt, rows, vocab)
+    assert "accepted" in check_submission(tmp_path / "submission.csv", sample, format=fmt, vocab=vocab)
+    assert "accepted" in check_submission(answers, sample, format=fmt, vocab=vocab)
+
+
+def test_numbers_come_through_a_file_unchanged(tmp_path):
+    probs = np.array([[1e-300, 1 / 3, np.float32(0.1)]])
+    ClassColumns().answers(ROWS[:1], probs, VOCAB).to_csv(tmp_path / "s.csv", index=False)
+    assert read_text(tmp_path / "s.csv")[VOCAB].astype(float).to_numpy().tolist() == probs.tolist()
+
+
+# ---------------------------------------------------------------------- reading text
+
+
+def test_a_file_is_read_cell_for_cell(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('fname,label\n007,NA\n"a, ""b""",None\n,\n 1.50 ,nan\n', encoding="utf-8")
+    table = read_text(path)
+    assert as_rows(table) == [["fname", "label"], ["007", "NA"], ['a, "b"', "None"], ["", ""], [" 1.50 ", "nan"]]
+    assert table.index.tolist() == [0, 1, 2, 3]
+
+
+def test_a_byte_order_mark_and_other_line_ends_change_nothing(tmp_path):
+    for data in (
+        "\ufefffname,label\r\na.wav,bark\r\n",
+        "fname,label\na.wav,bark",
+        '\ufeff"fname","label"\r\n"a.wav","bark"\r\n\r\n',
+    ):
+        (tmp_path / "t.csv").write_bytes(data.encode())
+        assert as_rows(read_text(tmp_path / "t.csv")) == [["fname", "label"], ["a.wav", "bark"]]
+        assert "accepted" in check_submission(tmp_path / "t.csv", pd.DataFrame({"fname": ["a.wav"], "label": ["meow"]}))
+
+
+def test_short_lines_end_in_empty_cells(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1\n2,3\n")
+    assert as_rows(read_text(tmp_path / "t.csv"))[1:] == [["1", "", ""], ["2", "3", ""]]
+
+
+@pytest.mark.parametrize(
+    "data, what",
+    [
+        (b"", "cannot be read as csv in UTF-8: No columns"),
+        (b"fname,label\na.wav,bark,meow\n", "Expected 2 fields in line 2, saw 3"),
+        (b"fname,label\n\xff\xfe\n", "cannot be read as csv in UTF-8"),
+        (b'fname,label\n"a.wav,bark\n', "cannot be read as csv in UTF-8"),
+        (b"fname,label,label\na.wav,bark,meow\n", r"has columns of one name \('label'\); give each its own"),
+    ],
+)
+def test_files_that_are_no_csv(data, what, tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_bytes(data)
+    for read in (read_text, lambda path: check_submission(path, sample_of(BestLabels())), guess_format):
+        with pytest.raises(ValueError, match=what) as error:
+            read(path)
+        assert str(error.value).startswith(repr(str(path)))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.csv"):
+        check_submission(tmp_path / "nowhere.csv", sample_of(BestLabels()))
+    with pytest.raises(FileNotFoundError, match="nowhere.csv"):
+        check_submission(sample_of(BestLabels()), tmp_path / "nowhere.csv")
+
+
+# ---------------------------------------------------------------------- columns
+
+
+@pytest.mark.parametrize(
+    "header, wanted",
+    [
+        ("fname", ["1 column missing ('label')"]),
+        ("fname,label,extra,more", ["2 columns too many ('extra', 'more')"]),
+        ("fname,species", ["1 column missing ('label')", "1 column too many ('species')"]),
+        ("file,label", ["1 column missing ('fname')", "1 column too many ('file')"]),
+        ("fname, label", ["1 column missing ('label')", "1 column too many (' label')"]),
+        ("label,fname", ["the columns stand in another order", "column 1 is 'label' and should be 'fname'"]),
+    ],
+)
+def test_columns(header, wanted, tmp_path):
+    text = f"{header}\n" + "".join(",".join(["x"] * len(header.split(","))) + "\n" for _ in range(3))
+    found = problems_of(text, sample_of(BestLabels()), tmp_path)
+    assert found == wanted  # rows are looked at once the columns are right
+
+
+def test_an_index_written_with_the_table(tmp_path):
+    answers = BestLabels().answers(ROWS, PROBS, VOCAB)
+    assert problems_of(answers.to_csv(), answers, tmp_path) == [
+        "1 column too many ('')",
+        "the first column is pandas's index",
+        "write the table with to_csv(..., index=False)",
+    ]
+    answers.to_csv(tmp_path / "s.csv")
+    with pytest.raises(ValueError, match=r"too many \('Unnamed: 0'\); the first column is pandas's index"):
+        check_submission(pd.read_csv(tmp_path / "s.csv"), answers)
+
+
+def test_a_column_that_stands_there_twice():
+    double = pd.DataFrame([["a.wav", "bark", "bark"]], columns=["fname", "label", "label"])
+    with pytest.raises(
+        ValueError, match=r"the submission would not be accepted: 1 column that stood there already \('label'\)$"
+    ):
+        check_submission(double, sample_of(BestLabels(), ROWS[:1]))
+
+
+def test_class_columns_in_another_order(tmp_path):
+    answers = ClassColumns().answers(ROWS, PROBS, VOCAB)[["fname", "meow", "bark", "siren"]]
+    found = problems_of(answers.to_csv(index=False), sample_of(ClassColumns()), tmp_path)
+    assert found == ["the columns stand in another order", "column 2 is 'meow' and should be 'bark'"]
+
+
+# ---------------------------------------------------------------------- rows
+
+
+@pytest.mark.parametrize(
+    "ids, wanted",
+    [
+        (["a.wav", "c.wav"], ["1 row missing (b.wav)"]),
+        ([], ["3 rows missing (a.wav, b.wav, c.wav)"]),
+        (["a.wav", "b.wav", "c.wav", "d.wav"], ["1 row too many (d.wav)"]),
+        (["a.wav", "b.wav", "b.wav", "c.wav"], ["1 row that stood there already (b.wav)"]),
+        (
+            ["a.wav", "a.wav", "x.wav"],
+            ["2 rows missing (b.wav, c.wav)", "1 row too many (x.wav)", "1 row that stood there already (a.wav)"],
+        ),
+        (["a.wav", "c.wav", "b.wav"], ["the rows stand in another order", "row 2 is 'c.wav' and should be 'b.wav'"]),
+        (["a", "b", "c"], ["3 rows missing (a.wav, b.wav, c.wav)", "3 rows too many (a, b, c)"]),
+    ],
+)
+def test_rows(ids, wanted, tmp_path):
+    text = "fname,label\n" + "".join(f"{name},bark\n" for name in ids)
+    assert problems_of(text, sample_of(BestLabels()), tmp_path) == wanted
+
+
+def test_no_more_than_three_rows_are_named(tmp_path):
+    sample = pd.DataFrame({"fname": [f"{i}.wav" for i in range(1600)], "label": "bark"})
+    assert problems_of("fname,label\n", sample, tmp_path) == ["1600 rows missing (0.wav, 1.wav, 2.wav, ...)"]
+
+
+def test_numbers_that_pandas_made_of_names_are_other_names(tmp_path):
+    sample = pd.DataFrame({"fname": ["007", "008"], "label": ["bark", "bark"]})
+    assert problems_of("fname,label\n7,bark\n8,bark\n", sample, tmp_path) == [
+        "2 rows missing (007, 008)",
+        "2 rows too many (7, 8)",
+    ]
+    with pytest.raises(ValueError, match=r"2 rows missing \(007, 008\)"):
+        check_submission(pd.DataFrame({"fname": [7, 8], "label": ["bark", "bark"]}), sample)
+
+
+# ---------------------------------------------------------------------- cells
+
+
+def cell_problems(fmt, cells, tmp_path, vocab=VOCAB):
+    ids = [f"{i}.wav" for i in range(len(cells))]
+    sample = sample_of(fmt, pd.DataFrame({"id": ids, "asked": "meow"}))
+    rows = "".join(f"{name},{cell}\n" for name, cell in zip(ids, cells))
+    return problems_of(f"{','.join(fmt.columns(VOCAB))}\n{rows}", sample, tmp_path, format=fmt, vocab=vocab)
+
+
+def test_cells_of_one_label(tmp_path):
+    found = cell_problems(BestLabels(), ["bark", "", "  ", "brak", "bark meow", "bark "], tmp_path)
+    assert found == [
+        "2 rows without a label (1.wav, 2.wav)",
+        "3 rows with a label that the competition does not know (3.wav: 'brak', 4.wav: 'bark meow', 5.wav: 'bark ')",
+    ]
+
+
+def test_cells_of_several_labels(tmp_path):
+    found = cell_problems(BestLabels(k=2), ["bark  meow", "", "bark meow siren", "meow meow", "bark owl"], tmp_path)
+    assert found == [
+        "1 row without a label (1.wav)",
+        "1 row with more than 2 labels (2.wav)",
+        "1 row with one label twice (3.wav)",
+        "1 row with a label that the competition does not know (4.wav: 'owl')",
+    ]
+
+
+def test_labels_that_nobody_listed_are_not_judged(tmp_path):
+    assert cell_problems(BestLabels(), ["", "what ever"], tmp_path, vocab=None) == ["1 row without a label (0.wav)"]
+    assert cell_problems(LabelSets(), ["", "what ever"], tmp_path, vocab=None) == [
+        "1 row without a label, where 'nocall' should stand (0.wav)"
+    ]
+
+
+def test_cells_of_label_sets(tmp_path):
+    found = cell_problems(
+        LabelSets(), ["nocall", "bark meow", "", "bark nocall", "bark bark", "owl", "nocall nocall"], tmp_path
+    )
+    assert found == [
+        "1 row without a label, where 'nocall' should stand (2.wav)",
+        "1 row with 'nocall' beside other labels (3.wav)",
+        "2 rows with one label twice (4.wav, 6.wav)",
+        "1 row with a label that the competition does not know (5.wav: 'owl')",
+    ]
+
+
+def test_cells_of_probabilities(tmp_path):
+    cells = [
+        "0,1,0.5",
+        "1e-9,.5,1.0",
+        "nan,0,0",
+        "0,inf,0",
+        "0,0,",
+        "0,bark,0",
+        "0,1.0001,0",
+        "-0.1,0,0",
+        "-0.0,0,0",
+        "0,True,0",
+        "-5,x,0",
+    ]
+    assert cell_problems(ClassColumns(), cells, tmp_path) == [
+        "6 rows with a cell that is no finite number (2.wav: bark 'nan', 3.wav: meow 'inf', 4.wav: siren '', ...)",
+        "3 rows with a probability outside 0 to 1 (6.wav: meow '1.0001', 7.wav: bark '-0.1', 10.wav: bark '-5')",
+    ]
+
+
+def test_cells_of_decisions(tmp_path):
+    assert cell_problems(Decisions(), ["True", "False", "true", "", "0.7", "1"], tmp_path) == [
+        "4 rows with neither True nor False (2.wav, 3.wav, 4.wav, ...)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "cell, what",
+    [
+        (np.nan, "1 row without a label"),
+        (None, "1 row without a label"),
+        (pd.NA, "1 row without a label"),
+        (["bark"], "1 row with a label that the competition does not know"),
+        (3, "1 row with a label .* not know .a.wav: '3'."),
+    ],
+)
+def test_cells_of_a_table_that_hold_no_text(cell, what):
+    table = pd.DataFrame({"fname": ["a.wav"], "label": pd.Series([cell], dtype=object)})
+    with pytest.raises(ValueError, match=f"the submission would not be accepted: {what}"):
+        check_submission(table, sample_of(BestLabels(), ROWS[:1]), vocab=VOCAB)
+
+
+def test_a_table_with_nan_and_inf():
+    table = ClassColumns().answers(ROWS, PROBS, VOCAB)
+    table.loc[0, "bark"], table.loc[2, "siren"] = np.nan, np.inf
+    with pytest.raises(
+        ValueError, match=r"2 rows with a cell that is no finite number \(a.wav: bark '', c.wav: siren 'inf'\)"
+    ):
+        check_submission(table, sample_of(ClassColumns()))
+
+
+def test_tables_of_every_dtype_are_read_like_their_file(tmp_path):
+    table = pd.DataFrame(
+        {
+            "fname": pd.Categorical(["a.wav", "b.wav", "c.wav"]),
+            "bark": pd.array([1, 0, 1], "Int64"),
+            "meow": [True, False, True],
+            "siren": np.float32([0.1, 0.2, 0.3]),
+        }
+    )
+    with pytest.raises(ValueError, match=r"3 rows with a cell that is no finite number \(a.wav: meow 'True'"):
+        check_submission(table, sample_of(ClassColumns()))
+    assert "accepted" in check_submission(
+        table.assign(meow=table["meow"].astype("boolean").astype("Int64")), sample_of(ClassColumns())
+    )
+
+
+def test_rows_and_cells_are_judged_together(tmp_path):
+    found = problems_of("fname,label\na.wav,brak\nb.wav,\n", sample_of(BestLabels()), tmp_path, vocab=VOCAB)
+    assert found == [
+        "1 row missing (c.wav)",
+        "1 row without a label (b.wav)",
+        "1 row with a label that the competition does not know (a.wav: 'brak')",
+    ]
+
+
+# ---------------------------------------------------------------------- what the sample tells
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+def test_the_sample_tells_the_format(fmt, tmp_path):
+    sample = sample_of(fmt)
+    if fmt.kind == "labelsets":
+        sample["birds"] = "nocall"
+    sample.to_csv(tmp_path / "sample.csv", index=False)
+    columns = {name: part for name, part in fmt.to_dict().items() if name not in ("threshold", "nothing")}
+    guessed = guess_format(tmp_path / "sample.csv")
+    assert guessed == guess_format(sample) == SubmissionFormat.from_dict(columns)
+
+
+@pytest.mark.parametrize(
+    "cells, vocab, k",
+    [
+        (["yes", "no"], None, 1),
+        (["", ""], None, 1),
+        ([], None, 1),
+        (["a b c", "a"], VOCAB, 3),
+        (["air conditioner", "bark"], None, 2),
+        (["air conditioner", "bark"], ["air conditioner", "bark", "owl"], 1),
+        (["air conditioner", "bark meow"], ["air conditioner", "bark", "meow"], 2),
+    ],
+)
+def test_how_many_labels_a_row_may_have(cells, vocab, k):
+    sample = pd.DataFrame({"fname": [f"{i}.wav" for i in range(len(cells))], "label": pd.Series(cells, dtype=object)})
+    assert guess_format(sample, vocab) == BestLabels(k=k)
+
+
+def test_a_sample_of_names_alone():
+    with pytest.raises(
+        ValueError, match=r"the columns \['fname'\]; it needs one for the row's name and one or more for answers"
+    ):
+        guess_format(pd.DataFrame({"fname": ["a.wav"]}))
+
+
+@pytest.mark.parametrize(
+    "fmt, vocab, what",
+    [
+        (
+            BestLabels(label_col="species"),
+            None,
+            r"the format bestlabels, whose answers have 1 column missing \('label'\); 1 column too many",
+        ),
+        (BestLabels(id_col="file"), None, r"1 column missing \('fname'\)"),
+        (
+            ClassColumns(),
+            ["bark", "meow"],
+            r"whose answers have 1 column missing \('label'\); 2 columns too many \('bark', 'meow'\)",
+        ),
+        (ClassColumns(id_col="row_id"), None, r"1 column missing \('fname'\)"),
+        (LabelSets(), None, "format labelsets"),
+    ],
+)
+def test_a_format_that_the_sample_contradicts(fmt, vocab, what):
+    with pytest.raises(ValueError, match=what + ".*; give another format or other labels"):
+        check_submission(sample_of(BestLabels()), sample_of(BestLabels()), format=fmt, vocab=vocab)
+
+
+def test_labels_in_another_order_than_the_sample():
+    with pytest.raises(ValueError, match="stand in another order; column 2 is 'meow' and should be 'bark'"):
+        check_sample(sample_of(ClassColumns()), ClassColumns(), ["meow", "bark", "siren"])
+
+
+def test_a_sample_with_double_rows():
+    sample = pd.DataFrame({"fname": ["a.wav", "a.wav"], "label": "bark"})
+    with pytest.raises(ValueError, match=r"the sample submission has 1 row that stood there already \(a.wav\)"):
+        check_submission(sample, sample)
+
+
+# ---------------------------------------------------------------------- against a competition
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=repr)
+def test_a_competition_knows_rows_format_and_labels(fmt, tmp_path):
+    train = pd.DataFrame({"path": [f"{label}.wav" for label in VOCAB], "label": VOCAB})
+    comp = Competition("pets", tmp_path, train, format=fmt, test=ROWS.assign(path=ROWS["id"]))
+    answers = fmt.answers(comp.answer_rows(), PROBS, comp.vocab)
+    answers.to_csv(tmp_path / "s.csv", index=False)
+    assert comp.check(answers) == comp.check(tmp_path / "s.csv") == check_submission(answers, comp)
+    with pytest.raises(ValueError, match="1 row missing .a.wav."):
+        comp.check(answers[1:])
+
+
+def test_other_labels_than_the_competition_s_may_be_given(tmp_path):
+    train = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["bark", "meow"]})
+    comp = Competition("pets", tmp_path, train)
+    answers = pd.DataFrame({"fname": ["a.wav", "b.wav"], "label": ["owl", "meow"]})
+    with pytest.raises(ValueError, match="does not know .a.wav: 'owl'."):
+        check_submission(answers, comp)
+    assert "accepted" in check_submission(answers, comp, vocab=pd.Index(["owl", "meow"]))
+
+
+def test_a_large_submission_is_checked_in_seconds(tmp_path):
+    ids = [f"clip_{i:08x}.wav" for i in range(150_000)]
+    sample, start = pd.DataFrame({"fname": ids, "label": "silence"}), time.perf_counter()
+    sample.to_csv(tmp_path / "s.csv", index=False)
+    assert check_submission(tmp_path / "s.csv", sample).startswith("150000 rows")
+    with pytest.raises(
+        ValueError, match=r"would not be accepted: 75001 rows missing \(clip_00000000.wav, clip_00000001.wav"
+    ):
+        check_submission(sample[::2][1:], sample)
+    assert time.perf_counter() - start < 20
+
+
+def test_a_competition_in_the_place_of_the_submission_is_said(tmp_path):
+    from specimg.competitions import Competition
+
+    comp = Competition("pets", tmp_path, pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["cat", "dog"]}))
+    with pytest.raises(ValueError, match="the first argument is the submission, the second the competition"):
+        check_submission(comp, "submission.csv")

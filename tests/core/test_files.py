@@ -1,0 +1,150 @@
+"""Files appear whole or not at all, and names stay below their folder."""
+
+import errno
+import os
+
+import pytest
+
+from specimg.core.files import OutsideError, inside, is_leftover, write_whole
+
+
+def listing(folder):
+    return sorted(os.listdir(folder))
+
+
+def test_write_whole_writes_replaces_and_makes_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "note.txt"
+    write_whole(path, b"one")
+    write_whole(str(path), b"another")
+    assert path.read_bytes() == b"another"
+    assert listing(path.parent) == ["note.txt"]
+
+
+def test_write_whole_takes_a_bare_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_whole("note.txt", b"here")
+    assert (tmp_path / "note.txt").read_bytes() == b"here"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "with space.txt",
+        "-dash",
+        "new\nline",
+        "quo'te\"s",
+        "ünï",
+        "%41",
+        "back\\slash",
+        "*?[x]",
+        os.fsdecode(b"not-utf8-\xe9"),
+        "n" * 255,
+    ],
+)
+def test_write_whole_takes_odd_names(tmp_path, name):
+    write_whole(tmp_path / name, b"x")
+    assert listing(tmp_path) == [name]
+
+
+class FullDisk:
+    """A file that takes five bytes."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.file.close()
+
+    def write(self, data):
+        self.file.write(data[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("before", [None, b"what stood there"])
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, before):
+    path = tmp_path / "note.txt"
+    if before is not None:
+        path.write_bytes(before)
+    monkeypatch.setattr("specimg.core.files.open", lambda *args: FullDisk(open(*args)), raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"much more than five bytes")
+    assert listing(tmp_path) == ([] if before is None else ["note.txt"])
+    assert before is None or path.read_bytes() == before
+
+
+def test_an_interruption_while_replacing_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "note.txt"
+    path.write_bytes(b"old")
+
+    def interrupted(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b"new")
+    assert listing(tmp_path) == ["note.txt"] and path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    "name, code", [("n" * 256, errno.ENAMETOOLONG), ("folder", errno.EISDIR), ("file/below", errno.ENOTDIR)]
+)
+def test_a_name_that_cannot_be_is_an_error_and_leaves_nothing(tmp_path, name, code):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError) as caught:
+        write_whole(tmp_path / name, b"x")
+    assert caught.value.errno == code
+    assert listing(tmp_path) == ["file", "folder"]
+
+
+def test_while_it_is_written_the_name_is_a_leftovers_and_no_two_are_equal(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "replace", lambda source, target: seen.append(os.path.basename(source)))
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as on two machines that share a folder
+    for _ in range(3):
+        write_whole(tmp_path / "note.txt", b"x")
+    assert len(set(seen)) == 3 and all(map(is_leftover, seen))
+    assert not is_leftover("note.txt") and not is_leftover("note.partial-1")
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("dog.wav", "dog.wav"),
+        ("a/b/dog.wav", "a/b/dog.wav"),
+        ("./a//b/../dog.wav", "a/dog.wav"),
+        ("/sounds/a/dog.wav", "a/dog.wav"),
+        ("/sounds/b/../dog.wav", "dog.wav"),
+        ("..dog.wav", "..dog.wav"),
+        ("..a/dog.wav", "..a/dog.wav"),
+        ("a/..", "."),
+        (" dog .wav", " dog .wav"),
+        ("-dog\n.wav", "-dog\n.wav"),
+        (os.fsdecode(b"\xe9.wav"), os.fsdecode(b"\xe9.wav")),
+    ],
+)
+def test_inside_gives_the_path_below_the_root(path, expected):
+    assert inside("/sounds", path) == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../dog.wav", "a/../../dog.wav", "/dog.wav", "/soundstage/dog.wav", "/sounds/../dog.wav", "/"]
+)
+def test_inside_refuses_what_leads_out(path):
+    with pytest.raises(OutsideError, match="leads out of '/sounds'; give names below that folder"):
+        inside("/sounds", path)
+
+
+def test_inside_refuses_a_zero_byte():
+    with pytest.raises(OutsideError, match="zero byte"):
+        inside("/sounds", "dog.wav\0.png")
+
+
+def test_inside_takes_a_relative_root_and_path_objects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert inside("data", tmp_path / "data" / "dog.wav") == "dog.wav"
+    with pytest.raises(OutsideError):
+        inside("data", tmp_path / "dog.wav")

@@ -1,0 +1,410 @@
+"""Weights: found where they are, loaded whole or not at all, and never run."""
+
+import json
+import os
+import socket
+import threading
+
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors.torch import save_file
+from timm.models import adapt_input_conv
+
+from specimg.models import weights
+from specimg.models.weights import (
+    Match,
+    compare,
+    find_in_folder,
+    load_pretrained,
+    probe_hub,
+    read_weights,
+    use_weights,
+    weights_action,
+)
+
+torch.set_num_threads(1)
+REPO = "timm/test_resnet.r160_in1k"
+
+
+def make_net(arch="test_resnet", **kwargs):
+    return timm.create_model(arch, num_classes=0, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+    """No test sees the user's own cache."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "no-cache"))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def donor():
+    """A whole network, classifier and all, as it is published."""
+    torch.manual_seed(1)
+    return timm.create_model("test_resnet", num_classes=7)
+
+
+def same_stem(net, donor):
+    return torch.equal(net.conv1[0].weight, donor.conv1[0].weight)
+
+
+def in_hub_cache(cache, state, repo=REPO, sha="0" * 40):
+    """Lay a Hugging Face cache out by hand; return the file in it."""
+    base = cache / f"models--{repo.replace('/', '--')}"
+    (base / "refs").mkdir(parents=True)
+    (base / "refs" / "main").write_text(sha)
+    (base / "snapshots" / sha).mkdir(parents=True)
+    path = base / "snapshots" / sha / "model.safetensors"
+    save_file(state, path)
+    return path
+
+
+# ---------------------------------------------------------------- reading
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.pt", "w.bin", "w.pth.tar"])
+def test_every_kind_of_file_is_read(tmp_path, donor, name):
+    path = tmp_path / name
+    save_file(donor.state_dict(), path) if name.endswith("safetensors") else torch.save(donor.state_dict(), path)
+    net = make_net()
+    match = load_pretrained(net, path)
+    assert same_stem(net, donor) and match.fits and match.matched == match.total == len(net.state_dict())
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {"state_dict": s, "epoch": 3},
+        lambda s: {"model": s, "opt": {"lr": 0.1}},
+        lambda s: {f"module.{k}": v for k, v in s.items()},
+        lambda s: {"state_dict": {f"model._orig_mod.{k}": v for k, v in s.items()}},
+        lambda s: {f"0.model.{k}": v for k, v in s.items()} | {"1.8.weight": torch.zeros(3, 512)},
+        lambda s: (
+            {f"0.1.{k}": v for k, v in s.items()} | {"0.0.mean": torch.zeros(3, 1, 1), "1.8.weight": torch.zeros(3)}
+        ),
+        lambda s: {k: v for k, v in s.items() if not k.endswith("num_batches_tracked")},
+        lambda s: s | {"AuxLogits.fc.weight": torch.zeros(2, 2)},
+    ],
+    ids=["state_dict", "model", "module.", "lightning", "vision_learner", "spec_learner", "no counters", "aux head"],
+)
+def test_wrappers_are_taken_off(tmp_path, donor, wrap):
+    torch.save(wrap(dict(donor.state_dict())), tmp_path / "w.pth")
+    net = make_net()
+    load_pretrained(net, tmp_path / "w.pth")
+    assert same_stem(net, donor)
+
+
+class Trap:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_code_in_a_file_is_refused_and_does_not_run(tmp_path, donor):
+    sprung = tmp_path / "sprung"
+    torch.save({"state_dict": donor.state_dict(), "extra": Trap(str(sprung))}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth: damaged, or holds more than tensors") as caught:
+        read_weights(tmp_path / "w.pth")
+    assert not sprung.exists() and caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    "name, data, told",
+    [
+        ("w.pth", b"not a file of tensors", "damaged"),
+        ("w.safetensors", b"short", "damaged"),
+        ("w.pth", b"", "damaged"),
+        ("w.npz", b"", "unknown kind of weights file"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path, name, data, told):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f"{name}: {told}"):
+        read_weights(tmp_path / name)
+
+
+def test_a_file_without_tensors_and_no_file(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="no tensors in it, only epoch"):
+        read_weights(tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="no such file"):
+        read_weights(tmp_path / "gone.pth")
+
+
+# ---------------------------------------------------------------- matching
+def test_resnet18_into_resnet34_is_refused_and_back(tmp_path):
+    small, large = make_net("resnet18"), make_net("resnet34")
+    save_file(small.state_dict(), tmp_path / "resnet18.safetensors")
+    before = large.conv1.weight.clone()
+    with pytest.raises(ValueError, match=r"fit resnet34: 120 of 216 tensors match; 96 missing: layer1\.2\.conv1"):
+        load_pretrained(large, tmp_path / "resnet18.safetensors")
+    assert torch.equal(large.conv1.weight, before)
+    match = compare(small, large.state_dict())  # all of resnet18 is in resnet34, and still it is the wrong file
+    assert (match.matched, match.total, len(match.unexpected), match.fits) == (120, 120, 96, False)
+
+
+def test_another_shape_is_told(donor):
+    state = dict(donor.state_dict())
+    state["conv1.0.weight"] = torch.zeros(5, 3, 3, 3)
+    match = compare(make_net(), state)
+    assert match.matched == match.total - 1 and match.misshapen[0].startswith("conv1.0.weight (5, 3, 3, 3) instead of")
+
+
+def test_nothing_in_common_never_fits():
+    assert not Match(0, 0, (), (), ()).fits
+    assert str(Match(1, 2, ("a",), (), ("b", "c", "d", "e"))) == (
+        "1 of 2 tensors match; 1 missing: a; 4 without a place: b, c, d and 1 more"
+    )
+
+
+@pytest.mark.parametrize("arch", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"])
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_first_layer_is_adapted_as_timm_does(tmp_path, arch, n):
+    torch.manual_seed(2)
+    source = timm.create_model(arch)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    net = make_net(arch, in_chans=n)
+    load_pretrained(net, tmp_path / "w.safetensors")
+    conv = net.pretrained_cfg["first_conv"]
+    weight = source.get_submodule(conv).weight
+    assert torch.equal(net.get_submodule(conv).weight, adapt_input_conv(n, weight))
+    if n == 1:
+        assert torch.allclose(net.get_submodule(conv).weight, weight.sum(1, keepdim=True))
+    overlay = dict(file=str(tmp_path / "w.safetensors"))
+    by_timm = make_net(arch, in_chans=n, pretrained=True, pretrained_cfg_overlay=overlay)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), by_timm.state_dict().values()))
+
+
+def test_a_stem_that_folds_pixels_into_channels_is_adapted_too(tmp_path):
+    source = timm.create_model("tresnet_m")  # its first convolution sees 4 x 4 pixels of 3 channels as 48
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    net = make_net("tresnet_m", in_chans=1)
+    load_pretrained(net, tmp_path / "w.pth")
+    weight = source.body.conv1.conv.weight
+    assert torch.allclose(net.body.conv1.conv.weight, weight.unflatten(1, (16, 3)).sum(2), atol=1e-6)
+    with pytest.raises(ValueError, match="1 of another shape: body.conv1.conv.weight"):
+        load_pretrained(make_net("tresnet_m", in_chans=2), tmp_path / "w.pth")
+
+
+def test_one_channel_weights_do_not_become_three(tmp_path):
+    save_file(make_net(in_chans=1).state_dict(), tmp_path / "grey.safetensors")
+    load_pretrained(make_net(in_chans=1), tmp_path / "grey.safetensors")
+    with pytest.raises(ValueError, match="1 of another shape: conv1.0.weight"):
+        load_pretrained(make_net(in_chans=3), tmp_path / "grey.safetensors")
+
+
+def test_a_transformers_positions_follow_the_picture_size(tmp_path):
+    source = make_net("test_vit")
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    net = make_net("test_vit", img_size=(64, 96))
+    assert net.pos_embed.shape != source.pos_embed.shape
+    load_pretrained(net, tmp_path / "w.safetensors")
+    assert torch.equal(net.blocks[0].attn.qkv.weight, source.blocks[0].attn.qkv.weight)
+    assert torch.equal(net.cls_token, source.cls_token)
+
+
+def test_config_beside_the_weights_gives_the_statistics(tmp_path, donor):
+    save_file(donor.state_dict(), tmp_path / "model.safetensors")
+    config = {"architecture": "test_resnet", "pretrained_cfg": {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    net = make_net()
+    load_pretrained(net, tmp_path / "model.safetensors")
+    assert net.pretrained_cfg["mean"] == (0.1, 0.2, 0.3) and net.pretrained_cfg["std"] == (0.4, 0.5, 0.6)
+    (tmp_path / "config.json").write_text('{"mean": 3}')  # another program's
+    load_pretrained(make_net(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json: not readable"):
+        load_pretrained(make_net(), tmp_path / "model.safetensors")
+
+
+# ---------------------------------------------------------------- finding
+def test_the_one_that_fits_is_found(tmp_path, donor):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    save_file(donor.state_dict(), tmp_path / "deep" / "er" / "best.safetensors")
+    save_file(make_net("test_efficientnet").state_dict(), tmp_path / "other.safetensors")
+    torch.save({"epoch": 1}, tmp_path / "notes.pt")
+    (tmp_path / "clip.wav").write_bytes(b"RIFF")
+    assert find_in_folder(make_net(), tmp_path) == tmp_path / "deep" / "er" / "best.safetensors"
+
+
+def test_of_several_the_name_decides_and_else_none(tmp_path, donor):
+    for name in ("a.pth", "b.pth"):
+        torch.save(donor.state_dict(), tmp_path / name)
+    with pytest.raises(ValueError, match=r"2 files in .* fit test_resnet: .*a\.pth, .*b\.pth; name one"):
+        find_in_folder(make_net(), tmp_path)
+    torch.save(donor.state_dict(), tmp_path / "test_resnet-tuned.pth")
+    assert find_in_folder(make_net(), tmp_path).name == "test_resnet-tuned.pth"
+    (tmp_path / "test_resnet.r160_in1k").mkdir()
+    torch.save(donor.state_dict(), tmp_path / "test_resnet.r160_in1k" / "w.pth")
+    assert find_in_folder(make_net(), tmp_path).name == "w.pth"
+
+
+def test_the_hubs_two_forms_of_one_file_are_one(tmp_path, donor):
+    save_file(donor.state_dict(), tmp_path / "model.safetensors")
+    torch.save(donor.state_dict(), tmp_path / "pytorch_model.bin")
+    assert find_in_folder(make_net(), tmp_path).name == "model.safetensors"
+
+
+def test_why_none_fits_is_told_for_each(tmp_path):
+    save_file(make_net("test_efficientnet").state_dict(), tmp_path / "other.safetensors")
+    (tmp_path / "torn.pth").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"(?s)no weights for test_resnet.*other\.s.*: 1 of 90 .*torn\.pth: damaged"):
+        find_in_folder(make_net(), tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="it holds no .safetensors"):
+        find_in_folder(make_net(), tmp_path / "empty")
+
+
+@pytest.mark.parametrize("below", ["", "hub"])
+def test_a_hugging_face_cache_given_as_folder(tmp_path, donor, below):
+    path = in_hub_cache(tmp_path / "home" / below, donor.state_dict())
+    in_hub_cache(tmp_path / "home" / below, donor.state_dict(), repo="someone/test_resnet-tuned")
+    assert find_in_folder(make_net(), tmp_path / "home") == path
+
+
+# ---------------------------------------------------------------- deciding
+@pytest.mark.parametrize(
+    "pretrained, named, cached, mounted, reachable, action",
+    [
+        (False, None, True, True, True, "scratch"),
+        (True, "file", True, True, True, "file"),
+        (True, "folder", False, False, False, "folder"),
+        ("if-available", "file", False, False, False, "file"),
+        (True, None, True, True, True, "cache"),
+        (True, None, False, True, True, "mount"),
+        (True, None, False, False, True, "hub"),
+        (True, None, False, False, False, "refuse"),
+        ("if-available", None, True, False, False, "cache"),
+        ("if-available", None, False, True, False, "mount"),
+        ("if-available", None, False, False, True, "hub"),
+        ("if-available", None, False, False, False, "scratch"),
+    ],
+)
+def test_weights_action(pretrained, named, cached, mounted, reachable, action):
+    assert weights_action(pretrained, named, cached=cached, mounted=mounted, reachable=reachable) == action
+
+
+def test_file_folder_local_dir_cache_and_mount(tmp_path, donor, monkeypatch):
+    folder = tmp_path / "data set"
+    folder.mkdir()
+    save_file(donor.state_dict(), folder / "model.safetensors")
+    ways = [(folder / "model.safetensors", "file"), (str(folder), "folder"), (f"local-dir:{folder}", "folder")]
+    for given, how in ways:
+        net = make_net()
+        said = use_weights(net, True, given)
+        assert same_stem(net, donor) and f"({how}): " in said and "tensors match" in said
+    net = make_net()
+    assert "(mount)" in use_weights(net, mounts=tmp_path) and same_stem(net, donor)
+    in_hub_cache(tmp_path / "cache", donor.state_dict())
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    net = make_net()
+    assert "(cache)" in use_weights(net, mounts=tmp_path / "none") and same_stem(net, donor)
+
+
+def test_the_hub_is_asked_for_the_networks_own_file(tmp_path, donor, monkeypatch):
+    save_file(donor.state_dict(), tmp_path / "w.safetensors")
+    asked = []
+
+    def download(repo, name, revision=None):
+        asked.append((repo, name))
+        return str(tmp_path / "w.safetensors")
+
+    monkeypatch.setattr(weights, "probe_hub", lambda url: "")
+    monkeypatch.setattr(weights, "hf_hub_download", download)
+    net = make_net()
+    assert "(hub)" in use_weights(net, mounts=tmp_path / "none")
+    assert asked == [(REPO, "model.safetensors")] and same_stem(net, donor)
+
+
+def test_no_hub_and_no_weights_names_the_ways_out(tmp_path):
+    with pytest.raises(ValueError) as caught:
+        use_weights(make_net(), mounts=tmp_path / "none")
+    told = str(caught.value)
+    for part in (
+        "test_resnet",
+        REPO,
+        "model.safetensors",
+        "HF_HUB_OFFLINE",
+        "weights=",
+        "Kaggle",
+        "Hugging Face cache",
+        "pretrained=False",
+        'pretrained="if-available"',
+    ):
+        assert part in told
+
+
+def test_if_available_says_so_loudly(tmp_path):
+    with pytest.warns(UserWarning, match="training from scratch: no pretrained weights for test_resnet"):
+        assert use_weights(make_net(), "if-available", mounts=tmp_path / "none") is None
+    assert use_weights(make_net(), False) is None
+
+
+def test_a_network_nobody_trained(tmp_path):
+    with pytest.raises(ValueError, match="timm names no weights on the hub for mixer_s16_224"):
+        use_weights(make_net("mixer_s16_224"), mounts=tmp_path / "none")
+
+
+def test_contradictions_and_missing_paths(tmp_path):
+    with pytest.raises(ValueError, match="together with pretrained=False"):
+        use_weights(make_net(), False, tmp_path)
+    with pytest.raises(ValueError, match="no such file or folder"):
+        use_weights(make_net(), True, tmp_path / "gone")
+    with pytest.raises(ValueError, match="unknown pretrained 'yes'"):
+        use_weights(make_net(), "yes")
+
+
+# ---------------------------------------------------------------- probing
+@pytest.fixture
+def server():
+    """server(answer) -> address of a loopback server that takes one call, and answers it or, with None, never does."""
+    listening = []
+
+    def start(answer):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listening.append(listener)
+
+        def serve():
+            try:
+                call, _ = listener.accept()
+            except OSError:
+                return
+            listening.append(call)
+            if answer:
+                call.recv(1000)
+                call.sendall(answer)
+                call.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/model.safetensors"
+
+    yield start
+    for s in listening:
+        s.close()
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"404 Not Found"])
+def test_any_answer_counts(server, monkeypatch, status):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert probe_hub(server(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")) == ""
+
+
+def test_silence_refusal_and_offline(server, monkeypatch):
+    assert probe_hub("http://127.0.0.1:1/") == "HF_HUB_OFFLINE is set"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert "out of reach" in probe_hub("http://127.0.0.1:1/")
+    assert "out of reach" in probe_hub(server(b"nonsense\r\n\r\n"))
+    assert "timed out" in probe_hub(server(None), timeout=0.1)
+    assert "gave no answer within 0.1 s" in probe_hub(server(None), timeout=30, deadline=0.1)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    net = timm.create_model("test_resnet", num_classes=0)
+    state = net.state_dict()
+    name = next(name for name in state if name.endswith("weight"))
+    state[name] = torch.full_like(state[name], float("nan"))
+    save_file(state, tmp_path / "test_resnet.safetensors")
+    with pytest.raises(ValueError, match=f"NaN or infinite numbers, in 1 tensors such as {name}"):
+        load_pretrained(net, tmp_path / "test_resnet.safetensors")
