@@ -1,4 +1,4 @@
-"""Eighteen clips of three pitches, and a plan to compare systems on them."""
+"""Eighteen clips of three pitches."""
 
 from __future__ import annotations
 
@@ -21,44 +21,3 @@ def write_sounds(folder) -> None:
 def table(**columns) -> pd.DataFrame:
     rows = {"path": [f"{i:02}.wav" for i in range(18)], "label": [sorted(HZ)[i % 3] for i in range(18)]}
     return pd.DataFrame(rows).assign(group=[f"speaker {i // 2}" for i in range(18)], **columns)
-
-
-PLAN = """
-archs = ["feature_mlp"]
-baseline = "large"
-folds = 2
-
-[competition]
-toml = "comp.toml"
-
-[renderers.mel.representation]
-kind = "mel"
-n_mels = 32
-n_fft = 256
-hop_length = 64
-
-[recipe]
-epochs = 1
-freeze_epochs = 0
-lr = 0.01
-
-[loaders]
-bs = 4
-size = 32
-num_workers = 0
-progress = false
-cache = "cache"
-
-[learner]
-pretrained = false
-
-[[systems]]
-name = "large"
-arch = "mini_resnet"
-loaders = {size = 40}
-
-[systems.renderer.representation]
-kind = "stft"
-n_fft = 64
-hop_length = 64
-"""

@@ -51,31 +51,6 @@ a plan (what it leaves out takes its default; paths are seen from the working fo
   bs = 64
   size = [128, 256]
 """
-_COMPARE_PLAN = """
-a plan (what it leaves out takes its default; a system is named after network and picture):
-  out = "runs/compare"
-  archs = ["resnet18", "mini_resnet"]
-  baseline = "resnet18, mel"
-  folds = 5
-
-  [competition]
-  slug = "freesound-audio-tagging"
-  folder = "freesound"
-
-  [renderers.mel.representation]
-  kind = "mel"
-
-  [renderers.stft.representation]
-  kind = "stft"
-
-  [recipe]
-  epochs = 10
-
-  [[systems]]                     # further ones, with their own loaders, learner or recipe
-  name = "large"
-  arch = "inception_v3"
-  loaders = {size = 128}
-"""
 
 
 def _put(plan: dict, name: str, value) -> None:
@@ -89,22 +64,21 @@ def _put(plan: dict, name: str, value) -> None:
     plan[last] = value
 
 
-def _plan(path: str, settings: list[str], kind: type | None = None):
-    """(a value of this kind, default Choices, the folder or None) that a plan file and --set describe."""
+def _plan(path: str, settings: list[str]):
+    """(Choices, the folder or None) that a plan file and --set describe."""
     from ..experiments import Choices
 
-    kind = kind or Choices
     plan = read_toml(path)
     out = plan.pop("out", None)
     if not isinstance(out, (str, type(None))):
         raise ValueError(f"{path!r}: out = {out!r} is not the name of a folder")
     try:
-        whole = kind.from_dict(plan).to_dict()
+        whole = Choices.from_dict(plan).to_dict()
     except ValueError as exc:
         raise ValueError(f"{path!r} is no plan: {exc}") from exc
     for name, value in read_settings(settings).items():
         _put(whole, name, value)
-    return kind.from_dict(whole), out
+    return Choices.from_dict(whole), out
 
 
 def _folder(args, out: str | None) -> str:
@@ -141,16 +115,12 @@ def _cv(args) -> None:
 
 
 def _compare(args) -> None:
-    from ..experiments import ComparePlan, Comparison, run_plan
+    from ..experiments import Comparison
 
-    if Path(args.plan).is_dir():
-        found = Comparison.open(args.plan)
-        print(found)
-    else:
-        plan, out = _plan(args.plan, args.set, ComparePlan)
-        found = run_plan(plan, _folder(args, out), args.only)
+    found = Comparison.open(args.folder, args.baseline)
+    print(found)
     if args.curves:
-        found.plot_curves().savefig(args.curves, dpi=110)
+        found.plot_curves(args.metric).savefig(args.curves, dpi=110)
 
 
 def _open_run(folder: str, args):
@@ -201,41 +171,16 @@ def _check(args) -> None:
 
 # ---------------------------------------------------------------------- blends
 
-_BLEND_PLAN = """
-the same as a file, specimg blend blend.toml:
-  runs = ["runs/first", "runs/second"]
-  weights = [0.3, 0.7]
-  out = "submission.csv"
-"""
-_BLEND = ("way", "weights", "out", "threshold", "competition", "cache")  # what a blend's TOML file may say beside runs
-
 
 def _weights(text: str):
     """ "oof", "equal", or "0.3,0.7" as numbers."""
     return [read_value(part) for part in text.split(",")] if "," in text else text
 
 
-def _hear_blend_plan(args) -> None:
-    """What the TOML file of a blend says, where the command line is silent."""
-    from ..core.values import choose
-
-    plan = read_toml(args.runs[0])
-    for name, value in plan.items():
-        choose(name, ("runs", *_BLEND), f"line in {args.runs[0]!r}")
-        if name in _BLEND and getattr(args, name) is None:
-            setattr(args, name, value)
-    runs = plan.get("runs")
-    if not isinstance(runs, list) or not all(isinstance(run, str) for run in runs):
-        raise ValueError(f'{args.runs[0]!r} names no runs; write runs = ["runs/a", "runs/b"]')
-    args.runs = runs
-
-
 def _blend(args) -> None:
     from ..experiments import blend
 
-    if len(args.runs) == 1 and args.runs[0].endswith(".toml"):
-        _hear_blend_plan(args)
-    both = blend([_open_run(folder, args) for folder in args.runs], args.way or "geometric", args.weights or "oof")
+    both = blend([_open_run(folder, args) for folder in args.runs], args.way, args.weights)
     print(both)
     if args.out:
         _write_submission(both, args)
@@ -307,28 +252,15 @@ def add(commands) -> None:
         commands,
         "compare",
         _compare,
-        "Cross-validate several networks on several pictures by a plan, and put them side by side.",
-        "specimg compare plan.toml --out runs/compare --curves curves.png",
-        _COMPARE_PLAN,
+        "Show a comparison that `specimg.compare` made: scores side by side, with differences to a baseline.",
+        "specimg compare runs/compare --baseline 'resnet18, mel' --curves curves.png",
     )
-    compare.add_argument("plan", help="TOML file; or the folder of a comparison, which is shown")
-    compare.add_argument("--out", help="folder of the comparison; default the plan's own")
-    compare.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="changes of the plan: recipe.epochs=2 seeds=3 renderers.mel.representation.n_mels=64",
-    )
-    compare.add_argument(
-        "--only",
-        nargs="+",
-        type=int,
-        metavar="FOLD",
-        help="numbers of the folds to train now; the others in another call",
-    )
+    compare.add_argument("folder", help="folder of the comparison")
+    compare.add_argument("--baseline", metavar="NAME", help="compare with this one; default the comparison's own")
     compare.add_argument("--curves", metavar="FILE", help="write the learning curves as a picture")
+    compare.add_argument(
+        "--metric", metavar="COLUMN", help="of the curves, such as valid_loss; default the competition's"
+    )
 
     submit = add_command(
         commands,
@@ -347,12 +279,14 @@ def add(commands) -> None:
         _blend,
         "Blend several runs: what it gains, and the submission.",
         "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv",
-        _BLEND_PLAN,
     )
-    blend.add_argument("runs", nargs="+", metavar="RUN", help="folders that cv wrote, or one TOML file")
-    blend.add_argument("--way", help="geometric (default), mean or rank")
+    blend.add_argument("runs", nargs="+", metavar="RUN", help="folders that cv wrote")
+    blend.add_argument("--way", default="geometric", help="geometric (default), mean or rank")
     blend.add_argument(
-        "--weights", type=_weights, help="oof (default: chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7"
+        "--weights",
+        type=_weights,
+        default="oof",
+        help="oof (default: chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7",
     )
     blend.add_argument("--out", help="the submission; without it only the gain is shown")
     _add_answers(blend)

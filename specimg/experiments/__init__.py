@@ -8,21 +8,20 @@
 `choices` is what is decided, `sides` who is held out when, `task` what is asked and scored, `clips` the way from sounds to
 probabilities, `run` what is read from a run's folder, `record` what is written there, `training` one fold of one seed, `cross`
 all of them, `blending` several runs as one. `systems` is what is compared, `differences` by how much one is better, `comparison` (with
-`tables` and `curves`) what stands side by side in a folder, `bench` where it is measured, `comparing` all of that in one call; `probing`
-ranks pictures without training, `searching` finds recipes. `warned` says whose line a warning is about.
+`tables` and `curves`) what stands side by side in a folder, `bench` where it is measured, `comparing` all of that in one call; `probe`
+ranks pictures without training.
 """
 
 from .baseline import feature_baseline, linear_baseline
 from .blending import Blend, blend
 from .choices import Choices, open_competition
-from .comparing import ComparePlan, compare, run_plan
+from .comparing import compare
 from .comparison import Comparison
 from .cross_validation import cross_validate
 from .differences import Difference, paired_difference, verdict
 from .features import clip_features, feature_table
 from .probe import LinearProbe, linear_probe
 from .run import Member, Run
-from .search import search_recipe
 from .systems import System
 from .task import Score
 
@@ -43,11 +42,8 @@ __all__ = [
     "Comparison",
     "System",
     "Difference",
-    "ComparePlan",
-    "run_plan",
     "paired_difference",
     "verdict",
     "linear_probe",
     "LinearProbe",
-    "search_recipe",
 ]

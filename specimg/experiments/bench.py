@@ -116,8 +116,8 @@ class Bench:
             self.timed[renderer.key] = milliseconds_a_picture(self.comp, renderer)
         return self.timed[renderer.key]
 
-    def join(self, systems: Sequence[System], baseline: str | None = None, **facts) -> None:
-        """Note systems that are not there yet, with how long their pictures take and further `facts`; and the baseline, if one is named.
+    def join(self, systems: Sequence[System], baseline: str | None = None) -> None:
+        """Note systems that are not there yet, with how long their pictures take; and the baseline, if one is named.
 
         Raises ValueError where two systems share a name or a folder, the baseline is no system, or the folder holds something else.
         """
@@ -131,7 +131,7 @@ class Bench:
         for system in systems:
             if system.name not in noted:
                 milliseconds = self._milliseconds(system.renderer)
-                noted[system.name] = {"name": system.name, "folder": system.folder, "ms_picture": milliseconds, **facts}
+                noted[system.name] = {"name": system.name, "folder": system.folder, "ms_picture": milliseconds}
         write_record(self.out, {**about, "systems": list(noted.values())})
 
     def note(self, name: str, **facts) -> None:

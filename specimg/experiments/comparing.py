@@ -15,21 +15,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from ..competitions import Competition
 from ..core.text import count
-from ..core.values import Value, register
 from ..data.tta import TTA
 from ..render.renderer import Renderer
 from ..training import Recipe
 from .bench import finish, open_bench
-from .choices import Choices, open_competition
 from .comparison import Comparison
-from .systems import System, complete, make_systems, name_looks
+from .systems import System, complete, make_systems
 
-__all__ = ["ComparePlan", "compare", "run_plan"]
+__all__ = ["compare"]
 
 
 def compare(
@@ -86,76 +82,3 @@ def compare(
             f"Comparison.open({str(bench.out)!r}) reads them"
         ) from next(iter(failed.values()))
     return found
-
-
-# ---------------------------------------------------------------------- from a file
-
-
-@register
-@dataclass(frozen=True)
-class ComparePlan(Value):
-    """A comparison as one value: what `specimg compare` reads.
-
-    archs = ["resnet18", "mini_resnet"]
-    baseline = "resnet18, mel"
-
-    [competition]
-    slug = "freesound-audio-tagging"
-    folder = "freesound"
-
-    [renderers.mel.representation]
-    kind = "mel"
-
-    [[systems]]                # further ones, with a recipe, loaders or learner of their own
-    name = "large"
-    arch = "inception_v3"
-    loaders = {size = 128}
-    """
-
-    competition: dict = field(default_factory=dict)  # slug, folder and options of `Competition.open`, or toml: a file
-    archs: tuple[str, ...] = ()
-    renderers: dict = field(default_factory=dict)  # name -> Renderer; none is the default one
-    systems: tuple[System, ...] = ()
-    baseline: str | None = None
-    recipe: Recipe = Recipe()
-    folds: int | None = None
-    seeds: int = 1
-    trust: str = "sampling"
-    tta: TTA = TTA()
-    loaders: dict = field(default_factory=dict)
-    learner: dict = field(default_factory=dict)
-
-    def _check(self) -> None:
-        parts = ("competition", "loaders", "learner")
-        choices = Choices(
-            folds=self.folds, seeds=self.seeds, trust=self.trust, **{name: getattr(self, name) for name in parts}
-        )
-        for name in parts:
-            object.__setattr__(self, name, getattr(choices, name))
-        looks = {
-            name: Renderer.from_dict(look) if isinstance(look, dict) else look for name, look in self.renderers.items()
-        }
-        object.__setattr__(self, "renderers", {name: look.to_dict() for name, look in name_looks(looks).items()})
-
-    @property
-    def looks(self) -> dict[str, Renderer]:
-        """The renderers by name."""
-        return name_looks({name: Renderer.from_dict(look) for name, look in self.renderers.items()} or Renderer())
-
-
-def run_plan(
-    plan: ComparePlan | str | os.PathLike,
-    out: str | os.PathLike,
-    only: Sequence[int] | None = None,
-    say: Callable[[str], None] = print,
-) -> Comparison:
-    """`compare` by a plan, or by the TOML file that holds one."""
-    if not isinstance(plan, ComparePlan):
-        plan = ComparePlan.from_toml(Path(plan))
-    given = {
-        name: getattr(plan, name)
-        for name in ("systems", "baseline", "folds", "seeds", "loaders", "learner", "trust", "tta")
-    }
-    return compare(
-        open_competition(plan.competition), plan.archs, plan.looks, plan.recipe, out=out, only=only, say=say, **given
-    )

@@ -105,11 +105,6 @@ class Comparison:
         return self._about["facts"]["metric"]
 
     @property
-    def trials(self) -> dict[str, dict]:
-        """What `search_recipe` tried, by the name of the system: field of the recipe -> value in plain parts."""
-        return {system["name"]: system["tried"] for system in self._about["systems"] if "tried" in system}
-
-    @property
     def finished(self) -> list[str]:
         """The names of the systems all of whose networks are trained."""
         return [name for name, run in self.runs.items() if len(run.members) == run.n_planned]

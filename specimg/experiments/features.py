@@ -16,7 +16,6 @@ import re
 
 import numpy as np
 import pandas as pd
-from scipy import fft
 
 from ..audio import Audio, AudioError, read_audio
 from ..audio.windows import as_table, times_of
@@ -29,9 +28,7 @@ from ..spectrogram import Mel
 
 __all__ = ["clip_features", "feature_columns", "feature_table"]
 
-ROLL_SHARE = 0.85  # of a frame's magnitude lies below its roll-off: librosa's own
-NO_CROSSING = 1e-10  # samples nearer to 0 are 0, also librosa's
-BLOCK = 256  # frames at a time, so that an hour fits into memory
+BLOCK = 4096  # frames at a time, so that an hour fits into memory
 LENIENT_SR = 8000  # Hz, at which settings are tried where no rate is given: the lower, the more bins has a mel filter
 _NAMES = re.compile(r"(zcr|rms|centroid|bandwidth|rolloff|mfcc\d+|mel\d+)_(mean|std)")
 
@@ -39,39 +36,24 @@ _NAMES = re.compile(r"(zcr|rms|centroid|bandwidth|rolloff|mfcc\d+|mel\d+)_(mean|
 # ---------------------------------------------------------------------- features of frames
 
 
-def _starts(n_samples: int, n_fft: int, hop_length: int) -> np.ndarray:
-    """The first sample of each frame, the middle of which is sample t * hop_length; it may lie before the clip."""
-    n_frames = 1 + (n_samples + 2 * (n_fft // 2) - n_fft) // hop_length
-    return np.arange(n_frames) * hop_length - n_fft // 2
+_SHAPES = ("zcr", "rms", "centroid", "bandwidth", "rolloff")
 
 
-def _sums(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """The sum of `values` from each first to each last (exclusive); there is nothing outside of the clip."""
-    sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    return sums[np.clip(last, 0, len(values))] - sums[np.clip(first, 0, len(values))]
+def _shapes(y: np.ndarray, sr: int, n_fft: int, hop_length: int) -> np.ndarray:
+    """`(5, frames)`, in the order of `_SHAPES`: librosa's centred frames, a block of them at a time."""
+    from librosa import feature, stft
 
-
-def _crossings(y: np.ndarray) -> np.ndarray:
-    """bool `(samples,)`: which samples have another sign than the one before."""
-    is_negative = np.where(np.abs(y) <= NO_CROSSING, 0, y) < 0
-    return np.concatenate([[False], is_negative[1:] != is_negative[:-1]])
-
-
-def _spectral_shape(y: np.ndarray, sr: int, n_fft: int, hop_length: int) -> np.ndarray:
-    """`(3, frames)`: centroid, bandwidth and roll-off of the magnitude, in Hz; 0 for a frame of zeros."""
-    window, hz = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft), np.fft.rfftfreq(n_fft, 1 / sr)
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(y.astype(np.float64), n_fft // 2), n_fft)[::hop_length]
-    shape = np.empty((3, len(frames)))
-    for i in range(0, len(frames), BLOCK):
-        magnitude = np.abs(fft.rfft(frames[i : i + BLOCK] * window))
-        total = magnitude.sum(axis=1, keepdims=True)
-        share = magnitude / np.where(total > 0, total, 1)
-        centroid = share @ hz
-        bandwidth = np.sqrt((share * np.square(hz - centroid[:, None])).sum(axis=1))
-        below = np.cumsum(magnitude, axis=1)
-        rolloff = hz[(below >= ROLL_SHARE * below[:, -1:]).argmax(axis=1)]
-        shape[:, i : i + BLOCK] = centroid, bandwidth, rolloff
-    return shape
+    padded, edged = np.pad(y, n_fft // 2), np.pad(y, n_fft // 2, mode="edge")
+    framing = dict(frame_length=n_fft, hop_length=hop_length, center=False)
+    blocks = []
+    for start in range(0, len(padded) - n_fft + 1, BLOCK * hop_length):
+        span = slice(start, start + (BLOCK - 1) * hop_length + n_fft)
+        S = np.abs(stft(padded[span], n_fft=n_fft, hop_length=hop_length, center=False))
+        rows = [feature.zero_crossing_rate(edged[span], **framing), feature.rms(y=padded[span], **framing)]
+        for shape in (feature.spectral_centroid, feature.spectral_bandwidth, feature.spectral_rolloff):
+            rows.append(shape(S=S, sr=sr, n_fft=n_fft))
+        blocks.append(np.concatenate(rows))
+    return np.concatenate(blocks, axis=1)
 
 
 def _numbered(name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -82,18 +64,13 @@ def _numbered(name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def _by_frame(y: np.ndarray, sr: int, n_fft: int, hop_length: int, n_mels: int, n_mfcc: int) -> dict[str, np.ndarray]:
     """Each feature `(frames,)`."""
+    from librosa.feature import mfcc
+
     if not 1 <= n_mfcc <= n_mels:
         raise ValueError(f"n_mfcc={n_mfcc} has to lie between 1 and n_mels={n_mels}")
     mel = Mel(n_mels=n_mels, n_fft=n_fft, hop_length=hop_length, ref=1.0)(y, sr)[0]
-    mfcc = fft.dct(mel, axis=0, type=2, norm="ortho")[:n_mfcc]
-    first = _starts(len(y), n_fft, hop_length)
-    zcr = (
-        _sums(_crossings(y), np.maximum(first, 0) + 1, first + n_fft) / n_fft
-    )  # a frame's first sample has none before it
-    rms = np.sqrt(_sums(np.square(y, dtype=np.float64), first, first + n_fft) / n_fft)
-    centroid, bandwidth, rolloff = _spectral_shape(y, sr, n_fft, hop_length)
-    found = {"zcr": zcr, "rms": rms, "centroid": centroid, "bandwidth": bandwidth, "rolloff": rolloff}
-    return found | _numbered("mfcc", mfcc) | _numbered("mel", mel)
+    found = dict(zip(_SHAPES, _shapes(y, sr, n_fft, hop_length)))
+    return found | _numbered("mfcc", mfcc(S=mel, n_mfcc=n_mfcc)) | _numbered("mel", mel)
 
 
 def clip_features(

@@ -701,7 +701,7 @@ def test_a_competition_that_a_file_describes(at_desk, tmp_path, capsys):
             "unknown way to blend 'geometrical'; did you mean 'geometric'",
         ),
         (["blend", "runs/a", "OTHER", "--out", "x.csv"], "the test set has not been predicted"),
-        (["blend", "nowhere.toml"], "nowhere.toml"),
+        (["blend", "nowhere.toml"], "nowhere.toml' is not the folder of a run"),
     ],
 )
 def test_answers_that_cannot_be(argv, message, at_desk, other, capsys):
@@ -741,41 +741,6 @@ def test_blend_writes_a_submission(at_desk, other, tmp_path, capsys):
     runs = [Run.open(folder).predict_test(comp, "pictures", progress=False) for folder in ("runs/a", other)]
     wanted = blend(runs, "mean", [0.25, 0.75]).submission(tmp_path / "same.csv")
     assert pd.read_csv(out, keep_default_na=False).equals(wanted)
-
-
-def test_blend_by_a_file(at_desk, other, tmp_path, capsys):
-    plan, out = tmp_path / "blend.toml", tmp_path / "both.csv"
-    lines = [
-        f'runs = ["runs/a", "{other}"]',
-        'way = "mean"',
-        "weights = [1, 3]",
-        f'out = "{out}"',
-        'competition = "freesound"',
-        'cache = "pictures"',
-    ]
-    plan.write_text("\n".join(lines))
-    assert main(["blend", str(plan)]) == 0
-    said = capsys.readouterr().out
-    assert "Blend(mean mean" in said and "weight 0.75" in said and out.exists()
-    assert main(["blend", str(plan), "--way", "rank", "--weights", "equal"]) == 0  # the command line goes first
-    said = capsys.readouterr().out
-    assert "Blend(rank mean" in said and said.count("weight 0.50") == 2
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ('ways = "mean"', "unknown line in 'blend.toml' 'ways'; did you mean 'way'"),
-        ('way = "mean"', "'blend.toml' names no runs; write runs = ["),
-        ('runs = "runs/a"', "'blend.toml' names no runs; write runs = ["),
-        ("runs = [", "'blend.toml' is not TOML: "),
-    ],
-)
-def test_a_blend_file_that_is_none(text, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "blend.toml").write_text(text)
-    assert main(["blend", "blend.toml"]) == 1
-    assert message in error(capsys)
 
 
 @pytest.mark.filterwarnings("ignore")

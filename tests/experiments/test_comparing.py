@@ -11,14 +11,13 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
-from pitches import PLAN, table, write_sounds
+from pitches import table, write_sounds
 
-from specimg.audio.variants import Roll, Stretch
+from specimg.audio.variants import Roll
 from specimg.competitions import BestLabels, Competition
 from specimg.core.text import as_text, cell
 from specimg.data.tta import TTA
 from specimg.experiments import (
-    ComparePlan,
     Comparison,
     Run,
     System,
@@ -28,7 +27,6 @@ from specimg.experiments import (
     cross_validate,
     member as training,
     paired_difference,
-    run_plan,
     verdict,
 )
 from specimg.experiments.bench import milliseconds_a_picture
@@ -912,74 +910,3 @@ def test_twenty_systems_are_told_apart(found, tmp_path):
     assert box.width > 0.4 * width
     given = Figure().add_subplot()
     assert many.plot_curves(ax=given) is given.figure and len(given.get_lines()) == 20
-
-
-# ---------------------------------------------------------------------- from a file
-
-
-def test_a_plan_says_all_and_goes_through_toml():
-    plan = ComparePlan.from_toml(PLAN)
-    assert (
-        plan.looks == {"mel": MEL}
-        and plan.archs == ("feature_mlp",)
-        and plan.baseline == "large"
-        and plan.recipe == RECIPE
-    )
-    assert plan.systems == (System("large", "mini_resnet", STFT, loaders={"size": 40}),)
-    again = ComparePlan.from_toml(plan.to_toml())
-    assert again == plan and again.systems[0].renderer == STFT
-    assert ComparePlan().looks == {"mel128": Renderer()}
-    assert ComparePlan(renderers={"x": MEL}).looks == {"x": MEL}
-    varied = ComparePlan.from_toml(
-        "[[loaders.variants]]\nkind = 'stretch'\nrate = 0.8\n[[systems]]\nname = 'x'\narch = 'y'\n"
-        "loaders = {variants = [{kind = 'roll'}]}"
-    )
-    assert varied == ComparePlan(
-        loaders={"variants": [Stretch(0.8)]}, systems=[System("x", "y", loaders={"variants": [Roll()]})]
-    )
-    assert ComparePlan.from_toml(varied.to_toml()) == varied
-
-
-@pytest.mark.parametrize(
-    "changed, said",
-    [
-        ("arch = 3", "unknown field of ComparePlan 'arch'; did you mean 'archs'"),
-        ("seeds = 0", "seeds=0: it must be 1 or more"),
-        ("trust = 'x'", "unknown trust"),
-        ("archs = 'a'", "'a' is not tuple"),
-        ("loaders = {sise = 3}", "unknown option in loaders= 'sise'"),
-        ("renderers = {mel = {picture = {hight = 3}}}", "unknown field of Picture 'hight'"),
-        ("renderers = {mel = 3}", "3 is no Renderer"),
-        ("[[systems]]\nname = 'x'", "lacks the field 'arch'"),
-        ("loaders = {variants = [{kind = 'rol'}]}", "unknown variant 'rol'; did you mean 'roll'"),
-        ("[[systems]]\nname = 'x'\narch='y'\nlearner={pretraned = true}", "unknown option in learner="),
-    ],
-)
-def test_plans_that_make_no_sense(changed, said):
-    with pytest.raises(ValueError, match=said):
-        ComparePlan.from_toml(changed)
-
-
-def test_a_plan_is_carried_out(comp, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.chdir(tmp_path)
-    comp.train.assign(fname=comp.train["path"]).to_csv(comp.folder / "train.csv", index=False)
-    (tmp_path / "comp.toml").write_text(
-        f'slug = "three-pitches"\nfolder = {json.dumps(str(comp.folder))}\nmetric = "map@3"\n[train]\n'
-        'csv = "train.csv"\nfn_col = "fname"\nlabel_col = "label"\ngroup_col = "group"\n'
-    )
-    (tmp_path / "plan.toml").write_text(PLAN)
-    monkeypatch.setattr(bench, "cross_validate", lambda *args, **kwargs: seen.append((args, kwargs)))
-    for plan in ("plan.toml", tmp_path / "plan.toml", ComparePlan.from_toml(PLAN)):
-        made = run_plan(plan, tmp_path / "out", only=[0], say=[].append)
-        assert made.systems == ["feature_mlp, mel", "large"] and made.baseline == "large"
-    args, kwargs = seen[1]
-    assert args[0].digest == comp.digest and args[1:] == (STFT, "mini_resnet", RECIPE)
-    assert (
-        kwargs["loaders"]["size"] == 40
-        and kwargs["loaders"]["bs"] == 4
-        and kwargs["only"] == [0]
-        and kwargs["folds"] == 2
-    )
-    with pytest.raises(ValueError, match="which competition"):
-        run_plan(ComparePlan(archs=("feature_mlp",)), tmp_path / "x")

@@ -7,10 +7,10 @@ import pytest
 import soundfile as sf
 
 from specimg.audio import Audio
+from specimg.core import parallel
 from specimg.core.files import OutsideError
 from specimg.experiments.baseline import LinearBaseline, feature_baseline
 from specimg.experiments.features import clip_features, feature_columns, feature_table
-from specimg.render import tree as render
 
 SR = 16000
 
@@ -165,8 +165,8 @@ def test_bad_files_are_rows_with_a_reason(folder, write_wav):
 
 
 def test_the_table_is_the_same_for_any_number_of_workers(folder, labels, monkeypatch):
-    monkeypatch.setattr(render, "CHUNK", 4)
-    monkeypatch.setattr(render, "WORTH_WORKERS", 0)
+    monkeypatch.setattr(parallel, "CHUNK", 4)
+    monkeypatch.setattr(parallel, "WORTH_WORKERS", 0)
     pd.testing.assert_frame_equal(
         feature_table(labels, folder, n_jobs=2), feature_table(labels, folder, n_jobs=1), check_exact=True
     )
