@@ -26,10 +26,10 @@ import torch
 from fsdd import ARCH, AUGMENT, BATCH, NAMES, RECIPE, RENDERER, SIZE
 
 import specimg as sp
-from specimg.competitions.reading import KEY, clip_keys
 from specimg.experiments.drawing import draw_clips
 from specimg.experiments.held_out import deal_folds, sides
 from specimg.experiments.run import heard_clips
+from specimg.labels.tables import KEY, clip_index
 from specimg.metrics import accuracy
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -105,8 +105,8 @@ def linear(comp: sp.Competition, cache, out: Path) -> tuple[float, pd.DataFrame]
                 columns=comp.vocab, fill_value=0.0
             )
         )
-    mean = dict(zip(clip_keys(clips), np.mean(probs, axis=0)))
-    answers = comp.format.answers(comp.test, np.stack([mean[key] for key in clip_keys(comp.test)]), comp.vocab)
+    rows = clip_index(clips).get_indexer(clip_index(comp.test))
+    answers = comp.format.answers(comp.test, np.mean(probs, axis=0)[rows], comp.vocab)
     sp.check_submission(answers, comp)
     answers.to_csv(out, index=False)
     return float(np.concatenate(right).mean()), answers

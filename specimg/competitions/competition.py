@@ -38,7 +38,7 @@ from ..metrics import get_metric, list_metrics
 from .checks import check_columns, checked_test, checked_train, with_ids
 from .formats import BestLabels, SubmissionFormat
 from .places import find_place
-from .reading import KEY, clip_keys
+from .reading import KEY, clip_spans
 from .registry import FILE_READERS, LAYOUTS, Layout
 from .submission import check_submission
 
@@ -245,7 +245,8 @@ class Competition:
             held_out["id"].map(str)
             if "id" in held_out
             else [
-                path if start is None else f"{path}@{start:.12g}-{end:.12g}" for path, start, end in clip_keys(held_out)
+                path if start is None else f"{path}@{start:.12g}-{end:.12g}"
+                for path, start, end in clip_spans(held_out)
             ]
         )
         return held_out[[name for name in KEY if name in held_out]].assign(id=ids).reset_index(drop=True)

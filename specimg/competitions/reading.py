@@ -22,14 +22,15 @@ from ..core.files import inside
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
-from ..labels.tables import KEY, clip_keys, labels_from_csv
+from ..labels.tables import KEY, clip_index, clip_spans, labels_from_csv
 from .submission import read_text
 
 __all__ = [
     "KEY",
     "read_text",
     "refuse",
-    "clip_keys",
+    "clip_index",
+    "clip_spans",
     "under",
     "train_rows",
     "with_audio",
@@ -96,11 +97,11 @@ def train_rows(
         clips = table[[fn_col] if start_col is None else [fn_col, start_col, end_col]].set_axis(
             KEY[: 1 if start_col is None else 3], axis=1
         )
-        stood = clip_keys(clips.assign(path=[inside(folder / audio, name + suffix) for name in table[fn_col]]))
+        given = clip_index(clips.assign(path=[inside(folder / audio, name + suffix) for name in table[fn_col]]))
+        first = np.flatnonzero(~given.duplicated())
+        row = first[given[first].get_indexer(clip_index(rows))]
         for name, column in keep.items():
-            choose(column, list(table), "column of the table")
-            first = dict(zip(reversed(stood), reversed(table[column].tolist())))
-            rows[name] = [first[key] for key in clip_keys(rows)]
+            rows[name] = table[choose(column, list(table), "column of the table")].to_numpy(object)[row]
     return rows.assign(path=[under(audio, path) for path in rows["path"]])
 
 

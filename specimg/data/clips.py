@@ -20,7 +20,7 @@ from ..audio import find_audio
 from ..core.text import examples
 from ..core.warnings import warn
 from ..labels.corrections import apply_corrections
-from ..labels.tables import clip_keys, labels_from_csv
+from ..labels.tables import clip_index, labels_from_csv
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
 
@@ -69,16 +69,12 @@ def label_table(df: pd.DataFrame, path, folder, corrections=None, **columns) -> 
 
 def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list[str], list[str]]:
     """(bool (rows,): which rows have a picture; the pictures of these, absolute paths; for each of the others why it has none)."""
-    rows = dict(zip(clip_keys(tree.originals), tree.originals.itertuples()))
-    found = [rows.get(key) for key in clip_keys(table)]
-    drawn = np.array([row is not None and row.status == "drawn" for row in found], bool)
-    pictures = [str(tree.images / row.picture) for row, good in zip(found, drawn) if good]
-    reasons = [
-        f"{path}: {row.reason if row else 'is not in the tree'}"
-        for path, row, good in zip(table["path"], found, drawn)
-        if not good
-    ]
-    return drawn, pictures, reasons
+    originals = tree.originals
+    found = originals.set_index(clip_index(originals))[["status", "reason", "picture"]].reindex(clip_index(table))
+    drawn = (found["status"] == "drawn").to_numpy()
+    pictures = [str(tree.images / picture) for picture in found["picture"][drawn]]
+    reasons = found["reason"].where(found["status"].notna(), "is not in the tree")
+    return drawn, pictures, [f"{path}: {reason}" for path, reason in zip(table["path"][~drawn], reasons[~drawn])]
 
 
 def with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:

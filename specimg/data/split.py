@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from ..audio.variants import by_name
@@ -19,7 +18,7 @@ from ..core.text import examples
 from ..core.warnings import warn
 from ..labels.classes import check_labels, sample_weights
 from ..labels.folds import split_valid
-from ..labels.tables import clip_keys, is_multilabel
+from ..labels.tables import clip_index, is_multilabel
 from ..render.tree import SpecTree
 
 __all__ = ["Sides", "batch_size", "deal_sides", "draw_weights", "with_variants"]
@@ -73,11 +72,11 @@ def with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
     ValueError where the tree holds no picture of a variant; a warning counts clips that lack one.
     """
     drawn = tree.table[tree.table["status"] == "drawn"]
-    picture = dict(zip(zip(drawn["variant"], clip_keys(drawn)), drawn["picture"]))
     more = []
     for name in by_name(variants):
-        found = [picture.get((name, key)) for key in clip_keys(sides.train)]
-        there = np.array([file is not None for file in found], bool)
+        own = drawn[drawn["variant"] == name]
+        found = own.set_index(clip_index(own))["picture"].reindex(clip_index(sides.train))
+        there = found.notna().to_numpy()
         if not there.any():
             raise ValueError(
                 f"the tree {str(tree.root)!r} holds no variant {name!r} of the clips of training; "
@@ -88,11 +87,7 @@ def with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
                 f"{(~there).sum()} of {len(found)} clips of training have no picture of the variant {name} "
                 f"({examples(sides.train['path'][~there])})"
             )
-        more.append(
-            sides.train[there].assign(
-                variant=name, picture=[str(tree.images / file) for file in found if file is not None]
-            )
-        )
+        more.append(sides.train[there].assign(variant=name, picture=[str(tree.images / file) for file in found[there]]))
     return (
         replace(sides, clips=pd.concat([sides.clips.assign(variant=""), *more], ignore_index=True)) if more else sides
     )

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from ..competitions import Competition
-from ..competitions.reading import clip_keys
 from ..core.files import write_whole
 from ..core.text import examples
 from ..core.values import choose
+from ..labels.tables import clip_spans
 from ..models.networks import check_arch, check_weights
 from ..render.renderer import Renderer
 from ..training import differences
@@ -39,7 +39,7 @@ _TIMED_CLIPS, _TIMED_MS = 20, 5000  # drawn to say how long a picture takes: so 
 
 def milliseconds_a_picture(comp: Competition, renderer: Renderer) -> float | None:
     """Median time to draw a clip of training, of some spread over the table, in one process; None where none can be drawn."""
-    clips = clip_keys(comp.train)
+    clips = clip_spans(comp.train)
     chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, _TIMED_CLIPS + 1).round().astype(int))]
     times: list[float] = []
     for path, start, end in [chosen[0], *chosen]:  # the first once more: it pays for what is loaded and worked out once

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..competitions.reading import clip_keys
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
+from ..labels.tables import clip_index
 from ..metrics import get_metric
 from ..training import Predictions
 from .run import CompetitionAnswers, Run
 from .task import Score, has_threshold, metric_value, refuse_nan, score_predictions, that_count
 
-__all__ = ["blend", "Blend", "align_runs", "combine", "choose_weights", "WAYS"]
+__all__ = ["blend", "Blend", "align_runs", "combine", "choose_weights", "shared_clips", "WAYS"]
 
 WAYS = ("geometric", "mean", "rank")
 STEPS = 20  # of the search for weights: a weight is a multiple of 1/20 at the finest
@@ -151,16 +151,9 @@ class _Common:
         return Predictions(table, probs, self.first.vocab, None, self.first.is_multi)
 
 
-def _rows_of(keys: list[tuple], wanted: list[tuple]) -> np.ndarray:
-    """Where each of the wanted keys stands."""
-    place = {key: i for i, key in enumerate(keys)}
-    return np.array([place[key] for key in wanted], int)
-
-
-def _shared(keys: list[list[tuple]]) -> list[tuple]:
-    """The keys that stand in every list, in the order of the first."""
-    everywhere = set(keys[0]).intersection(*keys[1:])
-    return [key for key in keys[0] if key in everywhere]
+def shared_clips(clips: list[pd.MultiIndex]) -> pd.MultiIndex:
+    """The clips that all have, in the order of the first."""
+    return clips[0][np.logical_and.reduce([clips[0].isin(other) for other in clips])]
 
 
 def align_runs(runs: Sequence[CompetitionAnswers]) -> list[Predictions]:
@@ -169,17 +162,17 @@ def align_runs(runs: Sequence[CompetitionAnswers]) -> list[Predictions]:
     ValueError where there is none, where the runs learnt other labels, or where one says nan.
     """
     parts = [run.predictions for run in runs]
-    keys = [clip_keys(part.table) for part in parts]
-    shared = _shared(keys)
-    if not shared:
+    clips = [clip_index(part.table) for part in parts]
+    shared = shared_clips(clips)
+    if not len(shared):
         raise ValueError("the runs have no held-out clip in common; blend runs of one competition")
-    lost = sorted({key[0] for key in set().union(*keys) - set(shared)})
+    lost = sorted({path for own in clips for path in own[~own.isin(shared)].get_level_values("path")})
     if lost:
         warn(
             f"{count(len(lost), 'clip')} were not held out in every run ({examples(lost)}); "
             f"the score is of the {len(shared)} others"
         )
-    parts = [part.subset(_rows_of(own, shared)) for part, own in zip(parts, keys)]
+    parts = [part.subset(own.get_indexer(shared)) for part, own in zip(parts, clips)]
     for part in parts:
         refuse_nan(part.table, part.probs)
         other = (part.hot != parts[0].hot).any(axis=1)
@@ -222,9 +215,9 @@ class Blend(CompetitionAnswers):
             raise ValueError(
                 "the runs answer different test rows; give each of them the same with run.predict_test(comp)"
             )
-        keys = [clip_keys(run.test_clips) for run in self.runs]
-        shared = _shared(keys)
-        rows = [_rows_of(own, shared) for own in keys]
+        clips = [clip_index(run.test_clips) for run in self.runs]
+        shared = shared_clips(clips)
+        rows = [own.get_indexer(shared) for own in clips]
         probs = combine(
             [run.test_probs[r] for run, r in zip(self.runs, rows)], self.weights, self.way, self.task.is_multi
         )

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..competitions import Competition
-from ..competitions.reading import clip_keys
 from ..core.text import count, examples
 from ..data.images import check_method
 from ..data.tta import TTA
+from ..labels.tables import clip_index
 from ..models.networks import check_arch, check_weights
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
@@ -59,12 +60,17 @@ def _open_earlier(pseudo, comp: Competition) -> Run | None:
     return earlier
 
 
+def _fold_of(table: pd.DataFrame) -> pd.Series:
+    """Clip -> fold."""
+    return table.set_index(clip_index(table))["fold"]
+
+
 def _check_same_folds(earlier: Run | None, table: pd.DataFrame) -> None:
     """ValueError unless an earlier run held the same clips out in the same folds."""
     if earlier is None:
         return
-    held_out = dict(zip(clip_keys(earlier.folds), earlier.folds["fold"]))
-    moved = [key[0] for key, fold in zip(clip_keys(table), table["fold"]) if held_out.get(key, fold) != fold]
+    then = _fold_of(earlier.folds).reindex(clip_index(table)).to_numpy()
+    moved = table["path"][~np.isnan(then) & (then != table["fold"])].tolist()
     if moved or set(fold_numbers(table)) - set(fold_numbers(earlier.folds)):
         what = (
             f"held {count(len(moved), 'clip')} out in other folds ({examples(moved)})" if moved else "has other folds"
@@ -92,9 +98,7 @@ def _settled_folds(comp: Competition, choices: Choices, out: Path, new: bool) ->
     """The training table with its folds: dealt now, or those that the run in `out` began with."""
     if new:
         return deal_folds(comp, choices.folds, choices.first_seed)
-    folds = Run(out).folds
-    by_key = dict(zip(clip_keys(folds), folds["fold"]))
-    return comp.train.assign(fold=[by_key[key] for key in clip_keys(comp.train)])
+    return comp.train.assign(fold=_fold_of(Run(out).folds).loc[clip_index(comp.train)].to_numpy())
 
 
 def _check_kinds(comp, renderer, recipe, tta) -> None:
@@ -222,7 +226,7 @@ def _rows_of(member: Member, plan: _Plan, setup: Setup) -> pd.DataFrame:
 
 def _has_answered(member: Member, clips: pd.DataFrame) -> bool:
     """Has it answered these very clips? A recording that could not be read at first may have been corrected."""
-    return member.answered and clip_keys(member.test().table) == clip_keys(clips)
+    return member.answered and clip_index(member.test().table).equals(clip_index(clips))
 
 
 def _draw(plan: _Plan) -> SpecTree:

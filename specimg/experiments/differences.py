@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..competitions.reading import clip_keys
+from ..labels.tables import clip_index
 from ..metrics import bootstrap_score, get_metric
 from ..training import Predictions
-from .blending import align_runs
+from .blending import align_runs, shared_clips
 from .run import CompetitionAnswers
 from .task import metric_value, that_count
 
@@ -52,8 +52,7 @@ class Difference(NamedTuple):
 
 def aligned(runs: Sequence[CompetitionAnswers]) -> list[Predictions]:
     """The runs' predictions of the clips that all of them held out and that count, in one order; [] where there is no such clip."""
-    keys = [set(clip_keys(run.predictions.table)) for run in runs]
-    if not set.intersection(*keys):
+    if not len(shared_clips([clip_index(run.predictions.table) for run in runs])):
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that some clips are not shared: tables say how many are

@@ -23,13 +23,13 @@ from fastai.vision.all import defaults
 from tqdm import tqdm
 
 from ..audio.variants import Variant
-from ..competitions.reading import KEY
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..data import find_pictures
 from ..data.images import SpecImage
 from ..data.tta import TTA, TTAFit, fit_with_tta
 from ..inference import Classifier
+from ..labels.tables import KEY
 from ..render.manifest import DRAWN
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree

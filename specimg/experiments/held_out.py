@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ..competitions import Competition
-from ..competitions.reading import clip_keys
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..labels.folds import add_folds
+from ..labels.tables import clip_index
 
 __all__ = ["deal_folds", "fold_numbers", "sides", "report_akin", "with_pseudo"]
 
@@ -98,9 +98,8 @@ def with_pseudo(table: pd.DataFrame, pseudo: pd.DataFrame) -> pd.DataFrame:
 
     A clip that the table has already keeps the label that it has there.
     """
-    known = set(clip_keys(table))
-    new = [key not in known for key in clip_keys(pseudo)]
-    if not any(new):
+    new = ~clip_index(pseudo).isin(clip_index(table))
+    if not new.any():
         return table
     weighted = table if "weight" in table else table.assign(weight=1.0)
     return pd.concat([weighted, pseudo[new].assign(fold=-1)], ignore_index=True)

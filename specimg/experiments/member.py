@@ -19,12 +19,12 @@ import pandas as pd
 import torch
 from fastai.vision.all import Learner
 
-from ..competitions.reading import KEY, clip_keys
 from ..core.files import write_whole
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
 from ..data.tta import TTAFit, with_tta
 from ..inference import load_classifier, save_classifier
+from ..labels.tables import KEY, clip_index
 from ..render.tree import SpecTree
 from ..training import Predictions, fit_or_load, predict_all
 from ..training.learner import spec_learner
@@ -103,8 +103,7 @@ def _fold_table(table: pd.DataFrame, fold: int, trust: str) -> pd.DataFrame:
 
 def _clip_weights(clips: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     """The weight of each training clip, in the order of the loader."""
-    by_key = dict(zip(clip_keys(table), table["weight"]))
-    return np.array([by_key[key] for key in clip_keys(clips)], float)
+    return table["weight"].to_numpy(float)[clip_index(table).get_indexer(clip_index(clips))]
 
 
 def _make_learner(member: Member, table: pd.DataFrame, setup: Setup, say: Callable[[str], None]) -> Learner:
@@ -122,8 +121,7 @@ def _make_learner(member: Member, table: pd.DataFrame, setup: Setup, say: Callab
 
 def _with_facts(predictions: Predictions, table: pd.DataFrame) -> Predictions:
     """The predictions with what the table knows of each clip: group, fold, weight, scored and further columns."""
-    number = {key: i for i, key in enumerate(clip_keys(table))}
-    rows = table.iloc[[number[key] for key in clip_keys(predictions.table)]].reset_index(drop=True)
+    rows = table.iloc[clip_index(table).get_indexer(clip_index(predictions.table))]
     facts = {name: rows[name].to_numpy() for name in rows if name not in {*KEY, "label", *_JUDGED}}
     p = predictions
     return Predictions(p.table.assign(**facts), p.probs, p.vocab, p.embeddings, p.is_multi, p.layers)

@@ -27,11 +27,11 @@ from torch import nn
 from tqdm import tqdm
 
 from ..competitions import Competition
-from ..competitions.reading import KEY
 from ..core.text import as_text, cell, count
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
 from ..data.tta import TTA, TTAFit, fit_with_tta
+from ..labels.tables import KEY
 from ..metrics import get_metric
 from ..models.networks import check_weights
 from ..render.renderer import Renderer

@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 
 from ..competitions import Competition
-from ..competitions.reading import KEY, clip_keys
 from ..core.files import write_whole
 from ..core.text import count
 from ..core.warnings import warn
 from ..inference import load_classifier
+from ..labels.tables import KEY, clip_index
 from ..metrics import get_metric
 from ..training import Predictions, read_history
 from .choices import Choices
@@ -106,11 +106,10 @@ def _mean_of(parts: Sequence[Predictions]) -> Predictions:
     if len(parts) == 1:
         return Predictions(parts[0].table, parts[0].probs, parts[0].vocab, None, parts[0].is_multi)
     merged = parts[0].merge(*parts[1:])
-    number: dict[tuple, int] = {}
-    of_row = np.array([number.setdefault(key, len(number)) for key in clip_keys(merged.table)], int)
+    of_row, clips = clip_index(merged.table).factorize()
     firsts = np.unique(of_row, return_index=True)[1]
     share = 1 / np.bincount(of_row)
-    probs = np.zeros((len(number), len(merged.vocab)))
+    probs = np.zeros((len(clips), len(merged.vocab)))
     np.add.at(probs, of_row, merged.probs)
     loss = np.bincount(of_row, weights=merged.table["loss"].to_numpy(float))
     table = merged.table.iloc[firsts].reset_index(drop=True).assign(loss=loss * share)
@@ -319,7 +318,8 @@ class Run(CompetitionAnswers):
                 f"does it, or run.predict_test(Competition.open({self.task.slug!r}, ...))"
             )
         tests = [member.test() for member in members]
-        if any(clip_keys(test.table) != clip_keys(tests[0].table) for test in tests):
+        clips = [clip_index(test.table) for test in tests]
+        if not all(own.equals(clips[0]) for own in clips):
             raise ValueError(
                 f"the networks in {str(self.folder)!r} have heard different test clips; "
                 f"run.predict_test(Competition.open({self.task.slug!r}, ...)) asks them all again"

@@ -19,8 +19,8 @@ from pathlib import Path
 import pandas as pd
 
 from .. import __version__
-from ..competitions.reading import KEY
 from ..core.files import is_leftover, write_whole
+from ..labels.tables import KEY
 from ..render.tree import SpecTree
 from ..training import differences
 from .choices import Choices

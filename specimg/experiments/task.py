@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from ..competitions import Competition, SubmissionFormat, check_submission
-from ..competitions.reading import KEY, clip_keys
 from ..core.files import write_whole
 from ..core.text import count, examples
 from ..core.warnings import warn
+from ..labels.tables import KEY, clip_index
 from ..metrics import bootstrap_score, get_metric
 from ..training import Predictions
 
@@ -129,7 +129,7 @@ class Task:
         return (
             self.has_test == other.has_test
             and self.rows["id"].tolist() == other.rows["id"].tolist()
-            and clip_keys(self.rows) == clip_keys(other.rows)
+            and clip_index(self.rows).equals(clip_index(other.rows))
         )
 
 
@@ -229,9 +229,7 @@ def score_predictions(predictions: Predictions, metric: str) -> Score:
     if not counts.any():
         return Score(np.nan, metric)
     counted = predictions.subset(counts)
-    counted = counted.subset(
-        np.argsort([repr(key) for key in clip_keys(counted.table)])
-    )  # the interval hangs on no order of rows
+    counted = counted.subset(clip_index(counted.table).argsort())  # the interval hangs on no order of rows
     try:
         value = get_metric(metric).function(_truth(counted.hot, counted.is_multi), counted.probs)
     except ValueError as exc:
@@ -251,8 +249,7 @@ def fill_rows(
 
     clips, probs : what was predicted, `(clips, classes)`
     """
-    number = {key: i for i, key in enumerate(clip_keys(clips))}
-    found = np.array([number.get(key, -1) for key in clip_keys(rows)], int)
+    found = clip_index(clips).get_indexer(clip_index(rows))
     filled = np.tile(np.asarray(prior, float), (len(rows), 1))
     filled[found >= 0] = probs[found[found >= 0]]
     return filled, found < 0

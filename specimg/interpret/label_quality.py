@@ -22,7 +22,7 @@ import pandas as pd
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
-from ..labels.tables import KEY, clip_keys
+from ..labels.tables import KEY, clip_index
 from ..training import Predictions
 
 __all__ = ["label_issues", "list_rankings", "surely"]
@@ -189,8 +189,9 @@ def _training_clips(learner) -> pd.DataFrame | None:
 
 def _refuse_seen(predictions: Predictions, trained_on: pd.DataFrame | None) -> None:
     """ValueError where predictions are of clips that the network was trained on."""
-    seen = set() if trained_on is None else set(clip_keys(trained_on))
-    known = [key[0] for key in clip_keys(predictions.table) if key in seen]
+    if trained_on is None:
+        return
+    known = predictions.table["path"][clip_index(predictions.table).isin(clip_index(trained_on))].tolist()
     if known:
         raise ValueError(
             f"{len(known)} of {count(len(predictions), 'clip')} were trained on by the network that judges them "

@@ -32,7 +32,7 @@ from ..core.text import count, examples
 from ..core.warnings import warn
 from .classes import class_counts
 from .sheets import MANY, Sheet, read_seconds, read_sheet
-from .tables import KEY, clip_keys, is_multilabel
+from .tables import KEY, clip_index, is_multilabel
 
 __all__ = ["read_corrections", "write_corrections", "apply_corrections"]
 
@@ -62,9 +62,9 @@ def _refuse(table: pd.DataFrame, bad, what: str, way_out: str, source: str) -> N
         raise ValueError(f"{source}: {count(len(rows), 'row')} {what} ({clips}); {way_out}")
 
 
-def _names(table: pd.DataFrame) -> list[tuple]:
-    """What tells a clip from all others; times to the microsecond, because text does not always give back the last bit."""
-    return [(path, *(None if time is None else round(time, 6) for time in span)) for path, *span in clip_keys(table)]
+def _index(table: pd.DataFrame) -> pd.MultiIndex:
+    """`clip_index` with times to the microsecond, because text does not always give back the last bit."""
+    return clip_index(table.assign(**{name: table[name].astype(float).round(6) for name in KEY[1:] if name in table}))
 
 
 def _times(sheet: Sheet) -> dict[str, np.ndarray]:
@@ -104,7 +104,7 @@ def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
     )
     _refuse(
         table,
-        pd.Series(_names(table), dtype=object).duplicated().to_numpy(bool),
+        _index(table).duplicated(),
         "of a clip that stood there already",
         "keep one row of each clip",
         sheet.source,
@@ -168,15 +168,12 @@ def _same(one, other) -> bool:
 
 def _sort_out(table: pd.DataFrame, corrections: pd.DataFrame) -> tuple[_Outcome, dict[int, object]]:
     """What becomes of each correction, and for the rows that change their new labels, None to leave them out."""
-    row_of = {name: row for row, name in enumerate(_names(table))}
     outcome, changes = _Outcome(), {}
-    for name, path, label, wanted in zip(
-        _names(corrections), *(corrections[col] for col in ("path", "label", "corrected"))
-    ):
+    rows = _index(table).get_indexer(_index(corrections)).tolist()
+    for row, path, label, wanted in zip(rows, *(corrections[col] for col in ("path", "label", "corrected"))):
         label, wanted = _as_in(table, label, path), _as_in(table, wanted, path)
-        row = row_of.get(name)
-        found = None if row is None else table["label"].iloc[row]
-        if row is None:
+        found = None if row < 0 else table["label"].iloc[row]
+        if row < 0:
             outcome.unknown.append(path)
         elif wanted is not None and _same(found, wanted):
             outcome.confirmed.append(path)

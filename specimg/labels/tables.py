@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from ..core.files import inside
@@ -35,16 +36,11 @@ __all__ = [
     "Match",
     "match_files",
     "KEY",
-    "clip_keys",
+    "clip_index",
+    "clip_spans",
 ]
 
 KEY = ["path", "start", "end"]  # what names a clip, as far as a table has these columns
-
-
-# ---------------------------------------------------------------------- saying what is wrong
-
-
-# ---------------------------------------------------------------------- cells and columns
 
 
 # ---------------------------------------------------------------------- tables
@@ -261,12 +257,51 @@ def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tu
 # ---------------------------------------------------------------------- clips
 
 
-def clip_keys(table: pd.DataFrame) -> list[tuple]:
-    """(path, start, end) of each row; None where there is no time."""
-    times = [pd.to_numeric(table[name], errors="coerce") if name in table else [None] * len(table) for name in KEY[1:]]
-    return [
-        (path, *(None if t is None or t != t else float(t) for t in span)) for path, *span in zip(table["path"], *times)
+def clip_index(table: pd.DataFrame) -> pd.MultiIndex:
+    """The identity of each row's clip, (path, start, end), by which tables are joined; nan where there is no time.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the column `path` and, where rows are windows of recordings, `start` and `end` in seconds.
+
+    Returns
+    -------
+    pandas.MultiIndex
+        A clip a row, in the order of the rows.
+
+    Examples
+    --------
+    >>> windows = pd.DataFrame({"path": ["a.wav", "a.wav"], "start": [0, 2], "end": [2, 4], "label": ["dog", "cat"]})
+    >>> wanted = pd.DataFrame({"path": ["a.wav", "b.wav"], "start": [2.0, 0.0], "end": [4.0, 2.0]})
+    >>> clip_index(windows).get_indexer(clip_index(wanted))
+    array([ 1, -1])
+    """
+    times = [
+        pd.to_numeric(table[name], errors="coerce") if name in table else np.full(len(table), np.nan)
+        for name in KEY[1:]
     ]
+    return pd.MultiIndex.from_arrays(
+        [table["path"].to_numpy(object), *(np.asarray(t, float) for t in times)], names=KEY
+    )
 
 
-# ---------------------------------------------------------------------- classes
+def clip_spans(table: pd.DataFrame) -> list[tuple[str, float | None, float | None]]:
+    """(path, start, end) of each row as readers of audio take them: seconds, None where a row is a whole recording.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the column `path` and, where rows are windows of recordings, `start` and `end` in seconds.
+
+    Returns
+    -------
+    list of tuple
+        In the order of the rows.
+
+    Examples
+    --------
+    >>> clip_spans(pd.DataFrame({"path": ["a.wav", "b.wav"], "start": [0.5, None], "end": [1.5, None]}))
+    [('a.wav', 0.5, 1.5), ('b.wav', None, None)]
+    """
+    return [(path, *(None if t != t else t for t in span)) for path, *span in clip_index(table)]

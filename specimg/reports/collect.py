@@ -21,7 +21,7 @@ import pandas as pd
 from .. import __version__
 from ..interpret import statistics as tables
 from ..interpret.tsne import places
-from ..labels.tables import clip_keys
+from ..labels.tables import clip_spans
 from ..training import Predictions
 from .facts import Subject
 from .media import Media
@@ -110,7 +110,7 @@ def _groups(table: pd.DataFrame) -> list[dict]:
 def _clips(p: Predictions, order: np.ndarray, media: Media) -> dict:
     """The table of clips, column by column."""
     p = p.subset(order)
-    table, keys = p.table, clip_keys(p.table)
+    table, keys = p.table, clip_spans(p.table)
     known = tables.is_known(p)
     own = np.where(p.labelled, (p.probs * p.hot).max(axis=1, initial=0), np.nan) if len(p) else np.zeros(0)
     best = np.argsort(-p.probs, axis=1)[:, :TOP]

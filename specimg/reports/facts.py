@@ -29,7 +29,7 @@ from ..data.images import FitSize
 from ..experiments import Blend, Run
 from ..experiments.task import score_predictions
 from ..interpret import SpecInterpretation
-from ..labels.tables import clip_keys
+from ..labels.tables import clip_spans
 from ..metrics import wilson_interval
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
@@ -100,7 +100,7 @@ def data_digest(clips: pd.DataFrame) -> str:
         [str(sorted(cell) if isinstance(cell, (list, tuple)) else cell) for cell in row]
         for row in clips[names].to_numpy(object)
     ]
-    rows = sorted(json.dumps([key, row]) for key, row in zip(clip_keys(clips), cells))
+    rows = sorted(json.dumps([key, row]) for key, row in zip(clip_spans(clips), cells))
     return hashlib.blake2b(json.dumps(rows).encode(), digest_size=8).hexdigest()
 
 

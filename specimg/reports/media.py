@@ -27,7 +27,7 @@ from ..core.progress import progress_bar
 from ..core.text import count
 from ..inference import load_classifier
 from ..interpret.cam import Cam, clip_cams
-from ..labels.tables import clip_keys
+from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
 from .facts import Subject
 from .pictures import SmallPicture, small_picture
@@ -326,7 +326,7 @@ def gather_media(
     for name in ("left", "edge", "axes", "picture", "sound", "begin", "seconds", "why"):
         media.columns[name] = []
     table = subject.predictions.table.iloc[order].reset_index(drop=True)
-    keys, files = clip_keys(table), table["picture"].tolist()
+    keys, files = clip_spans(table), table["picture"].tolist()
     recordings, why = _recordings(table, Path(audio) if audio is not None else subject.folder)
     with progress_bar(len(keys), "pictures", progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))

@@ -912,10 +912,10 @@ def test_drop_unknown():
     assert quietly(tables.drop_unknown, labels, ["owl", "wren", "crow", "dove"], "label") == labels
 
 
-def test_clip_keys():
-    assert tables.clip_keys(small()[:2]) == [("a.wav", None, None), ("b.wav", None, None)]
+def test_clip_spans():
+    assert tables.clip_spans(small()[:2]) == [("a.wav", None, None), ("b.wav", None, None)]
     times = small(start=["0", "", None, np.nan], end=[1, None, np.nan, ""])
-    assert tables.clip_keys(times) == [("a.wav", 0.0, 1.0), *((f"{name}.wav", None, None) for name in "bcd")]
+    assert tables.clip_spans(times) == [("a.wav", 0.0, 1.0), *((f"{name}.wav", None, None) for name in "bcd")]
 
 
 def test_refuse(tmp_path):

@@ -28,7 +28,6 @@ from fastai.vision.all import Callback
 from specimg.audio import AudioError
 from specimg.audio.variants import AddNoise, Roll, Stretch, Variant
 from specimg.competitions import BestLabels, ClassColumns, Competition, Decisions, LabelSets
-from specimg.competitions.reading import KEY, clip_keys
 from specimg.core import values
 from specimg.core.values import Value, register
 from specimg.data import SpecDataLoaders
@@ -51,6 +50,7 @@ from specimg.experiments.held_out import deal_folds, report_akin, sides, with_ps
 from specimg.experiments.run import CompetitionAnswers, _sure
 from specimg.experiments.task import Score, Task, fill_rows, score_predictions, write_answers
 from specimg.inference import load_classifier
+from specimg.labels.tables import KEY, clip_spans
 from specimg.metrics import get_metric
 from specimg.render.renderer import Renderer
 from specimg.render.tree import render_tree
@@ -775,12 +775,12 @@ def test_windows_of_a_recording_stay_together(untrained, home, tmp_path):
     ).drop(columns="group")
     rows = pd.DataFrame({"id": ["a", "b"], "path": "test/t1.wav", "start": [0.0, 0.1], "end": [0.1 + 0.2, 0.35]})
     run = go(competition(home / "töne", parts, test=rows), tmp_path / "out")
-    assert sorted(clip_keys(run.oof)) == sorted(clip_keys(parts)) and len(run.oof) == 36
+    assert sorted(clip_spans(run.oof)) == sorted(clip_spans(parts)) and len(run.oof) == 36
     assert run.oof.groupby("path")["fold"].nunique().max() == 1
     for row in untrained:
         assert not set(row["train"]["path"]) & set(row["valid"]["path"])
     again = Run.open(tmp_path / "out")
-    assert clip_keys(again.folds) == clip_keys(parts) and clip_keys(again.task.rows) == clip_keys(rows), (
+    assert clip_spans(again.folds) == clip_spans(parts) and clip_spans(again.task.rows) == clip_spans(rows), (
         "to the last bit"
     )
     with warnings.catch_warnings():
@@ -1249,8 +1249,10 @@ def test_windows_and_groups_stay_together_in_all_their_variants(untrained, home,
     for row in untrained:
         held_out = {groups[path] for path in row["valid"]["path"]}
         assert not held_out & {groups[path] for path in row["train"]["path"]} and set(row["valid"]["variant"]) == {""}
-        keys = clip_keys(row["train"])
-        assert sorted(keys) == sorted(2 * clip_keys(row["train"][row["train"]["variant"] == ""])), "each window in both"
+        keys = clip_spans(row["train"])
+        assert sorted(keys) == sorted(2 * clip_spans(row["train"][row["train"]["variant"] == ""])), (
+            "each window in both"
+        )
 
 
 def test_weights_of_clips_are_those_of_their_variants(untrained, home, tmp_path):
@@ -1430,7 +1432,7 @@ def test_sure_answers_as_rows_by_hand():
     clips = pd.DataFrame({"path": ["x", "y", "z"], "start": [0.0, 1, 2], "end": [1.0, 2, 3]})
     single = Predictions(clips, [[0.9, 0.1], [0.6, 0.4], [0.05, 0.95]], ["a", "b"])
     rows = _sure(single, 0.9)
-    assert clip_keys(rows) == [("x", 0.0, 1.0), ("z", 2.0, 3.0)] and rows["label"].tolist() == ["a", "b"]
+    assert clip_spans(rows) == [("x", 0.0, 1.0), ("z", 2.0, 3.0)] and rows["label"].tolist() == ["a", "b"]
     assert rows["weight"].tolist() == pytest.approx([0.9, 0.95]) and list(rows) == [*KEY, "label", "weight"]
     several = Predictions(
         pd.DataFrame({"path": ["x", "y"]}), [[0.95, 0.92, 0.1], [0.5, 0.1, 0.1]], ["a", "b", "c"], is_multi=True
@@ -1517,7 +1519,7 @@ def test_names_that_are_not_utf8_survive(tmp_path):
     task = task_of(rows)
     task.save(tmp_path)
     again = Task.load(tmp_path)
-    assert again.rows["id"].tolist() == ["1", "007"] and clip_keys(again.rows) == clip_keys(rows)
+    assert again.rows["id"].tolist() == ["1", "007"] and clip_spans(again.rows) == clip_spans(rows)
     assert (
         again.asks_the_same(task)
         and not again.differs(task)
