@@ -5,6 +5,7 @@ forward slashes), `label` (text; a list of texts where a recording may carry sev
 `end` (seconds), `group` (what must stay together: a speaker, a site), `fold`, `weight` and `is_valid`. Everything is
 joined by name, never by order, and what does not fit is said in numbers and by example.
 
+>>> from specimg.labels import class_counts
 >>> csv = pd.DataFrame({"fname": ["a.wav", "b.wav", "c.wav", "d.wav"], "label": ["dog", "dog", "cat", "cat"]})
 >>> table = labels_from_csv(csv)     # or the path of a csv file
 >>> class_counts(table).to_dict()
