@@ -22,7 +22,7 @@ import torch
 from fsdd import AUGMENT, BATCH, NAMES, RENDERER, SIZE
 
 import specimg as sp
-from specimg.core.files import write_whole
+from specimg.core.files import write_atomic
 from specimg.experiments.comparing import System
 from specimg.metrics import wilson_interval
 from specimg.models.nets import net_facts
@@ -116,7 +116,7 @@ def main() -> None:
     for arch in (name for name in sp.list_nets() if net_facts(name).wave and (not args.only or name in args.only)):
         if f"{arch} (waveform)" not in {row["system"] for row in rows}:
             rows.append(train_wave(comp, arch, args.epochs, args.out))
-            write_whole(waves, json.dumps(rows, indent=1).encode())
+            write_atomic(waves, json.dumps(rows, indent=1).encode())
     found.table.to_csv(args.out / "table.csv", index=False)
     print(
         f"\n{args.epochs} epochs, {args.speaker} held out, seed 0; {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "

@@ -10,7 +10,7 @@ __all__ = ["add"]
 
 
 def _predict(args) -> None:
-    from ..core.files import write_whole
+    from ..core.files import write_atomic
     from ..inference import load_classifier
 
     clf = load_classifier(args.classifier)
@@ -20,7 +20,7 @@ def _predict(args) -> None:
         raise ValueError(f"{items!r} holds no recordings")
     failed = table[table["probability"].isna()]
     if args.out:
-        write_whole(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
+        write_atomic(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
         print(f"{len(table)} rows in {args.out!r}, {(table['status'] != 'ok').sum()} without an answer")
     else:
         table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
@@ -78,7 +78,7 @@ def _event_options(args, clf) -> dict:
 
 
 def _windows(args) -> None:
-    from ..core.files import write_whole
+    from ..core.files import write_atomic
     from ..core.text import count
     from ..data import list_sources
     from ..inference import load_classifier
@@ -91,7 +91,7 @@ def _windows(args) -> None:
     options = _event_options(args, clf)
     windows = clf.predict_windows(items, args.seconds, args.overlap)
     if args.table:
-        write_whole(args.table, windows.to_csv(index=False).encode("utf-8", "surrogateescape"))
+        write_atomic(args.table, windows.to_csv(index=False).encode("utf-8", "surrogateescape"))
     failed = windows[windows["status"] != "ok"]
     for path, start, status in failed[["path", "start", "status"]].head(10).itertuples(index=False):
         print(f"{path!r}{'' if start != start else f' at {start:g} s'}: {status}", file=sys.stderr)

@@ -22,7 +22,7 @@ from fastai.vision.all import Learner
 from ..audio import Audio
 from ..competitions import BestLabels, check_submission
 from ..competitions.submission import read_text
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..data import SpecDataLoaders
 from ..datasets import make_competition
 from ..experiments.baseline import LinearBaseline, linear_baseline
@@ -105,7 +105,7 @@ def write_submission(
         rows, np.stack([by_name.get(name, commonness / commonness.sum()) for name in rows["id"]]), vocab
     )
     check_submission(answers, read_text(sample), format=form, vocab=vocab)
-    write_whole(path, answers.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(path, answers.to_csv(index=False, lineterminator="\n").encode())
     return answers
 
 
@@ -205,5 +205,5 @@ def run_demo(
     say(
         f"   {len(submission)} rows in {str(results / 'submission.csv')!r}; MAP@3 against the hidden answers {map3:.3f}"
     )
-    write_whole(results / "finished", b"")
+    write_atomic(results / "finished", b"")
     return DemoResult(folder, 1 - baseline.chance, baseline.error, error, map3, interp)

@@ -167,7 +167,7 @@ def test_rows(ids: Sequence[str], folder: Path, audio: str, suffix: str = "") ->
     """Rows `id, path`, one a test file. One that is missing keeps its row, which has to be answered all the same; a warning counts them."""
     home = folder / audio
     paths = [under(audio, inside(home, name + suffix)) for name in ids]
-    warn_missing(paths, folder, audio, 4)
+    warn_missing(paths, folder, audio)
     return pd.DataFrame({"id": list(ids), "path": paths}, dtype=object)
 
 

@@ -1,1 +1,4 @@
-"""What every room stands on and nothing else: values that travel, files that appear whole, text, warnings, progress, parallel work."""
+"""What every other room uses and nothing else: values, atomic files, text of messages, warnings, progress bars, parallel work, figures.
+
+Helpers are imported from their module: `from specimg.core.values import Value, register`.
+"""

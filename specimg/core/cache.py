@@ -1,4 +1,4 @@
-"""The folder of what can be made again: drawn trees and downloaded data sets."""
+"""The folder of what can be made again: rendered trees and downloaded data sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["default_cache"]
 
 
 def default_cache() -> Path:
-    """Where trees go by default: $SPECIMG_CACHE, else /kaggle/working where that exists, else the user's cache folder."""
+    """The default cache folder: $SPECIMG_CACHE, else /kaggle/working/specimg on Kaggle, else the user's cache folder."""
     if os.environ.get("SPECIMG_CACHE"):
         return Path(os.environ["SPECIMG_CACHE"])
     if os.path.isdir("/kaggle/working"):

@@ -1,7 +1,7 @@
-"""Figures that stay out of pyplot's register and show themselves in notebooks.
+"""Figures outside pyplot's registry, which notebooks display by themselves.
 
-What a function draws it returns; nothing is left open, however many pictures a loop draws. A notebook shows the figure that a
-cell ends with, whether or not pyplot was ever imported.
+A function returns the figure that it draws; none is left open, however many a loop draws. A notebook shows the figure at the
+end of a cell whether or not pyplot was imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DPI = 100  # of the picture in a notebook
 
 
 class SpecFigure(Figure):
-    """A matplotlib Figure with the picture that notebooks ask for."""
+    """A matplotlib Figure that notebooks display as a PNG."""
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
@@ -28,5 +28,9 @@ class SpecFigure(Figure):
 
 
 def new_figure(width: float, height: float) -> SpecFigure:
-    """An empty figure of `width` by `height` inches whose axes arrange themselves."""
+    """An empty figure of `width` by `height` inches, with constrained layout.
+
+    >>> new_figure(4, 3).get_size_inches().tolist()
+    [4.0, 3.0]
+    """
     return SpecFigure(figsize=(width, height), layout="constrained")

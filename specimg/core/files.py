@@ -1,15 +1,17 @@
-"""Files appear whole or not at all: a temporary name in the same folder, then `os.replace`.
+"""Files are written atomically: a temporary name in the same folder, then `os.replace`; paths are kept inside their folder.
 
->>> from specimg.core.files import write_whole
->>> write_whole(tmp_path / "note.txt", b"all of it")      # doctest: +SKIP
+>>> write_atomic("notes/first.txt", b"all of it")
+>>> inside("notes", "first.txt")
+'first.txt'
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
-__all__ = ["write_whole", "inside", "is_leftover", "OutsideError"]
+__all__ = ["write_atomic", "inside", "is_temporary", "OutsideError"]
 
 _TEMPORARY = ".partial-"
 
@@ -18,14 +20,30 @@ class OutsideError(ValueError):
     """A path that leads out of the folder it has to stay in."""
 
 
-def write_whole(path: str | os.PathLike, data: bytes) -> None:
-    """Write `data` to `path`, so that nobody ever sees half of it. Missing folders are made.
+def write_atomic(path: str | os.PathLike, data: bytes) -> None:
+    """Write a file atomically: readers see the old content or the new one, never a part of it. Missing folders are made.
 
-    Raises OSError (disk full, not allowed ...) after removing what was begun; what stood at `path` before stays.
+    Parameters
+    ----------
+    path : str or path-like
+        The file; one that exists is replaced.
+    data : bytes
+        Its content.
+
+    Raises
+    ------
+    OSError
+        The disk is full, writing is not allowed ...; what was begun is removed and the old file stays.
+
+    Examples
+    --------
+    >>> write_atomic("runs/note.txt", b"done")
+    >>> open("runs/note.txt").read()
+    'done'
     """
     path = os.fspath(path)
     folder = os.path.dirname(path)
-    # short, because a file name has at most 255 bytes and that of `path` may use them all; a matter of chance, because processes
+    # short, because a file name has at most 255 bytes and that of `path` may use them all; random, because processes
     # on two machines that share the folder may have the same number
     temporary = os.path.join(folder, f"{_TEMPORARY}{os.urandom(8).hex()}")
     try:
@@ -38,22 +56,56 @@ def write_whole(path: str | os.PathLike, data: bytes) -> None:
             file.write(data)
         os.replace(temporary, path)
     except BaseException:
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
-        except OSError:
-            pass
         raise
 
 
-def is_leftover(name: str) -> bool:
-    """Is this the name of a temporary file that a killed process left behind?"""
+def is_temporary(name: str) -> bool:
+    """Whether a file name is that of a temporary file, as a killed process leaves one behind.
+
+    Parameters
+    ----------
+    name : str
+        A file name without its folder.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_temporary(".partial-0f3a"), is_temporary("dog.wav")
+    (True, False)
+    """
     return name.startswith(_TEMPORARY)
 
 
 def inside(root: str | os.PathLike, path: str | os.PathLike) -> str:
-    """`path` relative to `root`, with forward slashes; OutsideError where it leads out of `root`.
+    """A path relative to a folder, with forward slashes.
 
-    Decided on the text alone: no file is looked at, and a symbolic link counts as what its name says.
+    Decided on the text alone: no file is opened, and a symbolic link counts as what its name says.
+
+    Parameters
+    ----------
+    root : str or path-like
+        The folder.
+    path : str or path-like
+        A path relative to `root`, or an absolute one below it.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    OutsideError
+        The path leads out of `root`, or holds a zero byte.
+
+    Examples
+    --------
+    >>> inside("clips", "dog/../cat/./a.wav")
+    'cat/a.wav'
     """
     root, path = os.path.abspath(os.fspath(root)), os.fspath(path)
     if "\0" in path:

@@ -1,50 +1,60 @@
-"""Work on many items, in this process while little is left, else in joblib's workers, wherever these run.
+"""Work on many items: in this process while little is left, else in joblib's workers, wherever these run.
 
-for rows in work_through(draw_some, items, n_jobs=-1): ...
+>>> def squares(numbers):
+...     return [n * n for n in numbers]
+>>> [row for rows in map_chunks(squares, [1, 2, 3], n_jobs=1) for row in rows]
+[1, 4, 9]
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 
-__all__ = ["work_through"]
+__all__ = ["map_chunks"]
 
-CHUNK = 16  # clips a worker draws between two reports
-ROUND = 8  # chunks for each worker between two reports of a backend that reports all at once
+CHUNK = 16  # items a worker is given at once
+ROUND = 8  # chunks for each worker at once, with a backend that returns all results together
 WORTH_WORKERS = 2.5  # s of work left for one process, above which starting workers (1 s) pays
 
 
-def _chunks(items: list) -> list[list]:
-    return [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-
-
-def _in_workers(work, chunks: list[list], n_jobs: int):
-    """Yield lists of rows from joblib's workers, one by one where its active backend can hand them back so."""
+def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[list]:
+    """Results of joblib's workers, one by one where its active backend can return them so."""
     import joblib
 
     try:
         parallel, together = joblib.Parallel(n_jobs=n_jobs, return_as="generator"), len(chunks)
-    except (
-        ValueError
-    ):  # a backend that hands back all at once (multiprocessing, Ray): rounds, so that a kill costs one of them
+    except ValueError:  # a backend that returns all at once (multiprocessing, Ray): rounds, so that a kill costs one
         parallel, together = joblib.Parallel(n_jobs=n_jobs), ROUND * joblib.effective_n_jobs(n_jobs)
     for i in range(0, len(chunks), together):
         yield from parallel(joblib.delayed(work)(chunk) for chunk in chunks[i : i + together])
 
 
-def work_through(work, items: list, n_jobs: int):
-    """Yield `work(some items)`, lists of rows in the order of the items: in this process while little is left, else by joblib's workers.
+def map_chunks(work: Callable[[list], list], items: list, n_jobs: int) -> Iterator[list]:
+    """Call a function on chunks of a list, in this process while little is left, else in joblib's workers.
 
     joblib's active backend decides where workers run, so that `joblib.parallel_config(backend="dask")` reaches a cluster.
+
+    Parameters
+    ----------
+    work : callable
+        Takes some items, returns a list of results. It is pickled for other processes.
+    items : list
+        All items.
+    n_jobs : int
+        Number of workers; 1 keeps the work in this process, -1 uses all CPUs.
+
+    Yields
+    ------
+    list
+        The result of each chunk, in the order of the items.
     """
-    chunks = _chunks(items)
+    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
     began, done = time.perf_counter(), 0
     while chunks:
         left = len(chunks) * (time.perf_counter() - began) / done if done else 0
         if n_jobs != 1 and left > WORTH_WORKERS:
-            break
+            yield from _in_workers(work, chunks, n_jobs)
+            return
         yield work(chunks.pop(0))
         done += 1
-    if not chunks:
-        return
-    yield from _in_workers(work, chunks, n_jobs)

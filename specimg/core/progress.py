@@ -1,22 +1,36 @@
-"""Progress bars, where somebody watches."""
+"""Progress bars, on terminals and in notebooks only."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 __all__ = ["progress_bar"]
 
 
-def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str = "clip", initial: int = 0):
-    """A tqdm bar on terminals and in notebooks; nothing in a log.
+def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str = "clip", initial: int = 0) -> tqdm:
+    """A tqdm bar on terminals and in notebooks; silent where the output goes to a file.
 
     Parameters
     ----------
-    total : how many are to come; None where nobody knows
-    name : what stands before the bar
-    wanted : False for none at all
-    unit : what is counted; "B" for bytes, shown as kB, MB, GB
-    initial : how many are there already
+    total : int or None
+        How many are to come; None where that is not known.
+    name : str
+        The text before the bar.
+    wanted : bool, default True
+        False shows none at all.
+    unit : str, default "clip"
+        What is counted; "B" for bytes, shown as kB, MB, GB.
+    initial : int, default 0
+        How many are done already.
+
+    Returns
+    -------
+    tqdm
+        To be used in a `with`, with `update(n)`.
     """
     from tqdm import tqdm
 

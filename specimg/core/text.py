@@ -1,4 +1,4 @@
-"""Text of messages and tables: numbers with their noun, a few examples, amounts of bytes, cells with an interval.
+"""Text of messages and tables: numbers with their noun, a few examples, amounts of bytes, a value with its interval.
 
 >>> count(2, "row"), examples(["a.wav", "b.wav", "c.wav", "d.wav"])
 ('2 rows', 'a.wav, b.wav, c.wav, ...')
@@ -16,28 +16,45 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["amount", "as_text", "cell", "count", "examples", "rows"]
+__all__ = ["align_columns", "amount", "cell", "count", "examples", "row_numbers"]
 
 
 def count(n: int, noun: str) -> str:
-    """The number with its noun: 1 row, 2 rows."""
+    """A number with its noun, in the singular or the plural.
+
+    >>> count(1, "row"), count(2, "row")
+    ('1 row', '2 rows')
+    """
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def examples(names: Iterable, n: int = 3, mark: str = ", ") -> str:
-    """The first `n` different names, `mark` between them; one that would break the line is quoted."""
+    """The first `n` different names, separated by `mark`; a name that is not printable is quoted.
+
+    >>> examples(["b", "b", "a\\n", "c", "d"])
+    "b, 'a\\\\n', c, ..."
+    """
     names = list(dict.fromkeys(map(str, names)))
     shown = [name if name.isprintable() else repr(name) for name in names[:n]]
     return mark.join(shown + ["..."] * (len(names) > n))
 
 
-def rows(bad) -> str:
-    """Where a mask is True, as "2 rows (3, 7)". The first row is 1; the header of a csv does not count."""
-    found = [row for row, is_bad in enumerate(bad, start=1) if is_bad]
+def row_numbers(mask: Iterable) -> str:
+    """The rows where a mask is True. The first row is 1; the header of a csv file does not count.
+
+    >>> row_numbers([False, False, True, False, True])
+    '2 rows (3, 5)'
+    """
+    found = [row for row, is_found in enumerate(mask, start=1) if is_found]
     return f"{count(len(found), 'row')} ({examples(found, 5)})"
 
 
 def amount(size: int | None) -> str:
+    """A size in bytes with its unit; None is "an unknown amount".
+
+    >>> amount(999), amount(48_000)
+    ('999 bytes', '48.0 kB')
+    """
     if size is None:
         return "an unknown amount"
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -47,13 +64,23 @@ def amount(size: int | None) -> str:
 
 
 def cell(value: float, low: float, high: float, form: str = ".3f") -> str:
-    """ "0.812 (0.790 to 0.833)"; without an interval the value alone; empty where there is no value."""
+    """A cell of a table: a value with its interval; without the interval where `low` is nan, empty where the value is nan.
+
+    >>> cell(0.8123, 0.79, 0.833)
+    '0.812 (0.790 to 0.833)'
+    """
     interval = f" ({low:{form}} to {high:{form}})" if low == low else ""
     return f"{value:{form}}{interval}" if value == value else ""
 
 
-def as_text(table: pd.DataFrame) -> str:
-    """Columns of text and numbers, the first and the last to the left, the others to the right."""
+def align_columns(table: pd.DataFrame) -> str:
+    """A table as lines of text: the first and the last column aligned to the left, the others to the right.
+
+    >>> print(align_columns(pd.DataFrame({"run": ["a", "long"], "epochs": [5, 10], "note": ["", "best"]})))
+    run   epochs  note
+    a          5
+    long      10  best
+    """
     texts = [
         [name, *("" if value is None or value != value else str(value) for value in table[name])] for name in table
     ]

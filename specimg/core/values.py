@@ -1,7 +1,7 @@
-"""Values: frozen dataclasses in which every choice is a field, and which travel as plain dictionaries.
+"""Values: frozen dataclasses in which every choice is a field, and which convert to plain dictionaries, JSON and TOML.
 
-A value compares by content, prints itself, makes a changed copy with `replace`, and goes through JSON and TOML. Each level
-of its dictionary names its own kind, so that nested values never collide:
+Values are equal where their fields are, print what differs from the defaults, and make changed copies with `replace`. Each level
+of the dictionary holds its own kind, so that nested values never collide:
 
 >>> from specimg.core.values import Value, register
 >>> @register
@@ -37,7 +37,27 @@ T = TypeVar("T")
 
 
 def choose(name: str, options, what: str) -> str:
-    """Return `name` where it is one of `options`; else raise a ValueError that lists the near ones and all of them."""
+    """Return a name that is one of the options; else raise a ValueError that suggests the closest ones.
+
+    Parameters
+    ----------
+    name : str
+        The name to check.
+    options : iterable of str
+        The names that exist.
+    what : str
+        What is named, for the message.
+
+    Raises
+    ------
+    ValueError
+        `name` is not one of `options`; the message lists the closest and all of them.
+
+    Examples
+    --------
+    >>> choose("mel", ["mel", "stft"], "representation")
+    'mel'
+    """
     options = sorted(options)
     if name in options:
         return name
@@ -47,7 +67,7 @@ def choose(name: str, options, what: str) -> str:
 
 
 def register(cls: type[T]) -> type[T]:
-    """Class decorator: let `from_dict` find this value under its lower-cased class name, and print what differs from its defaults."""
+    """Class decorator: `from_dict` finds the class by its lower-cased name, and `repr` prints what differs from the defaults."""
     _KINDS[cls.__name__.lower()] = cls
     if cls.__dataclass_params__.repr:
         cls.__repr__ = _short_repr  # in place of the dataclass's own, which prints every field
@@ -55,7 +75,11 @@ def register(cls: type[T]) -> type[T]:
 
 
 def kinds(base: type | None = None) -> dict[str, type]:
-    """Registered values by kind; with `base` only its subclasses."""
+    """Registered value classes by kind; with `base` only its subclasses.
+
+    >>> list(kinds(sp.Picture))
+    ['picture']
+    """
     return {kind: cls for kind, cls in sorted(_KINDS.items()) if base is None or issubclass(cls, base)}
 
 
@@ -74,10 +98,16 @@ def _short_repr(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Value:
-    """Base of every value. Subclasses add fields and, where a field has a rule, a `_check` method.
+    """Base of all values. Subclasses add fields and, where fields have rules, a `_check` method.
 
-    Fields are coerced to their annotated type when the value is made (`20` and `20.0` are one value); a field that does
-    not fit raises a ValueError that names the field, the value and what was expected.
+    Fields are coerced to their annotated type on construction (`20` and `20.0` are one value); a field that does
+    not fit raises a ValueError with the field, the value and what was expected.
+
+    Examples
+    --------
+    >>> audio = sp.Audio(sr=32000)
+    >>> audio.replace(sr=16000), audio == sp.Audio.from_json(audio.to_json())
+    (Audio(sr=16000), True)
     """
 
     def __post_init__(self):
@@ -88,27 +118,63 @@ class Value:
         self._check()
 
     def _check(self) -> None:
-        """Raise ValueError where fields, alone or together, break a rule."""
+        """Raise a ValueError where fields, alone or in combination, break a rule."""
 
     @property
     def kind(self) -> str:
-        """The name under which this value is written."""
+        """The name of this kind of value in dictionaries: the lower-cased class name."""
         return type(self).__name__.lower()
 
-    def replace(self: T, **changes) -> T:
-        """A copy with some fields changed."""
+    def replace(self: T, **changes: Any) -> T:
+        """A copy with some fields changed.
+
+        Parameters
+        ----------
+        **changes : any
+            New values of fields.
+
+        Returns
+        -------
+        Value
+
+        Raises
+        ------
+        ValueError
+            A field does not exist, or its new value breaks a rule.
+        """
         unknown = [name for name in changes if name not in _annotations(type(self))]
         for name in unknown:
             choose(name, _annotations(type(self)), f"field of {type(self).__name__}")
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, numbers and strings; `kind` first at every level."""
+        """The value as plain dictionaries, lists, numbers and strings.
+
+        Returns
+        -------
+        dict
+            `kind` first at every level, then the fields.
+        """
         return {"kind": self.kind} | {name: _plain(getattr(self, name)) for name in _annotations(type(self))}
 
     @classmethod
     def from_dict(cls: type[T], data: dict[str, Any]) -> T:
-        """The value a dictionary describes. Unknown kinds and fields are ValueErrors; fields left out take their default."""
+        """The value that a dictionary describes.
+
+        Parameters
+        ----------
+        data : dict
+            As `to_dict` returns it; fields that are left out take their default.
+
+        Returns
+        -------
+        Value
+
+        Raises
+        ------
+        ValueError
+            The kind or a field is unknown, or a required field is missing.
+        """
         if not isinstance(data, dict):
             raise ValueError(f"{cls.__name__} expects a dictionary, got {type(data).__name__} {data!r}")
         data = dict(data)
@@ -122,31 +188,77 @@ class Value:
             raise ValueError(f"the dictionary of kind {kind!r} lacks the field {name!r}, which has no default")
         return found(**{name: _restore(part) for name, part in data.items()})
 
-    def to_json(self, **kwargs) -> str:
-        """JSON text; keyword arguments go to `json.dumps`."""
+    def to_json(self, **kwargs: Any) -> str:
+        """The value as JSON text.
+
+        Parameters
+        ----------
+        **kwargs : any
+            Arguments of `json.dumps`, such as `indent`.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(self.to_dict(), **{"allow_nan": False, "ensure_ascii": False, **kwargs})
 
     @classmethod
     def from_json(cls: type[T], text: str) -> T:
-        """The value that JSON text describes."""
+        """The value that JSON text describes.
+
+        Parameters
+        ----------
+        text : str
+            As `to_json` returns it.
+
+        Returns
+        -------
+        Value
+
+        Raises
+        ------
+        ValueError
+            The text is no JSON, or does not describe such a value.
+        """
         return cls.from_dict(json.loads(text))
 
     def to_toml(self) -> str:
-        """TOML text, a table for every nested value; None is written as "none", because TOML has no null."""
+        """The value as TOML text, a table for every nested value.
+
+        Returns
+        -------
+        str
+            None is written as "none", because TOML has no null.
+        """
         import tomli_w
 
         return tomli_w.dumps(_swap(self.to_dict(), None, _NONE_IN_TOML))
 
     @classmethod
     def from_toml(cls: type[T], text_or_path: str | Path) -> T:
-        """The value that TOML text describes, or a file: a Path, or a name that ends in .toml."""
+        """The value that TOML text or a TOML file describes.
+
+        Parameters
+        ----------
+        text_or_path : str or Path
+            The text, or a file: a Path, or a name that ends in .toml.
+
+        Returns
+        -------
+        Value
+
+        Raises
+        ------
+        ValueError
+            The text is no TOML, or does not describe such a value.
+        """
         is_path = isinstance(text_or_path, Path) or (text_or_path.endswith(".toml") and "\n" not in text_or_path)
         text = Path(text_or_path).read_text(encoding="utf-8") if is_path else text_or_path
         return cls.from_dict(_swap(_toml().loads(text), _NONE_IN_TOML, None))
 
     @property
     def key(self) -> str:
-        """A digest of 16 hexadecimal digits: equal values have equal keys, different values different ones."""
+        """A digest of the value, 16 hexadecimal digits: equal for equal values, different for different ones."""
         text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

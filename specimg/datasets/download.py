@@ -23,7 +23,7 @@ import requests
 import urllib3
 
 from .. import __version__
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..core.progress import progress_bar
 from ..core.text import amount
 
@@ -160,7 +160,7 @@ class ResumingDownloader:
         version = {"url": url, "total": int(length) if length.isdigit() else None}
         version |= {name: response.headers.get(name) for name in VALIDATORS}
         self.part.write_bytes(b"")  # first, so that old bytes never stand beside the new note
-        write_whole(self.note, json.dumps(version).encode())
+        write_atomic(self.note, json.dumps(version).encode())
         self._write(response, "wb", version["total"])
 
     def _write(self, response: requests.Response, mode: str, total: int | None) -> None:

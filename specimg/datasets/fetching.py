@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.cache import default_cache
-from ..core.files import inside, write_whole
+from ..core.files import inside, write_atomic
 from .archives import announce, obtain
 from .catalogue import DataSet, find_dataset
 from .unpack import unpack_all
@@ -106,7 +106,7 @@ def _install(data: DataSet, folder: Path, progress: bool) -> Path:
         content = _content(unpacked)
         records = [archive.record for archive in archives]
         source = {"dataset": data.to_dict(), "content": content, "archives": records, "specimg": __version__}
-        write_whole(unpacked / SOURCE, json.dumps(source, indent=2).encode())
+        write_atomic(unpacked / SOURCE, json.dumps(source, indent=2).encode())
         if home.exists():
             home.rmdir()  # it is empty, says `_finished`; not every system renames onto a folder
         os.rename(unpacked, home)

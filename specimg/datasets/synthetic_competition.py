@@ -20,7 +20,7 @@ import numpy as np
 import soundfile as sf
 from tqdm import tqdm
 
-from ..core.files import is_leftover, write_whole
+from ..core.files import is_temporary, write_atomic
 from ..core.values import Value, choose
 from .synthesis import LOWEST_SR, list_sounds, make_sound
 
@@ -150,7 +150,7 @@ def _files_in(folder: Path) -> set[str]:
         Path(root, name).relative_to(folder).as_posix()
         for root, _, names in os.walk(folder)
         for name in names
-        if not is_leftover(name)
+        if not is_temporary(name)
     }
 
 
@@ -238,8 +238,8 @@ def make_competition(
     # A file's name stands for its sound: where the name is there already, the sound is the right one.
     clips = [clip for clip in clips if clip.path in missing]
     for clip in tqdm(clips, desc=f"sounds in {folder.name}", unit="clip", disable=not progress):
-        write_whole(folder / clip.path, _clip_bytes(clip, settings))
+        write_atomic(folder / clip.path, _clip_bytes(clip, settings))
     for path in sorted(missing & fixed.keys()):
-        write_whole(folder / path, fixed[path])
-    write_whole(folder / _RECORD, settings.to_json(indent=1).encode())
+        write_atomic(folder / path, fixed[path])
+    write_atomic(folder / _RECORD, settings.to_json(indent=1).encode())
     return folder

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..competitions import Competition
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..core.text import examples
 from ..core.values import choose
 from ..labels.tables import clip_spans
@@ -190,6 +190,6 @@ def finish(bench: Bench) -> Comparison:
     found = Comparison(bench.out)
     found.keep_differences()
     found = Comparison(bench.out)
-    write_whole(bench.out / "comparison.csv", found.table.to_csv(index=False).encode("utf-8", "surrogatepass"))
+    write_atomic(bench.out / "comparison.csv", found.table.to_csv(index=False).encode("utf-8", "surrogatepass"))
     bench.say(str(found))
     return found

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..core.files import inside, write_whole
-from ..core.text import as_text, cell, count, examples
+from ..core.files import inside, write_atomic
+from ..core.text import align_columns, cell, count, examples
 from ..core.values import choose
 from ..metrics import get_metric
 from .curves import draw_curves
@@ -52,7 +52,7 @@ def read_record(folder: Path) -> dict:
 
 
 def write_record(folder: Path, about: dict) -> None:
-    write_whole(folder / RECORD, json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    write_atomic(folder / RECORD, json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def run_in(folder: Path) -> Run | None:
@@ -182,7 +182,7 @@ class Comparison:
             if name != self.baseline:
                 numbers = [None if number != number else number for number in self.difference(name)]
                 kept[name] = {"of": [self.baseline, run._state, base._state], "difference": numbers}
-        write_whole(
+        write_atomic(
             self.folder / _DIFFERENCES, json.dumps(kept, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
         )
 
@@ -269,7 +269,9 @@ class Comparison:
 
     def __str__(self) -> str:
         failures = [f"{name} failed: {reason}" for name, reason in self.failed.items()]
-        return "\n".join([repr(self), *([as_text(self._shown()), *self._notes()] if self.runs else []), *failures])
+        return "\n".join(
+            [repr(self), *([align_columns(self._shown()), *self._notes()] if self.runs else []), *failures]
+        )
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -20,7 +20,7 @@ import pandas as pd
 from ..audio import Audio, AudioError, read_audio
 from ..audio.windows import as_table, times_of
 from ..core.files import inside
-from ..core.parallel import work_through
+from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
 from ..core.text import examples
 from ..core.warnings import warn
@@ -147,7 +147,7 @@ def feature_table(
     todo = [(inside(folder, path), *span) for path, span in zip(table["path"], spans)]
     work, rows = functools.partial(_features_of_chunk, os.fspath(folder), audio, settings), []
     with progress_bar(len(todo), "features", progress) as bar:
-        for some in work_through(work, todo, n_jobs):
+        for some in map_chunks(work, todo, n_jobs):
             rows += some
             bar.update(len(some))
     found = pd.DataFrame(rows, index=table.index)

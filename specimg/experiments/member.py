@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from fastai.vision.all import Learner
 
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
 from ..data.tta import TTAFit, with_tta
@@ -159,7 +159,7 @@ def train_member(member: Member, table: pd.DataFrame, setup: Setup, say: Callabl
         "weights_from": learn.weights_from,
     }
     (member.folder / "test.npz").unlink(missing_ok=True)  # of other weights, if it is there
-    write_whole(member.folder / "done.json", json.dumps(done, indent=1).encode())
+    write_atomic(member.folder / "done.json", json.dumps(done, indent=1).encode())
     say(f"{member}: {score}, {done['seconds']:.0f} s")
 
 

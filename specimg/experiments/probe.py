@@ -27,7 +27,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..competitions import Competition
-from ..core.text import as_text, cell, count
+from ..core.text import align_columns, cell, count
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
 from ..data.tta import TTA, TTAFit, fit_with_tta
@@ -264,7 +264,7 @@ class LinearProbe:
         return f"LinearProbe({count(len(self), 'picture')} through {self.arch}, by {self.metric})"
 
     def __str__(self) -> str:
-        return "\n".join([repr(self), as_text(self._shown()), *self._notes()])
+        return "\n".join([repr(self), align_columns(self._shown()), *self._notes()])
 
     def _repr_html_(self) -> str:
         from html import escape

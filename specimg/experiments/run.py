@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from ..competitions import Competition
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..core.text import count
 from ..core.warnings import warn
 from ..inference import load_classifier
@@ -276,7 +276,7 @@ class Run(CompetitionAnswers):
     def keep_score(self) -> None:
         """Write score.json: with many clips the interval takes a minute, and nobody wants to wait for it at every look."""
         if self.members and self._kept_score() is None:
-            write_whole(
+            write_atomic(
                 self.folder / "score.json", json.dumps({**self.score.to_dict(), "of": self._state}, indent=1).encode()
             )
 

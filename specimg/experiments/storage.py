@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import __version__
-from ..core.files import is_leftover, write_whole
+from ..core.files import is_temporary, write_atomic
 from ..labels.tables import KEY
 from ..render.tree import SpecTree
 from ..training import differences
@@ -70,7 +70,7 @@ def is_new(out: Path, choices: Choices, task: Task, earlier: Run | None) -> bool
     """Is there no run in `out` yet? ValueError where it is a file, or holds another run or something else."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{str(out)!r} is a file; choose a folder as out=")
-    names = {name for name in os.listdir(out) if not is_leftover(name)} if out.is_dir() else set()
+    names = {name for name in os.listdir(out) if not is_temporary(name)} if out.is_dir() else set()
     if PARTS[-1] in names:
         _compare(out, choices, task, earlier)
         return False
@@ -97,7 +97,7 @@ def _about(out: Path) -> dict:
 
 
 def _write_about(out: Path, about: dict) -> None:
-    write_whole(out / "run.json", json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    write_atomic(out / "run.json", json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def begin(out: Path, choices: Choices, task: Task, folds: pd.DataFrame, earlier: Run | None) -> None:
@@ -114,7 +114,7 @@ def begin(out: Path, choices: Choices, task: Task, folds: pd.DataFrame, earlier:
             "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
         },
     )
-    write_whole(out / "run.toml", choices.to_toml().encode())
+    write_atomic(out / "run.toml", choices.to_toml().encode())
     task.save(out)
     write_table(out / "folds.csv", folds[[name for name in [*KEY, "group", "fold"] if name in folds]])
 

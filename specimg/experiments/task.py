@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ..competitions import Competition, SubmissionFormat, check_submission
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..labels.tables import KEY, clip_index
@@ -48,7 +48,7 @@ __all__ = [
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as csv; names of files that are not valid UTF-8 keep their bytes."""
-    write_whole(path, table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass"))
+    write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass"))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -106,7 +106,7 @@ class Task:
             "format": self.format.to_dict(),
         }
         write_table(folder / "answers.csv", self.rows)
-        write_whole(folder / "competition.json", json.dumps(about, indent=1, ensure_ascii=False).encode())
+        write_atomic(folder / "competition.json", json.dumps(about, indent=1, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, folder: Path) -> Task:
@@ -280,5 +280,5 @@ def write_answers(
         named = examples(task.rows["path"][without])
         warn(f"{int(without.sum())} of {count(len(without), 'row')} answered with the class prior ({named})")
     text = table.to_csv(index=False, lineterminator="\n", float_format="%.7g")  # more digits a network does not give
-    write_whole(path, text.encode())
+    write_atomic(path, text.encode())
     return table

@@ -23,7 +23,7 @@ from PIL import Image
 
 from ..audio import AudioError
 from ..audio.decode import decode
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..data.images import SpecImage
 from ..render.prepare import prepare
 from ..spectrogram.picture import PictureError
@@ -110,7 +110,7 @@ def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -
     wav, picture = f"{stem}.wav", f"{stem}.heard.wav" if clf.is_wave else f"{stem}.png"
     try:
         sound = _cut(recording)
-        write_whole(folder / wav, sound)
+        write_atomic(folder / wav, sound)
         ready, probs = _drawn(clf, folder / wav)
     except (AudioError, ValueError):
         (folder / wav).unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -
         (folder / wav).unlink()
         return None
     planes, kept = _planes(ready), _kept(ready, clf.audio.sr)
-    write_whole(folder / picture, kept)
+    write_atomic(folder / picture, kept)
     entry = {
         "clip": wav,
         "label": recording.label,
@@ -145,7 +145,7 @@ def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: i
                 break
     if entries:
         text = to_json({"versions": versions_now(), "clips": entries})
-        write_whole(folder / GOLDEN / FILE, text)
+        write_atomic(folder / GOLDEN / FILE, text)
         files[f"{GOLDEN}/{FILE}"] = facts_of(text)
     return files
 

@@ -24,7 +24,7 @@ from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, ToTensor
 from safetensors.torch import save
 from torch import nn
 
-from ..core.files import is_leftover, write_whole
+from ..core.files import is_temporary, write_atomic
 from ..core.warnings import warn
 from ..data.images import FitSize
 from ..data.tta import TTA, fit_with_tta
@@ -261,7 +261,7 @@ def _check_folder(folder: Path) -> None:
     """ValueError where the folder holds something else than a classifier, or what is left of one."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{str(folder)!r} is a file; give a folder")
-    there = {name for name in os.listdir(folder) if not is_leftover(name)} if folder.is_dir() else set()
+    there = {name for name in os.listdir(folder) if not is_temporary(name)} if folder.is_dir() else set()
     begun = any(is_own_file(name) and name != CARD for name in there)
     if SETTINGS not in there and not all(
         is_own_file(name) and (begun or name != CARD) or name == GOLDEN for name in there
@@ -286,7 +286,7 @@ def _clear(folder: Path) -> None:
     (folder / SETTINGS).unlink(missing_ok=True)
     for prefix, place in {"": folder, f"{GOLDEN}/": folder / GOLDEN}.items():
         for name in os.listdir(place) if place.is_dir() else ():
-            if is_own_file(prefix + name) or is_leftover(name):
+            if is_own_file(prefix + name) or is_temporary(name):
                 (place / name).unlink()
     if (folder / GOLDEN).is_dir() and not os.listdir(folder / GOLDEN):
         (folder / GOLDEN).rmdir()
@@ -300,7 +300,7 @@ def _write(what: _Trained, folder: Path, golden: int) -> None:
     _clear(folder)
     for name, network in zip(weights, networks):
         data = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
-        write_whole(folder / name, data)
+        write_atomic(folder / name, data)
         files[name] = facts_of(data)
     kept = write_golden(clf, folder, _recordings(what.predictions), golden) if golden else {}
     if golden and not kept:
@@ -310,9 +310,9 @@ def _write(what: _Trained, folder: Path, golden: int) -> None:
         clf, what.training, folder.absolute().name, clips, what.predictions if clf.calibration.clips else None
     )
     card = text.encode("utf-8", "replace")
-    write_whole(folder / CARD, card)
+    write_atomic(folder / CARD, card)
     files |= {**kept, CARD: facts_of(card)}
-    write_whole(folder / SETTINGS, to_json(settings_of(clf, weights, files, what.training)))
+    write_atomic(folder / SETTINGS, to_json(settings_of(clf, weights, files, what.training)))
 
 
 def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], training: dict) -> dict:

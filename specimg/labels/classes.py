@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..core.text import count, examples, rows
+from ..core.text import count, examples, row_numbers
 from ..core.values import choose
 from ..core.warnings import warn
 from .sheets import MANY, Sheet, is_blank
@@ -24,7 +24,7 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
     cells = table[choose(name, map(str, table.columns), "column in the table")]
     blank = [is_blank(cell) for cell in cells]
     if any(blank):
-        raise ValueError(f"column {name!r} is empty in {rows(blank)}; fill it in or leave these rows out")
+        raise ValueError(f"column {name!r} is empty in {row_numbers(blank)}; fill it in or leave these rows out")
     return cells
 
 

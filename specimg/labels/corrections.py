@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..core.text import count, examples
 from ..core.warnings import warn
 from .classes import class_counts
@@ -122,7 +122,7 @@ def write_corrections(table: pd.DataFrame, file: str | os.PathLike) -> None:
     """Write a table of corrections as csv, from which `read_corrections` reads the same. Raises ValueError as that does."""
     table = read_corrections(table)
     cells = table.assign(label=table["label"].map(_cell), corrected=[_cell(labels) for labels in table["corrected"]])
-    write_whole(file, cells.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(file, cells.to_csv(index=False, lineterminator="\n").encode())
 
 
 # ---------------------------------------------------------------------- applied to a table

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import OutsideError, inside
-from ..core.text import rows
+from ..core.text import row_numbers
 from ..core.values import choose
 
 __all__ = ["MANY", "Sheet", "is_blank", "read_seconds", "read_sheet"]
@@ -63,7 +63,7 @@ class Sheet:
         """Raise where `bad` holds anywhere."""
         if any(bad):
             name = self.raw.columns[self.position(col)]
-            raise ValueError(f"{self.source}: column {str(name)!r} {what} in {rows(bad)}; {way_out}")
+            raise ValueError(f"{self.source}: column {str(name)!r} {what} in {row_numbers(bad)}; {way_out}")
 
     def text(self, col: int | str) -> list[str]:
         cells = self.cells(col)

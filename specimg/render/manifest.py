@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import write_whole
+from ..core.files import write_atomic
 
 __all__ = ["Manifest", "Row", "read_rows"]
 
@@ -145,7 +145,7 @@ class Manifest:
         writer = csv.writer(text)
         writer.writerow(Row._fields)
         writer.writerows(self.rows())
-        write_whole(self.folder / "manifest.csv", text.getvalue().encode("utf-8", "backslashreplace"))
+        write_atomic(self.folder / "manifest.csv", text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def read_rows(folder: str | os.PathLike) -> list[Row]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..audio import Audio, AudioError, condition, read_clip
-from ..core.parallel import work_through
+from ..core.parallel import map_chunks
 from .renderer import Renderer, as_channels
 
 __all__ = ["MOST_SAMPLES", "prepare", "prepare_all"]
@@ -89,5 +89,5 @@ def prepare_all(
     """
     work = functools.partial(_prepare_some, look)
     for first in range(0, len(sources), ROUND):
-        for done in work_through(work, list(sources[first : first + ROUND]), n_jobs):
+        for done in map_chunks(work, list(sources[first : first + ROUND]), n_jobs):
             yield from done

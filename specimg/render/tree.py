@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING
 from ..audio import AudioError, Scratch, UnreadableError, read_clip
 from ..audio.variants import Variant, by_name, seeded
 from ..core.cache import default_cache
-from ..core.files import write_whole
-from ..core.parallel import work_through
+from ..core.files import write_atomic
+from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
 from ..core.warnings import warn
 from ..spectrogram.picture import picture_problem, show_picture
@@ -78,7 +78,7 @@ def _draw_one(
     except Exception as exc:  # whatever else one file does must not end the run; as nobody knows, it is tried again
         return Row(*job, UNREADABLE, f"{type(exc).__name__}: {exc}", None, None)
     try:
-        write_whole(os.path.join(images, job.picture), png)
+        write_atomic(os.path.join(images, job.picture), png)
     except OSError as exc:
         if exc.errno not in UNNAMEABLE:
             raise
@@ -320,7 +320,7 @@ def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
 
 def _write_renderer(folder: Path, renderer: Renderer, root: str, name: str | None) -> None:
     facts = {"format": FORMAT, "source": root, "name": name, "renderer": renderer.to_dict(), "versions": _versions()}
-    write_whole(folder / "renderer.json", json.dumps(facts, indent=1).encode())
+    write_atomic(folder / "renderer.json", json.dumps(facts, indent=1).encode())
 
 
 def _draw_into(
@@ -337,7 +337,7 @@ def _draw_into(
     finished = 0
     try:
         with Manifest(folder) as manifest, progress_bar(len(jobs), folder.name, progress) as bar:
-            for rows in work_through(draw, jobs, n_jobs):
+            for rows in map_chunks(draw, jobs, n_jobs):
                 manifest.put(rows)
                 finished += len(rows)
                 bar.update(len(rows))

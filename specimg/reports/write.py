@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..interpret import SpecInterpretation
 from ..interpret.label_quality import label_issues
 from ..training import Predictions
@@ -153,7 +153,7 @@ def _write(
 ) -> Path:
     media = gather_media(subject, order, path, **options)
     page = collect(subject, media, order, title=title, review=review, whole=whole)
-    write_whole(path, page_html(page, media).encode())
+    write_atomic(path, page_html(page, media).encode())
     return path
 
 

@@ -25,7 +25,7 @@ import torch
 from fastai.vision.all import Learner
 
 from .. import __version__
-from ..core.files import is_leftover, write_whole
+from ..core.files import is_temporary, write_atomic
 from .identity import clip_weights, device_of, differences, network_of
 from .recipe import Recipe
 from .schedule import Progress
@@ -89,7 +89,7 @@ class Folder:
             return "begin"
         if not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; choose a folder as out=")
-        names = {name for name in os.listdir(self.path) if not is_leftover(name)}
+        names = {name for name in os.listdir(self.path) if not is_temporary(name)}
         action = folder_action(names | {"checkpoints/last.pth"} if self.last_file.exists() else names)
         if action == "refuse":
             raise ValueError(
@@ -114,14 +114,14 @@ class Folder:
                 "choose a new folder as out="
             )
         for file in self.last_file.parent.iterdir():
-            if is_leftover(file.name):
+            if is_temporary(file.name):
                 file.unlink()
         learn.model.load_state_dict(model)
         return run
 
     def begin(self, learn: Learner, recipe: Recipe) -> Progress:
         run = Progress.new(learn, recipe)
-        write_whole(self.recipe_file, recipe.to_toml().encode())
+        write_atomic(self.recipe_file, recipe.to_toml().encode())
         self.note(learn, run)
         self.save(learn, run)  # the first weights are drawn by chance: one killed in its first epoch needs them again
         return run
@@ -163,14 +163,14 @@ class Folder:
             "clip_weights": clip_weights(learn),
             "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
         }
-        write_whole(self.about_file, json.dumps(about, indent=2, ensure_ascii=False).encode())
+        write_atomic(self.about_file, json.dumps(about, indent=2, ensure_ascii=False).encode())
 
     def save(self, learn: Learner, run: Progress) -> None:
         """Write down where the run stands."""
         opt = learn.opt.state_dict() if run.rows else None
         self.write(self.last_file, {"model": learn.model.state_dict(), "opt": opt, "rows": run.rows})
         if run.rows:
-            write_whole(self.history_file, run.table().to_csv(index=False).encode())
+            write_atomic(self.history_file, run.table().to_csv(index=False).encode())
 
     def save_best(self, learn: Learner) -> None:
         self.write(self.best_file, {"model": learn.model.state_dict()})
@@ -181,7 +181,7 @@ class Folder:
     def write(self, file: Path, state: dict) -> None:
         data = io.BytesIO()
         torch.save(_plain(state), data)
-        write_whole(file, data.getvalue())
+        write_atomic(file, data.getvalue())
 
     def load(self, file: Path, learn: Learner) -> dict:
         try:

@@ -19,7 +19,7 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from ..core.files import write_whole
+from ..core.files import write_atomic
 from ..core.values import choose
 from ..metrics import get_metric, list_metrics
 
@@ -265,7 +265,7 @@ class Predictions:
         arrays |= {f"layer{i}": x for i, x in enumerate(self.layers.values())}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        write_whole(path, buffer.getvalue())
+        write_atomic(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Predictions:

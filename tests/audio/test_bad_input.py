@@ -484,11 +484,11 @@ def test_a_disk_that_fills_ends_the_run_and_keeps_what_is_drawn(source, draw, tm
         if len(written) >= 30 and str(path).endswith(".png"):
             raise OSError(errno.ENOSPC, "No space left on device")
         written.append(path)
-        files.write_whole(path, data)
+        files.write_atomic(path, data)
 
     monkeypatch.setattr(render, "CHUNK", 4)
     with monkeypatch.context() as patch:
-        patch.setattr(render, "write_whole", filling)
+        patch.setattr(render, "write_atomic", filling)
         with pytest.raises(
             OSError, match="no space left while drawing into .*; what is drawn is kept: make room, or choose another"
         ) as caught:
@@ -533,7 +533,7 @@ def test_a_cache_that_cannot_be_written_is_said(source, draw, monkeypatch, code)
     def refused(path, data):
         raise OSError(code, "refused")
 
-    monkeypatch.setattr(render, "write_whole", refused)
+    monkeypatch.setattr(render, "write_atomic", refused)
     with pytest.raises(PermissionError, match="cannot be written to; choose another folder with cache="):
         draw(source)
 

@@ -24,6 +24,7 @@ from specimg.competitions import (
     list_competitions,
     places,
     reading as tables,
+    registry,
 )
 from specimg.competitions.layouts import from_toml as by_hand
 from specimg.competitions.places import find_place, has_marks
@@ -228,8 +229,9 @@ def test_5000_folders_are_looked_through_quickly(tmp_path):
 @pytest.fixture
 def pets(monkeypatch):
     """A registered competition "pets-2021"; its own layouts are left out, so that this file tests the core alone."""
-    monkeypatch.setattr(competition, "_LAYOUTS", {})
-    monkeypatch.setattr(competition, "_load_layouts", lambda: None)
+    layouts = {}
+    monkeypatch.setattr(registry, "LAYOUTS", layouts)
+    monkeypatch.setattr(competition, "LAYOUTS", layouts)
 
     @layout("pets-2021", "pets-2022", marks=MARKS, fetched="Pets")
     def read_pets(folder, slug, seed=0, noisy="train"):
@@ -659,7 +661,7 @@ pets: 4 clips, 2 labels, 2 test rows, scored by accuracy
   labels   cat 2, dog 2
   folds    to be dealt
   test     2 rows, such as t/1.wav
-  answers  BestLabels(id_col='fname', label_col='label', k=1)"""
+  answers  BestLabels()"""
     )
 
 

@@ -5,24 +5,24 @@ import os
 
 import pytest
 
-from specimg.core.files import OutsideError, inside, is_leftover, write_whole
+from specimg.core.files import OutsideError, inside, is_temporary, write_atomic
 
 
 def listing(folder):
     return sorted(os.listdir(folder))
 
 
-def test_write_whole_writes_replaces_and_makes_folders(tmp_path):
+def test_write_atomic_writes_replaces_and_makes_folders(tmp_path):
     path = tmp_path / "a" / "b" / "note.txt"
-    write_whole(path, b"one")
-    write_whole(str(path), b"another")
+    write_atomic(path, b"one")
+    write_atomic(str(path), b"another")
     assert path.read_bytes() == b"another"
     assert listing(path.parent) == ["note.txt"]
 
 
-def test_write_whole_takes_a_bare_name(tmp_path, monkeypatch):
+def test_write_atomic_takes_a_bare_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_whole("note.txt", b"here")
+    write_atomic("note.txt", b"here")
     assert (tmp_path / "note.txt").read_bytes() == b"here"
 
 
@@ -41,8 +41,8 @@ def test_write_whole_takes_a_bare_name(tmp_path, monkeypatch):
         "n" * 255,
     ],
 )
-def test_write_whole_takes_odd_names(tmp_path, name):
-    write_whole(tmp_path / name, b"x")
+def test_write_atomic_takes_odd_names(tmp_path, name):
+    write_atomic(tmp_path / name, b"x")
     assert listing(tmp_path) == [name]
 
 
@@ -70,7 +70,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
         path.write_bytes(before)
     monkeypatch.setattr("specimg.core.files.open", lambda *args: FullDisk(open(*args)), raising=False)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(path, b"much more than five bytes")
+        write_atomic(path, b"much more than five bytes")
     assert listing(tmp_path) == ([] if before is None else ["note.txt"])
     assert before is None or path.read_bytes() == before
 
@@ -84,7 +84,7 @@ def test_an_interruption_while_replacing_leaves_the_old_file_and_no_other(tmp_pa
 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
+        write_atomic(path, b"new")
     assert listing(tmp_path) == ["note.txt"] and path.read_bytes() == b"old"
 
 
@@ -95,7 +95,7 @@ def test_a_name_that_cannot_be_is_an_error_and_leaves_nothing(tmp_path, name, co
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError) as caught:
-        write_whole(tmp_path / name, b"x")
+        write_atomic(tmp_path / name, b"x")
     assert caught.value.errno == code
     assert listing(tmp_path) == ["file", "folder"]
 
@@ -105,9 +105,9 @@ def test_while_it_is_written_the_name_is_a_leftovers_and_no_two_are_equal(tmp_pa
     monkeypatch.setattr(os, "replace", lambda source, target: seen.append(os.path.basename(source)))
     monkeypatch.setattr(os, "getpid", lambda: 1)  # as on two machines that share a folder
     for _ in range(3):
-        write_whole(tmp_path / "note.txt", b"x")
-    assert len(set(seen)) == 3 and all(map(is_leftover, seen))
-    assert not is_leftover("note.txt") and not is_leftover("note.partial-1")
+        write_atomic(tmp_path / "note.txt", b"x")
+    assert len(set(seen)) == 3 and all(map(is_temporary, seen))
+    assert not is_temporary("note.txt") and not is_temporary("note.partial-1")
 
 
 @pytest.mark.parametrize(

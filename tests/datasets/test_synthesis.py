@@ -318,7 +318,7 @@ def test_a_finished_competition_is_not_written_again(small, monkeypatch):
         raise AssertionError(f"{path} was written again")
 
     (small / "submission.csv").write_text("mine")  # what users add later is theirs
-    monkeypatch.setattr(competition, "write_whole", refuse)
+    monkeypatch.setattr(competition, "write_atomic", refuse)
     try:
         assert make_competition(small, **SMALL) == small
     finally:
@@ -328,7 +328,7 @@ def test_a_finished_competition_is_not_written_again(small, monkeypatch):
 def test_a_stopped_call_goes_on_where_it_was(small, tmp_path, monkeypatch):
     written = []
 
-    def stop_at_20(path, data, whole=competition.write_whole):
+    def stop_at_20(path, data, whole=competition.write_atomic):
         if len(written) == 20:
             raise KeyboardInterrupt
         written.append(path)
@@ -336,7 +336,7 @@ def test_a_stopped_call_goes_on_where_it_was(small, tmp_path, monkeypatch):
 
     folder = tmp_path / "comp"
     with monkeypatch.context() as patch:
-        patch.setattr(competition, "write_whole", stop_at_20)
+        patch.setattr(competition, "write_atomic", stop_at_20)
         with pytest.raises(KeyboardInterrupt):
             make_competition(folder, **SMALL)
     assert len(written) == 20 and not (folder / "competition.json").exists()

@@ -15,7 +15,7 @@ from pitches import table, write_sounds
 
 from specimg.audio.variants import Roll
 from specimg.competitions import BestLabels, Competition
-from specimg.core.text import as_text, cell
+from specimg.core.text import align_columns, cell
 from specimg.data.tta import TTA
 from specimg.experiments import (
     Comparison,
@@ -355,7 +355,7 @@ def test_text_of_cells_and_tables():
     )
     assert cell(0.0123, -0.1, 0.2, "+.3f") == "+0.012 (-0.100 to +0.200)"
     assert (
-        as_text(pd.DataFrame({"name": ["a", "long"], "n": ["1", "10"], "end": ["x", ""]}))
+        align_columns(pd.DataFrame({"name": ["a", "long"], "n": ["1", "10"], "end": ["x", ""]}))
         == "name   n  end\na      1  x\nlong  10"
     )
 

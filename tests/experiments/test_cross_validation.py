@@ -507,13 +507,13 @@ def prepare_stop(where: str) -> None:
     if where == "drawing":
         import specimg.render.tree
 
-        before(specimg.render.tree, "write_whole", die, lambda path, data: str(path).endswith("09.wav.png"))
+        before(specimg.render.tree, "write_atomic", die, lambda path, data: str(path).endswith("09.wav.png"))
     if where == "first epoch":
         with_callback(0, 1, die)
     if where == "epochs":
         with_callback(1, 4, die)  # two batches an epoch: in the second epoch
     if where == "judged":
-        before(training, "write_whole", die, lambda path, data: path.name == "done.json")
+        before(training, "write_atomic", die, lambda path, data: path.name == "done.json")
     if where == "between":
         before(cross, "train_member", die, lambda member, *args: member.fold == 1)
     if where == "answering":

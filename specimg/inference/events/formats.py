@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ...core.files import write_whole
+from ...core.files import write_atomic
 from ...core.text import examples
 from ...core.values import choose
 from .merging import EVENTS
@@ -181,7 +181,7 @@ def write_events(
         }
     texts = {target: fmt.write(part, band) for target, part in parts.items()}  # all, before the first is written
     for target, text in texts.items():
-        write_whole(target, text.encode("utf-8", "surrogateescape"))  # a file name need not be UTF-8
+        write_atomic(target, text.encode("utf-8", "surrogateescape"))  # a file name need not be UTF-8
 
 
 def read_events(path: str | os.PathLike) -> pd.DataFrame:

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import __version__
-from ...core.files import write_whole
+from ...core.files import write_atomic
 from ..classifier import Classifier
 from ..validate import channels_of
 from . import AudioFrontEnd, WaveFrontEnd
@@ -199,7 +199,7 @@ def to_onnx(
     model = written.model_proto
     _without_traces(model)
     onnx.helper.set_model_props(model, facts)
-    write_whole(path, model.SerializeToString())
+    write_atomic(path, model.SerializeToString())
     return Path(path)
 
 
@@ -222,5 +222,5 @@ def to_exported(
     program, _, facts = _exported(clf, audio, seconds, sr)
     file = io.BytesIO()
     torch.export.save(program, file, extra_files={"specimg.json": json.dumps(facts)})
-    write_whole(path, file.getvalue())
+    write_atomic(path, file.getvalue())
     return Path(path)
