@@ -104,6 +104,8 @@ def _examples(request, doctest_namespace):
 
     import specimg as sp
 
+    registries = [sp.metrics.registry._METRICS, sp.metrics.registry._AT_K, sp.competitions.LAYOUTS]
+    registered = [dict(registry) for registry in registries]  # what an example registers is gone after it
     folder = request.getfixturevalue("tmp_path") / "here"
     shutil.copytree(request.getfixturevalue("_example_recordings"), folder)
     doctest_namespace.update(sp=sp, np=np, pd=pd)
@@ -118,4 +120,7 @@ def _examples(request, doctest_namespace):
         warnings.simplefilter("ignore")
         yield
     os.chdir(before)
+    for registry, entries in zip(registries, registered):
+        registry.clear()
+        registry.update(entries)
     doctest_namespace.clear()

@@ -28,7 +28,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from ..core.text import count, examples
 from ..core.values import choose
 from ..metrics import UndefinedError, calibration_curve, wilson_interval
-from ..metrics.calibration import error_of_curve
+from ..metrics.reliability import error_of_curve
 from ..training import Predictions
 from .plots import named
 
@@ -255,7 +255,7 @@ def by_group(p: Predictions, column: str | pd.Series, metric=None) -> pd.DataFra
 
 
 def calibration(p: Predictions, n_bins: int = 15) -> pd.DataFrame:
-    """How often a probability comes true: `metrics.calibration_curve` of these clips; with several labels a clip, of all labels.
+    """How often a probability comes true: `metrics.reliability_curve` of these clips; with several labels a clip, of all labels.
 
     `attrs["expected_calibration_error"]` is the mean distance, `attrs["left_out"]` the clips whose probabilities are NaN.
     """

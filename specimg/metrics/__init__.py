@@ -1,23 +1,22 @@
-"""Scores of a classifier: plain functions on arrays, and the same by name for fastai's table of epochs.
+"""Metrics of a classifier: plain functions on arrays, and the same by name as fastai metrics.
 
 A metric is `f(y_true, scores) -> float`. `scores` is `(clips, classes)`, larger for likelier. `y_true` is `(clips,)`,
-the index of each clip's class (`single_label`), or `(clips, classes)` of 0 and 1 where a clip may carry several labels
-(`multi_label`). What equal scores do is part of each definition, so that a result never depends on how a library sorts.
+the index of each clip's class (`single_label`), or `(clips, classes)` of 0 and 1 where a clip may have several labels
+(`multi_label`). How ties are ranked is part of each definition, so that a value never depends on how a library sorts.
 
 >>> y_true, scores = [0, 1], [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]
->>> accuracy(y_true, scores), map_at_k(y_true, scores, k=3)     # the classes stand first and third: 1 and 1/3
+>>> accuracy(y_true, scores), map_at_k(y_true, scores, k=3)     # the true classes rank first and third: 1 and 1/3
 (0.5, 0.6666666666666666)
 >>> lwlrap([[1, 0, 1], [0, 1, 0]], scores)                      # precisions 1 and 2/3 in the first clip, then 1/3
 0.6666666666666666
 
-`bootstrap_score("lwlrap", y_true, scores, groups)` says how far such a value can be trusted, and
-`Learner(dls, model, metrics=fastai_metric("map@3"))` shows one after every epoch.
+`bootstrap_score("lwlrap", y_true, scores, groups)` gives a confidence interval of such a value, and
+`Learner(dls, model, metrics=fastai_metric("map@3"))` shows one after every epoch. `registry` says how to add a metric.
 """
 
 from .arrays import UndefinedError
-from .calibration import calibration_curve, expected_calibration_error
 from .for_fastai import FastaiMetric, fastai_metric
-from .intervals import bootstrap_interval, bootstrap_score, wilson_interval
+from .intervals import bootstrap_score, wilson_interval
 from .multi_label import (
     accuracy_multi,
     d_prime,
@@ -30,6 +29,7 @@ from .multi_label import (
     row_f1,
 )
 from .registry import Metric, get_metric, list_metrics, metric, metric_at_k
+from .reliability import calibration_curve, expected_calibration_error
 from .single_label import (
     accuracy,
     balanced_accuracy,
@@ -60,7 +60,6 @@ __all__ = [
     "macro_f1",
     "row_f1",
     "wilson_interval",
-    "bootstrap_interval",
     "bootstrap_score",
     "calibration_curve",
     "expected_calibration_error",

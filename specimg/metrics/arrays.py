@@ -1,4 +1,4 @@
-"""What metrics are given, as arrays of known shape, or a ValueError that says what is wrong with it.
+"""Input of metrics as arrays of known shape, or a ValueError that says what is wrong with it.
 
 >>> as_indices([1, 0], as_scores([[0.2, 0.8], [0.6, 0.4]]))
 array([1, 0])
@@ -9,27 +9,28 @@ array([1, 0])
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["UndefinedError", "as_scores", "as_indices", "as_hot"]
 
 
 class UndefinedError(ValueError):
-    """A metric has no value on these clips: none of them carries a label that it could find, or the like."""
+    """A metric is not defined on these clips: none of them has a label, for example."""
 
 
-def as_scores(scores) -> np.ndarray:
-    """As float64 `(clips, classes)`; a nan has no rank and is refused."""
+def as_scores(scores: ArrayLike) -> np.ndarray:
+    """Scores as float64 `(clips, classes)`; ValueError for another shape or nan, which has no rank."""
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 2 or 0 in scores.shape:
         raise ValueError(f"scores have shape {scores.shape}; expected (clips, classes), at least one of each")
     if np.isnan(scores).any():
-        n_bad = np.isnan(scores).any(axis=1).sum()
-        raise ValueError(f"scores hold nan in {n_bad} of {len(scores)} clips; leave these clips out")
+        n_nan = np.isnan(scores).any(axis=1).sum()
+        raise ValueError(f"scores hold nan in {n_nan} of {len(scores)} clips; leave these clips out")
     return scores
 
 
-def as_indices(y_true, scores: np.ndarray) -> np.ndarray:
-    """As whole numbers `(clips,)`, each the index of a column of `scores`."""
+def as_indices(y_true: ArrayLike, scores: np.ndarray) -> np.ndarray:
+    """Single labels as integers `(clips,)`, each the index of a column of `scores`."""
     y_true = np.asarray(y_true)
     if y_true.shape != scores.shape[:1]:
         raise ValueError(f"y_true has shape {y_true.shape}; expected {scores.shape[:1]}, a class index for each clip")
@@ -41,8 +42,8 @@ def as_indices(y_true, scores: np.ndarray) -> np.ndarray:
     return y_true
 
 
-def as_hot(y_true, scores: np.ndarray) -> np.ndarray:
-    """As bool `(clips, classes)`, True where a clip has the label; 0 and 1 of any type are taken."""
+def as_hot(y_true: ArrayLike, scores: np.ndarray) -> np.ndarray:
+    """Multiple labels as bool `(clips, classes)`, True where a clip has the label; 0 and 1 of any type are accepted."""
     y_true = np.asarray(y_true)
     if y_true.shape != scores.shape:
         raise ValueError(f"y_true has shape {y_true.shape}; expected {scores.shape} of 0 and 1, as scores have")
@@ -52,6 +53,6 @@ def as_hot(y_true, scores: np.ndarray) -> np.ndarray:
     if len(odd):
         raise ValueError(
             f"y_true holds {odd[0]} and is no array of 0 and 1; "
-            "give 1 where a clip has the label, and leave out clips whose labels nobody knows"
+            "give 1 where a clip has the label, and leave out clips whose labels are unknown"
         )
     return y_true == 1

@@ -4,16 +4,20 @@ A Learner shows them after every epoch, under the names that `list_metrics` give
 
 >>> learn = Learner(dls, model, metrics=[fastai_metric("accuracy"), fastai_metric("map@3")])      # doctest: +SKIP
 
-fastai averages over batches, weighted by their clips. That is right for means over clips only; the others come as an
+fastai averages over batches, weighted by their clips. That is right for means over clips only; other metrics become an
 AccumMetric, which waits for the last batch.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from .arrays import UndefinedError
 from .registry import get_metric
+
+if TYPE_CHECKING:
+    from fastai.metrics import AccumMetric
 
 __all__ = ["FastaiMetric", "fastai_metric"]
 
@@ -21,8 +25,19 @@ __all__ = ["FastaiMetric", "fastai_metric"]
 class FastaiMetric:
     """A metric as fastai calls it: with the network's outputs and the targets, both tensors.
 
-    It keeps only its name, by which fastai prints it, and so it pickles. Where the outputs hold a nan, or the metric has
-    no value on these clips, the result is nan: it is seen in the table, and training is not stopped.
+    It keeps only its name, by which fastai prints it, so that it pickles. Where the outputs hold nan, or the metric is not
+    defined on these clips, the value is nan: it shows in the table, and training goes on.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_metrics()`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> FastaiMetric("accuracy")(torch.tensor([[0.2, 0.8], [0.6, 0.4]]), torch.tensor([1, 1]))
+    tensor(0.5000)
     """
 
     def __init__(self, name: str):
@@ -43,11 +58,30 @@ class FastaiMetric:
         return f"FastaiMetric({self.__name__!r})"
 
 
-def fastai_metric(name: str):
-    """The metric `name` for a Learner's `metrics=`; see `list_metrics`.
+def fastai_metric(name: str) -> FastaiMetric | AccumMetric:
+    """A metric for the `metrics=` of a fastai Learner.
 
-    The network's raw outputs are ranked as they are; a multi-label metric of probabilities gets their sigmoid. A metric
-    that is no mean over clips comes as fastai's AccumMetric, which waits for the last batch.
+    The network's raw outputs are ranked as they are; a multi-label metric of probabilities gets their sigmoid.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_metrics()`.
+
+    Returns
+    -------
+    FastaiMetric or fastai's AccumMetric
+        The latter where the metric is no mean over clips and needs the whole validation set.
+
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+
+    Examples
+    --------
+    >>> fastai_metric("map@3"), type(fastai_metric("lwlrap")).__name__
+    (FastaiMetric('map@3'), 'AccumMetric')
     """
     called = FastaiMetric(name)
     if get_metric(name).mean_over_clips:

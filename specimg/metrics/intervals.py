@@ -1,8 +1,7 @@
-"""How far a score can be trusted: the values it might have had with other clips of the same kind, as (low, high).
+"""Confidence intervals of scores: the values that other clips of the same kind might have given, as (low, high).
 
-`wilson_interval` is for a rate, `bootstrap_interval` for a mean of values, one a clip, `bootstrap_score` for any metric.
-Clips that belong together - of one speaker, one recording, one site - are not independent: name them in `groups`, or
-the interval is too narrow.
+`wilson_interval` is for a proportion, `bootstrap_score` for any metric. Clips that belong together - of one speaker, one
+recording, one site - are not independent: name them in `groups`, or the interval is too narrow.
 
 >>> y_true, scores = [0, 0, 1, 1] * 5, [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]] * 5
 >>> bootstrap_score("accuracy", y_true, scores)                          # 15 of 20 clips are right
@@ -15,13 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .registry import Metric, get_metric
 
-__all__ = ["wilson_interval", "bootstrap_interval", "bootstrap_score"]
+__all__ = ["wilson_interval", "bootstrap_score"]
 
 
 def _check_level(level: float) -> None:
@@ -30,35 +29,45 @@ def _check_level(level: float) -> None:
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Where a rate lies, such as an accuracy of `successes` among `n` independent clips: (low, high).
+    """Confidence interval of a proportion, such as an accuracy: the score interval of Wilson.
 
-    The score interval of Wilson (1927), which holds its level for few clips and for rates near 0 and 1.
+    It holds its level for few clips and for proportions near 0 and 1.
 
+    Parameters
+    ----------
+    successes : int
+        Clips that are right, 0 to `n`.
+    n : int
+        Independent clips, at least 1.
+    level : float, default 0.95
+        Confidence level, between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+        Ends of the interval, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        `successes` is not from 0 to `n`, `n` is 0, or `level` is not between 0 and 1.
+
+    References
+    ----------
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927; computed by
+    `scipy.stats.binomtest`.
+
+    Examples
+    --------
     >>> tuple(round(end, 3) for end in wilson_interval(8, 10))
     (0.49, 0.943)
     """
+    from scipy.stats import binomtest
+
     _check_level(level)
     if not 0 <= successes <= n or n == 0:
         raise ValueError(f"{successes} successes among {n}; n must be at least 1 and successes 0 to n")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    rate, shrink = successes / n, 1 + z**2 / n
-    middle = (rate + z**2 / (2 * n)) / shrink
-    half = z * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / shrink
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def bootstrap_interval(values, seed: int = 0, level: float = 0.95, n_resamples: int = 2000) -> tuple[float, float]:
-    """Where the mean of `values`, one a clip, lies: (low, high), by the percentile bootstrap (Efron 1979).
-
-    Clips are drawn independently; for clips that belong together (one speaker, one site) give one value a group.
-    """
-    _check_level(level)
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"values have shape {values.shape}; expected (clips,), at least one, all finite")
-    rng = np.random.RandomState(seed)
-    means = [values[rng.randint(len(values), size=len(values))].mean() for _ in range(n_resamples)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
     return float(low), float(high)
 
 
@@ -68,8 +77,8 @@ _TRIES = 10  # resamples drawn at most for each one wanted
 
 
 def _members(groups, n: int) -> list[np.ndarray]:
-    """The rows of each group."""
-    import pandas as pd  # knows every kind of missing name
+    """Row numbers of each group."""
+    import pandas as pd  # recognises every kind of missing name
 
     if np.shape(groups) != (n,):
         raise ValueError(f"groups have shape {np.shape(groups)}; expected {(n,)}, the group of each clip")
@@ -80,7 +89,7 @@ def _members(groups, n: int) -> list[np.ndarray]:
 
 
 def _value_of_rows(metric: Metric, y_true: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], float]:
-    """The function that scores the clips of these row numbers."""
+    """A function that scores the clips of given row numbers."""
     if not metric.mean_over_clips:
         return lambda rows: metric.function(y_true[rows], scores[rows])
     values = np.array([metric.function(y_true[i : i + 1], scores[i : i + 1]) for i in range(len(scores))])
@@ -88,7 +97,7 @@ def _value_of_rows(metric: Metric, y_true: np.ndarray, scores: np.ndarray) -> Ca
 
 
 def _value_or_nan(value_of_rows: Callable, rows: np.ndarray) -> float:
-    """nan where these clips, without a positive for example, have no value: some metrics raise, others give nan."""
+    """nan where the metric is not defined on these clips: some metrics raise, others give nan."""
     try:
         return float(value_of_rows(rows))
     except ValueError:
@@ -98,7 +107,7 @@ def _value_or_nan(value_of_rows: Callable, rows: np.ndarray) -> float:
 def _resample(
     value_of_rows: Callable, members: list[np.ndarray] | None, n_units: int, n_resamples: int, seed: int
 ) -> list[float]:
-    """The metric's value on each resample, those without a value left out and drawn again."""
+    """The metric's value on each resample; one on which it is not defined is drawn again."""
     rng, values = np.random.RandomState(seed), []
     for _ in range(_TRIES * n_resamples):
         drawn = rng.randint(n_units, size=n_units)
@@ -116,27 +125,56 @@ def _resample(
 
 def bootstrap_score(
     metric: str | Callable,
-    y_true,
-    scores,
-    groups=None,
+    y_true: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike | None = None,
     seed: int = 0,
     level: float = 0.95,
     n_resamples: int | None = None,
 ) -> tuple[float, float]:
-    """Where a metric lies: (low, high), by the percentile bootstrap (Efron 1979).
+    """Confidence interval of a metric by the percentile bootstrap, of clips or of groups of clips.
 
-    As many clips as there are, or groups, are drawn with replacement and scored, again and again; the interval holds
-    the middle `level` of the values, its ends being two of them. Where a resample has no value - no positive in it -
-    another is drawn. Expect too narrow an interval from fewer than about ten groups.
+    As many clips (or groups) as there are, are drawn with replacement and scored, again and again. A resample on which the
+    metric is not defined, such as one without a positive, is drawn again. With fewer than about ten groups the interval is
+    too narrow.
 
     Parameters
     ----------
-    metric : a name (see `list_metrics`), or a function of `(y_true, scores)`, called with all clips of a resample.
-    groups : (n,) names; the clips of one group are drawn together, for they are not independent.
-    n_resamples : by default 1000 for a mean over clips, whose clips are scored once, and 200 for other metrics.
+    metric : str or callable
+        One of `list_metrics()`, or a function of `(y_true, scores)`, called with all clips of a resample.
+    y_true : array-like, shape (clips,) or (clips, classes)
+        Labels, as the metric takes them.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+    groups : array-like, shape (clips,), default None
+        Group of each clip; the clips of one group are drawn together, because they are not independent.
+    seed : int, default 0
+        Of the random draws: the same seed gives the same interval.
+    level : float, default 0.95
+        Confidence level, between 0 and 1.
+    n_resamples : int, default None
+        Resamples that are scored. None is 1000 for a mean over clips, whose clips are scored once, and 200 for other metrics.
 
-    Raises ValueError for what the metric itself refuses, for a metric that is nan on all clips, for a single clip or
-    group, and where hardly any resample has a value.
+    Returns
+    -------
+    low, high : float
+        Ends of the interval that holds the middle `level` of the values: each is one of the values.
+
+    Raises
+    ------
+    ValueError
+        The metric refuses its input or is nan on all clips, there is a single clip or group, a clip has no group, or the
+        metric is defined on hardly any resample.
+
+    References
+    ----------
+    Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.
+
+    Examples
+    --------
+    >>> y_true, scores = [0, 1] * 10, [[0.9, 0.1], [0.6, 0.4]] * 10
+    >>> bootstrap_score("accuracy", y_true, scores)
+    (0.25, 0.7)
     """
     _check_level(level)
     found = get_metric(metric) if isinstance(metric, str) else Metric("the metric", metric, mean_over_clips=False)

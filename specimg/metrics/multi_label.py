@@ -1,15 +1,14 @@
-"""Metrics for several labels a clip: `y_true` is `(clips, classes)` of 0 and 1, `scores` has the same shape.
+"""Metrics for several labels per clip: `y_true` is `(clips, classes)` of 0 and 1, `scores` has the same shape.
 
-Three questions are asked. How high do the true labels stand in each clip (`lwlrap`)? How well does each class tell its
-clips from the others (`macro_auc`, `d_prime`, `mean_average_precision`, `padded_cmap`)? And what is right once a
-threshold has decided (`row_f1`, `macro_f1`, `accuracy_multi`)? The last, and `padded_cmap`, need probabilities; for the
-others any scores will do that rank alike.
+How high do the true labels rank in each clip: `lwlrap`. How well does each class separate its clips from the others:
+`macro_auc`, `d_prime`, `mean_average_precision`, `padded_cmap`. What is correct after a threshold: `row_f1`, `macro_f1`,
+`accuracy_multi`. The last three, and `padded_cmap`, need probabilities; the others any scores with the same ranks.
 
 >>> y_true, scores = [[1, 0], [0, 1], [0, 0]], [[0.9, 0.3], [0.2, 0.6], [0.4, 0.7]]
 >>> lwlrap(y_true, scores), macro_auc(y_true, scores), row_f1(y_true, scores)
 (1.0, 0.75, 0.6666666666666666)
 
-Equal scores never help: in precisions all of them count as standing ahead, in the area under the curve as half.
+Ties never help: in precisions all of them count as ranked ahead, in the area under the curve as half.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from collections.abc import Iterator
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .arrays import UndefinedError, as_hot, as_scores
 from .registry import metric
@@ -51,9 +51,9 @@ def _check_any(hot: np.ndarray, name: str) -> None:
 
 
 def _precisions(y_true, scores, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The labels, and for each true one its precision, 0 elsewhere: both `(clips, classes)`.
+    """The labels, and the precision at each true one, 0 elsewhere: both `(clips, classes)`.
 
-    The precision of a label is the share of true ones among the labels of its clip that score no less than it.
+    The precision at a label is the fraction of true ones among the labels of its clip that score no less.
     """
     hot, scores = _checked(y_true, scores)
     _check_any(hot, name)
@@ -66,25 +66,68 @@ def _precisions(y_true, scores, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @metric("lwlrap", multilabel=True, mean_over_clips=False)
-def lwlrap(y_true, scores) -> float:
-    """Label-weighted label-ranking average precision: the mean of the precisions of all true labels of all clips.
+def lwlrap(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """Label-weighted label-ranking average precision: the mean precision at the rank of every true label of every clip.
 
-    The precision of a label that stands r-th in its clip is the share of true ones among the r best. Labels of equal
-    score have the rank of the last of them, as in scikit-learn's `label_ranking_average_precision_score`, of which this
-    is the mean weighted by the number of labels; the organisers' own code breaks ties by the order of the columns. Clips
-    without a label do not count. The metric of freesound-audio-tagging-2019: Fonseca et al., "Audio tagging with noisy
-    labels and minimal supervision", DCASE 2019.
+    The precision at a label of rank r is the fraction of true labels among the r best of its clip. Tied labels have the rank
+    of the last of them, as in scikit-learn's `label_ranking_average_precision_score`, of which this is the mean weighted by
+    the number of labels; the organisers' own code breaks ties by the order of columns. Clips without a label do not count.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Any scores, larger for likelier labels.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    UndefinedError
+        No clip has a label.
+
+    References
+    ----------
+    The metric of Kaggle's freesound-audio-tagging-2019: Fonseca et al., "Audio tagging with noisy labels and minimal
+    supervision", DCASE 2019.
+
+    Examples
+    --------
+    >>> lwlrap([[1, 0, 1], [0, 1, 0]], [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]])     # precisions 1, 2/3 and 1/3
+    0.6666666666666666
     """
     hot, precision = _precisions(y_true, scores, "lwlrap")
     return float(precision.sum() / hot.sum())
 
 
-def per_class_lwlrap(y_true, scores) -> tuple[np.ndarray, np.ndarray]:
-    """`lwlrap` of each class, and the share of each in all labels: `(classes,)` both.
+def per_class_lwlrap(y_true: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """`lwlrap` of each class, and the share of each class in all labels.
 
-    The values times the weights sum up to `lwlrap`. A class without a clip has the value nan and the weight 0, so sum
-    with `np.nansum`.
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Any scores, larger for likelier labels.
 
+    Returns
+    -------
+    values : ndarray of float, shape (classes,)
+        nan for a class without a clip; `np.nansum(values * weights)` is `lwlrap`.
+    weights : ndarray of float, shape (classes,)
+        They add up to 1.
+
+    Raises
+    ------
+    UndefinedError
+        No clip has a label.
+
+    Examples
+    --------
     >>> values, weights = per_class_lwlrap([[1, 0, 0], [1, 1, 0]], [[0.1, 0.5, 0.4], [0.6, 0.3, 0.1]])
     >>> values.round(2).tolist(), weights.round(2).tolist()
     ([0.67, 1.0, nan], [0.67, 0.33, 0.0])
@@ -100,7 +143,7 @@ def per_class_lwlrap(y_true, scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sorted_classes(hot: np.ndarray, scores: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each class with a positive its scores, ascending: those of all clips, and those of its own."""
+    """For each class with a positive its scores, ascending: those of all clips, and those of its positives."""
     columns = np.ascontiguousarray(scores.T)  # a class a row: sorting neighbours in memory is several times as fast
     for column, own in zip(columns, np.ascontiguousarray(hot.T)):
         if own.any():
@@ -108,25 +151,52 @@ def _sorted_classes(hot: np.ndarray, scores: np.ndarray) -> Iterator[tuple[np.nd
 
 
 def _auc(everyone: np.ndarray, own: np.ndarray) -> float:
-    """Area under the ROC curve from ascending scores: how often a positive scores above a negative, ties counted half."""
+    """Area under the ROC curve from ascending scores: how often a positive scores above a negative, ties count half."""
     n_own, n_others = len(own), len(everyone) - len(own)
     below = np.searchsorted(everyone, own, "left").sum() + np.searchsorted(everyone, own, "right").sum()
     return float((below - n_own**2) / 2 / (n_own * n_others))  # pairs of two positives sum up to n_own squared
 
 
 def _average_precision(everyone: np.ndarray, own: np.ndarray) -> float:
-    """The mean over positives of the share of positives among all that score no less, from ascending scores."""
+    """The mean over positives of the fraction of positives among all that score no less, from ascending scores."""
     ahead = len(everyone) - np.searchsorted(everyone, own, "left")
     return float(np.mean((len(own) - np.searchsorted(own, own, "left")) / ahead))
 
 
 @metric("macro_auc", multilabel=True, mean_over_clips=False)
-def macro_auc(y_true, scores) -> float:
-    """The mean over classes of the area under the ROC curve.
+def macro_auc(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The mean over classes of the area under the ROC curve (AUC).
 
-    The area is the chance that a clip with the label scores above one without it; equal scores count half. It is not
-    defined for classes without a positive, nor for those that every clip has: both are left out of the mean. The
-    metric of BirdCLEF 2024 and 2025, which leaves out the former. ValueError where no class remains.
+    The area is the probability that a clip with the label scores above one without it; ties count half, as in scikit-learn's
+    `roc_auc_score`, which takes some thirty times as long and refuses infinite scores. Classes without a positive and classes
+    without a negative have no area and are left out of the mean.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Any scores, larger for likelier labels.
+
+    Returns
+    -------
+    float
+        0 to 1; 0.5 is random.
+
+    Raises
+    ------
+    UndefinedError
+        No class has both clips with its label and clips without.
+
+    References
+    ----------
+    The metric of Kaggle's BirdCLEF 2024 and 2025, "a version of macro-averaged ROC-AUC that skips classes which have no
+    true positive labels".
+
+    Examples
+    --------
+    >>> macro_auc([[1, 0], [0, 1], [0, 0]], [[0.9, 0.3], [0.2, 0.6], [0.4, 0.7]])
+    0.75
     """
     hot, scores = _checked(y_true, scores)
     areas = [_auc(everyone, own) for everyone, own in _sorted_classes(hot, scores) if len(own) < len(everyone)]
@@ -139,11 +209,34 @@ def macro_auc(y_true, scores) -> float:
 
 
 @metric("d_prime", multilabel=True, mean_over_clips=False)
-def d_prime(y_true, scores) -> float:
-    """The distance of two normal distributions of unit variance that have this `macro_auc`.
+def d_prime(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The distance of two unit-variance normal distributions that have this `macro_auc`: sqrt(2) times its normal quantile.
 
-    It is sqrt(2) times the standard normal quantile of the area: 0 is chance, inf an area of 1, -inf one of 0. As
-    reported for AudioSet: Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Any scores, larger for likelier labels.
+
+    Returns
+    -------
+    float
+        0 is random, inf an area of 1, -inf an area of 0.
+
+    Raises
+    ------
+    UndefinedError
+        As for `macro_auc`.
+
+    References
+    ----------
+    Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017 (AudioSet).
+
+    Examples
+    --------
+    >>> round(d_prime([[1], [0], [0], [0], [1]], [[0.9], [0.4], [0.2], [0.6], [0.5]]), 3)
+    1.368
     """
     area = macro_auc(y_true, scores)
     if area in (0.0, 1.0):
@@ -152,12 +245,39 @@ def d_prime(y_true, scores) -> float:
 
 
 @metric("mean_average_precision", multilabel=True, mean_over_clips=False)
-def mean_average_precision(y_true, scores) -> float:
-    """mAP: the mean of the average precision over the classes that have a positive.
+def mean_average_precision(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """Mean average precision (mAP): the mean over classes with a positive of their average precision.
 
-    The average precision of a class ranks all clips by it and takes, over its own clips, the mean share of own clips
-    among those that score no less: the sum of precision times growth of recall, without interpolation. As reported for
-    AudioSet. Not to be taken for `map_at_k`, which ranks the labels of each clip.
+    The average precision of a class ranks all clips by its score and takes, over its positive clips, the mean fraction of
+    positives among the clips that score no less; there is no interpolation. Equal to scikit-learn's
+    `average_precision_score`, which takes some thirty times as long. `map_at_k`, by contrast, ranks the labels of each clip.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Any scores, larger for likelier labels.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    UndefinedError
+        No clip has a label.
+
+    References
+    ----------
+    As reported for AudioSet: Gemmeke et al., "Audio Set: an ontology and human-labeled dataset for audio events",
+    ICASSP 2017.
+
+    Examples
+    --------
+    >>> mean_average_precision([[1, 0], [0, 1], [0, 0]], [[0.9, 0.3], [0.2, 0.6], [0.4, 0.7]])
+    0.75
     """
     hot, scores = _checked(y_true, scores)
     _check_any(hot, "mean_average_precision")
@@ -165,11 +285,38 @@ def mean_average_precision(y_true, scores) -> float:
 
 
 @metric("padded_cmap", multilabel=True, probabilities=True, mean_over_clips=False)
-def padded_cmap(y_true, scores, padding: int = 5) -> float:
-    """Padded class-mean average precision: `mean_average_precision` with `padding` more clips, labels and scores all 1.
+def padded_cmap(y_true: ArrayLike, scores: ArrayLike, padding: int = 5) -> float:
+    """Padded class-mean average precision: `mean_average_precision` with `padding` further clips, labels and scores all 1.
 
-    With them every class has a positive, and the value of a rare class depends less on chance. The metric of BirdCLEF
-    2023, with `padding=5`. Scores must be probabilities, or the added clips would not stand first.
+    The padding gives every class a positive and makes the value of rare classes less random.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities, 0 to 1. Otherwise the added clips would not rank first.
+    padding : int, default 5
+        Added clips, at least 1.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Raises
+    ------
+    ValueError
+        A score is no probability, or `padding` is below 1.
+
+    References
+    ----------
+    The metric of Kaggle's BirdCLEF 2023.
+
+    Examples
+    --------
+    >>> padded_cmap([[0, 0], [1, 0]], [[0.9, 0.4], [0.2, 0.5]], padding=1)     # 1 and 2/3 in the first class, 1 in the second
+    0.9166666666666666
     """
     hot, scores = _checked(y_true, scores)
     if padding < 1:
@@ -189,22 +336,63 @@ def padded_cmap(y_true, scores, padding: int = 5) -> float:
 
 
 @metric("accuracy_multi", multilabel=True, probabilities=True)
-def accuracy_multi(y_true, scores, threshold: float = 0.5) -> float:
-    """The fraction of all (clip, class) pairs that are decided rightly: yes where the probability is above `threshold`.
+def accuracy_multi(y_true: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> float:
+    """The fraction of all (clip, class) pairs that are decided correctly.
 
-    Where most pairs are 0 a network that never says yes has a high value.
+    Where most pairs are 0, a network that never predicts a label has a high value.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities, 0 to 1.
+    threshold : float, default 0.5
+        A label is predicted where its probability is above.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Examples
+    --------
+    >>> accuracy_multi([[1, 0, 0], [0, 1, 1]], [[0.9, 0.6, 0.5], [0.1, 0.8, 0.7]])
+    0.8333333333333334
     """
     hot, scores = _checked(y_true, scores)
     return float(np.mean((scores > threshold) == hot))
 
 
 @metric("row_f1", multilabel=True, probabilities=True)
-def row_f1(y_true, scores, threshold: float = 0.5) -> float:
-    """The mean over clips of F1 = 2 TP / (2 TP + FP + FN) between the true labels and those above `threshold`.
+def row_f1(y_true: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> float:
+    """The mean over clips of F1 = 2 TP / (2 TP + FP + FN) between the true labels and the predicted ones.
 
-    Where a set is empty it holds the one code `nocall` instead: a silent clip that is left silent counts 1, any mistake
-    between silence and a call 0. So `nocall` must not be a column. The row-wise micro-averaged F1 of
-    birdsong-recognition (2020) and BirdCLEF 2021.
+    An empty set is taken as the one label `nocall`: a clip without labels counts 1 where none is predicted, and 0 otherwise.
+    So `nocall` must not be a column.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities, 0 to 1.
+    threshold : float, default 0.5
+        A label is predicted where its probability is above.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    References
+    ----------
+    The "row-wise micro averaged F1" of Kaggle's birdsong-recognition (2020) and BirdCLEF 2021.
+
+    Examples
+    --------
+    >>> row_f1([[1, 1, 0], [0, 0, 0]], [[0.9, 0.1, 0.2], [0.1, 0.3, 0.2]])     # 2/3 and 1
+    0.8333333333333333
     """
     hot, scores = _checked(y_true, scores)
     chosen = scores > threshold
@@ -214,12 +402,39 @@ def row_f1(y_true, scores, threshold: float = 0.5) -> float:
 
 
 @metric("macro_f1", multilabel=True, probabilities=True, mean_over_clips=False)
-def macro_f1(y_true, scores, threshold: float = 0.5) -> float:
-    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN), yes where the probability is above `threshold`.
+def macro_f1(y_true: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> float:
+    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN).
 
-    A class that is neither true nor predicted anywhere has no F1 and is left out; one that is only predicted counts 0.
-    ValueError where no class remains. BirdCLEF 2022 calls its own metric "most similar" to this one. For one label a
-    clip see `macro_f1_single`.
+    For one label per clip see `macro_f1_single`.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities, 0 to 1.
+    threshold : float, default 0.5
+        A label is predicted where its probability is above.
+
+    Returns
+    -------
+    float
+        0 to 1. A class that is neither true nor predicted anywhere has no F1 and is left out; one that is only predicted
+        counts 0.
+
+    Raises
+    ------
+    UndefinedError
+        No class is true or predicted.
+
+    References
+    ----------
+    Kaggle's BirdCLEF 2022 calls its own metric "most similar" to this one.
+
+    Examples
+    --------
+    >>> macro_f1([[1, 0], [1, 0], [0, 1]], [[0.9, 0.1], [0.2, 0.1], [0.3, 0.8]])     # 2/3 and 1
+    0.8333333333333333
     """
     hot, scores = _checked(y_true, scores)
     chosen = scores > threshold

@@ -1,14 +1,16 @@
 """Metrics by name: a dictionary, two decorators that fill it, and what has to be known to use each metric.
 
-`get_metric` gives a `Metric`: the function, and whether it is for several labels a clip, wants probabilities, is a mean
-over clips. Training, predictions and intervals all read these facts; none asks for a metric by its name. A metric of
-your own joins with a line:
+A metric of your own is a function with a decorator; from then on its name works wherever a metric is named - in a Learner,
+a Competition, `bootstrap_score` and the command line - because all of these read the fields of `Metric`:
 
->>> @metric("no_better_than_luck")
-... def no_better_than_luck(y_true, scores) -> float:
-...     return 1 / len(scores[0])
->>> get_metric("no_better_than_luck").function([0], [[0.1, 0.2, 0.3, 0.4]]), get_metric("map@5").name
-(0.25, 'map@5')
+>>> import numpy as np
+>>> @metric("hamming_loss", multilabel=True, probabilities=True, greater_is_better=False)
+... def hamming_loss(y_true, scores) -> float:
+...     return float(np.mean((np.asarray(scores) > 0.5) != np.asarray(y_true)))
+>>> get_metric("hamming_loss").function([[1, 0]], [[0.9, 0.8]])
+0.5
+
+`tests/metrics/test_metrics.py` holds every registered metric against what it says of itself.
 """
 
 from __future__ import annotations
@@ -25,13 +27,34 @@ __all__ = ["Metric", "metric", "metric_at_k", "get_metric", "list_metrics"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric and what has to be known to use it."""
+    """A metric and what has to be known to use it.
 
-    name: str  # as users write it and tables print it
-    function: Callable  # (y_true, scores) -> float
-    multilabel: bool = False  # y_true is (clips, classes) of 0 and 1
-    probabilities: bool = False  # scores must be probabilities; else any scores that rank alike give the same value
-    mean_over_clips: bool = True  # else the value needs all clips at once, and a mean over batches would be wrong
+    Parameters
+    ----------
+    name : str
+        As users write it and tables print it.
+    function : callable
+        `(y_true, scores) -> float`.
+    multilabel : bool, default False
+        `y_true` is `(clips, classes)` of 0 and 1 instead of `(clips,)` class indices.
+    probabilities : bool, default False
+        `scores` must be probabilities; otherwise any scores with the same ranks give the same value.
+    mean_over_clips : bool, default True
+        The value is a mean over clips; otherwise it needs all clips at once, and a mean over batches would be wrong.
+    greater_is_better : bool, default True
+        False for errors and losses.
+
+    Examples
+    --------
+    >>> get_metric("error_rate").greater_is_better
+    False
+    """
+
+    name: str
+    function: Callable
+    multilabel: bool = False
+    probabilities: bool = False
+    mean_over_clips: bool = True
     greater_is_better: bool = True
 
 
@@ -40,8 +63,29 @@ _AT_K: dict[str, Callable[[int], Metric]] = {}  # "map" makes "map@1", "map@2" .
 _NAME_AT_K = re.compile(r"(\w+)@([1-9]\d*)")
 
 
-def metric(name: str, **facts) -> Callable:
-    """Decorator: register `f(y_true, scores)` under `name`; `facts` are the other fields of `Metric`."""
+def metric(name: str, **facts: bool) -> Callable:
+    """Decorator that registers a metric.
+
+    Parameters
+    ----------
+    name : str
+        Its name from then on.
+    **facts : bool
+        The other fields of `Metric`: `multilabel`, `probabilities`, `mean_over_clips`, `greater_is_better`.
+
+    Returns
+    -------
+    callable
+        A decorator for `f(y_true, scores) -> float`.
+
+    Examples
+    --------
+    >>> @metric("one_in_n")
+    ... def one_in_n(y_true, scores) -> float:
+    ...     return 1 / len(scores[0])
+    >>> get_metric("one_in_n").function([0], [[0.1, 0.2, 0.3, 0.4]])
+    0.25
+    """
 
     def register(function: Callable) -> Callable:
         _METRICS[name] = Metric(name, function, **facts)
@@ -50,8 +94,28 @@ def metric(name: str, **facts) -> Callable:
     return register
 
 
-def metric_at_k(name: str, listed: int, **facts) -> Callable:
-    """Decorator: register `f(y_true, scores, k)` under `name@k` for every k from 1; `list_metrics` shows k = `listed`."""
+def metric_at_k(name: str, listed: int, **facts: bool) -> Callable:
+    """Decorator that registers a metric with a parameter k, under `name@k` for every k from 1.
+
+    Parameters
+    ----------
+    name : str
+        The part before the "@".
+    listed : int
+        The k that `list_metrics` shows.
+    **facts : bool
+        The other fields of `Metric`.
+
+    Returns
+    -------
+    callable
+        A decorator for `f(y_true, scores, k) -> float`.
+
+    Examples
+    --------
+    >>> get_metric("top@3").function([1], [[0.4, 0.1, 0.3, 0.2]])
+    0.0
+    """
 
     def register(function: Callable) -> Callable:
         _AT_K[name] = lambda k: Metric(f"{name}@{k}", partial(function, k=k), **facts)
@@ -62,12 +126,43 @@ def metric_at_k(name: str, listed: int, **facts) -> Callable:
 
 
 def list_metrics() -> list[str]:
-    """The names that `get_metric` and `fastai_metric` know; "map@3" stands for "map@k" with any k, "top@5" likewise."""
+    """The names that `get_metric` and `fastai_metric` accept.
+
+    Returns
+    -------
+    list of str
+        Sorted; "map@3" stands for "map@k" with any k, "top@5" likewise.
+
+    Examples
+    --------
+    >>> "lwlrap" in list_metrics()
+    True
+    """
     return sorted(_METRICS)
 
 
 def get_metric(name: str) -> Metric:
-    """The metric of that name; "map@5", "top@3" and the like are made when asked for."""
+    """The metric of a name.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_metrics()`, or "map@k" or "top@k" with any k from 1.
+
+    Returns
+    -------
+    Metric
+
+    Raises
+    ------
+    ValueError
+        The name is unknown; the message suggests the closest ones.
+
+    Examples
+    --------
+    >>> get_metric("map@5").name, get_metric("lwlrap").multilabel
+    ('map@5', True)
+    """
     wanted = _NAME_AT_K.fullmatch(name)
     if wanted and wanted[1] in _AT_K:
         return _AT_K[wanted[1]](int(wanted[2]))

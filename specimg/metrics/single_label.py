@@ -1,7 +1,7 @@
-"""Metrics for one true label a clip: `y_true` holds the index of each clip's class, `scores` a row for each clip.
+"""Metrics for one true label per clip: `y_true` holds the index of each clip's class, `scores` a row for each clip.
 
-Equal scores are ranked by class index, the lower first: a classifier that says nothing gets what its first column is
-worth, on every machine.
+Ties are ranked by class index, the lower first: a classifier that scores all classes alike always predicts its first column,
+on every machine.
 
 >>> ranks([2, 0], [[0.1, 0.2, 0.7], [0.4, 0.4, 0.2]])
 array([1, 1])
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .arrays import as_indices, as_scores
 from .registry import metric, metric_at_k
@@ -30,8 +31,31 @@ __all__ = [
 ]
 
 
-def ranks(y_true, scores) -> np.ndarray:
-    """The place, from 1, of each clip's true class among its scores: whole numbers `(clips,)`."""
+def ranks(y_true: ArrayLike, scores: ArrayLike) -> np.ndarray:
+    """The rank of each clip's true class among its scores.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+
+    Returns
+    -------
+    ndarray of int, shape (clips,)
+        1 where the true class has the largest score.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit, an index is out of range, or a score is nan.
+
+    Examples
+    --------
+    >>> ranks([2, 0], [[0.1, 0.2, 0.7], [0.2, 0.4, 0.4]])
+    array([1, 3])
+    """
     scores = as_scores(scores)
     y_true = as_indices(y_true, scores)
     own = scores[np.arange(len(scores)), y_true][:, None]
@@ -39,8 +63,33 @@ def ranks(y_true, scores) -> np.ndarray:
     return 1 + ((scores > own) | ahead).sum(1)
 
 
-def top_k_labels(scores, vocab: Sequence[str], k: int = 3) -> list[list[str]]:
-    """The `k` best labels of each clip, best first; all of them where there are fewer."""
+def top_k_labels(scores: ArrayLike, vocab: Sequence[str], k: int = 3) -> list[list[str]]:
+    """The `k` likeliest labels of each clip.
+
+    Parameters
+    ----------
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+    vocab : sequence of str
+        The label of each column.
+    k : int, default 3
+        Labels per clip, from 1; all of them where there are fewer.
+
+    Returns
+    -------
+    list of list of str
+        For each clip its labels, likeliest first.
+
+    Raises
+    ------
+    ValueError
+        `vocab` has another number of labels than `scores` has columns, or `k` is below 1.
+
+    Examples
+    --------
+    >>> top_k_labels([[0.2, 0.3, 0.5]], ["bark", "meow", "siren"], k=2)
+    [['siren', 'meow']]
+    """
     scores = as_scores(scores)
     if len(vocab) != scores.shape[1]:
         raise ValueError(f"vocab has {len(vocab)} labels; scores have {scores.shape[1]} columns, one for each label")
@@ -51,14 +100,50 @@ def top_k_labels(scores, vocab: Sequence[str], k: int = 3) -> list[list[str]]:
 
 
 @metric("accuracy")
-def accuracy(y_true, scores) -> float:
-    """The fraction of clips whose true class has the largest score."""
+def accuracy(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The fraction of clips whose true class has the largest score.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Examples
+    --------
+    >>> accuracy([0, 1], [[0.6, 0.4], [0.7, 0.3]])
+    0.5
+    """
     return float(np.mean(ranks(y_true, scores) == 1))
 
 
 @metric("error_rate", greater_is_better=False)
-def error_rate(y_true, scores) -> float:
-    """One minus `accuracy`."""
+def error_rate(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """One minus `accuracy`.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+
+    Returns
+    -------
+    float
+        0 to 1; smaller is better.
+
+    Examples
+    --------
+    >>> error_rate([0, 1, 1, 1], [[0.6, 0.4], [0.7, 0.3], [0.1, 0.9], [0.2, 0.8]])
+    0.25
+    """
     return 1.0 - accuracy(y_true, scores)
 
 
@@ -68,50 +153,123 @@ def _check_k(k: int) -> None:
 
 
 @metric_at_k("map", listed=3)
-def map_at_k(y_true, scores, k: int = 3) -> float:
-    """Mean average precision of the `k` best guesses, for one true label a clip.
+def map_at_k(y_true: ArrayLike, scores: ArrayLike, k: int = 3) -> float:
+    """Mean average precision at `k` (MAP@k) for one true label per clip: the mean reciprocal rank, 0 beyond rank `k`.
 
-    A clip counts 1, 1/2, ... 1/k if its true class is the first, second, ... k-th guess, and 0 beyond; the result is
-    the mean over clips. With `k=3` this is the metric of freesound-audio-tagging (2018).
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+    k : int, default 3
+        Guesses that count, from 1.
+
+    Returns
+    -------
+    float
+        0 to 1: the mean over clips of 1, 1/2, ... 1/k where the true class ranks first, second, ... k-th.
+
+    References
+    ----------
+    With `k=3` the metric of Kaggle's freesound-audio-tagging: Fonseca et al., "General-purpose tagging of Freesound audio
+    with AudioSet labels", DCASE 2018.
+
+    Examples
+    --------
+    >>> map_at_k([0, 1], [[0.6, 0.3, 0.1], [0.5, 0.3, 0.2]])
+    0.75
     """
     _check_k(k)
-    place = ranks(y_true, scores)
-    return float(np.mean(np.where(place <= k, 1.0 / place, 0.0)))
+    rank = ranks(y_true, scores)
+    return float(np.mean(np.where(rank <= k, 1.0 / rank, 0.0)))
 
 
 @metric_at_k("top", listed=5)
-def top_k_accuracy(y_true, scores, k: int = 5) -> float:
-    """The fraction of clips whose true class is among the `k` best guesses."""
+def top_k_accuracy(y_true: ArrayLike, scores: ArrayLike, k: int = 5) -> float:
+    """The fraction of clips whose true class is among the `k` largest scores.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+    k : int, default 5
+        Guesses that count, from 1.
+
+    Returns
+    -------
+    float
+        0 to 1.
+
+    Examples
+    --------
+    >>> top_k_accuracy([0, 2], [[0.6, 0.3, 0.1], [0.5, 0.3, 0.2]], k=2)
+    0.5
+    """
     _check_k(k)
     return float(np.mean(ranks(y_true, scores) <= k))
 
 
-def _confusion(y_true, scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each class the clips of it that were found, all its clips, and the clips taken for it: `(classes,)` each."""
-    found = ranks(y_true, scores) == 1
-    y_true, n_classes = np.asarray(y_true).astype(np.intp), np.shape(scores)[1]  # numpy 1 counts no unsigned numbers
-    best = np.argmax(scores, axis=1)  # the first of equal ones, as `ranks` has it
-    return tuple(np.bincount(of, minlength=n_classes) for of in (y_true[found], y_true, best))
+def _decided(y_true: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted class of each clip; of ties the first, as `ranks` has it."""
+    scores = as_scores(scores)
+    return as_indices(y_true, scores).astype(np.intp), scores.argmax(axis=1)
 
 
 @metric("balanced_accuracy", mean_over_clips=False)
-def balanced_accuracy(y_true, scores) -> float:
-    """The mean over classes of the fraction of a class's clips that are found: each class counts alike, however rare.
+def balanced_accuracy(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The mean recall of the classes that occur in `y_true`, also known as unweighted average recall.
 
-    Only classes that occur in `y_true` count. Also known as unweighted average recall.
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+
+    Returns
+    -------
+    float
+        0 to 1; each class counts alike, however rare.
+
+    Examples
+    --------
+    >>> balanced_accuracy([0, 0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    0.5
     """
-    found, there, _ = _confusion(y_true, scores)
-    occurs = there > 0
-    return float(np.mean(found[occurs] / there[occurs]))
+    from sklearn.metrics import recall_score
+
+    true, predicted = _decided(y_true, scores)
+    return float(recall_score(true, predicted, labels=np.unique(true), average="macro"))
 
 
 @metric("macro_f1_single", mean_over_clips=False)
-def macro_f1_single(y_true, scores) -> float:
-    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN), where the largest score is the answer.
+def macro_f1_single(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN), where the class with the largest score is predicted.
 
-    A class that is neither true nor predicted anywhere has no F1 and is left out; one that is only predicted counts 0.
-    For several labels a clip see `macro_f1`.
+    For several labels per clip see `macro_f1`.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Larger for likelier classes.
+
+    Returns
+    -------
+    float
+        0 to 1. A class that is neither true nor predicted anywhere has no F1 and is left out; one that is only predicted
+        counts 0.
+
+    Examples
+    --------
+    >>> macro_f1_single([0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    0.6666666666666666
     """
-    found, there, taken = _confusion(y_true, scores)
-    seen = there + taken > 0
-    return float(np.mean(2 * found[seen] / (there + taken)[seen]))
+    from sklearn.metrics import f1_score
+
+    true, predicted = _decided(y_true, scores)
+    return float(f1_score(true, predicted, average="macro"))
