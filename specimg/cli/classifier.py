@@ -152,7 +152,7 @@ def _export(args) -> None:
 
     clf = load_classifier(args.classifier)
     path = clf.to_onnx(args.out, audio=args.audio, seconds=args.seconds, sr=args.sr)
-    given = "samples" if args.audio else "waveforms" if clf.is_wave else "pictures"
+    given = "samples" if args.audio else f"{clf.input.name}s"
     print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {given} -> probabilities")
 
 

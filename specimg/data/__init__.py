@@ -20,16 +20,23 @@ averaged, in validation.
 from .augment import Augment, SpecAugment
 from .clips import find_pictures, label_table
 from .images import SpecImage, TensorSpec
-from .inputs import as_clips, list_sources
-from .loader import SpecBlock, SpecDL
-from .loaders import SpecDataLoaders, as_list
+from .inputs import NetworkInput, PictureInput, WaveInput
+from .loader import ClipDL, SpecBlock, SpecDL
+from .loaders import ClipDataLoaders, SpecDataLoaders, as_list
 from .sizes import MOST_WINDOWS, WIDEST, covering_windows
+from .sources import as_clips, list_sources
 from .split import Sides, deal_sides
 from .tta import TTA
-from .waves import WaveAugment, WaveBlock, WaveDataLoaders
+from .wave_loaders import WaveBlock, WaveDataLoaders
+from .waves import WaveAugment
 
 __all__ = [
     "Augment",
+    "ClipDL",
+    "ClipDataLoaders",
+    "NetworkInput",
+    "PictureInput",
+    "WaveInput",
     "SpecAugment",
     "TTA",
     "WaveAugment",

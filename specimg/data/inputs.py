@@ -1,63 +1,241 @@
-"""What people predict on, in whichever form they have it: a folder, paths, samples, pictures, or a table.
+"""What a network is given of a recording, a picture or the waveform, and how a recording becomes that.
 
-list_sources("night")                     # (["night/1.wav", "night/2.wav"], the same again): a name and what to open, for each
-list_sources([(y, 22050)])                # (["samples 0"], [Samples(y, 22050)])
-as_clips(["dog.wav", "owl.wav"])          # a table with the columns path and picture, which is drawn when it is read
+    clf.input                                    # PictureInput(renderer, transform) or WaveInput(transform)
+    prepared = clf.input.prepare("dog.wav")      # a PNG as bytes, or samples as float32 (samples,)
+    x = clf.input.to_tensor(prepared)            # float32 (channels, height, width), or (1, 1, samples)
+
+`NetworkInput` is what everything else asks: predictions, windows of long recordings, golden clips, export. A new kind of input is a
+new class with these members.
 """
 
 from __future__ import annotations
 
-import numbers
-import os
-from pathlib import Path
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
 
-import pandas as pd
-from PIL import Image
+import numpy as np
+import torch
+from torch import Tensor
 
-from ..audio import find_audio
-from .images import Samples
+from ..audio import Audio, Clip
+from ..render.prepare import prepare, prepare_all
+from ..render.renderer import Renderer
+from .images import FitSize, SpecImage
+from .tta import TTA, TTAFit, fit_with_tta
+from .waves import FitWave, TensorWave
 
-__all__ = ["as_clips", "list_sources"]
-
-
-def _source(o):
-    """One thing to predict on: a path as text, `Samples`, or a picture."""
-    if isinstance(o, tuple) and len(o) == 2:
-        return Samples(*o)
-    if isinstance(o, (str, os.PathLike)):
-        return os.fspath(o)
-    if isinstance(o, Image.Image):
-        return o
-    raise ValueError(f"nothing can be predicted on a {type(o).__name__}; give paths, pairs (y, sr), or pictures")
+__all__ = ["NetworkInput", "PictureInput", "WaveInput", "input_from_dict"]
 
 
-def list_sources(items) -> tuple[list[str], list]:
-    """(a name for each, what to open) of what people predict on: a folder; or recordings, or one, as paths, pairs `(y, sr)` or pictures."""
-    is_pair = isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real)
-    if isinstance(items, (str, os.PathLike)) and os.path.isdir(items):
-        items = [Path(items) / name for name in find_audio(items)]
-    elif is_pair or isinstance(items, (str, os.PathLike, Image.Image)):
-        items = [items]
-    sources = [_source(o) for o in items]
-    return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources
+class NetworkInput(Protocol):
+    """What a network is given of a recording, and the two steps to it: `prepare`, then `to_tensor`."""
+
+    name: ClassVar[str]  # "picture" or "waveform"
+    renderer: Renderer | None  # how recordings are drawn; None where they are not
+    transform: FitSize | FitWave  # brings clips of any length to one size
+
+    @property
+    def reader(self) -> Renderer | Audio:
+        """The value by which recordings are prepared."""
+
+    @property
+    def audio(self) -> Audio:
+        """How recordings are read."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the network's input in pixels; (1, samples) of waveforms."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input, 1 to 4."""
+
+    @property
+    def method(self) -> str:
+        """How clips of different length come to one size: "squish", "crop" or "pad"."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that the network reads at once; None where it reads the whole clip."""
+
+    @property
+    def windows(self) -> int:
+        """How many windows of a clip the network reads, whose outputs are averaged."""
+
+    def prepare(self, source: Any) -> bytes | np.ndarray:
+        """A recording (a path, or a pair `(y, sr)`) as a PNG or as samples. ValueError, with the reason, where it cannot be read."""
+        return prepare(self.reader, source)
+
+    def prepare_all(self, sources: Sequence, n_jobs: int = 1) -> Iterator[tuple[bytes | np.ndarray | None, str]]:
+        """(prepared, "") or (None, the reason) of each source, in order; `n_jobs` processes, as joblib counts them."""
+        return prepare_all(self.reader, sources, n_jobs)
+
+    def prepare_clip(self, clip: Clip) -> bytes | np.ndarray:
+        """The same of samples that have been read already."""
+
+    def to_tensor(self, prepared: bytes | np.ndarray) -> Tensor:
+        """Something prepared, brought to the network's size, without the axis of the batch; several windows are an axis in front."""
+
+    def one_window(self) -> NetworkInput:
+        """The same input, of which the network reads one window of a clip only."""
+
+    def with_tta(self, tta: TTA) -> NetworkInput:
+        """The same input, of which the network reads the windows of `tta`. ValueError where there are no such windows."""
+
+    def describe(self) -> str:
+        """In a few words, for people."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entries `renderer`, `audio` and `fit` of a classifier's JSON."""
 
 
-def as_clips(items, column: str = "picture") -> pd.DataFrame:
-    """What people predict on, as a table with the column that the loaders read."""
-    if isinstance(items, list) and items and isinstance(items[0], pd.Series):  # rows, as `learn.predict` takes one
-        items = pd.DataFrame(items).reset_index(drop=True)
-    if isinstance(items, pd.DataFrame) and not {column, "path"} & set(items):
-        raise ValueError(
-            f"the table has the columns {', '.join(map(str, items.columns))}; it needs 'path', the recordings"
-        )
-    if isinstance(items, pd.DataFrame):
-        table = items if column in items else items.assign(**{column: items["path"].map(os.fspath)})
-    else:
-        names, sources = list_sources(items)
-        cells = pd.Series([None] * len(sources), dtype=object)
-        for i, source in enumerate(sources):  # one by one: pandas would take an image for a matrix
-            cells[i] = source
-        table = pd.DataFrame({"path": names, column: cells})
-    if not len(table):
-        raise ValueError("there is nothing to predict on: no recordings")
-    return table
+def _with_one_window(transform: FitSize | FitWave) -> FitSize | FitWave:
+    transform = copy.copy(transform)
+    transform.windows = 1
+    return transform
+
+
+@dataclass(frozen=True, eq=False)
+class PictureInput(NetworkInput):
+    """Spectrograms, drawn by a renderer and brought to one size.
+
+    Parameters
+    ----------
+    renderer : Renderer
+        How recordings are drawn.
+    transform : FitSize
+        How a picture comes to the network's size.
+    """
+
+    name: ClassVar[str] = "picture"
+    renderer: Renderer
+    transform: FitSize
+
+    @property
+    def reader(self) -> Renderer:
+        return self.renderer
+
+    @property
+    def audio(self) -> Audio:
+        return self.renderer.audio
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return tuple(self.transform.size)
+
+    @property
+    def channels(self) -> int:
+        return 3 if self.renderer.picture.colormap is not None else self.renderer.representation.channels
+
+    @property
+    def method(self) -> str:
+        return self.transform.method
+
+    @property
+    def seconds(self) -> float | None:
+        return self.transform.seconds
+
+    @property
+    def windows(self) -> int:
+        return self.transform.windows if self.method == "crop" else 1
+
+    def prepare_clip(self, clip: Clip) -> bytes:
+        return self.renderer.encode(clip)
+
+    def to_tensor(self, prepared: bytes) -> Tensor:
+        return self.transform(SpecImage.create(prepared), split_idx=1).as_subclass(Tensor).float().div(255)
+
+    def one_window(self) -> PictureInput:
+        if isinstance(self.transform, TTAFit):
+            return self
+        return replace(self, transform=_with_one_window(self.transform))
+
+    def with_tta(self, tta: TTA) -> PictureInput:
+        return replace(self, transform=fit_with_tta(self.transform, tta))
+
+    def describe(self) -> str:
+        return f"pictures of {self.size[0]} x {self.size[1]} pixels, {self.method!r}"
+
+    def to_dict(self) -> dict[str, Any]:
+        fit = self.transform
+        tta = {"tta": fit.tta.to_dict()} if isinstance(fit, TTAFit) else {}
+        sizing = {"size": list(fit.size), "method": fit.method, "seconds": fit.seconds, "windows": fit.windows}
+        blank = [float(level) / 255 for level in fit.blank]
+        return {"renderer": self.renderer.to_dict(), "audio": None, "fit": {**sizing, "blank": blank, **tta}}
+
+
+@dataclass(frozen=True, eq=False)
+class WaveInput(NetworkInput):
+    """Waveforms of one length, float32 `(1, 1, samples)`, nominally in [-1, 1].
+
+    Parameters
+    ----------
+    transform : FitWave
+        How recordings are read, and how many samples the network takes.
+    """
+
+    name: ClassVar[str] = "waveform"
+    renderer: ClassVar[None] = None
+    transform: FitWave
+
+    @property
+    def channels(self) -> int:
+        return 1
+
+    @property
+    def reader(self) -> Audio:
+        return self.audio
+
+    @property
+    def audio(self) -> Audio:
+        return self.transform.audio
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return 1, self.transform.samples
+
+    @property
+    def method(self) -> str:
+        whole = self.audio.duration is not None and self.seconds >= self.audio.duration - 0.5 / self.audio.sr
+        return "pad" if whole else "crop"
+
+    @property
+    def seconds(self) -> float:
+        return self.transform.samples / self.audio.sr
+
+    @property
+    def windows(self) -> int:
+        return self.transform.windows
+
+    def prepare_clip(self, clip: Clip) -> np.ndarray:
+        return clip.y
+
+    def to_tensor(self, prepared: np.ndarray) -> Tensor:
+        wave = TensorWave(torch.from_numpy(prepared)[None, None])
+        return self.transform(wave, split_idx=1).as_subclass(Tensor)
+
+    def one_window(self) -> WaveInput:
+        return replace(self, transform=_with_one_window(self.transform))
+
+    def with_tta(self, tta: TTA) -> WaveInput:
+        fit_with_tta(self.transform, tta)  # refuses it
+        return self
+
+    def describe(self) -> str:
+        return f"waveforms of {self.transform.samples} samples at {self.audio.sr} Hz"
+
+    def to_dict(self) -> dict[str, Any]:
+        fit = {"samples": self.transform.samples, "windows": self.windows}
+        return {"renderer": None, "audio": self.audio.to_dict(), "fit": fit}
+
+
+def input_from_dict(data: dict[str, Any]) -> PictureInput | WaveInput:
+    """The input that the entries `renderer`, `audio` and `fit` describe, as `to_dict` wrote them."""
+    fit = data["fit"]
+    if data["renderer"] is None:
+        return WaveInput(FitWave(Audio.from_dict(data["audio"]), fit["samples"], fit["windows"]))
+    transform = FitSize(tuple(fit["size"]), fit["method"], fit["seconds"], fit["windows"], tuple(fit["blank"]))
+    found = PictureInput(Renderer.from_dict(data["renderer"]), transform)
+    return found.with_tta(TTA.from_dict(fit["tta"])) if "tta" in fit else found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,36 +19,42 @@ from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureInfo, draw_pixels
 from .images import OpenPicture, SpecImage, TensorSpec
+from .inputs import NetworkInput
 
-__all__ = ["SpecBlock", "SpecDL", "SpecFacts"]
-
-
-@dataclass(frozen=True)
-class SpecFacts:
-    """What a loader knows of its pictures."""
-
-    renderer: Renderer | None
-    tree: SpecTree | None
-    n_channels: int
-    size: tuple[int, int]  # pixels: height, width
-    method: str
+__all__ = ["ClipDL", "SpecBlock", "SpecDL"]
 
 
-class SpecDL(TfmdDL):
-    """fastai's loader that knows its clips: draws them on real axes, and samples by weight.
+class ClipDL(TfmdDL):
+    """fastai's loader that knows its clips: it remembers which ones a batch holds, draws them on real axes, and samples by weight.
 
     Parameters
     ----------
-    facts : what the pictures have in common; kept by every loader made from this one
-    weights : one a clip; a shuffled pass then draws that many clips with these odds, some twice, some never
+    dataset, bs, kwargs
+        As in fastai's `TfmdDL`.
+    input : NetworkInput, default None
+        What the network is given of a clip; None in a DataBlock of one's own.
+    tree : SpecTree, default None
+        Where the pictures lie.
+    weights : sequence of float, default None
+        One a clip; a shuffled pass then draws that many clips with these odds, some twice, some never.
     """
 
-    def __init__(self, dataset=None, bs=64, facts: SpecFacts | None = None, weights=None, **kwargs):
+    def __init__(
+        self,
+        dataset=None,
+        bs: int = 64,
+        input: NetworkInput | None = None,
+        tree: SpecTree | None = None,
+        weights=None,
+        **kwargs,
+    ):
         super().__init__(dataset, bs=bs, **kwargs)
-        self.facts, self.weights = facts, None if weights is None else [float(w) for w in weights]
+        self.input, self.tree = input, tree
+        self.weights = None if weights is None else [float(w) for w in weights]
 
     def new(self, dataset=None, cls=None, **kwargs):
-        kept = {"facts": self.facts, "weights": self.weights if dataset is None else None}
+        """A loader like this one, as fastai makes it; over another `dataset` the weights do not hold."""
+        kept = {"input": self.input, "tree": self.tree, "weights": self.weights if dataset is None else None}
         return super().new(dataset, cls, **{**kept, **kwargs})
 
     def get_idxs(self):
@@ -82,31 +88,9 @@ class SpecDL(TfmdDL):
 
     # -- showing
 
-    def _info(self, index: int) -> PictureInfo | None:
-        """What the picture of clip number `index` says of itself, drawn again where it was never stored; None for one from elsewhere."""
-        items = self.dataset.tls[0].items
-        o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
-        for step in self.dataset.tls[0].tfms.fs:
-            if isinstance(step, OpenPicture):
-                return SpecImage.create(step.source(o)).picture_info
-            o = step(o)
-        return None
-
     def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded picture (levels 0 to 255) on its axes; without axes where it is not known which `clip` it is."""
-        index, spans = clip or (None, None)
-        pixels = np.asarray(x if x.ndim == 3 else x[0])
-        info = None if index is None else self._info(index)
-        if info is None:
-            TensorSpec(torch.from_numpy(pixels)).show(ctx=ax, title=title)
-            return
-        if len(pixels) == 3:
-            flat = pixels.transpose(1, 2, 0)
-        else:
-            flat = pixels.reshape(-1, pixels.shape[-1])
-        draw_pixels(
-            ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None
-        )
+        """One decoded input on its axes. clip : (its number, the seconds of its windows), or None where that is not known."""
+        raise NotImplementedError
 
     def _sheet(self, samples, clips, titles, ctxs, nrows: int | None, ncols: int | None, figsize) -> np.ndarray:
         """Draw samples side by side; returns their axes."""
@@ -153,6 +137,36 @@ class SpecDL(TfmdDL):
 
             display(fig)
         return fig
+
+
+class SpecDL(ClipDL):
+    """A loader that draws pictures."""
+
+    def _info(self, index: int) -> PictureInfo | None:
+        """What the picture of clip number `index` says of itself, drawn again where it was never stored; None for one from elsewhere."""
+        items = self.dataset.tls[0].items
+        o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
+        for step in self.dataset.tls[0].tfms.fs:
+            if isinstance(step, OpenPicture):
+                return SpecImage.create(step.source(o)).picture_info
+            o = step(o)
+        return None
+
+    def _draw(self, ax, x, clip, title: str) -> None:
+        """One decoded picture (levels 0 to 255) on its axes; without axes where it is not known which `clip` it is."""
+        index, spans = clip or (None, None)
+        pixels = np.asarray(x if x.ndim == 3 else x[0])
+        info = None if index is None else self._info(index)
+        if info is None:
+            TensorSpec(torch.from_numpy(pixels)).show(ctx=ax, title=title)
+            return
+        if len(pixels) == 3:
+            flat = pixels.transpose(1, 2, 0)
+        else:
+            flat = pixels.reshape(-1, pixels.shape[-1])
+        draw_pixels(
+            ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None
+        )
 
 
 def _label_text(y) -> str:

@@ -12,7 +12,6 @@ stand already. From the table with pictures on, all take one way: `_from_table` 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -39,12 +38,13 @@ from ..spectrogram.picture import PictureInfo, describe
 from .augment import Augment, SpecAugment
 from .clips import drawn_tree, label_table, labels_of, with_pictures
 from .images import FitSize, check_method
-from .inputs import as_clips
-from .loader import SpecBlock, SpecFacts
+from .inputs import NetworkInput, PictureInput
+from .loader import SpecBlock
 from .sizes import blank_levels, common_size, covering_windows, height_width, longest_seconds
+from .sources import as_clips
 from .split import Sides, batch_size, deal_sides, draw_weights, with_variants
 
-__all__ = ["SpecDataLoaders", "as_list"]
+__all__ = ["ClipDataLoaders", "SpecDataLoaders", "as_list"]
 
 
 def as_list(tfms) -> list:
@@ -62,39 +62,34 @@ def _augmentation(augment, info: PictureInfo) -> list[Transform]:
     return [SpecAugment(augment, blank_levels(info))]
 
 
-class SpecDataLoaders(DataLoaders):
-    """fastai DataLoaders over the pictures of recordings, which are drawn where they are missing.
+class ClipDataLoaders(DataLoaders):
+    """fastai DataLoaders over clips of recordings, which know what the network is given of them: base of `SpecDataLoaders` and `WaveDataLoaders`.
 
-    Every `from_...` takes the arguments of `from_df`. Besides fastai's own attributes: `renderer`, `tree`, `n_channels`,
-    `size` (height, width), `is_multi`, and `clips`, a table with one row a clip.
+    A subclass has a `from_df`, to which every other `from_...` hands its arguments. Besides fastai's own attributes: `input`, `n_channels`, `size`,
+    `is_multi`, and `clips`, a table with one row a clip.
     """
 
-    reads = "picture"  # the column of `clips` that items are read from
+    reads: str  # the column of `clips` that items are read from
 
     @property
-    def facts(self) -> SpecFacts:
-        """What all loaders know of the pictures."""
-        return self.loaders[0].facts
+    def input(self) -> NetworkInput:
+        """What the network is given of a clip."""
+        return self.loaders[0].input
 
     @property
     def renderer(self) -> Renderer | None:
-        """How the pictures were drawn."""
-        return self.facts.renderer
-
-    @property
-    def tree(self) -> SpecTree | None:
-        """Where the pictures lie."""
-        return self.facts.tree
+        """How the pictures were drawn; None for waveforms."""
+        return self.input.renderer
 
     @property
     def n_channels(self) -> int:
-        """Channels of a picture."""
-        return self.facts.n_channels
+        """Channels of the network's input."""
+        return self.input.channels
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) in pixels that the network sees."""
-        return self.facts.size
+        """(height, width) of the network's input in pixels; (1, samples) of waveforms."""
+        return self.input.size
 
     @property
     def is_multi(self) -> bool:
@@ -107,6 +102,142 @@ class SpecDataLoaders(DataLoaders):
         return pd.concat(
             [dl.clips.assign(is_valid=bool(i)) for i, dl in enumerate(self.loaders[:2])], ignore_index=True
         )
+
+    @classmethod
+    def from_csv(
+        cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",", **kwargs
+    ) -> ClipDataLoaders:
+        """From the table `path/csv_fname` with recordings in `path/folder`; columns by name or position. Other arguments: `from_df`."""
+        csv = Path(path) / csv_fname
+        if not csv.is_file():
+            found = sorted(p.name for p in Path(path).glob("*.csv"))
+            raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
+        try:
+            df = pd.read_csv(
+                csv,
+                header=header,
+                delimiter=delimiter,
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+            )
+        except ValueError as exc:  # what pandas and the decoder raise are ValueErrors
+            raise ValueError(f"{str(csv)!r} cannot be read as csv in UTF-8: {exc}") from exc
+        return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
+
+    @classmethod
+    def from_folder(cls, path, *, train="train", valid="valid", valid_pct=0.2, **kwargs) -> ClipDataLoaders:
+        """From folders named after the classes; where `path` holds both a `train` and a `valid` folder they are the split.
+
+        Other folders are left out then. Other arguments: `from_df`.
+        """
+        table = labels_from_folders(path)
+        parts = table["path"].str.split("/")
+        tops = parts.str[0]
+        if {train, valid} <= set(tops):
+            table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
+            stray = table["path"][parts.str.len() == 2]
+            if len(stray):
+                raise ValueError(
+                    f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; "
+                    f"move each into a folder named after its label"
+                )
+            kwargs["valid_col"] = "is_valid"
+        return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
+
+    @classmethod
+    def from_names(cls, path, regex: str, **kwargs) -> ClipDataLoaders:
+        """From file names: the groups `label` and, where there, `group`, `fold`, `start` and `end` of a regular expression.
+
+        Other arguments: `from_df`.
+        """
+        table = labels_from_names(path, regex)
+        for name in {"group", "start", "end"} & set(table):
+            kwargs.setdefault(f"{name}_col", name)
+        return cls.from_df(table, path, **kwargs)
+
+    @classmethod
+    def from_lists(cls, path, fnames, labels, **kwargs) -> ClipDataLoaders:
+        """From a list of files and their labels, in the same order.
+
+        Files are below `path`, named from there, from the working folder, or absolutely. Other arguments: `from_df`.
+        """
+        fnames, labels = list(fnames), list(labels)
+        if len(fnames) != len(labels):
+            raise ValueError(f"{len(fnames)} files but {len(labels)} labels; give one label a file, in the same order")
+        names = [name_below(os.fspath(path), os.fspath(f)) for f in fnames]
+        return cls.from_df(pd.DataFrame({"path": names, "label": labels}), path, **kwargs)
+
+    @classmethod
+    def _from_sides(
+        cls,
+        sides: Sides,
+        block: TransformBlock,
+        get_x,
+        known: dict,
+        path,
+        *,
+        item_tfms,
+        batch_tfms,
+        balance,
+        bs,
+        val_bs,
+        num_workers,
+        device,
+        shuffle,
+    ) -> ClipDataLoaders:
+        """A split table -> DataBlock -> DataLoaders.
+
+        block, get_x : the input side; `get_x` takes a row of the table.
+        known : what every loader knows, `input` and `tree`
+        """
+        labels = MultiCategoryBlock(vocab=sides.vocab) if sides.multi else CategoryBlock(vocab=sides.vocab, sort=False)
+        data = DataBlock(
+            blocks=(block, labels),
+            get_x=get_x,
+            get_y=ColReader("label"),
+            splitter=ColSplitter("is_valid"),
+            item_tfms=item_tfms,
+            batch_tfms=batch_tfms,
+        )
+        if num_workers is None:
+            num_workers = defaults.cpus if torch.cuda.is_available() else 0
+        train = sides.train
+        made = data.dataloaders(
+            sides.clips,
+            path=path,
+            bs=batch_size(bs, len(train)),
+            val_bs=val_bs,
+            shuffle=shuffle,
+            device=device,
+            num_workers=num_workers,
+            **known,
+            dl_kwargs=[{"weights": draw_weights(train, balance, shuffle)}, {}],
+        )
+        return cls(*made.loaders, path=path, device=made.device)
+
+    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
+        """A loader over new recordings: a list of paths or of pairs `(y, sr)`, a folder, or a table with the column `path`."""
+        clips = as_clips(test_items, self.reads)
+        if with_labels and "label" not in clips:
+            raise ValueError("with_labels=True needs a table with the columns 'path' and 'label'")
+        return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
+
+
+class SpecDataLoaders(ClipDataLoaders):
+    """fastai DataLoaders over the pictures of recordings, which are drawn where they are missing.
+
+    Every `from_...` takes the arguments of `from_df`. Besides fastai's own attributes: `renderer`, `tree`, `n_channels`,
+    `size` (height, width), `is_multi`, and `clips`, a table with one row a clip. `test_dl` takes pictures, too.
+    """
+
+    reads = "picture"
+
+    @property
+    def tree(self) -> SpecTree | None:
+        """Where the pictures lie."""
+        return self.loaders[0].tree
 
     @classmethod
     def from_df(
@@ -219,72 +350,6 @@ class SpecDataLoaders(DataLoaders):
         )
 
     @classmethod
-    def from_csv(
-        cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",", **kwargs
-    ) -> SpecDataLoaders:
-        """From the table `path/csv_fname` with recordings in `path/folder`; columns by name or position. Other arguments: `from_df`."""
-        csv = Path(path) / csv_fname
-        if not csv.is_file():
-            found = sorted(p.name for p in Path(path).glob("*.csv"))
-            raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
-        try:
-            df = pd.read_csv(
-                csv,
-                header=header,
-                delimiter=delimiter,
-                index_col=False,
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-            )
-        except ValueError as exc:  # what pandas and the decoder raise are ValueErrors
-            raise ValueError(f"{str(csv)!r} cannot be read as csv in UTF-8: {exc}") from exc
-        return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
-
-    @classmethod
-    def from_folder(cls, path, *, train="train", valid="valid", valid_pct=0.2, **kwargs) -> SpecDataLoaders:
-        """From folders named after the classes; where `path` holds both a `train` and a `valid` folder they are the split.
-
-        Other folders are left out then. Other arguments: `from_df`.
-        """
-        table = labels_from_folders(path)
-        parts = table["path"].str.split("/")
-        tops = parts.str[0]
-        if {train, valid} <= set(tops):
-            table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
-            stray = table["path"][parts.str.len() == 2]
-            if len(stray):
-                raise ValueError(
-                    f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; "
-                    f"move each into a folder named after its label"
-                )
-            kwargs["valid_col"] = "is_valid"
-        return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
-
-    @classmethod
-    def from_names(cls, path, regex: str, **kwargs) -> SpecDataLoaders:
-        """From file names: the groups `label` and, where there, `group`, `fold`, `start` and `end` of a regular expression.
-
-        Other arguments: `from_df`.
-        """
-        table = labels_from_names(path, regex)
-        for name in {"group", "start", "end"} & set(table):
-            kwargs.setdefault(f"{name}_col", name)
-        return cls.from_df(table, path, **kwargs)
-
-    @classmethod
-    def from_lists(cls, path, fnames, labels, **kwargs) -> SpecDataLoaders:
-        """From a list of files and their labels, in the same order.
-
-        Files are below `path`, named from there, from the working folder, or absolutely. Other arguments: `from_df`.
-        """
-        fnames, labels = list(fnames), list(labels)
-        if len(fnames) != len(labels):
-            raise ValueError(f"{len(fnames)} files but {len(labels)} labels; give one label a file, in the same order")
-        names = [name_below(os.fspath(path), os.fspath(f)) for f in fnames]
-        return cls.from_df(pd.DataFrame({"path": names, "label": labels}), path, **kwargs)
-
-    @classmethod
     def from_tree(cls, tree: SpecTree, labels: pd.DataFrame | None = None, path=".", **kwargs) -> SpecDataLoaders:
         """From pictures that stand already and a label table; default the name of each recording's folder.
 
@@ -352,12 +417,11 @@ class SpecDataLoaders(DataLoaders):
             windows = covering_windows(longest_seconds(sides.held_out["picture"]), seconds) if method == "crop" else 1
         fit = FitSize(size, method, seconds, windows, blank_levels(info))
         sides = with_variants(sides, tree, variants)  # after size and windows, which go by recordings as they are
-        facts = SpecFacts(tree.renderer, tree, 3 if info.picture.colormap else info.channels, size, method)
         return cls._from_sides(
             sides,
             SpecBlock(tree.renderer),
             ColReader("picture"),
-            facts,
+            dict(input=PictureInput(tree.renderer, fit), tree=tree),
             path,
             item_tfms=[*as_list(item_tfms), fit],
             batch_tfms=[*_augmentation(augment, info), *as_list(batch_tfms)],
@@ -369,63 +433,9 @@ class SpecDataLoaders(DataLoaders):
             shuffle=shuffle,
         )
 
-    @classmethod
-    def _from_sides(
-        cls,
-        sides: Sides,
-        block: TransformBlock,
-        get_x,
-        facts: SpecFacts,
-        path,
-        *,
-        item_tfms,
-        batch_tfms,
-        balance,
-        bs,
-        val_bs,
-        num_workers,
-        device,
-        shuffle,
-    ) -> SpecDataLoaders:
-        """A split table -> DataBlock -> DataLoaders. block, get_x : the input side; `get_x` takes a row of the table."""
-        labels = MultiCategoryBlock(vocab=sides.vocab) if sides.multi else CategoryBlock(vocab=sides.vocab, sort=False)
-        data = DataBlock(
-            blocks=(block, labels),
-            get_x=get_x,
-            get_y=ColReader("label"),
-            splitter=ColSplitter("is_valid"),
-            item_tfms=item_tfms,
-            batch_tfms=batch_tfms,
-        )
-        if num_workers is None:
-            num_workers = defaults.cpus if torch.cuda.is_available() else 0
-        train = sides.train
-        made = data.dataloaders(
-            sides.clips,
-            path=path,
-            bs=batch_size(bs, len(train)),
-            val_bs=val_bs,
-            shuffle=shuffle,
-            device=device,
-            num_workers=num_workers,
-            facts=facts,
-            dl_kwargs=[{"weights": draw_weights(train, balance, shuffle)}, {}],
-        )
-        return cls(*made.loaders, path=path, device=made.device)
-
-    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
-        """A loader over new recordings: a list of paths, of pairs `(y, sr)` or of pictures, a folder, or a table with the column `path`.
-
-        What is not a picture yet is drawn by `renderer`, in memory.
-        """
-        clips = as_clips(test_items, self.reads)
-        if with_labels and "label" not in clips:
-            raise ValueError("with_labels=True needs a table with the columns 'path' and 'label'")
-        return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
-
     def new_empty(self):
         """For `learn.export`: the transforms without the clips."""
         empty = super().new_empty()
         for dl in empty.loaders:
-            dl.facts = replace(dl.facts, tree=None)
+            dl.tree = None
         return empty

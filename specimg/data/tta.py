@@ -5,7 +5,7 @@ never turned round and never moved in frequency, because another pitch is anothe
 
     TTA(shifts=(-0.1, 0.0, 0.1))                              # three windows of each clip where there was one
     predict_all(learn, dl=with_tta(learn.dls.valid, TTA(lengths=(0.9, 1.0, 1.1))))
-    dataclasses.replace(classifier, fit=fit_with_tta(classifier.fit, TTA(windows=10)))
+    dataclasses.replace(clf, input=clf.input.with_tta(TTA(windows=10)))
 
 `tta_spans` says which seconds are looked at. `TTA()` is what validation sees without it. It is for pictures: waveforms have the
 windows of their own loaders.
@@ -134,14 +134,13 @@ def with_tta(dl: TfmdDL, tta: TTA) -> TfmdDL:
     A batch holds as many times more pictures. ValueError where the loader has no `FitSize`, as those of waveforms have none, or `tta` does
     not go with its method.
     """
-    if getattr(getattr(dl, "facts", None), "audio", None) is not None:
-        raise ValueError(
-            f"this {type(dl).__name__} loads waveforms, and TTA shifts and scales windows of pictures; {_OF_WAVES}"
-        )
-    steps = getattr(getattr(dl, "after_item", None), "fs", [])
+    steps, known = getattr(getattr(dl, "after_item", None), "fs", []), getattr(dl, "input", None)
+    if known is not None:
+        known = known.with_tta(tta)  # refused for waveforms
     if not any(isinstance(step, FitSize) for step in steps):
         raise ValueError(
             f"this {type(dl).__name__} has no FitSize, so it does not know windows; give a loader of SpecDataLoaders, "
             f"or put FitSize among its item_tfms"
         )
-    return dl.new(after_item=[fit_with_tta(step, tta) if isinstance(step, FitSize) else step for step in steps])
+    after_item = [fit_with_tta(step, tta) if isinstance(step, FitSize) else step for step in steps]
+    return dl.new(after_item=after_item, **({"input": known} if known is not None else {}))

@@ -160,7 +160,7 @@ def predict_pictures(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if num_workers is None:
         num_workers = defaults.cpus if torch.cuda.is_available() else 0
-    model, pictures = clf.model.to(device).eval(), _Pictures(files, fit_with_tta(clf.fit, tta))
+    model, pictures = clf.model.to(device).eval(), _Pictures(files, fit_with_tta(clf.input.transform, tta))
     loader = torch.utils.data.DataLoader(pictures, batch_size=clips_at_once(bs, pictures.fit), num_workers=num_workers)
     probs = [np.zeros((0, len(clf.vocab)), np.float32)]
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # in a log a bar is a thousand lines

@@ -14,7 +14,7 @@ Recordings are drawn in memory by the renderer of training, to the byte; a class
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +25,8 @@ from torch import Tensor, nn
 
 from ..audio import Audio
 from ..core.progress import progress_bar
-from ..data import list_sources
-from ..data.images import FitSize, Samples, SpecImage
-from ..data.waves import FitWave, TensorWave
-from ..render.prepare import prepare, prepare_all
+from ..data import NetworkInput, list_sources
+from ..data.images import Samples
 from ..render.renderer import Renderer
 from .calibration import Calibration
 from .ensemble import Ensemble, most_in_a_batch
@@ -47,10 +45,9 @@ class Classifier:
     model: (
         nn.Module
     )  # (batch, channels, height, width), or with windows after the batch, in [0, 1] -> logits (batch, classes)
-    renderer: Renderer | None  # draws recordings; None where the network listens to waveforms
+    input: NetworkInput  # what the network is given of a recording, and how a recording becomes that
     vocab: list[str]
     is_multi: bool  # several labels a clip: each has its own probability
-    fit: FitSize | FitWave  # how a picture, or a waveform, is brought to the network's size
     calibration: Calibration = Calibration()
     network: dict = field(
         default_factory=dict
@@ -60,24 +57,19 @@ class Classifier:
     # -- what it is
 
     @property
-    def is_wave(self) -> bool:
-        """Does the network listen to waveforms, `(batch, 1, 1, samples)` in [-1, 1], instead of looking at pictures?"""
-        return isinstance(self.fit, FitWave)
+    def renderer(self) -> Renderer | None:
+        """How recordings are drawn; None for waveforms."""
+        return self.input.renderer
 
     @property
     def audio(self) -> Audio:
         """How recordings are read."""
-        return self.fit.audio if self.is_wave else self.renderer.audio
-
-    @property
-    def look(self) -> Renderer | Audio:
-        """What recordings go through before `fit`: `inputs.prepare(clf.look, source)` gives a PNG, or samples."""
-        return self.audio if self.is_wave else self.renderer
+        return self.input.audio
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the network's input in pixels; (1, samples) of waveforms."""
-        return (1, self.fit.samples) if self.is_wave else tuple(self.fit.size)
+        return self.input.size
 
     @property
     def temperature(self) -> float:
@@ -102,12 +94,7 @@ class Classifier:
     def __repr__(self) -> str:
         several = ", several a clip" if self.is_multi else ""
         folds = f", {len(self.model)} networks" if isinstance(self.model, Ensemble) else ""
-        shown = (
-            f"waveforms of {self.fit.samples} samples at {self.audio.sr} Hz"
-            if self.is_wave
-            else f"pictures of {self.size[0]} x {self.size[1]} pixels, {self.fit.method!r}"
-        )
-        return f"Classifier({len(self.vocab)} labels{several}, {shown}{folds})"
+        return f"Classifier({len(self.vocab)} labels{several}, {self.input.describe()}{folds})"
 
     # -- one input, one batch
 
@@ -117,13 +104,7 @@ class Classifier:
         float32 `(channels, height, width)` in [0, 1], or `(1, 1, samples)`; with an axis of windows in front where there are several.
         Raises ValueError with the reason where it cannot be read.
         """
-        return self.fitted(prepare(self.look, _plain_source(source)))
-
-    def fitted(self, ready: bytes | np.ndarray) -> Tensor:
-        """A drawn PNG, or samples `(samples,)`, brought to the network's size."""
-        if self.is_wave:
-            return self.fit(TensorWave(torch.from_numpy(ready)[None, None]), split_idx=1).as_subclass(Tensor)
-        return self.fit(SpecImage.create(ready), split_idx=1).as_subclass(Tensor).float().div(255)
+        return self.input.to_tensor(self.input.prepare(_plain_source(source)))
 
     def activate(self, logits: Tensor) -> Tensor:
         """Logits (batch, classes) of the network -> probabilities, with the classifier's temperature."""
@@ -144,12 +125,12 @@ class Classifier:
 
     def _inputs(self, sources: list, n_jobs: int) -> Iterator[tuple[Tensor | None, str]]:
         """(the network's input, "ok") or (None, why not) of each source, in order."""
-        for ready, trouble in prepare_all(self.look, [_plain_source(source) for source in sources], n_jobs):
-            if trouble:
-                yield None, trouble
+        for prepared, reason in self.input.prepare_all([_plain_source(source) for source in sources], n_jobs):
+            if reason:
+                yield None, reason
                 continue
             try:
-                yield self.fitted(ready), "ok"
+                yield self.input.to_tensor(prepared), "ok"
             except ValueError as exc:
                 yield None, str(exc)
 
@@ -212,7 +193,7 @@ class Classifier:
         names, sources = list_sources(items)
         said, status = self._ask(sources, self.probabilities, bs, n_jobs, progress)
         probs = said if said.shape[1] else np.full((len(sources), len(self.vocab)), np.nan, np.float32)
-        return self._table(names, probs, status, reject_below)
+        return self.table_of(names, probs, status, reject_below)
 
     def predict_windows(
         self, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
@@ -261,9 +242,10 @@ class Classifier:
             return ["; ".join(label for label, yes in zip(self.vocab, row) if yes) for row in probs > self.thresholds]
         return [self.vocab[best] for best in probs.argmax(axis=1)]
 
-    def _table(
-        self, names: list[str], probs: np.ndarray, status: list[str], reject_below: float | None
+    def table_of(
+        self, names: Sequence[str], probs: np.ndarray, status: Sequence[str], reject_below: float | None = None
     ) -> pd.DataFrame:
+        """The table that `predict` returns, from the names of recordings, their probabilities (NaN where there are none) and their status."""
         known = ~np.isnan(probs).any(axis=1)
         best = np.where(known, np.nan_to_num(probs).max(axis=1, initial=0), np.nan)
         unsure = known & (best < reject_below) if reject_below is not None else np.zeros(len(probs), bool)

@@ -22,10 +22,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
-from ..audio import Audio
-from ..data.images import FitSize
-from ..data.tta import TTA, TTAFit, fit_with_tta
-from ..data.waves import FitWave
 
 __all__ = [
     "FORMAT",
@@ -36,8 +32,6 @@ __all__ = [
     "weights_names",
     "is_own_file",
     "facts_of",
-    "fit_to_dict",
-    "fit_from_dict",
     "versions_now",
     "to_json",
     "size_of",
@@ -92,29 +86,6 @@ def versions_now() -> dict[str, str]:
 def to_json(part) -> bytes:
     """JSON as people can read it; NaN is an error."""
     return json.dumps(part, indent=1, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
-
-
-def fit_to_dict(fit: FitSize | FitWave) -> dict:
-    """How inputs are brought to the network's size, as JSON says it."""
-    if isinstance(fit, FitWave):
-        return {"samples": fit.samples, "windows": fit.windows}
-    tta = {"tta": fit.tta.to_dict()} if isinstance(fit, TTAFit) else {}
-    return {
-        "size": list(fit.size),
-        "method": fit.method,
-        "seconds": fit.seconds,
-        "windows": fit.windows,
-        "blank": [float(level) / 255 for level in fit.blank],
-        **tta,
-    }
-
-
-def fit_from_dict(part: dict, audio: Audio | None = None) -> FitSize | FitWave:
-    """What `fit_to_dict` wrote; audio : of waveforms."""
-    if audio is not None:
-        return FitWave(audio, part["samples"], part["windows"])
-    fit = FitSize(tuple(part["size"]), part["method"], part["seconds"], part["windows"], tuple(part["blank"]))
-    return fit_with_tta(fit, TTA.from_dict(part["tta"])) if "tta" in part else fit
 
 
 def size_of(folder: Path, name: str, most: int) -> int:

@@ -25,7 +25,6 @@ from ..audio import AudioError
 from ..audio.decode import decode
 from ..core.files import write_atomic
 from ..data.images import SpecImage
-from ..render.prepare import prepare
 from ..spectrogram.picture import PictureError
 from .classifier import Classifier
 from .folder import GOLDEN, facts_of, to_json, versions_now
@@ -75,9 +74,9 @@ def _cut(recording: Recording) -> bytes:
     return out.getvalue()
 
 
-def _planes(ready: bytes | np.ndarray) -> np.ndarray:
+def _planes(prepared: bytes | np.ndarray) -> np.ndarray:
     """What the network's input is made from: uint8 pixels `(channels, height, width)`, or float32 samples."""
-    return np.ascontiguousarray(SpecImage.create(ready).planes if isinstance(ready, bytes) else ready)
+    return np.ascontiguousarray(SpecImage.create(prepared).planes if isinstance(prepared, bytes) else prepared)
 
 
 def _digest(planes: np.ndarray) -> str:
@@ -85,19 +84,19 @@ def _digest(planes: np.ndarray) -> str:
     return hashlib.sha256(repr((planes.dtype.str, planes.shape)).encode() + planes.tobytes()).hexdigest()
 
 
-def _kept(ready: bytes | np.ndarray, sr: int | None) -> bytes:
+def _kept(prepared: bytes | np.ndarray, sr: int | None) -> bytes:
     """The file in which a picture, or samples, are kept."""
-    if isinstance(ready, bytes):
-        return ready
+    if isinstance(prepared, bytes):
+        return prepared
     out = BytesIO()
-    soundfile.write(out, ready, sr, format="WAV", subtype="FLOAT")
+    soundfile.write(out, prepared, sr, format="WAV", subtype="FLOAT")
     return out.getvalue()
 
 
 def _drawn(clf: Classifier, file: Path) -> tuple[bytes | np.ndarray, np.ndarray]:
     """(the picture or the samples, the probabilities) of a golden clip."""
-    ready = prepare(clf.look, file)
-    return ready, clf.probabilities(clf.fitted(ready)[None])[0]
+    prepared = clf.input.prepare(file)
+    return prepared, clf.probabilities(clf.input.to_tensor(prepared)[None])[0]
 
 
 def _stem(i: int, label: str) -> str:
@@ -107,18 +106,19 @@ def _stem(i: int, label: str) -> str:
 
 def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -> tuple[dict, dict[str, bytes]] | None:
     """(the entry in golden.json, the files by name) of one golden clip, written; None where it cannot be read, drawn or answered."""
-    wav, picture = f"{stem}.wav", f"{stem}.heard.wav" if clf.is_wave else f"{stem}.png"
+    wav = f"{stem}.wav"
     try:
         sound = _cut(recording)
         write_atomic(folder / wav, sound)
-        ready, probs = _drawn(clf, folder / wav)
+        prepared, probs = _drawn(clf, folder / wav)
     except (AudioError, ValueError):
         (folder / wav).unlink(missing_ok=True)
         return None
     if not np.isfinite(probs).all():
         (folder / wav).unlink()
         return None
-    planes, kept = _planes(ready), _kept(ready, clf.audio.sr)
+    planes, kept = _planes(prepared), _kept(prepared, clf.audio.sr)
+    picture = f"{stem}.png" if isinstance(prepared, bytes) else f"{stem}.heard.wav"
     write_atomic(folder / picture, kept)
     entry = {
         "clip": wav,
@@ -163,9 +163,9 @@ def drift_verdict(pixels: int, answers: float, tolerance: float = TOLERANCE) -> 
     return PIXELS if pixels else SAME
 
 
-def _pixels_then(data: bytes, is_wave: bool) -> np.ndarray:
+def _pixels_then(data: bytes, name: str) -> np.ndarray:
     """The pixels, or samples, of a file in golden/. ValueError where it is no such file."""
-    if is_wave:
+    if name.endswith(".wav"):
         try:
             return soundfile.read(BytesIO(data), dtype="float32")[0]
         except soundfile.SoundFileError as exc:
@@ -197,14 +197,14 @@ def _check_one(clf: Classifier, folder: Path, files: dict, entry: dict) -> dict:
         "reason": "",
     }
     name = f"{GOLDEN}/{entry['picture']}"
-    then = _pixels_then(read_checked(folder, name, files[name], MOST_OTHER), clf.is_wave)
+    then = _pixels_then(read_checked(folder, name, files[name], MOST_OTHER), name)
     if _digest(then) != entry["digest"]:
         raise ValueError(f"{name} is not the picture that {GOLDEN}/{FILE} tells of (its digest is another)")
     try:
-        ready, probs = _drawn(clf, folder / GOLDEN / entry["clip"])
+        prepared, probs = _drawn(clf, folder / GOLDEN / entry["clip"])
     except ValueError as exc:
         return {**row, "verdict": SILENT, "reason": getattr(exc, "reason", str(exc))}
-    pixels, levels = _difference(then, _planes(ready))
+    pixels, levels = _difference(then, _planes(prepared))
     drift = float(np.abs(probs - np.array(entry["probabilities"])).max())
     return {
         **row,

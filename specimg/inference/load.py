@@ -26,7 +26,6 @@ from torch.overrides import TorchFunctionMode
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..models.networks import create_spec_net
-from ..render.renderer import Renderer
 from .classifier import Classifier
 from .ensemble import Ensemble
 from .folder import CARD, GOLDEN, SETTINGS, read_whole, size_of
@@ -280,9 +279,8 @@ def _load(folder: Path, settings) -> tuple[Classifier, Parts]:
     _check_others(folder, parts)
     networks = [_load_network(folder, name, parts) for name in parts.weights]
     model = networks[0] if len(networks) == 1 else Ensemble(networks, parts.is_multi).eval()
-    renderer = parts.look if isinstance(parts.look, Renderer) else None
     return Classifier(
-        model, renderer, parts.vocab, parts.is_multi, parts.fit, parts.calibration, parts.network, parts.about
+        model, parts.input, parts.vocab, parts.is_multi, parts.calibration, parts.network, parts.about
     ), parts
 
 

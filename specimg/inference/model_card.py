@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.text import count
 from ..training import Predictions
 from .calibration import FEW, coverage_curve
 from .classifier import Classifier
@@ -39,15 +40,11 @@ def _what(clf: Classifier) -> list[str]:
     audio = clf.audio
     rate = f"resampled to {audio.sr} Hz" if audio.sr else "at their own sampling rate"
     length = f", cut or padded to {audio.duration:g} s" if audio.duration else ""
-    if clf.is_wave:
-        seen = f"heard as {clf.fit.windows} window{'s' * (clf.fit.windows > 1)} of {clf.fit.samples} samples ({clf.fit.samples / audio.sr:.3g} s)"
-    else:
-        part = {
-            "squish": "the whole recording squeezed",
-            "crop": f"{clf.fit.windows} windows of {clf.fit.seconds or 0:g} s",
-            "pad": f"the first {clf.fit.seconds or 0:g} s",
-        }[clf.fit.method]
-        seen = f"drawn as {_plain(clf.renderer.slug)} pictures, {part} to {clf.size[0]} x {clf.size[1]} pixels (height x width)"
+    drawn = "" if clf.renderer is None else f" drawn as {_plain(clf.renderer.slug)}"
+    part = "the whole recording squeezed"
+    if clf.input.seconds is not None:
+        part = f"{count(clf.input.windows, 'window')} of {clf.input.seconds:.3g} s"
+    given = f"the network is given {clf.input.describe()}{drawn}: {part}"
     told = "may carry several labels" if clf.is_multi else "carries one label"
     folds = (
         f"{len(clf.model)} networks answer together: the mean of their probabilities."
@@ -55,7 +52,7 @@ def _what(clf: Classifier) -> list[str]:
         else ""
     )
     return [
-        f"Each recording {told} of {len(clf.vocab)}. Recordings are {rate}{length}, and {seen}.",
+        f"Each recording {told} of {len(clf.vocab)}. Recordings are {rate}{length}, and {given}.",
         *([folds] if folds else []),
     ]
 
@@ -151,7 +148,7 @@ def _limits(clf: Classifier, golden: int) -> list[str]:
         "The scores hold for recordings like those of training: other microphones, places, speakers or background noise may lower them.",
         "The probabilities are for the mixture of labels that it was trained on; where some are much rarer or commoner, they are not.",
     ]
-    if clf.audio.sr is None and not clf.is_wave:
+    if clf.audio.sr is None:
         lines.append(
             "Recordings are drawn at their own sampling rate: one of another rate than those of training looks different."
         )

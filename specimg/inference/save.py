@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch import nn
 from ..core.files import is_temporary, write_atomic
 from ..core.warnings import warn
 from ..data.images import FitSize
-from ..data.tta import TTA, fit_with_tta
+from ..data.tta import TTA
 from ..data.waves import FitWave
 from ..metrics import bootstrap_score
 from ..render.tree import SpecTree
@@ -35,22 +36,11 @@ from ..training import Predictions, predict_all, shown_pictures as _pictures
 from .calibration import Calibration, calibrate as fit_calibration
 from .classifier import Classifier
 from .ensemble import Ensemble
-from .folder import (
-    CARD,
-    FORMAT,
-    GOLDEN,
-    SETTINGS,
-    facts_of,
-    fit_to_dict,
-    is_own_file,
-    to_json,
-    versions_now,
-    weights_names,
-)
+from .folder import CARD, FORMAT, GOLDEN, SETTINGS, facts_of, is_own_file, to_json, versions_now, weights_names
 from .golden import Recording, write_golden
 from .load import load_classifier
 from .model_card import write_card
-from .validate import check_fit, check_network, check_renderer, check_vocab
+from .validate import check_input, check_network, check_vocab
 
 __all__ = ["save_classifier"]
 
@@ -83,8 +73,7 @@ def _own_transforms(dl: DataLoader) -> list[str]:
 def _classifier_of(learn: Learner) -> Classifier:
     """The learner as a classifier. ValueError where it does not say how its inputs are made."""
     dls = learn.dls
-    wave = getattr(getattr(dls, "facts", None), "audio", None) is not None
-    if not hasattr(learn, "net_options") or (not wave and getattr(dls, "renderer", None) is None):
+    if not hasattr(learn, "net_options") or getattr(dls, "input", None) is None:
         raise ValueError(
             "this learner does not say how its pictures were drawn or how its network is made; "
             "train with SpecDataLoaders or WaveDataLoaders and spec_learner"
@@ -96,9 +85,8 @@ def _classifier_of(learn: Learner) -> Classifier:
         )
     fit = next(t for t in dls.valid.after_item.fs if isinstance(t, (FitSize, FitWave)))
     vocab = list(map(str, dls.vocab))
-    return Classifier(
-        learn.model, None if wave else dls.renderer, vocab, bool(dls.is_multi), fit, network=dict(learn.net_options)
-    )
+    given = replace(dls.input, transform=fit)
+    return Classifier(learn.model, given, vocab, bool(dls.is_multi), network=dict(learn.net_options))
 
 
 def _held_out(learn: Learner) -> Predictions | None:
@@ -149,17 +137,17 @@ def _together(parts: list[Classifier], tta: TTA) -> Classifier:
     """Classifiers of one kind as one. ValueError where they are not of one kind."""
     first = parts[0]
     for part in parts[1:]:
-        for name in ("vocab", "is_multi", "look", "network", "size"):
-            if getattr(part, name) != getattr(first, name):
+        for name in ("vocab", "is_multi", "input.reader", "network", "size"):
+            this, that = attrgetter(name)(first), attrgetter(name)(part)
+            if this != that:
                 raise ValueError(
-                    f"the networks of this run do not go together: {name} is {getattr(first, name)!r} of one and "
-                    f"{getattr(part, name)!r} of another"
+                    f"the networks of this run do not go together: {name} is {this!r} of one and {that!r} of another"
                 )
     networks = [network for part in parts for network in _networks(part)]
     model = networks[0] if len(networks) == 1 else Ensemble(networks, first.is_multi)
-    fit = max((part.fit for part in parts), key=lambda fit: fit.windows)  # of a fold as many as its longest clip needs
-    fit = fit if tta == TTA() or first.is_wave else fit_with_tta(fit, tta)
-    return replace(first, model=model, fit=fit, calibration=Calibration(), about={})
+    given = max((part.input for part in parts), key=lambda i: i.windows)  # a fold has as many as its longest clip needs
+    given = given if tta == TTA() else given.with_tta(tta)
+    return replace(first, model=model, input=given, calibration=Calibration(), about={})
 
 
 def _of_run(run, predictions: Predictions | None) -> _Trained:
@@ -272,9 +260,8 @@ def _check_folder(folder: Path) -> None:
 def _check_saved(clf: Classifier) -> None:
     """ValueError for what could not be loaded again."""
     check_vocab(list(clf.vocab))
-    check_renderer(clf.look)
-    check_fit(clf.fit, clf.look)
-    check_network({**clf.network, "size": list(clf.network.get("size", ()))}, len(clf.vocab), clf.fit, clf.look)
+    check_input(clf.input)
+    check_network({**clf.network, "size": list(clf.network.get("size", ()))}, len(clf.vocab), clf.input)
 
 
 def _clear(folder: Path) -> None:
@@ -317,18 +304,12 @@ def _write(what: _Trained, folder: Path, golden: int) -> None:
 
 def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], training: dict) -> dict:
     """classifier.json."""
-    look = (
-        {"renderer": None, "audio": clf.audio.to_dict()}
-        if clf.is_wave
-        else {"renderer": clf.renderer.to_dict(), "audio": None}
-    )
     return {
         "format": FORMAT,
         "versions": versions_now(),
         "vocab": list(clf.vocab),
         "is_multi": clf.is_multi,
-        **look,
-        "fit": fit_to_dict(clf.fit),
+        **clf.input.to_dict(),
         "network": {**clf.network, "size": list(clf.network["size"])},
         "weights": weights,
         "calibration": clf.calibration.to_dict(),

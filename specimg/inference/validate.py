@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 from ..audio import Audio
 from ..core.values import choose
-from ..data.images import FitSize
+from ..data.inputs import NetworkInput, PictureInput, WaveInput, input_from_dict
 from ..data.tta import TTAFit
 from ..data.waves import FitWave
 from ..render.renderer import Renderer
 from .calibration import Calibration
-from .folder import FORMAT, fit_from_dict, is_own_file, weights_names
+from .folder import FORMAT, is_own_file, weights_names
 
-__all__ = ["Parts", "channels_of", "check_settings", "check_renderer", "check_fit", "check_network", "check_vocab"]
+__all__ = ["Parts", "check_input", "check_network", "check_settings", "check_vocab"]
 
 MOST_CLASSES = 1_000_000
 MOST_NETWORKS = 200  # in an ensemble
@@ -74,10 +74,9 @@ _ENTRIES = (
 class Parts:
     """What classifier.json says, as values."""
 
-    look: Renderer | Audio
+    input: PictureInput | WaveInput
     vocab: list[str]
     is_multi: bool
-    fit: FitSize | FitWave
     network: dict  # arguments of `create_spec_net`
     calibration: Calibration
     weights: list[str]  # names of files, one a network
@@ -162,7 +161,7 @@ def _check_area(look: Renderer) -> None:
     )
 
 
-def check_renderer(look: Renderer | Audio) -> None:
+def _check_reader(look: Renderer | Audio) -> None:
     """ValueError where drawing, or reading, with these numbers would ask for absurd memory."""
     if not isinstance(look, Renderer):
         _check_numbers(look.to_dict(), "audio")
@@ -176,8 +175,10 @@ def check_renderer(look: Renderer | Audio) -> None:
 # ---------------------------------------------------------------------- the network and its input
 
 
-def check_fit(fit: FitSize | FitWave, look: Renderer | Audio) -> None:
-    """ValueError where an input of the network would be absurdly large."""
+def check_input(given: NetworkInput) -> None:
+    """ValueError where drawing or reading a recording, or the network's input, would ask for absurd memory."""
+    _check_reader(given.reader)
+    fit = given.transform
     _need_whole("fit.windows", fit.windows, MOST_WINDOWS)
     if isinstance(fit, FitWave):
         _need_whole("fit.samples", fit.samples, MOST_SAMPLES)
@@ -188,7 +189,7 @@ def check_fit(fit: FitSize | FitWave, look: Renderer | Audio) -> None:
         _need(several <= MOST_WINDOWS, "fit.tta", several, f"{MOST_WINDOWS} windows at most")
         _need(max(fit.tta.lengths) <= 10, "fit.tta.lengths", fit.tta.lengths, "10 at most")
     if fit.seconds is not None:
-        columns = fit.seconds / look.representation.hop_seconds(look.audio.sr or HIGHEST_RATE)
+        columns = fit.seconds / given.renderer.representation.hop_seconds(given.audio.sr or HIGHEST_RATE)
         _need(
             fit.seconds <= LONGEST and columns <= MOST_COLUMNS,
             "fit.seconds",
@@ -197,14 +198,7 @@ def check_fit(fit: FitSize | FitWave, look: Renderer | Audio) -> None:
         )
 
 
-def channels_of(look: Renderer | Audio) -> int:
-    """Channels of what the network is given; a waveform has one."""
-    if isinstance(look, Audio):
-        return 1
-    return 3 if look.picture.colormap is not None else look.representation.channels
-
-
-def check_network(network: dict, n_classes: int, fit: FitSize | FitWave, look: Renderer | Audio) -> None:
+def check_network(network: dict, n_classes: int, given: NetworkInput) -> None:
     """ValueError where these are not arguments of `create_spec_net` for so many classes and such inputs."""
     _need(isinstance(network, dict), "network", network, "an object")
     for name in network:
@@ -220,15 +214,15 @@ def check_network(network: dict, n_classes: int, fit: FitSize | FitWave, look: R
     )
     _need_whole("network.n_channels", network["n_channels"], 4)
     _need(
-        network["n_channels"] == channels_of(look),
+        network["n_channels"] == given.channels,
         "network.n_channels",
         network["n_channels"],
-        f"the {channels_of(look)} of its inputs",
+        f"the {given.channels} of its inputs",
     )
     if network["n_classes"] != n_classes or not _is_int(network["n_classes"]):
         raise ValueError(f"{n_classes} labels for a network of {network['n_classes']!r}")
     _need_size("network.size", network["size"])
-    size = [1, fit.samples] if isinstance(fit, FitWave) else list(fit.size)
+    size = list(given.size)
     _need(list(network["size"]) == size, "network.size", list(network["size"]), f"the size of its inputs, {size}")
     _check_head(network)
 
@@ -287,8 +281,8 @@ def check_vocab(vocab) -> None:
     _need(not twice, "vocab", twice[:3], "a list of different labels")
 
 
-def _check_look(settings: dict) -> Renderer | Audio:
-    """The renderer, or the audio of waveforms."""
+def _check_reader_entry(settings: dict) -> None:
+    """The entries `renderer` and `audio`, of which one is null."""
     renderer, audio = settings["renderer"], settings.get("audio")
     if (renderer is None) == (audio is None):
         raise ValueError("it must have either a renderer, which draws pictures, or audio, which reads waveforms")
@@ -299,15 +293,13 @@ def _check_look(settings: dict) -> Renderer | Audio:
         "an object",
     )
     look = Audio.from_dict(audio) if renderer is None else Renderer.from_dict(renderer)
-    check_renderer(look)
+    _check_reader(look)
     if renderer is None:
         _need(look.sr is not None, "audio.sr", None, "a number: waveforms have one sampling rate")
-    return look
 
 
-def _check_fit_entry(part, look: Renderer | Audio) -> FitSize | FitWave:
+def _check_fit_entry(part, wave: bool) -> None:
     _need(isinstance(part, dict), "fit", part, "an object")
-    wave = isinstance(look, Audio)
     names = ("samples", "windows") if wave else ("size", "method", "seconds", "windows", "blank", "tta")
     for name in part:
         choose(name, names, "entry of fit")
@@ -329,9 +321,15 @@ def _check_fit_entry(part, look: Renderer | Audio) -> FitSize | FitWave:
         )
     else:
         _need_whole("fit.samples", part["samples"], MOST_SAMPLES)
-    fit = fit_from_dict(part, look if wave else None)
-    check_fit(fit, look)
-    return fit
+
+
+def _check_input_entries(settings: dict) -> PictureInput | WaveInput:
+    """The entries `renderer`, `audio` and `fit`, as a value."""
+    _check_reader_entry(settings)
+    _check_fit_entry(settings["fit"], wave=settings["renderer"] is None)
+    found = input_from_dict(settings)
+    check_input(found)
+    return found
 
 
 def _check_calibration(part, n_classes: int) -> Calibration:
@@ -397,9 +395,8 @@ def check_settings(settings) -> Parts:
     check_vocab(settings["vocab"])
     vocab = settings["vocab"]
     _need(isinstance(settings["is_multi"], bool), "is_multi", settings["is_multi"], "true or false")
-    look = _check_look(settings)
-    fit = _check_fit_entry(settings["fit"], look)
-    check_network(settings["network"], len(vocab), fit, look)
+    given = _check_input_entries(settings)
+    check_network(settings["network"], len(vocab), given)
     _check_weights(settings["weights"])
     if not old:
         _check_files(settings["files"], settings["weights"])
@@ -408,10 +405,9 @@ def check_settings(settings) -> Parts:
     about = {"training": settings["training"], "versions": settings["versions"]}
     network = {**settings["network"], "size": tuple(settings["network"]["size"])}
     return Parts(
-        look,
+        given,
         vocab,
         settings["is_multi"],
-        fit,
         network,
         _check_calibration(settings["calibration"], len(vocab)),
         settings["weights"],

@@ -14,12 +14,9 @@ several crops of a clip looks once at windows of a crop's length.
 from __future__ import annotations
 
 import contextlib
-import copy
-import dataclasses
 import math
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -28,13 +25,9 @@ import torch
 from ..audio import AudioError, Clip, condition, recording_seconds
 from ..audio.stream import Span, check_windows, stream_spans
 from ..core.progress import progress_bar
-from ..data import list_sources
-from ..data.images import FitSize
-from ..data.waves import FitWave
+from ..data import NetworkInput, list_sources
 from .ensemble import most_in_a_batch
-
-if TYPE_CHECKING:
-    from .classifier import Classifier
+from .predictor import Predictor
 
 __all__ = ["predict_windows", "window_seconds"]
 
@@ -42,71 +35,56 @@ __all__ = ["predict_windows", "window_seconds"]
 # ---------------------------------------------------------------------- how long a window is
 
 
-def _fit_seconds(clf: Classifier) -> float | None:
-    """How much of a clip one look of the network takes in; None where it is the whole clip."""
-    return clf.fit.samples / clf.audio.sr if clf.is_wave else clf.fit.seconds
+def _most_seconds(read: NetworkInput) -> float:
+    """How much of a clip the network reads at most; the rest would go unread."""
+    return min(read.audio.duration or math.inf, read.windows * (read.seconds or math.inf))
 
 
-def _heard_seconds(clf: Classifier) -> float:
-    """How much of a clip is heard at all; the rest would go unheard."""
-    looks = clf.fit.windows if clf.is_wave or clf.fit.method == "crop" else 1
-    return min(clf.audio.duration or math.inf, looks * (_fit_seconds(clf) or math.inf))
+def window_seconds(read: NetworkInput, seconds: float | None = None) -> float:
+    """The length of a window: as asked, or that of the clips which a classifier of this input was trained on.
 
-
-def window_seconds(clf: Classifier, seconds: float | None = None) -> float:
-    """The length of a window: as asked, or that of the clips which the classifier was trained on.
-
-    Raises ValueError where the classifier does not say, and where it would hear only a part of each window.
+    Raises ValueError where the input does not say, and where the network would read only a part of each window.
     """
     if seconds is None:
-        seconds = clf.audio.duration or _fit_seconds(clf)
+        seconds = read.audio.duration or read.seconds
     if seconds is None:
         raise ValueError(
             "this classifier was trained on clips of any length, so it does not say how long a window is; give seconds=, "
             "about as long as the clips it was trained on"
         )
-    if seconds > _heard_seconds(clf) + 1e-6:
+    most = _most_seconds(read)
+    if seconds > most + 1e-6:
         raise ValueError(
-            f"seconds={seconds:g}: the classifier hears no more than {_heard_seconds(clf):g} s of a clip, "
-            f"and the rest of each window would go unheard; give up to {_heard_seconds(clf):g}"
+            f"seconds={seconds:g}: the network reads no more than {most:g} s of a clip, "
+            f"and the rest of each window would go unread; give up to {most:g}"
         )
     return seconds
 
 
-def _looking_once(clf: Classifier, seconds: float) -> Classifier:
-    """The classifier without several looks at a window that is no longer than one of them: to a pixel they would show the same."""
-    one_look = _fit_seconds(clf)
-    if type(clf.fit) not in (FitSize, FitWave) or one_look is None or seconds > one_look + 1e-6:
-        return clf
-    fit = copy.copy(clf.fit)
-    fit.windows = 1
-    return dataclasses.replace(clf, fit=fit)
+def _read_once(read: NetworkInput, seconds: float) -> NetworkInput:
+    """The input without several windows of a clip that is no longer than one of them: to a pixel they would show the same."""
+    return read if read.seconds is None or seconds > read.seconds + 1e-6 else read.one_window()
 
 
 # ---------------------------------------------------------------------- spans to rows
 
 
-def _clip(clf: Classifier, path: str, span: Span, seconds: float) -> Clip:
+def _clip(read: NetworkInput, path: str, span: Span, seconds: float) -> Clip:
     """A window ready to be drawn, as `read_clip` reads its span."""
-    audio = clf.audio
-    if (
-        audio.duration is None
-        and not clf.is_wave
-        and clf.fit.method == "squish"
-        and span.end - span.start < seconds - 1e-6
-    ):
+    audio = read.audio
+    if audio.duration is None and read.method == "squish" and span.end - span.start < seconds - 1e-6:
         audio = audio.replace(duration=seconds)  # squeezed to one size, a shorter clip would be stretched
     y, sr, cut = condition(span.y, span.sr, audio, path)
     return Clip(y, sr, span.start + cut / sr, len(span.y) / span.sr, span.sr)
 
 
-def _input(clf: Classifier, path: str, span: Span, seconds: float) -> tuple[torch.Tensor | None, str, int]:
+def _tensor(read: NetworkInput, path: str, span: Span, seconds: float) -> tuple[torch.Tensor | None, str, int]:
     """(the network's input, "ok", the sampling rate it was drawn at), or (None, why not, 0)."""
     if span.reason:
         return None, span.reason, 0
     try:
-        clip = _clip(clf, path, span, seconds)
-        return clf.fitted(clip.y if clf.is_wave else clf.renderer.encode(clip)), "ok", clip.sr
+        clip = _clip(read, path, span, seconds)
+        return read.to_tensor(read.prepare_clip(clip)), "ok", clip.sr
     except ValueError as exc:  # an AudioError has its reason without the path
         return None, getattr(exc, "reason", str(exc)), 0
 
@@ -138,7 +116,7 @@ def _as_paths(items) -> list[str]:
     return names
 
 
-def _answers(clf: Classifier, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
+def _answers(clf: Predictor, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
     """The table of windows.
 
     spans : (path, start, end, status) of each; probs : the batches of those that are "ok", in order
@@ -147,7 +125,7 @@ def _answers(clf: Classifier, spans: list[tuple], probs: list[np.ndarray], highe
     said = np.full((len(table), len(clf.vocab)), np.nan, np.float32)
     if probs:
         said[table["status"] == "ok"] = np.concatenate(probs)
-    answers = clf._table(table["path"].tolist(), said, table["status"].tolist(), None)
+    answers = clf.table_of(table["path"].tolist(), said, table["status"].tolist())
     answers.insert(1, "start", table["start"])
     answers.insert(2, "end", table["end"])
     if highest_rate:
@@ -156,7 +134,7 @@ def _answers(clf: Classifier, spans: list[tuple], probs: list[np.ndarray], highe
 
 
 def predict_windows(
-    clf: Classifier, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
+    clf: Predictor, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
 ) -> pd.DataFrame:
     """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
 
@@ -178,11 +156,11 @@ def predict_windows(
 
     Raises ValueError for impossible numbers, and where the classifier does not say how long a window is.
     """
-    seconds = window_seconds(clf, seconds)
+    seconds = window_seconds(clf.input, seconds)
     check_windows(seconds, overlap)
     if bs < 1:
         raise ValueError(f"bs={bs}: give 1 or more windows a batch")
-    paths, clf = _as_paths(items), _looking_once(clf, seconds)
+    paths, read = _as_paths(items), _read_once(clf.input, seconds)
     spans, probs, batch, highest_rate = [], [], [], 0
 
     def answer() -> None:
@@ -191,7 +169,7 @@ def predict_windows(
 
     with progress_bar(_count_windows(paths, seconds, overlap) if progress else 0, "windows", progress) as bar:
         for path, span in _all_spans(paths, seconds, overlap):
-            x, status, sr = _input(clf, path, span, seconds)
+            x, status, sr = _tensor(read, path, span, seconds)
             spans.append((path, span.start, span.end, status))
             highest_rate = max(highest_rate, sr)
             bar.update()

@@ -27,16 +27,15 @@ def device_of(learn: Learner) -> torch.device:
 
 def shown_pictures(learn: Learner) -> dict:
     """What SpecDataLoaders show the network: how clips are drawn and fitted, and which clip carries which label on which side."""
-    facts, clips = getattr(learn.dls, "facts", None), getattr(learn.dls, "clips", None)
-    if facts is None or clips is None:
+    given, clips = getattr(learn.dls, "input", None), getattr(learn.dls, "clips", None)
+    if given is None or clips is None:
         return {}
     names = [name for name in ("path", "start", "end", "label", "is_valid") if name in clips]
-    drawn = facts.renderer or getattr(facts, "audio", None)  # waveforms are read, not drawn
     table = clips[names].astype(str).sort_values(names).to_csv(index=False)
     return {
-        "renderer": None if drawn is None else drawn.key,
-        "size": list(facts.size),
-        "method": facts.method,
+        "renderer": given.reader.key,
+        "size": list(given.size),
+        "method": given.method,
         "clips": hashlib.blake2b(table.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
     }
 

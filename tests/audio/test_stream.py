@@ -17,9 +17,8 @@ from specimg.audio.decode import decode
 from specimg.audio.stream import PIECE, stream_spans
 from specimg.audio.windows import cut_windows
 from specimg.cli import main
-from specimg.data import SpecDataLoaders
+from specimg.data import SpecDataLoaders, WaveDataLoaders
 from specimg.data.images import FitSize
-from specimg.data.waves import WaveDataLoaders
 from specimg.inference import load_classifier, save_classifier
 from specimg.inference.events import merge_events, read_events
 from specimg.render.renderer import Renderer
@@ -311,7 +310,7 @@ def probabilities(table):
 def as_segments_say(clf, folder, windows, cache):
     """The probabilities of the same spans, drawn into a tree and opened from there."""
     tree = render_tree(folder, clf.renderer, cache, segments=windows, n_jobs=1)
-    x = [clf.fitted(tree.picture(row.path, row.start)) for row in windows.itertuples()]
+    x = [clf.input.to_tensor(tree.picture(row.path, row.start)) for row in windows.itertuples()]
     return clf.probabilities(torch.stack(x))
 
 
@@ -379,10 +378,10 @@ def test_several_looks_at_one_window_are_one(clips, tmp_path, write_wav):
     assert out["start"].tolist() == [0.25 * i for i in range(8)]  # the default is the crop's length
     windows = [(decode(path, row.start, row.end)[0], SR) for row in out.itertuples()]
     assert probabilities(clf.predict(windows, progress=False)) == pytest.approx(probabilities(out), abs=2e-3)
-    fit = FitSize(clf.fit.size, "crop", 0.25, windows=1)
-    assert probabilities(dataclasses.replace(clf, fit=fit).predict(windows, progress=False)) == pytest.approx(
-        probabilities(out), abs=1e-6
-    )
+    fit = FitSize(clf.size, "crop", 0.25, windows=1)
+    assert probabilities(
+        dataclasses.replace(clf, input=dataclasses.replace(clf.input, transform=fit)).predict(windows, progress=False)
+    ) == pytest.approx(probabilities(out), abs=1e-6)
     wide = clf.predict_windows(path, 0.75)  # three looks take in 0.75 s
     whole = clf.predict([(decode(path, 0, 0.75)[0], SR)], progress=False)
     assert probabilities(wide)[0] == pytest.approx(probabilities(whole)[0], abs=1e-5)

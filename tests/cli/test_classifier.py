@@ -168,7 +168,7 @@ def test_export_into_a_folder_and_of_no_classifier(onnx, saved, tmp_path, capsys
 
 def test_export_of_a_network_that_listens(onnx, sounds, tmp_path, capsys):
     from specimg.audio import Audio
-    from specimg.data.waves import WaveDataLoaders
+    from specimg.data.wave_loaders import WaveDataLoaders
     from specimg.training.learner import spec_learner
 
     dls = WaveDataLoaders.from_df(sounds.table, sounds.folder, audio=Audio(sr=4000, duration=2.0), bs=4)

@@ -325,7 +325,7 @@ def test_the_loader_itself_stays_as_it_was(learn):
     dl = with_tta(learn.dls.valid, WIDE)
     assert (
         type(dl) is type(learn.dls.valid)
-        and dl.facts is learn.dls.valid.facts
+        and dl.input.reader is learn.dls.valid.input.reader
         and dl.clips.equals(learn.dls.valid.clips)
     )
     assert not any(isinstance(step, TTAFit) for step in learn.dls.valid.after_item.fs)
@@ -354,7 +354,7 @@ def test_pictures_show_the_seconds_of_their_first_window(learn):
     assert len(drawn) == 3
     for ax, (index, spans), picture in zip(drawn, batch[0].clips, dl.clips["picture"]):
         left, right = SpecImage.create(picture).picture_info.span
-        whole = {"squish": right - left, "pad": 0.3, "crop": 0.12}[dl.facts.method]
+        whole = {"squish": right - left, "pad": 0.3, "crop": 0.12}[dl.input.method]
         expected = left + 0.5 * whole, left + whole  # the middle half, then a quarter of the whole later
         assert ax.get_xlim() == pytest.approx(spans[0]) and spans[0] == pytest.approx(expected, abs=1.5 * HOP)
         assert len(spans) == len(batch[0][0])
@@ -363,7 +363,7 @@ def test_pictures_show_the_seconds_of_their_first_window(learn):
 def test_a_classifier_without_loaders(learn, sounds, tmp_path):
     save_classifier(learn, tmp_path / "classifier")
     clf = load_classifier(tmp_path / "classifier")
-    clf = dataclasses.replace(clf, fit=fit_with_tta(clf.fit, WIDE))
+    clf = dataclasses.replace(clf, input=clf.input.with_tta(WIDE))
     files = [str(sounds.folder / f"{i}.wav") for i in range(8, 16)]
     table = clf.predict(files)
     probs = predict_all(learn, dl=with_tta(learn.dls.valid, WIDE)).probs

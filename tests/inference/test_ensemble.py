@@ -169,7 +169,11 @@ def test_several_labels_get_thresholds(sounds, tmp_path):
 def test_windows_of_a_run_travel(sounds, tmp_path):
     run = make_run(sounds, tmp_path / "run", TTA(shifts=(-0.1, 0.0, 0.1)), method="pad")
     clf = load_classifier(save_classifier(run, tmp_path / "both", golden=0))
-    assert isinstance(clf.fit, TTAFit) and clf.fit.tta == run.choices.tta and clf.to_input(sounds.files[0]).ndim == 4
+    assert (
+        isinstance(clf.input.transform, TTAFit)
+        and clf.input.transform.tta == run.choices.tta
+        and clf.to_input(sounds.files[0]).ndim == 4
+    )
     assert clf.predict(sounds.files[:2])["status"].tolist() == ["ok", "ok"]
 
 

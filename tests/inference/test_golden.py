@@ -10,7 +10,7 @@ from bundles import SR, make_sounds, signed, train
 from PIL import Image
 
 from specimg.audio import Audio
-from specimg.data.waves import WaveDataLoaders
+from specimg.data.wave_loaders import WaveDataLoaders
 from specimg.datasets import sine
 from specimg.inference import GOLDEN, SETTINGS, check_classifier, drift_verdict, load_classifier, save_classifier
 from specimg.inference.golden import SECONDS, Recording, _difference, _spread, _stem
@@ -134,14 +134,14 @@ def test_a_louder_pixel_is_seen(saved, monkeypatch):
         x[0, 0, 0] += 80 / 255 * (1 if x[0, 0, 0] < -40 else -1)
         return encode(x, *args, **kwargs)
 
-    monkeypatch.setattr("specimg.render.tree.encode", other)
+    monkeypatch.setattr("specimg.render.renderer.encode", other)
     table = check_classifier(saved)
     assert set(table["verdict"]) == {"pixels drift"} and (table["pixels"] == 1).all() and (table["levels"] == 1).all()
     assert (table["drift"] < 1e-3).all()
 
 
 def test_a_brighter_picture_changes_answers(saved, monkeypatch):
-    monkeypatch.setattr("specimg.render.tree.encode", lambda x, *args, **kwargs: encode(x / 2, *args, **kwargs))
+    monkeypatch.setattr("specimg.render.renderer.encode", lambda x, *args, **kwargs: encode(x / 2, *args, **kwargs))
     table = check_classifier(saved)
     assert (
         set(table["verdict"]) == {"answers drift"}
@@ -161,7 +161,9 @@ def test_a_network_that_computes_otherwise(saved, monkeypatch):
 
 
 def test_a_picture_of_another_size(saved, monkeypatch):
-    monkeypatch.setattr("specimg.render.tree.encode", lambda x, *args, **kwargs: encode(x[:, :, :-2], *args, **kwargs))
+    monkeypatch.setattr(
+        "specimg.render.renderer.encode", lambda x, *args, **kwargs: encode(x[:, :, :-2], *args, **kwargs)
+    )
     table = check_classifier(saved)
     assert (table["levels"] == np.inf).all() and (table["pixels"] == table["of"]).all()
 
@@ -259,7 +261,7 @@ def test_a_classifier_of_waveforms(listener, sounds, tmp_path):
     assert told["renderer"] is None and told["audio"]["sr"] == 4000 and told["fit"] == {"samples": 8000, "windows": 1}
     clf = load_classifier(folder)
     assert (
-        clf.is_wave
+        clf.input.name == "waveform"
         and clf.size == (1, 8000)
         and repr(clf) == "Classifier(3 labels, waveforms of 8000 samples at 4000 Hz)"
     )
@@ -276,4 +278,7 @@ def test_a_classifier_of_waveforms(listener, sounds, tmp_path):
         and (table["of"] == 8000).all()
         and sorted(p.name for p in (folder / GOLDEN).glob("*.heard.wav"))
     )
-    assert "heard as 1 window of 8000 samples (2 s)" in (folder / "README.md").read_text()
+    assert (
+        "the network is given waveforms of 8000 samples at 4000 Hz: 1 window of 2 s"
+        in (folder / "README.md").read_text()
+    )

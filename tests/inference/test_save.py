@@ -284,8 +284,8 @@ def test_the_picture_is_that_of_training_to_the_byte(look, sounds, tmp_path):
     tree = render_tree(sounds.files[:4], look, cache=tmp_path, root=sounds.folder, n_jobs=1)
     for path in sounds.files[:4]:
         stored = tree.picture(path).read_bytes()
-        assert clf.look.png(path) == stored
-        pixels = clf.fit(SpecImage.create(stored), split_idx=1).float().div(255)
+        assert clf.renderer.png(path) == stored
+        pixels = clf.input.transform(SpecImage.create(stored), split_idx=1).float().div(255)
         assert torch.equal(clf.to_input(path), torch.as_tensor(pixels))
 
 
@@ -455,7 +455,7 @@ def test_the_card_can_be_read(saved, tmp_path, sounds):
     for text in (
         "# plain",
         "carries one label of 3",
-        "mel16 pictures, the whole recording squeezed to 16 x 44 pixels",
+        "pictures of 16 x 44 pixels, 'squish' drawn as mel16: the whole recording squeezed",
         "| path | 5 |",
         "clf = sp.load_classifier('plain')",
         "| accuracy | 0.",
@@ -491,7 +491,8 @@ def test_what_could_not_be_loaded_is_not_saved(clf, tmp_path):
         save_classifier(replace(clf, vocab=["a", "b", "a"]), tmp_path / "clf")
     assert not (tmp_path / "clf").exists()
     with pytest.raises(ValueError, match="renderer.representation.n_mels is 20000; it must be 16384 at most"):
-        save_classifier(replace(clf, renderer=Renderer(MEL.replace(n_mels=20000))), tmp_path / "clf")
+        drawn = replace(clf.input, renderer=Renderer(MEL.replace(n_mels=20000)))
+        save_classifier(replace(clf, input=drawn), tmp_path / "clf")
 
 
 def test_a_readme_of_somebody_else_is_left_alone(learn, tmp_path):

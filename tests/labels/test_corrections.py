@@ -14,7 +14,7 @@ from specimg.audio import Audio
 from specimg.cli import train as training
 from specimg.competitions import Competition
 from specimg.data import SpecDataLoaders
-from specimg.data.waves import WaveDataLoaders
+from specimg.data.wave_loaders import WaveDataLoaders
 from specimg.datasets import sine
 from specimg.labels import corrections as module
 from specimg.labels.corrections import apply_corrections, read_corrections, write_corrections

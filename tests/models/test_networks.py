@@ -13,7 +13,7 @@ from torch import nn
 
 from specimg.audio import Audio
 from specimg.data import SpecDataLoaders
-from specimg.data.waves import WaveDataLoaders
+from specimg.data.wave_loaders import WaveDataLoaders
 from specimg.inference import load_classifier, save_classifier
 from specimg.models.nets import list_nets, net_facts
 from specimg.models.networks import (

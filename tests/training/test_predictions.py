@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from specimg.audio import Audio
 from specimg.data import SpecDataLoaders
-from specimg.data.waves import WaveDataLoaders
+from specimg.data.wave_loaders import WaveDataLoaders
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel
 from specimg.training import Predictions, predict_all

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ...audio import Audio
 from ...audio.levels import RMS_LEVEL
 from ...data.images import FitSize
+from ...data.inputs import NetworkInput, WaveInput
 from ...data.waves import FitWave
 from ...render.renderer import Renderer
 from ...spectrogram.picture import _palette
@@ -29,7 +30,7 @@ from .features import feature_module, list_graph_representations, without_module
 from .pixels import cut_columns, own_range, resize_floats, resize_levels, to_colours, to_levels
 from .transform import as_double, fit_length, normalize, window_firsts
 
-__all__ = ["AudioFrontEnd", "WaveFrontEnd", "cannot_draw"]
+__all__ = ["AudioFrontEnd", "WaveFrontEnd", "cannot_draw", "front_end"]
 
 OUTSIDE = ("trim_db", "split_db", "denoise", "lowpass_hz", "highpass_hz")  # fields of Audio that no graph can follow
 
@@ -208,3 +209,10 @@ class WaveFrontEnd(nn.Module):
             for first in window_firsts(y.shape[1], fit.samples, fit.windows)
         ]
         return (torch.stack(parts, 1) if len(parts) > 1 else parts[0]).unsqueeze(-2).unsqueeze(-2)
+
+
+def front_end(given: NetworkInput, sr: int | None = None, n_samples: int | None = None) -> nn.Module:
+    """The module from samples to such an input. sr, n_samples : as in `AudioFrontEnd`."""
+    if isinstance(given, WaveInput):
+        return WaveFrontEnd(given.transform)
+    return AudioFrontEnd(given.renderer, given.transform, sr, n_samples)

@@ -19,7 +19,7 @@ normalisation, network, temperature, softmax. To read a recording is all that is
     probabilities = session.run(["probabilities"], {"samples": mono[np.newaxis]})[0][0]
     print(json.loads(facts["labels"])[probabilities.argmax()], probabilities.max())
 
-The file carries what such a program has to know: labels, sampling rate, size, thresholds (see `facts_of`). Batches are of any size.
+The file carries what such a program has to know: labels, sampling rate, size, thresholds (see `graph_facts`). Batches are of any size.
 Nothing in a graph can refuse a bad recording: NaN comes out as NaN, and clips shorter than `fewest_samples` are an error or nonsense.
 """
 
@@ -37,9 +37,8 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...core.files import write_atomic
-from ..classifier import Classifier
-from ..validate import channels_of
-from . import AudioFrontEnd, WaveFrontEnd
+from ..predictor import Predictor
+from .front import front_end
 
 __all__ = ["to_exported", "to_onnx"]
 
@@ -49,7 +48,7 @@ OPSET = 18  # of ONNX: the lowest that torch's exporter writes; onnxruntime 1.14
 class Answers(nn.Module):
     """Input -> probabilities float32 `(batch, classes)`: a front end where there is one, the network, temperature, softmax or sigmoid."""
 
-    def __init__(self, clf: Classifier, front: nn.Module):
+    def __init__(self, clf: Predictor, front: nn.Module):
         super().__init__()
         self.front, self.network, self.activate = front, copy.deepcopy(clf.model).cpu(), clf.activate
 
@@ -70,53 +69,45 @@ def _n_samples(seconds: float | None, sr: int | None) -> int | None:
     return max(1, round(seconds * sr))
 
 
-def _front_end(clf: Classifier, seconds: float | None, sr: int | None) -> tuple[nn.Module, int | None]:
+def _front_end(clf: Predictor, seconds: float | None, sr: int | None) -> tuple[nn.Module, int | None]:
     """(the module from samples to the network's input, the number of samples where it is fixed)."""
-    if clf.is_wave:
-        front = WaveFrontEnd(clf.fit)
-        return front, _n_samples(seconds, front.sr)
-    n_samples = (
-        _n_samples(seconds, clf.audio.sr or sr) if clf.audio.sr or sr else None
-    )  # the front end says what is wrong with the rate
-    return AudioFrontEnd(clf.renderer, clf.fit, sr, n_samples), n_samples
+    rate = clf.input.audio.sr or sr
+    n_samples = _n_samples(seconds, rate) if rate else None  # the front end says what is wrong with the rate
+    return front_end(clf.input, sr, n_samples), n_samples
 
 
-def _example(clf: Classifier, front: nn.Module, n_samples: int | None) -> tuple[str, Tensor, dict[int, object]]:
+def _example(clf: Predictor, front: nn.Module, n_samples: int | None) -> tuple[str, Tensor, dict[int, object]]:
     """(name of the input, an example of it, the axes of any length)."""
     any_size = torch.export.Dim.DYNAMIC
     if isinstance(front, nn.Identity):
-        return (
-            ("waveform" if clf.is_wave else "picture"),
-            torch.zeros(2, channels_of(clf.look), *clf.size),
-            {0: any_size},
-        )
+        return (clf.input.name, torch.zeros(2, clf.input.channels, *clf.input.size), {0: any_size})
     if n_samples is not None:
         return "samples", torch.zeros(2, n_samples), {0: any_size}
     return "samples", torch.zeros(2, 4 * max(front.fewest, front.sr)), {0: any_size, 1: any_size}
 
 
-def facts_of(clf: Classifier, front: nn.Module, n_samples: int | None) -> dict[str, str]:
+def graph_facts(clf: Predictor, front: nn.Module, n_samples: int | None) -> dict[str, str]:
     """What is written beside the graph, as strings; lists and the renderer as JSON."""
     facts = {
         "specimg": __version__,
         "labels": json.dumps(clf.vocab, ensure_ascii=False),
         "several_labels": json.dumps(clf.is_multi),
-        "height": str(clf.size[0]),
-        "width": str(clf.size[1]),
-        "channels": str(channels_of(clf.look)),
+        "height": str(clf.input.size[0]),
+        "width": str(clf.input.size[1]),
+        "channels": str(clf.input.channels),
         "temperature": repr(float(clf.temperature)),
     }
     if clf.is_multi:
         facts["thresholds"] = json.dumps([float(t) for t in clf.thresholds])
-    if not clf.is_wave:
-        facts["renderer"] = clf.renderer.to_json()
+    if clf.input.renderer is not None:
+        facts["renderer"] = clf.input.renderer.to_json()
     if not isinstance(front, nn.Identity):
-        facts |= {"sample_rate": str(front.sr), "channel": str(clf.audio.channel)}
+        facts |= {"sample_rate": str(front.sr), "channel": str(clf.input.audio.channel)}
         facts |= {"samples": str(n_samples or "any"), "fewest_samples": str(front.fewest)}
     return facts
 
 
-def _exported(clf: Classifier, audio: bool, seconds: float | None, sr: int | None):
+def _exported(clf: Predictor, audio: bool, seconds: float | None, sr: int | None):
     """(torch's exported program, the input's name, the facts)."""
     if not hasattr(getattr(torch.export, "Dim", None), "DYNAMIC"):
         raise ImportError(f"exporting needs torch 2.6 or later, and this is {torch.__version__}")
@@ -132,7 +123,7 @@ def _exported(clf: Classifier, audio: bool, seconds: float | None, sr: int | Non
             "ignore"
         )  # of torch to itself: names that it will drop, how it keeps the weights of an LSTM
         program = torch.export.export(net, (example,), dynamic_shapes=(any_size,), strict=False)
-    return program, name, facts_of(clf, front, n_samples)
+    return program, name, graph_facts(clf, front, n_samples)
 
 
 # ---------------------------------------------------------------------- ONNX
@@ -159,7 +150,7 @@ def _without_traces(model) -> None:
 
 
 def to_onnx(
-    clf: Classifier,
+    clf: Predictor,
     path: str | os.PathLike,
     *,
     audio: bool = False,
@@ -207,12 +198,7 @@ def to_onnx(
 
 
 def to_exported(
-    clf: Classifier,
-    path: str | os.PathLike,
-    *,
-    audio: bool = False,
-    seconds: float | None = None,
-    sr: int | None = None,
+    clf: Predictor, path: str | os.PathLike, *, audio: bool = False, seconds: float | None = None, sr: int | None = None
 ) -> Path:
     """Write a classifier as a program of `torch.export` (a .pt2 file), with the input and output of `to_onnx`.
 

@@ -139,12 +139,12 @@ class Eyes:
             dls = looker.dls
             items, batches = list(dls.valid.after_item.fs), list(dls.valid.after_batch.fs)
             renderer, act = getattr(dls, "renderer", None), activation(looker.loss_func)
-        elif not isinstance(getattr(looker, "model", None), torch.nn.Module) or not hasattr(looker, "fit"):
+        elif not isinstance(getattr(looker, "model", None), torch.nn.Module) or not hasattr(looker, "input"):
             raise ValueError(
                 f"{type(looker).__name__} has no network to look into; give a learner, or load_classifier(folder)"
             )
         else:
-            dls, items, batches, renderer = looker, [looker.fit], [IntToFloatTensor()], looker.renderer
+            dls, items, batches, renderer = looker, [looker.input.transform], [IntToFloatTensor()], looker.renderer
             act = torch.sigmoid if looker.is_multi else lambda logits: logits.softmax(dim=-1)
         if not any(isinstance(step, FitSize) for step in items):
             raise ValueError(

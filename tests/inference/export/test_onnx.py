@@ -10,6 +10,7 @@ import soundfile as sf
 import torch
 
 from specimg.audio import Audio
+from specimg.data import PictureInput, WaveInput
 from specimg.data.images import FitSize
 from specimg.data.waves import FitWave
 from specimg.inference import Calibration, Classifier, Ensemble
@@ -44,7 +45,7 @@ def network(seed=0, channels=1, size=(32, 40)):
 def classifier(model=None, representation=MEL, fit=None, audio=Audio(sr=SR), is_multi=False, **calibration):
     look = Renderer(representation, Picture(), audio)
     model = model or network(channels=representation.channels)
-    return Classifier(model, look, LABELS, is_multi, fit or FitSize((32, 40)), Calibration(**calibration))
+    return Classifier(model, PictureInput(look, fit or FitSize((32, 40))), LABELS, is_multi, Calibration(**calibration))
 
 
 def clips(n=3, seconds=0.4, seed=0):
@@ -203,7 +204,7 @@ class Windowed(torch.nn.Module):
 def test_an_exported_program_answers_without_specimg(tmp_path):
     audio = Audio(sr=SR, normalize="peak")
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1000, 3))
-    clf = Classifier(model, None, LABELS, False, FitWave(audio, 1000), Calibration(temperature=0.5))
+    clf = Classifier(model, WaveInput(FitWave(audio, 1000)), LABELS, False, Calibration(temperature=0.5))
     path = to_exported(clf, tmp_path / "wave.pt2", audio=True)
     extra = {"specimg.json": ""}
     program = torch.export.load(path, extra_files=extra).module()
@@ -213,7 +214,7 @@ def test_an_exported_program_answers_without_specimg(tmp_path):
 
 
 def test_a_graph_of_waveforms_takes_waveforms():
-    clf = Classifier(torch.nn.Flatten(), None, LABELS, False, FitWave(Audio(sr=SR), 3), Calibration())
+    clf = Classifier(torch.nn.Flatten(), WaveInput(FitWave(Audio(sr=SR), 3)), LABELS, False, Calibration())
     program, name, facts = export._exported(clf, audio=False, seconds=None, sr=None)
     assert name == "waveform" and (facts["height"], facts["width"], facts["channels"]) == ("1", "3", "1")
     x = torch.rand(4, 1, 1, 3)
@@ -269,6 +270,6 @@ def test_an_old_torch_is_an_error(tmp_path, monkeypatch):
 
 def test_the_module_itself_answers_as_the_classifier():
     clf = classifier(temperature=0.25, is_multi=True)
-    net = Answers(clf, AudioFrontEnd(clf.renderer, clf.fit)).eval()
+    net = Answers(clf, AudioFrontEnd(clf.renderer, clf.input.transform)).eval()
     with torch.inference_mode():
         np.testing.assert_allclose(net(torch.from_numpy(clips(5))).numpy(), said(clf, clips(5)), atol=1e-3)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from specimg.audio import Audio, read_audio
-from specimg.data import SpecDataLoaders
+from specimg.data import PictureInput, SpecDataLoaders
 from specimg.data.images import FitSize
 from specimg.data.tta import TTA, fit_with_tta
 from specimg.inference import Classifier
@@ -63,7 +63,7 @@ IDENTITY, EDGE = np.eye(3) * [0, 1, 0], np.array([[0, 0, 0], [-1, 0, 1], [0, 0, 
 
 def bright(fit, look=LOOK, vocab=("loud", "quiet"), is_multi=False):
     """A classifier whose map for "loud" is the picture itself, and for "quiet" is empty."""
-    return Classifier(Linear([IDENTITY], [[1.0], [-1.0]][: len(vocab)]), look, list(vocab), is_multi, fit)
+    return Classifier(Linear([IDENTITY], [[1.0], [-1.0]][: len(vocab)]), PictureInput(look, fit), list(vocab), is_multi)
 
 
 class Halves(nn.Module):
@@ -81,10 +81,9 @@ def of_halves(look=LOOK, size=(32, 63)):
     last.weight.data = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
     return Classifier(
         nn.Sequential(Halves(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last),
-        look,
+        PictureInput(look, FitSize(size)),
         ["high", "low"],
         False,
-        FitSize(size),
     )
 
 
@@ -418,10 +417,9 @@ def test_pictures_of_other_kinds(tmp_path):
     conv = nn.Conv2d(2, 1, 1)
     two = Classifier(
         nn.Sequential(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2)),
-        Renderer(Stack(LOOK.representation, LOOK.representation)),
+        PictureInput(Renderer(Stack(LOOK.representation, LOOK.representation)), FitSize((32, 63), blank=(0, 0))),
         ["a", "b"],
         False,
-        FitSize((32, 63), blank=(0, 0)),
     )
     cam = clip_cam(two, sound)
     assert cam.values.shape == (32, 63) and cam.pixels.shape == (2, 32, 63)
@@ -650,7 +648,7 @@ def test_where_rows_are_no_frequencies_only_the_seconds_are_known(tmp_path):
     last = nn.Linear(1, 2, bias=False)
     last.weight.data = torch.tensor([[1.0], [-1.0]])
     model = nn.Sequential(Late(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
-    looker = Classifier(model, look, ["late", "early"], False, FitSize((20, 63)))
+    looker = Classifier(model, PictureInput(look, FitSize((20, 63))), ["late", "early"], False)
     samples += 0.3 * np.sin(2 * np.pi * 1200 * t).astype("float32") * (t < 0.4)
     y, sr = cam_audio(looker, (samples, SR), "late")
     assert energy(y, sr, 1200) < 0.01 * energy(samples, sr, 1200)

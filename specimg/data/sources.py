@@ -1,0 +1,63 @@
+"""What people predict on, in whichever form they have it: a folder, paths, samples, pictures, or a table.
+
+list_sources("night")                     # (["night/1.wav", "night/2.wav"], the same again): a name and what to open, for each
+list_sources([(y, 22050)])                # (["samples 0"], [Samples(y, 22050)])
+as_clips(["dog.wav", "owl.wav"])          # a table with the columns path and picture, which is drawn when it is read
+"""
+
+from __future__ import annotations
+
+import numbers
+import os
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from ..audio import find_audio
+from .images import Samples
+
+__all__ = ["as_clips", "list_sources"]
+
+
+def _source(o):
+    """One thing to predict on: a path as text, `Samples`, or a picture."""
+    if isinstance(o, tuple) and len(o) == 2:
+        return Samples(*o)
+    if isinstance(o, (str, os.PathLike)):
+        return os.fspath(o)
+    if isinstance(o, Image.Image):
+        return o
+    raise ValueError(f"nothing can be predicted on a {type(o).__name__}; give paths, pairs (y, sr), or pictures")
+
+
+def list_sources(items) -> tuple[list[str], list]:
+    """(a name for each, what to open) of what people predict on: a folder; or recordings, or one, as paths, pairs `(y, sr)` or pictures."""
+    is_pair = isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real)
+    if isinstance(items, (str, os.PathLike)) and os.path.isdir(items):
+        items = [Path(items) / name for name in find_audio(items)]
+    elif is_pair or isinstance(items, (str, os.PathLike, Image.Image)):
+        items = [items]
+    sources = [_source(o) for o in items]
+    return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources
+
+
+def as_clips(items, column: str = "picture") -> pd.DataFrame:
+    """What people predict on, as a table with the column that the loaders read."""
+    if isinstance(items, list) and items and isinstance(items[0], pd.Series):  # rows, as `learn.predict` takes one
+        items = pd.DataFrame(items).reset_index(drop=True)
+    if isinstance(items, pd.DataFrame) and not {column, "path"} & set(items):
+        raise ValueError(
+            f"the table has the columns {', '.join(map(str, items.columns))}; it needs 'path', the recordings"
+        )
+    if isinstance(items, pd.DataFrame):
+        table = items if column in items else items.assign(**{column: items["path"].map(os.fspath)})
+    else:
+        names, sources = list_sources(items)
+        cells = pd.Series([None] * len(sources), dtype=object)
+        for i, source in enumerate(sources):  # one by one: pandas would take an image for a matrix
+            cells[i] = source
+        table = pd.DataFrame({"path": names, column: cells})
+    if not len(table):
+        raise ValueError("there is nothing to predict on: no recordings")
+    return table
