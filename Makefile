@@ -1,5 +1,8 @@
-# make demo    sets up, then runs the whole road on sounds made here
-# make test    sets up, then runs the tests and the notebooks
+# make demo         sets up, then the whole way on sounds made here
+# make test         sets up, then lint, tests with the examples of the docstrings, coverage, and the notebooks
+# make lint         ruff (rules and format) and mypy on the public surface; `make format` mends what can be mended
+# make docs         the site: docs/_build/html/index.html, warnings are errors
+# make coverage     after `make test`: what no test runs, line by line
 # make wheelhouse   makes a folder to mount where there is no internet, see below
 # One .venv, made once and made again only when pyproject.toml has changed.
 
@@ -7,27 +10,50 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+READY_DOCS := $(VENV)/ready-docs
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Weights are asked for over the network by the demo only; tests never do.
-.PHONY: setup demo test slow notebooks bench wheelhouse clean
+.PHONY: setup demo test lint format coverage slow notebooks docs bench wheelhouse clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV): torch, fastai, timm, librosa ... a few minutes the first time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(INSTALL) -e '.[dev]'
 	@touch $(READY)
+
+$(READY_DOCS): $(READY)
+	@$(INSTALL) -e '.[docs]'
+	@touch $(READY_DOCS)
 
 demo: $(READY)
 	$(BIN)/specimg demo demo
 
-test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=10 -n 2 --dist loadfile
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests specimg --doctest-modules --cov --cov-report= --durations=10 -n 2 --dist loadfile
+	@echo "lines of specimg that tests run: $$($(BIN)/coverage report --format=total) %"
 	$(MAKE) --no-print-directory notebooks
+
+lint: $(READY)
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --quiet --check
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --quiet --fix
+	$(BIN)/ruff format --quiet
+
+coverage: $(READY)
+	$(BIN)/coverage report --skip-covered --show-missing
 
 notebooks: $(READY)
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/nbdev-test --n-workers 2
+
+docs: $(READY_DOCS)
+	$(BIN)/python -m sphinx -b html -j auto -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
@@ -55,4 +81,4 @@ wheelhouse: $(READY)
 	@ls wheelhouse
 
 clean:
-	rm -rf $(VENV) demo build wheelhouse *.egg-info
+	rm -rf $(VENV) demo build wheelhouse docs/_build docs/reference/generated *.egg-info .coverage

@@ -83,9 +83,10 @@ def _plan(path: str, settings: list[str]):
 
 def _folder(args, out: str | None) -> str:
     """Where results go: --out, else the plan's own. ValueError where neither says it."""
-    if not (args.out or out):
+    folder = args.out or out
+    if not folder:
         raise ValueError(f'no folder for the run: give --out, or write out = "runs/first" at the top of {args.plan!r}')
-    return args.out or out
+    return folder
 
 
 # ---------------------------------------------------------------------- runs and what is asked of them

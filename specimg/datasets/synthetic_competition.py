@@ -80,10 +80,9 @@ class _Clip:
 
 def _file_name(made_from: tuple, taken: set[str]) -> str:
     """Eight hexadecimal digits that tell nothing of the sound, yet stand for just what it is made from."""
-    for attempt in itertools.count():
-        name = hashlib.blake2b(repr((*made_from, attempt)).encode(), digest_size=4).hexdigest() + ".wav"
-        if name not in taken:
-            return name
+    tries = (repr((*made_from, attempt)).encode() for attempt in itertools.count())
+    names = (hashlib.blake2b(made, digest_size=4).hexdigest() + ".wav" for made in tries)
+    return next(name for name in names if name not in taken)
 
 
 def _plan(settings: SoundCompetition) -> list[_Clip]:

@@ -228,7 +228,7 @@ class Blend(CompetitionAnswers):
         return self._answers[0]
 
     @property
-    def test_probs(self) -> np.ndarray:
+    def test_probs(self) -> np.ndarray:  # type: ignore[override]
         return self._answers[1]
 
     @functools.cached_property

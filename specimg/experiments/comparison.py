@@ -227,7 +227,8 @@ class Comparison:
                 "s an epoch": t["seconds_epoch"].map("{:.1f}".format),
                 "ms a picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
                 "difference (95 %)": [
-                    cell(*row, "+.3f") for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)
+                    cell(*row, form="+.3f")
+                    for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)
                 ],
                 "verdict": t["verdict"],
             }

@@ -240,7 +240,8 @@ class LinearProbe:
                 "ms a picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
                 "s in all": t["seconds"].map("{:.0f}".format),
                 "difference (95 %)": [
-                    cell(*row, "+.3f") for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)
+                    cell(*row, form="+.3f")
+                    for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)
                 ],
                 "verdict": t["verdict"],
             }

@@ -281,7 +281,7 @@ class Run(CompetitionAnswers):
             )
 
     @functools.cached_property
-    def predictions(self) -> Predictions:
+    def predictions(self) -> Predictions:  # type: ignore[override]
         """Of all clips that were held out, fold by fold, the mean over the seeds."""
         self._need_member()
         by_fold: dict[int, list[Predictions]] = {}
@@ -342,7 +342,7 @@ class Run(CompetitionAnswers):
         return self._load_answers()[0]
 
     @property
-    def test_probs(self) -> np.ndarray:
+    def test_probs(self) -> np.ndarray:  # type: ignore[override]
         """(clips, classes): the mean over all networks."""
         return self._load_answers()[1]
 

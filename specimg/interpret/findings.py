@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,9 @@ from ..experiments import Blend, Run
 from ..metrics import wilson_interval
 from ..training import Predictions, predict_all
 from . import statistics as tables, tsne as maps
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Findings"]
 
@@ -85,7 +89,7 @@ class Findings:
     @classmethod
     def from_learner(
         cls, learn: Learner, ds_idx: int = 1, dl: DataLoader | None = None, embeddings=True, layers=None
-    ) -> Findings:
+    ) -> Self:
         """One pass of the network over the validation set, with `ds_idx=0` the training set, or over `dl`.
 
         The arguments are those of `predict_all`; `layers=["layer4"]` keeps that layer's output for maps and neighbours.
@@ -97,9 +101,7 @@ class Findings:
         return cls(predict_all(learn, dl, ds_idx, embeddings, layers=layers), _history(learn), _rates(learn), learn)
 
     @classmethod
-    def from_run(
-        cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None
-    ) -> Findings:
+    def from_run(cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None) -> Self:
         """What the networks of a run, or of a blend, said about the clips that each of them never saw.
 
         A blend has no loss of its own: it gets the cross-entropy of its probabilities.

@@ -67,7 +67,7 @@ def labelled_rows(p: Predictions) -> np.ndarray:
 
 def is_known(p: Predictions) -> np.ndarray:
     """(n,) bool: where every probability is a number."""
-    return ~np.isnan(p.probs).any(axis=1)
+    return np.asarray(~np.isnan(p.probs).any(axis=1))
 
 
 def _judged_rows(p: Predictions) -> np.ndarray:

@@ -60,7 +60,8 @@ def prepare(look: Renderer | Audio, source) -> bytes | np.ndarray:
         return look.png(source) if isinstance(look, Renderer) else read_clip(source, look).y
     if not isinstance(source, tuple):
         raise ValueError(f"a {type(source).__name__} is no recording; give paths or pairs (y, sr)")
-    return look.png(*source) if isinstance(look, Renderer) else _read_samples(*source, look)
+    y, sr = source
+    return look.png(y, sr) if isinstance(look, Renderer) else _read_samples(y, sr, look)
 
 
 def _prepare_one(look: Renderer | Audio, source) -> tuple[bytes | np.ndarray | None, str]:

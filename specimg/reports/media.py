@@ -79,7 +79,8 @@ def find_recording(path: str, folder: Path | None) -> Path:
 
 def _recordings(table: pd.DataFrame, folder: Path | None) -> tuple[list[Path | None], list[str]]:
     """(the recording of each clip or None, why there is none); a network of waveforms names the file that it was given."""
-    found, why = [], []
+    found: list[Path | None] = []
+    why: list[str] = []
     for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
         try:
             found.append(

@@ -35,7 +35,7 @@ LEAST_ISSUES, MOST_ISSUES = 50, 1000  # clips that a review shows, however many 
 
 
 def _asset(name: str) -> str:
-    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
 
 
 def as_json(part) -> str:

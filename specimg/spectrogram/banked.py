@@ -131,7 +131,7 @@ class _MelFramed(_Banked):
             raise ValueError(f"unknown norm {self.norm!r}; choose 'slaney' or None")
 
     @property
-    def _power(self) -> float:
+    def _power(self) -> float:  # type: ignore[override]
         return self.power
 
     def _bank(self, sr: int) -> FilterBank:

@@ -189,7 +189,7 @@ def reference(power: np.ndarray, ref: float | str) -> float | None:
     if not math.isfinite(peak):
         raise ValueError(TOO_LOUD)
     if ref != "max":
-        return ref
+        return float(ref)
     return peak if peak > AMIN else None
 
 

@@ -184,12 +184,16 @@ class Predictions:
         Raises ValueError for another name, and where no embeddings were kept.
         """
         choose(on, ["embeddings", "probabilities", *self.layers], "features")
-        if on == "embeddings" and self.embeddings is None:
+        if on == "probabilities":
+            return self.probs
+        if on in self.layers:
+            return self.layers[on]
+        if self.embeddings is None:
             raise ValueError(
                 "these predictions hold no embeddings; predict with embeddings=True, take one network of a run, "
                 "from_run(run, fold=0), or ask for on='probabilities'"
             )
-        return self.probs if on == "probabilities" else self.layers.get(on, self.embeddings)
+        return self.embeddings
 
     def __len__(self) -> int:
         return len(self.table)

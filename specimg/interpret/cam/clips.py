@@ -298,7 +298,8 @@ def _many(
             clips = [(clip, number) for clip, number in zip(batch, numbers[at : at + bs]) if clip is not None]
             if clips and not isinstance(layers, list):  # the layer is searched once
                 layers = eyes.map_layers(eyes.batch([clips[0][0].x]), layer)
-            cams = iter(_cams(eyes, *map(list, zip(*clips)), layers, method) if clips else [])
+            seen, shown = [clip for clip, _ in clips], [number for _, number in clips]
+            cams = iter(_cams(eyes, seen, shown, layers, method) if clips else [])
             for clip in batch:
                 cam = None if clip is None else next(cams)
                 if clip is not None and cam is None:
