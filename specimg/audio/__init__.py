@@ -13,10 +13,10 @@ A file that cannot be read whole raises `AudioError` with its path and a reason:
 promises is a broken file, not a short clip.
 """
 
-from .condition import DENOISERS, HIGHEST_ORDER, PADS, filter_band, fit_length, resample
 from .decode import FRAMES_A_BYTE, AudioError, Scratch, UnreadableError, recording_seconds
+from .effects import DENOISERS, HIGHEST_ORDER, PADS, filter_band, fit_length, resample
 from .find import AUDIO_SUFFIXES, find_audio, is_audio_name, walk_audio
-from .levels import LOUDNESS, NORMALIZERS, RMS_LEVEL, loudness, split_spans, trim_span
+from .levels import LOUDNESS, NORMALIZERS, RMS_LEVEL, loudness
 from .read import Audio, Clip, condition, read_audio, read_clip
 from .variants import AddNoise, PitchShift, Roll, Stretch, Variant
 from .windows import cut_windows, silence_clips
@@ -52,7 +52,5 @@ __all__ = [
     "read_clip",
     "recording_seconds",
     "resample",
-    "split_spans",
-    "trim_span",
     "walk_audio",
 ]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.values import Value, choose, register
-from .condition import DENOISERS, HIGHEST_ORDER, PADS, denoise, filter_band, fit_length, resample
 from .decode import AudioError, Scratch, decode
-from .levels import NORMALIZERS, normalize, split_spans, trim_span
+from .effects import DENOISERS, HIGHEST_ORDER, PADS, denoise, filter_band, fit_length, resample
+from .levels import NORMALIZERS, normalize_level
 
 __all__ = ["Audio", "Clip", "condition", "read_audio", "read_clip"]
 
@@ -97,10 +97,16 @@ def _cleaned(path, y: np.ndarray, sr: int, audio: Audio) -> np.ndarray:
         raise AudioError(path, str(exc)) from exc
 
 
-def _without_silence(y: np.ndarray, split_db: float) -> tuple[np.ndarray, int]:
-    """(the parts that sound, joined; where the first of them began)."""
-    spans = split_spans(y, split_db)
-    return np.concatenate([y[first:last] for first, last in spans]), int(spans[0, 0])
+def _sounding_spans(y: np.ndarray, audio: Audio) -> np.ndarray:
+    """int `(spans, 2)`: first and last sample (exclusive) of what `trim_db` and `split_db` leave of the clip."""
+    import librosa.effects  # takes a second, and most renderers do without it
+
+    begin, stop = 0, len(y)
+    if audio.trim_db is not None:
+        begin, stop = librosa.effects.trim(y, top_db=audio.trim_db)[1]
+    if audio.split_db is None:
+        return np.array([[begin, stop]])
+    return begin + librosa.effects.split(y[begin:stop], top_db=audio.split_db)
 
 
 def condition(
@@ -121,14 +127,11 @@ def condition(
         y = vary(y, sr)
     y = _cleaned(path, y, sr, audio)
     begin = 0
-    if audio.trim_db is not None:
-        begin, stop = trim_span(y, audio.trim_db)
-        y = y[begin:stop]
-    if audio.split_db is not None:
-        y, cut = _without_silence(y, audio.split_db)
-        begin += cut
+    if audio.trim_db is not None or audio.split_db is not None:
+        spans = _sounding_spans(y, audio)
+        y, begin = np.concatenate([y[first:last] for first, last in spans]), int(spans[0, 0])
     if audio.normalize is not None:
-        y = normalize(y, sr, audio.normalize)
+        y = normalize_level(y, sr, audio.normalize)
     if audio.duration is not None:
         y = fit_length(y, max(1, round(audio.duration * sr)), audio.pad)
     return y, sr, begin

@@ -486,7 +486,7 @@ def test_a_disk_that_fills_ends_the_run_and_keeps_what_is_drawn(source, draw, tm
         written.append(path)
         files.write_atomic(path, data)
 
-    monkeypatch.setattr(render, "CHUNK", 4)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 4)
     with monkeypatch.context() as patch:
         patch.setattr(render, "write_atomic", filling)
         with pytest.raises(

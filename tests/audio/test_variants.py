@@ -177,7 +177,7 @@ def test_chance_depends_on_recording_span_and_variant(sine):
 def test_the_noise_of_a_recording_is_the_same_in_every_process():
     code = """
 import numpy as np, zlib
-from specimg.variants import AddNoise, seeded
+from specimg.audio.variants import AddNoise, seeded
 print(zlib.crc32(seeded(AddNoise(20.0), "b/dog.wav", 1.5, None)(np.full(1000, 0.25, "float32"), 8000).tobytes()))
 """
     said = {

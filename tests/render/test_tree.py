@@ -246,8 +246,8 @@ def test_what_is_to_be_done(row, stat, has_picture, action):
 def test_one_process_or_two_draw_the_same_bytes(draw, tmp_path, write_wav, monkeypatch, renderer):
     for i in range(12):
         write_wav(tmp_path / "many" / f"{i}.wav", noise(2000 + 100 * i, i), SR)
-    monkeypatch.setattr(render, "CHUNK", 2)
-    monkeypatch.setattr(render, "WORTH_WORKERS", 0)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 2)
+    monkeypatch.setattr("specimg.core.parallel.WORTH_WORKERS", 0)
     one = draw(tmp_path / "many", renderer, cache=tmp_path / "one")
     two = draw(tmp_path / "many", renderer, cache=tmp_path / "two", n_jobs=2)
     assert images_of(one) == images_of(two) and len(images_of(two)) == 12
@@ -258,8 +258,8 @@ def test_threads_do_not_disturb_each_other(draw, tmp_path, write_wav, monkeypatc
     names = [f"{i}.wav" for i in range(48)]
     for i, name in enumerate(names):
         write_wav(tmp_path / "many" / name, noise(4000 + 50 * i, i), SR)
-    monkeypatch.setattr(render, "CHUNK", 2)
-    monkeypatch.setattr(render, "WORTH_WORKERS", 0)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 2)
+    monkeypatch.setattr("specimg.core.parallel.WORTH_WORKERS", 0)
     with joblib.parallel_config(backend="threading"):
         tree = draw(tmp_path / "many", n_jobs=4)
     assert [name for name in names if tree.picture(name).read_bytes() != LOOK.png(tmp_path / "many" / name)] == []
@@ -529,8 +529,8 @@ def test_variants_have_the_same_bytes_for_any_number_of_workers_and_any_order(
 ):
     for i in range(8):
         write_wav(tmp_path / "many" / f"{i}.wav", noise(3000 + 100 * i, i), SR)
-    monkeypatch.setattr(render, "CHUNK", 3)
-    monkeypatch.setattr(render, "WORTH_WORKERS", 0)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 3)
+    monkeypatch.setattr("specimg.core.parallel.WORTH_WORKERS", 0)
     one = draw(tmp_path / "many", variants=variants, cache=tmp_path / "one")
     with joblib.parallel_config(backend=backend):
         two = draw(tmp_path / "many", variants=variants[::-1], cache=tmp_path / "two", n_jobs=2)
@@ -811,7 +811,7 @@ def test_the_log_of_a_killed_process_counts(tmp_path, monkeypatch, writable):
 def test_processes_that_begin_and_end_together_wait_for_each_other(tmp_path):
     script = """
 import signal, sys, time
-from specimg.manifest import Manifest, Row
+from specimg.render.manifest import Manifest, Row
 folder, who, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
 time.sleep(max(0, begin - time.time()))
 for i in range(40):
@@ -832,8 +832,9 @@ for i in range(40):
 
 CHILD = """
 import signal, sys, time
-from specimg import render
-from specimg.representation import Mel
+from specimg.core import parallel
+from specimg.render import tree as render
+from specimg.spectrogram import Mel
 signal.signal(signal.SIGINT, signal.default_int_handler)   # a shell starts what runs in the background deaf to Ctrl-C
 source, cache, n_jobs, pause = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 read = render.read_clip
@@ -841,7 +842,7 @@ def slow(*args):
     time.sleep(pause)
     return read(*args)
 render.read_clip = slow
-render.CHUNK, render.WORTH_WORKERS = 4, 0
+parallel.CHUNK, parallel.WORTH_WORKERS = 4, 0
 render.render_tree(source, render.Renderer(Mel(n_mels=16, n_fft=256, hop_length=128)), cache, n_jobs=n_jobs)
 """
 
@@ -927,7 +928,7 @@ def test_an_interruption_between_two_clips_keeps_the_chunks_before(draw, source,
             raise KeyboardInterrupt
         return read(*args)
 
-    monkeypatch.setattr(render, "CHUNK", 2)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 2)
     with monkeypatch.context() as patch:
         patch.setattr(render, "read_clip", interrupted)
         with pytest.raises(KeyboardInterrupt):

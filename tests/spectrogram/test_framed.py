@@ -431,7 +431,7 @@ def test_filters_that_are_just_wide_enough_are_drawn():
 def test_none_of_these_loads_librosa():
     code = """
 import sys, numpy as np
-from specimg.representation import *
+from specimg.spectrogram import *
 specs = Mel(), Mel(pcen=Pcen()), Gammatone(), Gfcc(), Mfcc(), Stft(part='real_imag'), Scaled(Mel()), mel_and_deltas(), three_windows(16000)
 for spec in specs:
     spec(np.ones(9000, 'float32'), 16000)

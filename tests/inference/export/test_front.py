@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from specimg.audio import Audio, fit_length as fit_samples
-from specimg.audio.levels import RMS_LEVEL, normalize as normalize_samples
+from specimg.audio.levels import RMS_LEVEL, normalize_level
 from specimg.data.images import FitSize, SpecImage
 from specimg.data.waves import FitWave, TensorWave
 from specimg.inference.export import (
@@ -83,7 +83,7 @@ def test_length_is_fitted_as_the_audio_room_does_it(n, pad):
 def test_each_clip_is_normalised_by_itself_and_silence_left_alone(how):
     clips = np.stack([chirp(0.1), 0.01 * chirp(0.1, seed=1), np.zeros(1600, np.float32)])
     got = normalize(torch.from_numpy(clips), how, RMS_LEVEL).numpy()
-    want = np.stack([normalize_samples(y, SR, how) for y in clips])
+    want = np.stack([normalize_level(y, SR, how) for y in clips])
     np.testing.assert_allclose(got, want, rtol=3e-7)
     assert not got[2].any()
 
