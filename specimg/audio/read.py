@@ -63,6 +63,18 @@ class Audio(Value):
                 f"give highpass_hz, the lower edge of the band, below lowpass_hz, its upper edge"
             )
 
+    @property
+    def libraries(self) -> frozenset[str]:
+        """Packages whose arithmetic is in the samples; a tree records their versions."""
+        return frozenset().union(
+            {"numpy", "soundfile"},
+            {"soxr"} if self.sr is not None else (),
+            {"noisereduce"} if self.denoise is not None else (),
+            {"scipy"} if self.highpass_hz is not None or self.lowpass_hz is not None else (),
+            {"librosa"} if self.trim_db is not None or self.split_db is not None else (),
+            {"pyloudnorm", "scipy", "soxr"} if self.normalize == "loudness" else (),
+        )
+
 
 # ---------------------------------------------------------------------- samples to samples
 

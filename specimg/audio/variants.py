@@ -43,17 +43,31 @@ class Variant(Value):
     def name(self) -> str:
         """A few letters that say all of it; a part of the picture's name, and the manifest's column `variant`."""
 
+    @property
+    def libraries(self) -> frozenset[str]:
+        """Packages whose arithmetic is in the samples; a tree records their versions."""
+        return frozenset({"numpy"})
+
     @abstractmethod
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
         """Samples float32 `(samples,)` at `sr` -> the changed samples; `rng` decides what is left to chance, default seed 0."""
 
 
-def _by_vocoder(effect: str, y: np.ndarray, n_samples: int, **settings) -> np.ndarray:
-    """A function of `librosa.effects`, which is only imported where it is needed."""
-    import librosa.effects
+@dataclass(frozen=True)
+class _Vocoded(Variant):
+    """What librosa's phase vocoder does."""
 
-    out = getattr(librosa.effects, effect)(np.pad(y, (0, max(0, WINDOW - len(y)))), **settings)
-    return out[:n_samples].astype(np.float32, copy=False)
+    @property
+    def libraries(self) -> frozenset[str]:
+        return super().libraries | {"librosa", "scipy", "soxr"}
+
+    @staticmethod
+    def _by_vocoder(effect: str, y: np.ndarray, n_samples: int, **settings) -> np.ndarray:
+        """A function of `librosa.effects`, which is only imported where it is needed."""
+        import librosa.effects
+
+        out = getattr(librosa.effects, effect)(np.pad(y, (0, max(0, WINDOW - len(y)))), **settings)
+        return out[:n_samples].astype(np.float32, copy=False)
 
 
 @register
@@ -102,7 +116,7 @@ class Roll(Variant):
 
 @register
 @dataclass(frozen=True)
-class Stretch(Variant):
+class Stretch(_Vocoded):
     """Faster (`rate` above 1) or slower at the same pitch: `librosa.effects.time_stretch`, a phase vocoder."""
 
     rate: float = 0.8  # 0.8 lasts 1.25 times as long
@@ -118,12 +132,12 @@ class Stretch(Variant):
         return f"stretch-{_text(self.rate)}"
 
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        return _by_vocoder("time_stretch", y, max(1, round(len(y) / self.rate)), rate=self.rate)
+        return self._by_vocoder("time_stretch", y, max(1, round(len(y) / self.rate)), rate=self.rate)
 
 
 @register
 @dataclass(frozen=True)
-class PitchShift(Variant):
+class PitchShift(_Vocoded):
     """Higher (`steps` above 0) or lower, of the same length: `librosa.effects.pitch_shift`."""
 
     steps: float = -5.0  # semitones
@@ -139,7 +153,7 @@ class PitchShift(Variant):
         return f"pitch{'+' if self.steps > 0 else '-'}{_text(abs(self.steps))}"
 
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        return _by_vocoder("pitch_shift", y, len(y), sr=sr, n_steps=self.steps)
+        return self._by_vocoder("pitch_shift", y, len(y), sr=sr, n_steps=self.steps)
 
 
 def list_variants() -> list[str]:

@@ -19,9 +19,9 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ..core.files import inside
 from ..core.text import count, examples
@@ -29,6 +29,9 @@ from ..core.values import choose
 from ..core.warnings import warn
 from .decode import AudioError, recording_seconds
 from .find import find_audio
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["as_table", "cut_windows", "silence_clips", "times_of"]
 
@@ -61,6 +64,8 @@ def _spans(length: float, seconds: float, step: float, rest: str) -> list[tuple[
 
 def as_table(clips, folder) -> tuple[pd.DataFrame, str | os.PathLike]:
     """A table with the column `path` from one, from a list of paths or from a folder; and the folder that its names are below."""
+    import pandas as pd
+
     if isinstance(clips, (str, os.PathLike)):
         clips, folder = find_audio(clips), clips
     if not isinstance(clips, pd.DataFrame):
@@ -203,6 +208,8 @@ def silence_clips(
 
     Raises ValueError where no recording holds a window; a warning counts those that do not.
     """
+    import pandas as pd
+
     _check_seconds(seconds)
     if n is not None and n < 1:
         raise ValueError(f"n={n}; give the number of windows, 1 or more, or None for as many as lie side by side")

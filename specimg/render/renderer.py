@@ -77,6 +77,11 @@ class Renderer(Value):
         return encode(x, self.representation, self.picture, clip.sr, clip.begin)
 
     @property
+    def libraries(self) -> frozenset[str]:
+        """Packages that have a hand in the pixels; a tree records their versions."""
+        return self.audio.libraries | self.representation.libraries | self.picture.libraries
+
+    @property
     def slug(self) -> str:
         """A few letters for people to recognise a tree by."""
         return self.representation.slug

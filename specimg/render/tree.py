@@ -42,6 +42,7 @@ from ..spectrogram.picture import picture_problem, show_picture
 from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
 from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, with_variants
 from .renderer import Renderer
+from .versions import Recorded, compare_versions, installed_versions, read_versions, warn_of_versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,15 +122,6 @@ def _tree_name(renderer: Renderer, root: str, name: str | None) -> str:
     return f"{slug}-{hashlib.blake2b(identity.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"
 
 
-def _versions() -> dict[str, str]:
-    """Versions of what has a hand in the pixels."""
-    from importlib.metadata import version
-
-    from .. import __version__
-
-    return {"specimg": __version__, **{p: version(p) for p in ("numpy", "scipy", "soundfile", "soxr", "pillow")}}
-
-
 def _all_pictures(images: Path) -> dict[str, os.DirEntry]:
     """Every file below images/ by its path there."""
     found = {}
@@ -173,6 +165,8 @@ class SpecTree:
             raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"{str(folder / 'renderer.json')!r} does not describe a tree: {exc}") from exc
+        recorded = read_versions(folder)
+        warn_of_versions(folder, compare_versions(recorded, installed_versions(set(recorded) - {"specimg"})))
         return cls(folder, renderer, source, read_rows(folder))
 
     def __len__(self) -> int:
@@ -318,8 +312,31 @@ def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
         )
 
 
-def _write_renderer(folder: Path, renderer: Renderer, root: str, name: str | None) -> None:
-    facts = {"format": FORMAT, "source": root, "name": name, "renderer": renderer.to_dict(), "versions": _versions()}
+def _libraries_of(renderer: Renderer, variants: dict[str, Variant], jobs: list[Job]) -> frozenset[str]:
+    """What has a hand in the pixels of these pictures."""
+    used = {job.variant for job in jobs} - {""}
+    return renderer.libraries.union(*(variants[name].libraries for name in used))
+
+
+def _versions_to_draw(folder: Path, recorded: Recorded, libraries: frozenset[str], draw: bool) -> Recorded:
+    """What the tree records once the installed versions have drawn into it. ValueError where they would mix pictures of different numbers.
+
+    Minor differences are reported when something is drawn, after which they are recorded; those of major versions always.
+    """
+    installed = installed_versions(libraries)
+    changes = compare_versions(recorded, installed)
+    if draw and changes["refuse"]:
+        raise ValueError(
+            f"the tree {str(folder)!r} was drawn with {changes['refuse']}: another major version may draw other pixels; go on with "
+            f"the one that drew it, or draw everything again: delete that folder, or choose another cache="
+        )
+    if draw or changes["refuse"]:
+        warn_of_versions(folder, changes)
+    return recorded | {name: list(dict.fromkeys([*recorded.get(name, ()), now])) for name, now in installed.items()}
+
+
+def _write_renderer(folder: Path, renderer: Renderer, root: str, name: str | None, versions: Recorded) -> None:
+    facts = {"format": FORMAT, "source": root, "name": name, "renderer": renderer.to_dict(), "versions": versions}
     write_atomic(folder / "renderer.json", json.dumps(facts, indent=1).encode())
 
 
@@ -413,11 +430,13 @@ def render_tree(
         for job in jobs
         if render_action(known.get(job.picture), (job.size, job.mtime), job.picture in there) != "keep"
     ]
+    recorded = read_versions(folder)
+    versions = _versions_to_draw(folder, recorded, _libraries_of(renderer, variants, to_draw or jobs), bool(to_draw))
     if to_draw:
         try:
             (folder / "images").mkdir(parents=True, exist_ok=True)
-            if not (folder / "renderer.json").exists():
-                _write_renderer(folder, renderer, root, name)
+            if versions != recorded:
+                _write_renderer(folder, renderer, root, name, versions)
         except OSError as exc:
             raise _disk_trouble(folder, exc) from exc
         _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress)

@@ -64,6 +64,11 @@ class Representation(Value):
         return self.first_column(sr) + np.arange(frames) * self.hop_seconds(sr)
 
     @property
+    def libraries(self) -> frozenset[str]:
+        """Packages whose arithmetic is in the numbers; a tree records their versions."""
+        return frozenset({"numpy", "scipy"})
+
+    @property
     def slug(self) -> str:
         """A few letters for the name of a folder."""
         return self.kind

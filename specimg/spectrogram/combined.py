@@ -37,6 +37,10 @@ class _Derived(Representation):
     def channels(self) -> int:
         return self.spec.channels
 
+    @property
+    def libraries(self) -> frozenset[str]:
+        return self.spec.libraries
+
     def hop_seconds(self, sr: int) -> float:
         return self.spec.hop_seconds(sr)
 
@@ -266,6 +270,10 @@ class Stack(Representation):
         rows = [part.frequencies(sr) for part in self.parts]
         same = all(r is not None and np.array_equal(r, rows[0]) for r in rows)
         return rows[0] if same else None
+
+    @property
+    def libraries(self) -> frozenset[str]:
+        return frozenset().union(*(part.libraries for part in self.parts))
 
     @property
     def slug(self) -> str:

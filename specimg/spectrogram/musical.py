@@ -40,11 +40,20 @@ __all__ = ["Chroma", "Contrast", "Cqt", "Tonnetz", "Vqt"]
 C1 = 32.70319566257483  # Hz
 
 
+@dataclass(frozen=True)
+class _Musical(Representation):
+    """What librosa has a hand in."""
+
+    @property
+    def libraries(self) -> frozenset[str]:
+        return super().libraries | {"librosa", "soxr"}  # soxr halves the samples of a constant-Q transform
+
+
 # ---------------------------------------------------------------------- constant and variable Q
 
 
 @dataclass(frozen=True)
-class _ConstantQ(Representation):
+class _ConstantQ(_Musical):
     """What `Cqt` and `Vqt` share; the fields are those of its subclasses."""
 
     _instead = "Vqt, whose low filters are shorter"  # for messages
@@ -220,7 +229,7 @@ def _chroma_filters(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.nda
 
 @register
 @dataclass(frozen=True)
-class Chroma(Representation):
+class Chroma(_Musical):
     """How strong each of the twelve notes is, octaves added up: `librosa.feature.chroma_stft`, `chroma_cqt` or `chroma_cens`, tuning=0.
 
     float32 `(1, n_chroma, frames)`, C in row 0 and B in row 11; 0 to 1, of each frame's strongest note, in CENS of its length as a
@@ -315,7 +324,7 @@ class Chroma(Representation):
 
 @register
 @dataclass(frozen=True)
-class Tonnetz(Representation):
+class Tonnetz(_Musical):
     """Tonal centroids: where each frame's notes lie on the circles of fifths, minor and major thirds; `librosa.feature.tonnetz`.
 
     float32 `(1, 6, frames)`, two coordinates a circle, -1 to 1 (thirds: -0.5 to 0.5), so that mid-grey, 0, is no key at all: silence,
@@ -350,7 +359,7 @@ class Tonnetz(Representation):
 
 @register
 @dataclass(frozen=True)
-class Contrast(Representation):
+class Contrast(_Musical):
     """Spectral contrast: in each octave, the mean of the strongest bins over that of the weakest; `librosa.feature.spectral_contrast`.
 
     float32 `(1, n_bands + 1, frames)`, row 0 what lies below `fmin`. In dB, 10 * log10 of magnitudes as librosa takes it (half of what

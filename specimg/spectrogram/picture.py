@@ -69,6 +69,12 @@ class Picture(Value):
         if self.colormap is not None:
             _check_colormap(self.colormap)
 
+    @property
+    def libraries(self) -> frozenset[str]:
+        """Packages whose arithmetic is in the pixels; a tree records their versions."""
+        resized, coloured = self.height or self.width, self.colormap
+        return frozenset({"numpy"} | ({"pillow"} if resized else set()) | ({"matplotlib"} if coloured else set()))
+
 
 @functools.lru_cache(maxsize=16)
 def _check_colormap(name: str) -> None:

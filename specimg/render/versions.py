@@ -1,0 +1,114 @@
+"""Which libraries drew the pictures of a tree, and whether those installed now may draw into it too.
+
+A value names the libraries that have a hand in its pixels (`Renderer().libraries`); a tree records their versions in `renderer.json`.
+specimg's own changes are not compared: whenever they move a pixel, the format number in the tree's key is raised, and with it the folder
+changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..core.warnings import warn
+
+__all__ = ["compare_versions", "installed_versions", "read_versions", "version_action", "warn_of_versions"]
+
+Recorded = dict[str, list[str]]  # library -> its versions, oldest first
+
+# Libraries of signal processing, which change their numbers with a new major version (librosa 1.0 has another phase vocoder). What the
+# others do in our pictures (arithmetic, Fourier transforms, decoding, resampling, resizing) stays the same but for rounding.
+CHANGE_NUMBERS = frozenset({"librosa", "noisereduce", "pyloudnorm"})
+
+
+def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Library -> installed version, specimg's own first. What is not installed is left out: drawing says so."""
+    from .. import __version__
+
+    found = {"specimg": __version__}
+    for name in sorted(libraries):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def read_versions(folder: Path) -> Recorded:
+    """What the tree in `folder` records; empty where there is no tree yet.
+
+    Raises
+    ------
+    ValueError
+        Where renderer.json is damaged.
+    """
+    path = folder / "renderer.json"
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8")).get("versions", {})
+        return {name: [told] if isinstance(told, str) else list(told) for name, told in recorded.items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise ValueError(f"{str(path)!r} does not describe a tree ({exc}); delete that folder to draw it anew") from exc
+
+
+def version_action(library: str, drawn_by: list[str], installed: str) -> str:
+    """What to do about a library of which a tree was drawn with some versions and another may be installed now.
+
+    Returns
+    -------
+    str
+        "draw" where the installed version is among them, "warn" where pictures may differ in rounding, "refuse" where a new major
+        version of the library has other numbers.
+
+    Examples
+    --------
+    >>> from specimg.render.versions import version_action
+    >>> version_action("librosa", ["0.11.0"], "0.11.0"), version_action("librosa", ["0.10.2"], "0.11.0")
+    ('draw', 'warn')
+    >>> version_action("librosa", ["0.11.0"], "1.0.0"), version_action("numpy", ["1.26.4"], "2.4.6")
+    ('refuse', 'warn')
+    """
+    if installed in drawn_by:
+        return "draw"
+    major = {number.partition(".")[0] for number in (*drawn_by, installed)}
+    return "refuse" if library in CHANGE_NUMBERS and len(major) > 1 else "warn"
+
+
+def compare_versions(recorded: Recorded, installed: dict[str, str]) -> dict[str, str]:
+    """Libraries whose installed version is not one of those that drew a tree.
+
+    Parameters
+    ----------
+    recorded : dict of list of str
+        Versions that drew the tree, as `read_versions` returns them; a library that it does not record is not compared.
+    installed : dict of str
+        Versions that would draw now, as `installed_versions` returns them.
+
+    Returns
+    -------
+    dict of str
+        The actions "warn" and "refuse" of `version_action`, each with its libraries as text; "" where there are none.
+
+    Examples
+    --------
+    >>> from specimg.render.versions import compare_versions
+    >>> compare_versions({"numpy": ["2.4.6"], "librosa": ["0.11.0"]}, {"numpy": "2.4.6", "librosa": "1.0.0"})
+    {'warn': '', 'refuse': 'librosa 0.11.0 (installed: 1.0.0)'}
+    """
+    changes: dict[str, list[str]] = {"draw": [], "warn": [], "refuse": []}
+    for name, now in installed.items():
+        if name != "specimg" and name in recorded:
+            text = f"{name} {' and '.join(recorded[name])} (installed: {now})"
+            changes[version_action(name, recorded[name], now)].append(text)
+    return {action: ", ".join(changes[action]) for action in ("warn", "refuse")}
+
+
+def warn_of_versions(folder: Path, changes: dict[str, str]) -> None:
+    """Warn where `compare_versions` found differences, naming both versions of each library."""
+    differing = ", ".join(filter(None, [changes["refuse"], changes["warn"]]))
+    if differing:
+        what = "draw other pixels" if changes["refuse"] else "round otherwise"
+        warn(f"the tree {str(folder)!r} was drawn with {differing}, which may {what}")
