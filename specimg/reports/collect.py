@@ -167,14 +167,6 @@ def _breakdown(p: Predictions, groups: list[dict]) -> list[dict]:
     return found
 
 
-def _calibration(p: Predictions) -> dict | None:
-    if not (p.labelled & tables.is_known(p)).any():
-        return None
-    curve = tables.calibration(p)
-    error = plain(curve.attrs["expected_calibration_error"], 4)
-    return {"bins": plain(curve.to_dict("records"), 4), "error": error, "statements": int(curve["n"].sum())}
-
-
 def _class_order(p: Predictions) -> list[int] | None:
     """The classes so that those that are confused stand side by side."""
     if p.is_multi or len(p.vocab) < 4 or not p.labelled.any():
@@ -199,29 +191,6 @@ def _map(p: Predictions, order: np.ndarray) -> dict:
         "clips": chosen.tolist(),
         "left_out": len(p) - len(chosen),
     }
-
-
-def _curves(history: pd.DataFrame | None) -> list[dict]:
-    """The losses and metrics of each network, epoch by epoch."""
-    if history is None or not len(history):
-        return []
-    parts = list(history.groupby(["seed", "fold"], sort=True)) if {"seed", "fold"} <= set(history) else [((), history)]
-    curves = []
-    for key, part in parts:
-        names = [
-            name
-            for name in part.select_dtypes("number")
-            if name not in {"epoch", "lr", "seconds", "seed", "fold", "time"}
-        ]
-        frozen = int(part["phase"].eq("frozen").sum()) if "phase" in part else 0
-        curves.append(
-            {
-                "name": " ".join(f"{what} {k}" for what, k in zip(("seed", "fold"), key)),
-                "frozen": frozen,
-                "columns": {str(name): plain(part[name].to_numpy(float), 5) for name in names},
-            }
-        )
-    return curves
 
 
 # ---------------------------------------------------------------------- the page
@@ -268,11 +237,9 @@ def collect(
             if subject.facts.get(section)
         ],
         "members": [],
-        "curves": [],
         "report": [],
         "averages": [],
         "breakdown": [],
-        "calibration": None,
         "order": None,
         "map": None,
     }
@@ -280,11 +247,9 @@ def collect(
         report, averages = _report(p)
         page |= {
             "members": plain(subject.members, 6),
-            "curves": _curves(subject.history),
             "report": report,
             "averages": averages,
             "breakdown": _breakdown(p, groups),
-            "calibration": _calibration(p),
             "order": _class_order(p),
             "map": _map(p, order) if len(p) else None,
         }

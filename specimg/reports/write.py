@@ -21,13 +21,14 @@ from ..core.files import write_atomic
 from ..interpret import SpecInterpretation
 from ..interpret.label_quality import label_issues
 from ..training import Predictions
+from .charts import draw_charts
 from .collect import CHUNK, collect, plain
 from .facts import Subject, read_subject
 from .media import Media, gather_media, worth_order
 
 __all__ = ["report", "review_sheet"]
 
-SCRIPTS = ("data", "player", "cards", "charts", "tables", "scatter", "review", "main")  # in this order one script
+SCRIPTS = ("data", "player", "cards", "tables", "scatter", "review", "main")  # in this order one script
 LEAST_ISSUES, MOST_ISSUES = 50, 1000  # clips that a review shows, however many are issues
 
 
@@ -58,8 +59,8 @@ def _digest_of(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-def page_html(page: dict, media: Media) -> str:
-    """The whole file."""
+def page_html(page: dict, media: Media, charts: dict[str, str]) -> str:
+    """The whole file; `charts` are SVG by name."""
     style = _asset("page.css")
     script = '(() => {\n"use strict";\n' + "\n".join(_asset(f"{name}.js") for name in SCRIPTS) + "})();\n"
     policy = (
@@ -73,6 +74,7 @@ def page_html(page: dict, media: Media) -> str:
         "style": style,
         "script": script,
         "page": as_json(page),
+        "charts": "\n".join(f'<template id="chart-{name}">{svg}</template>' for name, svg in charts.items()),
         "media": "\n".join(blocks),
     }
     before, *rest = _asset("page.html").split("{{")
@@ -153,7 +155,9 @@ def _write(
 ) -> Path:
     media = gather_media(subject, order, path, **options)
     page = collect(subject, media, order, title=title, review=review, whole=whole)
-    write_atomic(path, page_html(page, media).encode())
+    groups = [part["name"] for part in page["breakdown"]]
+    charts = draw_charts(subject.interp, subject.history, groups) if whole else {}
+    write_atomic(path, page_html(page, media, charts).encode())
     return path
 
 

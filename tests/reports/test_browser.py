@@ -119,6 +119,27 @@ def test_labels_that_are_markup_are_text(open_page, file):
     assert page.evaluate("document.querySelectorAll('script:not([type])').length") == 1
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_charts_follow_the_theme_and_their_text_is_text(open_page, file, width):
+    page = open_page(file, "classes", width)
+    chart = page.locator("#view-classes svg.chart")
+    box = chart.bounding_box()
+    assert 300 < box["width"] <= width and box["height"] > 150
+    texts = chart.locator("text").all_text_contents()
+    assert {"<script>alert('cat')</script>", "dog & <b>bone</b>", "owl", "precision"} <= set(texts)
+    assert chart.locator("script, b, [style]").count() == 0
+    colours = "(svg) => [svg, ...svg.querySelectorAll('path')].map((node) => getComputedStyle(node).fill)"
+    light = chart.evaluate(colours)
+    page.get_by_label("Dark or light").click()
+    dark = chart.evaluate(colours)
+    assert light[0] == "rgb(30, 29, 34)" and dark[0] == "rgb(236, 234, 240)"
+    painted = [(a, b) for a, b in zip(light, dark) if a != "none"]
+    assert len(painted) > 3 and all(a != b for a, b in painted)
+    for view, charts in [("groups", 1), ("calibration", 2)]:
+        page.locator(f"nav a[href='#{view}']").click()
+        assert page.locator(f"#view-{view} svg.chart:visible").count() == charts
+
+
 def test_a_cell_of_the_confusion_lists_its_clips(open_page, file, judged):
     page, table = open_page(file, "confusion"), judged.table
     cells = page.locator(".matrix .cell").all()

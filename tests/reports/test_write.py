@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from specimg import (
 )
 from specimg.cli import main
 from specimg.interpret import SpecInterpretation
+from specimg.reports.charts import draw_charts
 from specimg.reports.collect import group_columns, plain
 from specimg.reports.facts import data_digest, in_words, read_subject
 from specimg.reports.media import find_recording, worth_order
@@ -68,8 +70,9 @@ class Scripts(html.parser.HTMLParser):
 
 
 def open_page(path):
-    """What the page holds: `page`, the JSON; `media(kind)`, one entry a clip."""
-    scripts = Scripts(Path(path).read_text(encoding="ascii", errors="surrogateescape"))
+    """What the page holds: `page`, the JSON; `media(kind)`, one entry a clip; `charts`, the texts of each."""
+    text = Path(path).read_text(encoding="ascii", errors="surrogateescape")
+    scripts = Scripts(text)
     page = json.loads(scripts.found["page"])
 
     def media(kind):
@@ -81,7 +84,9 @@ def open_page(path):
                     parts[first + k] = part
         return [None if part is None else base64.b64decode(part) for part in parts]
 
-    return SimpleNamespace(page=page, clips=page["clips"], media=media, tags=scripts.tags)
+    kept = re.findall(r'<template id="chart-([\w-]+)">(.*?)</template>', text, re.S)
+    charts = {name: " ".join(ElementTree.fromstring(svg).itertext()) for name, svg in kept}
+    return SimpleNamespace(page=page, clips=page["clips"], media=media, tags=scripts.tags, charts=charts)
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +306,17 @@ def test_tables_of_the_page_are_those_of_the_interpretation(made, judged):
     ends = {"low": pytest.approx(0.551, abs=1e-3), "high": pytest.approx(0.880, abs=1e-3)}
     assert made.page["scores"][0] == {"name": "accuracy", "value": 0.75, **ends, "clips": 24}
     assert len(made.page["map"]["x"]) == 24 and made.page["map"]["on"] == "embeddings"
-    assert sum(b["n"] for b in made.page["calibration"]["bins"]) == 24
+
+
+def test_charts_are_those_of_the_interpretation(made, judged):
+    assert list(made.charts) == ["classes", "groups-0", "calibration", "probabilities"]
+    assert "calibration of 24 clips expected calibration error" in made.charts["calibration"]
+    assert "right (18) wrong (6)" in made.charts["probabilities"]
+    assert "macro F1 0.750" in made.charts["classes"] and "accuracy by group" in made.charts["groups-0"]
+    again = draw_charts(SpecInterpretation(judged.predictions), None, ["group"])
+    text = (judged.folder / "page" / "report.html").read_text()
+    assert all(f'<template id="chart-{name}">{svg}</template>' in text for name, svg in again.items())  # same bytes
+    assert not re.search(r"style=|<style|<script|url\((?!#)|xmlns|#[0-9a-f]{6}", "".join(again.values()))
 
 
 def test_nothing_in_the_page_reaches_out(made, judged):
@@ -346,11 +361,12 @@ def test_markup_in_labels_names_and_title_is_text(tmp_path, judged):
     p = judged.predictions
     table = p.table.assign(
         target=p.table["target"].replace("cat", bad),
-        group=["<b>a</b>", "</style>"] * 12,
+        group=["<b>a</b>\x00\udcff", "</style>"] * 12,
         path=p.table["path"].replace("clip000.wav", f"{bad[:-9]}.wav"),
     )
     page = open_page(report(Predictions(table, p.probs, [bad, "dog", "owl"]), tmp_path / "r.html", title=bad, **QUIET))
     assert page.page["vocab"][0] == page.page["title"] == bad and "b" not in page.tags
+    assert bad in page.charts["classes"] and "<b>a</b>\ufffd\ufffd" in page.charts["groups-0"]
     assert (
         page.tags.count("style") == 1
         and "alert(1)" not in (tmp_path / "r.html").read_text().split("<body>")[1].split("<script type")[0]
@@ -406,7 +422,7 @@ def test_nan_losses_and_probabilities(tmp_path, judged):
     )
     assert (
         "hold NaN or inf" in page.page["map"]["why"]
-        and page.page["calibration"] is None
+        and list(page.charts) == ["classes", "groups-0"]
         and "NaN" in page.page["review"]["why"]
     )
 
@@ -615,7 +631,8 @@ def test_a_run_is_told_whole(run, tmp_path):
     assert (
         page.clips["n"] == 24
         and page.clips["sound"] == [1] * 24
-        and len(page.page["members"]) == len(page.page["curves"]) == 2
+        and len(page.page["members"]) == 2
+        and "mean of 2 trainings" in page.charts["curves"]
     )
     assert (
         page.page["scores"][0]["value"] == pytest.approx(float(run.score))
@@ -644,7 +661,8 @@ def test_an_interpretation_of_a_run_knows_the_run(run, tmp_path):
     assert one.page["notes"] == [f"The page shows {n} of the run's 24 clips, as one of its networks judged them."]
     own = run.scores.set_index("fold").loc[1]
     assert one.page["scores"][0]["value"] == pytest.approx(own["score"]) and one.page["map"]["on"] == "embeddings"
-    assert sum(cam is not None for cam in one.clips["cam"]) == 4 and len(one.page["curves"]) == 1
+    assert sum(cam is not None for cam in one.clips["cam"]) == 4
+    assert "learning curves" in one.charts["curves"] and "mean of" not in one.charts["curves"]
     assert dict(dict(one.page["facts"])["Network"])["network"] == "mini_resnet"
 
 

@@ -11,16 +11,14 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from ...spectrogram import picture
-from .common import say
+from .common import printable, say
 
 __all__ = ["draw_clip", "frame_clip", "head_row", "title_clip"]
 
 
 def title_clip(ax: Axes, title: str, size: float = 9) -> None:
     """Lines above a clip, as they stand, whatever they look like."""
-    ax.set_title(
-        title.encode("utf-8", "replace").decode(), fontsize=size, parse_math=False
-    )  # a file's name need not be UTF-8
+    ax.set_title(printable(title), fontsize=size, parse_math=False)  # a file's name need not be UTF-8
 
 
 def draw_clip(ax: Axes, path: str, title: str = "") -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,6 +29,7 @@ __all__ = [
     "marker",
     "named",
     "number",
+    "printable",
     "say",
     "settle",
     "short",
@@ -35,15 +37,21 @@ __all__ = [
 ]
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "<", ">"]  # with 9 colours 72 different pairs
+_UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 GOOD, BAD = COLOURS[0], COLOURS[1]  # right and wrong, everywhere: indigo and rose
 
 
 # ---------------------------------------------------------------------- words
 
 
+def printable(text: str) -> str:
+    """`text` with a replacement character for what neither fonts nor XML take: control characters, halves of surrogates."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 def short(text, width: int) -> str:
     """`text` on one line of at most `width` characters, cut in the middle: the ends of file names differ."""
-    text = " ".join(str(text).split())
+    text = printable(" ".join(str(text).split()))
     if len(text) <= width:
         return text
     head = (width - 1) // 2

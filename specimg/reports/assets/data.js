@@ -31,6 +31,12 @@ function svg(tag, attributes, ...children) {
   return node;
 }
 
+// a figure that was drawn when the page was written; null where there was nothing to draw
+function chart(name) {
+  const kept = document.getElementById(`chart-${name}`);
+  return kept && el("figure", {}, kept.content.cloneNode(true));
+}
+
 const icon = (path) => svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: path }));
 const ICONS = {
   play: "M4 2.5v11l9.5-5.5z",

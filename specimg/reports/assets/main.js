@@ -32,48 +32,6 @@ function scoreTiles() {
   );
 }
 
-function curves() {
-  if (!page.curves.length) return null;
-  const many = page.curves.length > 1;
-  const names = [...new Set(page.curves.flatMap((curve) => Object.keys(curve.columns)))],
-    losses = names.filter((n) => /loss$/.test(n)),
-    metrics = names.filter((n) => !/loss$/.test(n));
-  const chart = (some, label) =>
-    some.length
-      ? lineChart(
-          page.curves.flatMap((curve) =>
-            some
-              .filter((n) => curve.columns[n])
-              .map((n, k) => ({
-                name: n.replaceAll("_", " "),
-                colour: (k % 6) + 1,
-                faint: many,
-                dashed: k >= 6,
-                points: curve.columns[n].map((v, e) => [e + 1, v]),
-              })),
-          ),
-          { xLabel: "epoch", yLabel: label, title: `Learning curves: ${label}` },
-        )
-      : null;
-  const frozen = page.curves[0].frozen;
-  return el(
-    "section",
-    {},
-    el("h3", {}, "Learning curves"),
-    el("div", { className: "charts" }, chart(losses, "loss"), chart(metrics, "metric")),
-    el(
-      "p",
-      { className: "soft tiny" },
-      [
-        many ? `A line for each of ${page.curves.length} networks.` : "",
-        frozen ? `In the first ${counted(frozen, "epoch")} only the head learnt.` : "",
-      ]
-        .filter(Boolean)
-        .join(" "),
-    ),
-  );
-}
-
 function memberTable() {
   if (page.members.length < 2) return null;
   return el(
@@ -143,6 +101,7 @@ function factList() {
 }
 
 function summaryView(root) {
+  const curves = chart("curves");
   const notes = page.notes.length
     ? el(
         "ul",
@@ -164,7 +123,7 @@ function summaryView(root) {
           el("p", { className: "more" }, el("a", { href: "#clips" }, `all ${counted(clips.n, "clip")}`)),
         )
       : null,
-    curves(),
+    curves && el("section", {}, el("h3", {}, "Learning curves"), curves),
     memberTable(),
     factList(),
   );
@@ -275,7 +234,7 @@ const VIEWS = [
   { name: "classes", title: "Classes", when: judged && page.report.length > 0, draw: classesView },
   { name: "map", title: "Map", when: some && page.map, draw: mapView },
   { name: "groups", title: "Groups", when: judged && page.breakdown.length > 0, draw: groupsView },
-  { name: "calibration", title: "Calibration", when: judged && page.calibration, draw: calibrationView },
+  { name: "calibration", title: "Calibration", when: Boolean(chart("calibration")), draw: calibrationView },
   { name: "review", title: "Label review", when: Boolean(page.review), draw: reviewView },
 ].filter((view) => view.when);
 

@@ -276,13 +276,7 @@ function sortableTable(columns, rows, onRow, first, foot = null) {
 
 function classesView(root) {
   const shelf = makeShelf("Click a class to hear its clips, the missed ones first.");
-  const rate = (name, key) => ({
-    name,
-    key: (r) => r[key],
-    number: true,
-    rising: true,
-    text: (r) => el("span", { className: "withbar" }, rateBar(r[key]), fixed(r[key], 3)),
-  });
+  const rate = (name, key) => ({ name, key: (r) => r[key], number: true, rising: true, text: (r) => fixed(r[key], 3) });
   const columns = [
     { name: "class", key: (r) => r.label, head: true, text: (r) => r.label },
     rate("precision", "precision"),
@@ -315,7 +309,12 @@ function classesView(root) {
       { className: "lead" },
       "Precision: of what was heard as the class, the share that is. Recall: of the class, the share that was heard.",
     ),
-    el("div", { className: "beside" }, sortableTable(columns, page.report, show, columns[3], el("tfoot", {}, averages)), shelf),
+    el(
+      "div",
+      { className: "beside" },
+      el("div", {}, chart("classes"), sortableTable(columns, page.report, show, columns[3], el("tfoot", {}, averages))),
+      shelf,
+    ),
   );
 }
 
@@ -323,7 +322,7 @@ function classesView(root) {
 
 function groupsView(root) {
   const shelf = makeShelf("Click a group to hear its clips, the worst first.");
-  const tables = page.breakdown.map((part) => {
+  const tables = page.breakdown.map((part, k) => {
     const group = page.groups.find((g) => g.name === part.name);
     const columns = [
       { name: part.name, key: (r) => r.value, head: true, text: (r) => r.value },
@@ -333,7 +332,7 @@ function groupsView(root) {
         key: (r) => r.rate,
         number: true,
         rising: true,
-        text: (r) => el("span", { className: "withbar" }, rateBar(r.rate, r.low, r.high), fixed(r.rate, 3)),
+        text: (r) => fixed(r.rate, 3),
       },
       {
         name: "95 %",
@@ -349,11 +348,11 @@ function groupsView(root) {
         everyClip.filter((i) => group.of[i] === k),
       );
     };
-    return el("section", {}, el("h3", {}, `By ${part.name}`), sortableTable(columns, part.rows, show, columns[2]));
+    return el("section", {}, el("h3", {}, `By ${part.name}`), chart(`groups-${k}`), sortableTable(columns, part.rows, show, columns[2]));
   });
   put(
     root,
-    el("p", { className: "lead" }, "The mark is the share of right clips, the pale band its 95 % interval (Wilson)."),
+    el("p", { className: "lead" }, "Share of clips that are right, with its 95 % interval (Wilson)."),
     el("div", { className: "beside" }, el("div", {}, tables), shelf),
   );
 }
@@ -361,7 +360,6 @@ function groupsView(root) {
 // ---------------------------------------------------------------- calibration
 
 function calibrationView(root) {
-  const c = page.calibration;
   put(
     root,
     el(
@@ -369,17 +367,6 @@ function calibrationView(root) {
       { className: "lead" },
       "Does a probability of 0.8 mean right in 8 of 10 cases? On the diagonal it does; below it the network is too sure of itself.",
     ),
-    el(
-      "p",
-      {},
-      "Expected calibration error ",
-      el("b", {}, fixed(c.error, 3)),
-      el(
-        "span",
-        { className: "soft" },
-        ` (${counted(c.statements, page.multi ? "label" : "clip")} in ${counted(c.bins.length, "bin")}; upright lines: 95 % intervals)`,
-      ),
-    ),
-    el("div", { className: "charts even" }, reliability(c.bins), histogram(c.bins)),
+    el("div", { className: "charts" }, chart("calibration"), chart("probabilities")),
   );
 }
