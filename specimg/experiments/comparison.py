@@ -22,6 +22,7 @@ from ..core.files import inside, write_atomic
 from ..core.text import align_columns, cell, count, examples
 from ..core.values import choose
 from ..metrics import get_metric
+from ..training.checkpoint import TrainingFolder
 from .curves import draw_curves
 from .differences import Difference, aligned, paired_difference
 from .run import Run
@@ -62,7 +63,7 @@ def run_in(folder: Path) -> Run | None:
 
 def _parameters(run: Run) -> int:
     """Of the network, as its first member noted them."""
-    return json.loads((run.members[0].folder / "fit" / "run.json").read_text(encoding="utf-8"))["network"]["parameters"]
+    return TrainingFolder(run.members[0].folder / "fit").facts()["network"]["parameters"]
 
 
 class Comparison:

@@ -4,9 +4,9 @@ First only the head of a pretrained network learns (the frozen epochs), then the
 more slowly than the late ones. Both phases follow the one-cycle policy: the rate rises to a peak and falls to almost
 nothing. The peak is a number, or found by a short trial run in which the rate grows until the loss does (`lr="find"`).
 
-With `out` a run lives in a folder: the recipe, the table of its epochs, its weights after every epoch. Each epoch draws
-its chances (shuffling, augmentation, mixup, dropout) from a seed of its own, made of the run's seed and its own number.
-So no generator has to be saved, and on a CPU a run that was killed ends in the very weights of one that was not.
+With `out` a training has a folder: the recipe, the table of its epochs, its weights after every epoch. Each epoch takes
+its randomness (shuffling, augmentation, mixup, dropout) from a seed of its own, made of the training's seed and its own number.
+So no generator has to be saved, and on a CPU a training that was killed ends in the very weights of one that was not.
 
 >>> from specimg.training import Recipe
 >>> Recipe(epochs=10, freeze_epochs=5).replace(lr=0.003).lr
@@ -18,13 +18,13 @@ So no generator has to be saved, and on a CPU a run that was killed ends in the 
 """
 
 from .callbacks import mixed_precision
-from .checkpoint import folder_action
-from .fitting import fit, fit_or_load, load_run, read_history
+from .checkpoint import TrainingFolder, folder_action
+from .fitting import fit, fit_or_load, load_training, read_history
 from .identity import differences, shown_pictures
 from .layers import find_layer
 from .learner import spec_learner
 from .loop import KEPT, SEARCHED
-from .losses import LossFunction, Lq, SoftBootstrap
+from .losses import GeneralizedCrossEntropy, LossFunction, SoftBootstrap
 from .predict import activation, predict_all
 from .predictions import Predictions
 from .recipe import Recipe
@@ -35,10 +35,11 @@ __all__ = [
     "PHASES",
     "SEARCHED",
     "LossFunction",
-    "Lq",
+    "GeneralizedCrossEntropy",
     "Predictions",
     "Recipe",
     "SoftBootstrap",
+    "TrainingFolder",
     "activation",
     "best_row",
     "differences",
@@ -48,7 +49,7 @@ __all__ = [
     "fit",
     "fit_or_load",
     "folder_action",
-    "load_run",
+    "load_training",
     "mixed_precision",
     "peak_rates",
     "predict_all",

@@ -1,15 +1,16 @@
-"""Where a run is kept: in a folder, or nowhere.
+"""Where a training is kept: in a training folder, or in memory.
 
-    runs/first/
-      recipe.toml            as it was asked for
-      run.json               what was settled when it began: seed, rate, network, versions
-      history.csv            a row an epoch
-      checkpoints/last.pth   weights, optimizer and history after the last finished epoch
+    trained/first/
+      recipe.toml            the recipe as given
+      training.json          what was settled at the start: seed, learning rate, network, data, versions
+      history.csv            one row per epoch
+      checkpoints/last.pth   weights, optimizer state and history after the last finished epoch
       checkpoints/best.pth   weights of the best epoch, where the recipe asks for them
 
-`Folder` and `Memory` answer to the same calls: `open`, `note`, `save`, `save_best`, `load_best`. Every file is written whole or not
-at all, last.pth after best.pth and before history.csv, so a run can be killed at any moment. Checkpoints are read with
-`weights_only=True`, so one from elsewhere runs no code.
+`TrainingFolder` and `InMemory` have the same methods: `open`, `note`, `save`, `save_best`, `load_best`. Every write is atomic,
+last.pth after best.pth and before history.csv, so a training can be killed at any moment. Checkpoints are read with
+`weights_only=True`, so one from elsewhere runs no code. Folders of earlier versions, with run.json for training.json, are read too.
+A training folder holds one network; the folder of a cross-validation, a *run*, holds one of these for every fold and seed.
 """
 
 from __future__ import annotations
@@ -30,19 +31,22 @@ from .identity import clip_weights, device_of, differences, network_of
 from .recipe import Recipe
 from .schedule import Progress
 
-__all__ = ["Folder", "Memory", "folder_action"]
+__all__ = ["InMemory", "TrainingFolder", "folder_action"]
+
+_FACTS, _OLD_FACTS = "training.json", "run.json"  # the second is how version 0.1 called the first
 
 
 def folder_action(names: set[str]) -> str:
     """What to do with a folder that holds these names: "begin", "go on" or "refuse"."""
-    if {"recipe.toml", "run.json", "checkpoints/last.pth"} <= names:
+    names = {_FACTS if name == _OLD_FACTS else name for name in names}
+    if {"recipe.toml", _FACTS, "checkpoints/last.pth"} <= names:
         return "go on"
-    # no more than this is left of a run that was killed before its first checkpoint
-    return "begin" if names <= {"recipe.toml", "run.json", "checkpoints"} else "refuse"
+    # no more than this is left of a training that was killed before its first checkpoint
+    return "begin" if names <= {"recipe.toml", _FACTS, "checkpoints"} else "refuse"
 
 
-class Memory:
-    """A run without a folder: nothing is written, the best weights are kept in memory."""
+class InMemory:
+    """A training without a folder: nothing is written, the best weights are kept in memory."""
 
     way_on = "nothing of it is on disk, with out= it could go on"
 
@@ -73,12 +77,14 @@ def _plain(part):
     return part if part is None or isinstance(part, (str, bool, int, float)) else [_plain(value) for value in part]
 
 
-class Folder:
-    """A run in a folder. `checkpoints/last.pth` is the truth; `history.csv` is its table, written out to be read."""
+class TrainingFolder:
+    """The folder that `fit(out=)` writes. `checkpoints/last.pth` is the source; `history.csv` repeats its table for readers."""
 
     def __init__(self, out: str | os.PathLike):
         self.path = Path(out)
-        self.recipe_file, self.about_file = self.path / "recipe.toml", self.path / "run.json"
+        self.recipe_file, self.facts_file = self.path / "recipe.toml", self.path / _FACTS
+        if not self.facts_file.exists() and (self.path / _OLD_FACTS).exists() and self.recipe_file.exists():
+            self.facts_file = self.path / _OLD_FACTS
         self.history_file = self.path / "history.csv"
         self.last_file, self.best_file = self.path / "checkpoints/last.pth", self.path / "checkpoints/best.pth"
         self.way_on = f"call fit again with the same out= ({self.path}) to go on"
@@ -93,24 +99,26 @@ class Folder:
         action = folder_action(names | {"checkpoints/last.pth"} if self.last_file.exists() else names)
         if action == "refuse":
             raise ValueError(
-                f"{self.path} holds {', '.join(sorted(names)[:5])}, and no run that could go on; "
+                f"{self.path} holds {', '.join(sorted(names)[:5])}, and no training that could go on; "
                 "choose a new or an empty folder as out="
             )
         return action
 
     def open(self, learn: Learner, recipe: Recipe) -> Progress:
-        """Begin a run; or read the one that is here, and give `learn` its weights."""
+        """Begin a training; or read the one that is here, and give `learn` its weights."""
         if self.action() == "begin":
             return self.begin(learn, recipe)
-        there = self.asked().to_dict() | {"clip_weights": self.about().get("clip_weights")}
+        there = self.recipe().to_dict() | {"clip_weights": self.facts().get("clip_weights")}
         different = differences(there, recipe.to_dict() | {"clip_weights": clip_weights(learn)})
         if different:
-            raise ValueError(f"{self.path} holds a run by another recipe: {different}; choose a new folder as out=")
+            raise ValueError(
+                f"{self.path} holds a training by another recipe: {different}; choose a new folder as out="
+            )
         run, model = self.read(learn)
         if run.finished:
             raise ValueError(
-                f"the run in {self.path} is finished after {len(run.rows)} epochs: {self.history_file} is "
-                f"its table, load_run(learn, {str(self.path)!r}) takes its weights; to train anew "
+                f"the training in {self.path} is finished after {len(run.rows)} epochs: {self.history_file} is "
+                f"its table, load_training(learn, {str(self.path)!r}) takes its weights; to train anew "
                 "choose a new folder as out="
             )
         for file in self.last_file.parent.iterdir():
@@ -126,34 +134,34 @@ class Folder:
         self.save(learn, run)  # the first weights are drawn by chance: one killed in its first epoch needs them again
         return run
 
-    def asked(self) -> Recipe:
-        """The recipe of the run that is here."""
+    def recipe(self) -> Recipe:
+        """The recipe as given."""
         try:
             return Recipe.from_toml(self.recipe_file)
         except ValueError as exc:
             raise ValueError(f"{self.recipe_file}: {exc}") from exc
 
-    def about(self) -> dict:
-        """What was settled when the run that is here began."""
+    def facts(self) -> dict:
+        """What was settled when the training began: seed, lr, pretrained, network, weights_from, clip_weights, versions."""
         try:
-            return json.loads(self.about_file.read_text(encoding="utf-8"))
+            return json.loads(self.facts_file.read_text(encoding="utf-8"))
         except ValueError as exc:
-            raise ValueError(f"{self.about_file}: {exc}") from exc
+            raise ValueError(f"{self.facts_file}: {exc}") from exc
 
     def read(self, learn: Learner) -> tuple[Progress, dict]:
-        """The run that is here and its last weights; ValueError unless it is one of this network and these data."""
-        about = self.about()
+        """The training that is here and its last weights; ValueError unless it is one of this network and these data."""
+        about = self.facts()
         different = differences(about["network"], network_of(learn))
         if different:
             raise ValueError(
-                f"{self.path} holds a run of another network or other data: {different}; choose a new folder as out="
+                f"{self.path} holds a training of another network or other data: {different}; choose a new folder as out="
             )
         state = self.load(self.last_file, learn)
-        run = Progress(self.asked(), about["seed"], about["pretrained"], about["lr"], state["rows"], state["opt"])
+        run = Progress(self.recipe(), about["seed"], about["pretrained"], about["lr"], state["rows"], state["opt"])
         return run, state["model"]
 
     def note(self, learn: Learner, run: Progress) -> None:
-        """Write down what is settled."""
+        """Write training.json."""
         about = {
             "seed": run.seed,
             "lr": run.lr,
@@ -163,10 +171,10 @@ class Folder:
             "clip_weights": clip_weights(learn),
             "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
         }
-        write_atomic(self.about_file, json.dumps(about, indent=2, ensure_ascii=False).encode())
+        write_atomic(self.facts_file, json.dumps(about, indent=2, ensure_ascii=False).encode())
 
     def save(self, learn: Learner, run: Progress) -> None:
-        """Write down where the run stands."""
+        """Write a checkpoint and the table."""
         opt = learn.opt.state_dict() if run.rows else None
         self.write(self.last_file, {"model": learn.model.state_dict(), "opt": opt, "rows": run.rows})
         if run.rows:

@@ -1,8 +1,8 @@
-"""What people call: `fit` trains, `read_history` and `load_run` take from a run's folder, `fit_or_load` does whichever is needed.
+"""What people call: `fit` trains, `read_history` and `load_training` read a training folder, `fit_or_load` does whichever is needed.
 
 history = fit(learn, Recipe(epochs=10), out="runs/first")     # killed on the way? the same call goes on
 read_history("runs/first")                                    # the same table, without a network
-load_run(learn, "runs/first")                                 # its weights in a learner of the same kind
+load_training(learn, "runs/first")                                 # its weights in a learner of the same kind
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pandas as pd
 from fastai.vision.all import Learner
 
 from .callbacks import check_learner, equipped
-from .checkpoint import Folder, Memory
+from .checkpoint import InMemory, TrainingFolder
 from .loop import carry_out
 from .recipe import Recipe
 from .schedule import stopped_early, typed
 
-__all__ = ["fit", "fit_or_load", "load_run", "read_history"]
+__all__ = ["fit", "fit_or_load", "load_training", "read_history"]
 
 
 def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
 
     Parameters
     ----------
-    out : folder of the run, new or empty: recipe.toml, run.json (what was drawn and found), history.csv, checkpoints/.
+    out : training folder, new or empty: recipe.toml, training.json (what was drawn and found), history.csv, checkpoints/.
         The same call goes on after the last finished epoch, with its weights, the same rate and schedule. Without
         `out` nothing is written.
 
@@ -48,7 +48,7 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
         raise ValueError(f"recipe={recipe!r} is no Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)
     say = partial(print, flush=True) if learn.logger is print else learn.logger
-    store = Memory() if out is None else Folder(out)
+    store = InMemory() if out is None else TrainingFolder(out)
     run = store.open(learn, recipe)
     if run.rows:
         say(f"going on after epoch {len(run.rows)} of {run.total} in {out}, with lr {run.lr} as before")
@@ -67,21 +67,21 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
 
 
 def read_history(out: str | os.PathLike) -> pd.DataFrame:
-    """The table of epochs of the run in a folder, as `fit` returns it."""
-    file = Folder(out).history_file
+    """The table of epochs of a training folder, as `fit` returns it."""
+    file = TrainingFolder(out).history_file
     if not file.is_file():
-        raise ValueError(f"{file} does not exist: no run in {os.fspath(out)!r} has finished an epoch")
+        raise ValueError(f"{file} does not exist: no training in {os.fspath(out)!r} has finished an epoch")
     return typed(pd.read_csv(file, dtype=str))
 
 
-def load_run(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
-    """Give `learn` the weights of the run in a folder: the best where its recipe asks for them, else the last.
+def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
+    """Give `learn` the weights of a training folder: the best where its recipe asks for them, else the last.
 
-    Returns the table of its epochs. ValueError where there is no run, or one of another network or other data.
+    Returns the table of its epochs. ValueError where there is no training, or one of another network or other data.
     """
-    store = Folder(out)
+    store = TrainingFolder(out)
     if store.action() == "begin":
-        raise ValueError(f"{store.path} holds no run; fit(learn, recipe, out={str(store.path)!r}) begins one")
+        raise ValueError(f"{store.path} holds no training; fit(learn, recipe, out={str(store.path)!r}) begins one")
     run, model = store.read(learn)
     learn.model.load_state_dict(model)
     if run.recipe.best_model and store.best_file.exists():
@@ -97,5 +97,5 @@ def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.Da
         rows = read_history(out).to_dict("records")
         planned = recipe.epochs + (recipe.freeze_epochs if learn.pretrained else 0)
         if len(rows) >= planned or stopped_early(rows, recipe):
-            return load_run(learn, out)
+            return load_training(learn, out)
     return fit(learn, recipe, out=out)

@@ -1,7 +1,7 @@
-"""By what a run is known again: its network, its pictures, its clips, and the weights of these.
+"""By what a training is known again: its network, its pictures, its clips, and the weights of these.
 
-A run in a folder may go on only with what it was begun with, else its history would tell of two trainings as of one. `network_of`
-says what that is, as plain data for run.json, and `differences` names what has changed:
+A training in a folder may go on only with what it was begun with, else its history would tell of two trainings as of one. `network_of`
+says what that is, as plain data for training.json, and `differences` names what has changed:
 
 >>> from specimg.training import differences
 >>> differences({"arch": "resnet18", "parameters": 9}, {"arch": "resnet34", "parameters": 9})

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fastai.vision.all import Callback, CancelFitException, Learner, SuggestionMethod, find_bs, set_seed
 
-from .checkpoint import Folder, Memory
+from .checkpoint import InMemory, TrainingFolder
 from .schedule import PHASES, Progress, best_row, divergence, epoch_seed, peak_rates, search_length, stopped_early
 
 __all__ = ["KEPT", "SEARCHED", "carry_out"]
@@ -63,7 +63,7 @@ class _Epochs(Callback):
     order = 55  # after the Recorder, whose figures it takes; before callbacks that may end the training
     run_valid = False
 
-    def __init__(self, this_run: Progress, phase: str, store: Memory | Folder, table: _Table):
+    def __init__(self, this_run: Progress, phase: str, store: InMemory | TrainingFolder, table: _Table):
         self.this_run, self.phase, self.store, self.table = this_run, phase, store, table
         self.skip = this_run.done(phase)  # fastai counts through the epochs that it skips
 
@@ -151,7 +151,7 @@ def _find_rate(learn: Learner, run: Progress) -> float:
     return float(f"{found:.2g}")  # the figure that is printed is the one that is used
 
 
-def _train(learn: Learner, run: Progress, phase: str, store: Memory | Folder, table: _Table) -> None:
+def _train(learn: Learner, run: Progress, phase: str, store: InMemory | TrainingFolder, table: _Table) -> None:
     """The epochs of one phase that are still to come."""
     recipe, done = run.recipe, run.done(phase)
     _set_frozen(learn, phase)
@@ -173,7 +173,7 @@ def _train(learn: Learner, run: Progress, phase: str, store: Memory | Folder, ta
         raise ValueError(run.problem)
 
 
-def carry_out(learn: Learner, run: Progress, store: Memory | Folder, say: Callable[[str], None]) -> None:
+def carry_out(learn: Learner, run: Progress, store: InMemory | TrainingFolder, say: Callable[[str], None]) -> None:
     """Find the rate, train phase by phase, and go back to the best epoch where that is asked for."""
     recipe, table = run.recipe, _Table(say, run.total)
     learn.create_opt()

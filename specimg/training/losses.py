@@ -1,10 +1,10 @@
 """Losses for labels that are partly wrong, and weights for the clips that carry them.
 
 Cross entropy asks for every label at any price, a wrong one too, and its gradient is largest where network and label disagree
-most. `Lq` lets go of labels that the network finds very unlikely; `SoftBootstrap` takes the network's own answer as a part of
+most. `GeneralizedCrossEntropy` lets go of labels that the network finds very unlikely; `SoftBootstrap` takes the network's own answer as a part of
 the target. Both are values, for a recipe: they train, and the learner's own loss validates.
 
-    fit(learn, Recipe(loss=Lq(q=0.7)))
+    fit(learn, Recipe(loss=GeneralizedCrossEntropy(q=0.7)))
     fit(learn, Recipe(loss=SoftBootstrap(beta=0.7), mixup=0.2))
 
 Where it is known which clips are the doubtful ones, `ClipWeights` makes them count less:
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ..core.values import Value, register
 
-__all__ = ["Loss", "Lq", "SoftBootstrap", "LossFunction", "ClipWeights", "is_multi_loss"]
+__all__ = ["Loss", "GeneralizedCrossEntropy", "SoftBootstrap", "LossFunction", "ClipWeights", "is_multi_loss"]
 
 
 # ---------------------------------------------------------------- the losses, as values
@@ -45,6 +45,13 @@ class Loss(Value, ABC):
     @abstractmethod
     def many_labels(self, logits: Tensor, target: Tensor) -> Tensor: ...
 
+    @classmethod
+    def from_dict(cls, data: dict) -> Loss:
+        """As of every value; "lq" is how version 0.1 wrote `GeneralizedCrossEntropy`."""
+        if isinstance(data, dict) and data.get("kind") == "lq":
+            data = {**data, "kind": "generalizedcrossentropy"}
+        return super().from_dict(data)
+
     def function(self, is_multi: bool = False) -> LossFunction:
         """The loss as fastai and torch call one; `is_multi` where a clip may carry several labels."""
         return LossFunction(self, is_multi)
@@ -52,7 +59,7 @@ class Loss(Value, ABC):
 
 @register
 @dataclass(frozen=True)
-class Lq(Loss):
+class GeneralizedCrossEntropy(Loss):
     """Generalised cross entropy, (1 - p ** q) / q for the probability p of the label. Zhang and Sabuncu 2018, arXiv:1805.07836.
 
     Between cross entropy (q near 0) and 1 - p (q = 1), which counts every mistake alike. With several labels a clip each of them is
@@ -63,7 +70,9 @@ class Lq(Loss):
 
     def _check(self) -> None:
         if not 0 < self.q <= 1:
-            raise ValueError(f"Lq(q={self.q:g}): give a number above 0 and up to 1; near 0 it is cross entropy")
+            raise ValueError(
+                f"GeneralizedCrossEntropy(q={self.q:g}): give a number above 0 and up to 1; near 0 it is cross entropy"
+            )
 
     def _cost(self, log_p: Tensor) -> Tensor:
         return -torch.expm1(self.q * log_p) / self.q  # not 1 - exp: a small q would leave nothing but rounding

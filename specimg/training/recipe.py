@@ -34,7 +34,7 @@ class Recipe(Value):
     mixup: float = 0.0  # alpha of the Beta distribution by which two clips are blended; 0 is off
     label_smoothing: float = 0.0  # share of the target given to all classes alike, in training only; 0 is off
     loss: Loss | None = (
-        None  # Lq or SoftBootstrap in training only, where labels are partly wrong; None is the learner's
+        None  # GeneralizedCrossEntropy or SoftBootstrap in training only, where labels are partly wrong; None is the learner's
     )
     clip: float | None = None  # largest norm of the gradient; None is off
     early_stopping: int = 0  # unfrozen epochs without a better `monitor` before the run ends; 0 is off

@@ -135,7 +135,7 @@ def test_a_demo_stopped_after_training_goes_on_with_the_trained_network(done, mo
 def test_only_the_same_recipe_takes_the_weights_of_a_finished_run(done, monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(fitting, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
-    monkeypatch.setattr(fitting, "load_run", lambda learn, out: calls.append(("load", out.name)))
+    monkeypatch.setattr(fitting, "load_training", lambda learn, out: calls.append(("load", out.name)))
     learn, out = SimpleNamespace(pretrained=False), done.results / "run"
     fit_or_load(learn, RECIPE, out)
     fit_or_load(learn, RECIPE.replace(lr=1e-4), out)

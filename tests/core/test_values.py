@@ -32,7 +32,7 @@ from specimg.spectrogram import (
     list_representations,
 )
 from specimg.spectrogram.picture import Picture
-from specimg.training.losses import Lq
+from specimg.training.losses import GeneralizedCrossEntropy
 
 # One value or more of each kind; every other kind is taken as its defaults make it.
 SPECIMENS = {
@@ -75,7 +75,7 @@ OTHERS = [
     12,
     [0.5],
     [0.9, 0.5],
-    Lq(),
+    GeneralizedCrossEntropy(),
     Pcen(),
     Chroma(n_chroma=24),
     Stft(),

@@ -57,7 +57,7 @@ from specimg.render.tree import render_tree
 from specimg.spectrogram import Mel
 from specimg.training import Predictions, Recipe
 from specimg.training.learner import spec_learner
-from specimg.training.losses import ClipWeights, Lq
+from specimg.training.losses import ClipWeights, GeneralizedCrossEntropy
 
 torch.set_num_threads(1)
 
@@ -230,7 +230,7 @@ def test_every_clip_is_held_out_once_by_a_network_that_never_saw_it(run, comp):
     assert set(oof["fold"]) == {0, 1} and oof.groupby("group")["fold"].nunique().max() == 1
     for member in run.members:
         held_out = set(member.oof().table["path"])
-        about = json.loads((member.folder / "fit/run.json").read_text())
+        about = json.loads((member.folder / "fit/training.json").read_text())
         assert held_out == set(run.folds["path"][run.folds["fold"] == member.fold])
         assert about["network"]["training_items"] == 18 - len(held_out)
     assert oof.set_index("path").loc[comp.train["path"], "label"].tolist() == comp.train["label"].tolist()
@@ -985,7 +985,7 @@ def test_doubtful_clips_are_drawn_less_often_and_weigh_less(home, tmp_path):
             tmp_path / trust,
             only=[0],
             trust=trust,
-            recipe=Recipe(epochs=1, freeze_epochs=0, lr=0.01, loss=Lq(q=0.5)),
+            recipe=Recipe(epochs=1, freeze_epochs=0, lr=0.01, loss=GeneralizedCrossEntropy(q=0.5)),
         )
         assert len(run.history) == 1 and run.history["train_loss"].notna().all()
     tree = render_tree(train_table()["path"], LOOK, home / "cache", root=home / "töne", n_jobs=1, progress=False)
@@ -1301,7 +1301,7 @@ def test_variants_through_real_epochs_end_in_the_same_answers_after_a_stop(comp,
 
     more = {"loaders": {"variants": [Roll(0.5)]}, "only": [1]}
     whole, usual = go(comp, tmp_path / "whole", **more), training._make_learner
-    about = json.loads((whole.members[0].folder / "fit/run.json").read_text())
+    about = json.loads((whole.members[0].folder / "fit/training.json").read_text())
     assert about["network"]["training_items"] == 2 * (18 - len(whole.oof))
     monkeypatch.setattr(training, "_make_learner", usual)
     with_callback(1, 6, press)  # four or five batches an epoch: in the second
@@ -1537,7 +1537,7 @@ def test_choices_travel_through_toml():
         competition={"slug": "ESC-50", "folder": Path("data/ESC-50"), "options": {"group": None, "names": ("a", "b")}},
         renderer=LOOK,
         arch="resnet18",
-        recipe=Recipe(loss=Lq(q=0.6), seed=3),
+        recipe=Recipe(loss=GeneralizedCrossEntropy(q=0.6), seed=3),
         folds=4,
         tta=TTA(shifts=(-0.1, 0.1)),
         pseudo="runs/first",

@@ -44,14 +44,14 @@ from specimg.training import (
     epoch_seed,
     fit,
     folder_action,
-    load_run,
+    load_training,
     mixed_precision,
     peak_rates,
     read_history,
     search_length,
     stopped_early,
 )
-from specimg.training.losses import LossFunction, Lq, SoftBootstrap
+from specimg.training.losses import GeneralizedCrossEntropy, LossFunction, SoftBootstrap
 
 torch.set_num_threads(1)
 
@@ -209,7 +209,7 @@ def test_bad_fields_are_named(field, value):
         Recipe(**{field: value})
 
 
-@pytest.mark.parametrize("loss", [None, Lq(q=0.5), SoftBootstrap(beta=0.8)], ids=str)
+@pytest.mark.parametrize("loss", [None, GeneralizedCrossEntropy(q=0.5), SoftBootstrap(beta=0.8)], ids=str)
 def test_the_loss_travels_with_the_recipe(loss):
     recipe = Recipe(loss=loss)
     for again in (
@@ -224,10 +224,13 @@ def test_the_loss_travels_with_the_recipe(loss):
 @pytest.mark.parametrize(
     "loss, match",
     [
-        (Lq(), r"Recipe\(loss=Lq\(q=0.7\), label_smoothing=0.1\): .* set label_smoothing=0, or leave out loss"),
+        (
+            GeneralizedCrossEntropy(),
+            r"Recipe\(loss=GeneralizedCrossEntropy\(\), label_smoothing=0.1\): .* set label_smoothing=0, or leave out loss",
+        ),
         ("lq", r"Recipe\(loss=...\): 'lq' is not Loss or None"),
         ({"kind": "lp"}, "unknown loss 'lp'"),
-        ({"kind": "lq", "q": 2}, r"Lq\(q=2\)"),
+        ({"kind": "lq", "q": 2}, r"GeneralizedCrossEntropy\(q=2\)"),
         ({"kind": "recipe"}, "unknown loss 'recipe'"),
     ],
 )
@@ -310,11 +313,13 @@ def test_stopped_early(patience, losses, stopped):
     [
         (set(), "begin"),
         ({"recipe.toml"}, "begin"),
-        ({"recipe.toml", "run.json", "checkpoints"}, "begin"),
-        ({"recipe.toml", "run.json", "checkpoints", "checkpoints/last.pth", "history.csv", "notes.txt"}, "go on"),
+        ({"recipe.toml", "training.json", "checkpoints"}, "begin"),
+        ({"recipe.toml", "training.json", "checkpoints", "checkpoints/last.pth", "history.csv", "notes.txt"}, "go on"),
         ({"notes.txt"}, "refuse"),
-        ({"recipe.toml", "run.json", "history.csv"}, "refuse"),
+        ({"recipe.toml", "training.json", "history.csv"}, "refuse"),
         ({"checkpoints", "checkpoints/last.pth"}, "refuse"),
+        ({"recipe.toml", "run.json", "checkpoints", "checkpoints/last.pth"}, "go on"),  # of version 0.1
+        ({"run.toml", "run.json", "folds.csv"}, "refuse"),  # of a cross-validation
     ],
 )
 def test_folder_action(names, action):
@@ -427,7 +432,7 @@ def test_the_learner_stays_a_fastai_learner(picture_learner, tmp_path):
     assert loaded.recipe == recipe and timeless(loaded.history).equals(timeless(learn.history))
     with loaded.no_bar():
         assert loaded.predict(tmp_path / "pictures/kind 1/1.png")[0] in ("kind 0", "kind 1")
-    assert json.loads((tmp_path / "run/run.json").read_text())["network"]["classes"] == ["kind 0", "kind 1"]
+    assert json.loads((tmp_path / "run/training.json").read_text())["network"]["classes"] == ["kind 0", "kind 1"]
 
 
 def test_it_learns(capsys):
@@ -507,12 +512,17 @@ def test_a_loss_trains_and_the_learners_own_validates(mixup, lr):
     learn.add_cb(LossWatch())
     own = learn.loss_func
     with learn.no_logging():
-        history = fit(learn, EPOCHS.replace(epochs=3, mixup=mixup, lr=lr, loss=Lq(), early_stopping=1, monitor="score"))
+        history = fit(
+            learn,
+            EPOCHS.replace(
+                epochs=3, mixup=mixup, lr=lr, loss=GeneralizedCrossEntropy(), early_stopping=1, monitor="score"
+            ),
+        )
     assert len(history) == 4  # of 5: MixUp hears of a fit that was cancelled
     seen = learn.loss_watch.seen
     assert {(mixed, loss is own) for training, mixed, loss in seen if not training} == {(False, True)}
     assert {(mixed, str(loss)) for training, mixed, loss in seen if training} == {
-        (bool(mixup), "Lq(q=0.7) for one label a clip")
+        (bool(mixup), "GeneralizedCrossEntropy() for one label a clip")
     }
     assert learn.loss_func is own and own.reduction == "mean"
     assert history["valid_loss"].iloc[-1] == pytest.approx(learn.validate()[0], rel=1e-5)
@@ -546,29 +556,32 @@ def test_a_batch_that_fails_within_the_loss_leaves_it_whole():
     learn.add_cb(Spoil())
     own = learn.loss_func
     with learn.no_logging(), pytest.raises(RuntimeError):
-        fit(learn, EPOCHS.replace(mixup=0.4, loss=Lq()))
+        fit(learn, EPOCHS.replace(mixup=0.4, loss=GeneralizedCrossEntropy()))
     assert learn.loss_func is own and isinstance(used[0], LossFunction) and used[0].reduction == "mean"
 
 
 def test_training_with_a_loss_is_training_a_learner_that_has_it():
-    learn, other = make_plain(), make_plain(loss_func=Lq().function())
+    learn, other = make_plain(), make_plain(loss_func=GeneralizedCrossEntropy().function())
     with learn.no_logging(), other.no_logging():
-        ours, theirs = fit(learn, EPOCHS.replace(mixup=0.3, loss=Lq())), fit(other, EPOCHS.replace(mixup=0.3))
+        ours, theirs = (
+            fit(learn, EPOCHS.replace(mixup=0.3, loss=GeneralizedCrossEntropy())),
+            fit(other, EPOCHS.replace(mixup=0.3)),
+        )
     assert same(weights(learn), weights(other)) and list(ours["train_loss"]) == list(theirs["train_loss"])
     assert (ours["valid_loss"] != theirs["valid_loss"]).all()
 
 
 def test_a_learner_that_has_such_a_loss_may_train_with_another():
-    learn = make_plain(loss_func=Lq().function())
+    learn = make_plain(loss_func=GeneralizedCrossEntropy().function())
     with learn.no_logging():
         history = fit(learn, EPOCHS.replace(loss=SoftBootstrap()))
         assert history["valid_loss"].iloc[-1] == pytest.approx(learn.validate()[0], rel=1e-5)
-    assert learn.loss_func.loss == Lq()
+    assert learn.loss_func.loss == GeneralizedCrossEntropy()
 
 
 @pytest.mark.parametrize("batch", [BATCHES + 2, 2 * BATCHES + 1])
 def test_a_stopped_run_goes_on_with_its_loss(tmp_path, batch):
-    recipe, ends = BUSY.replace(label_smoothing=0.0, loss=Lq()), []
+    recipe, ends = BUSY.replace(label_smoothing=0.0, loss=GeneralizedCrossEntropy()), []
     for stop in (None, batch):
         learn = make_learner()
         if stop:
@@ -579,7 +592,10 @@ def test_a_stopped_run_goes_on_with_its_loss(tmp_path, batch):
         with learn.no_logging():
             ends.append((timeless(fit(learn, recipe, out=tmp_path if stop else None)), weights(learn)))
     assert ends[0][0].equals(ends[1][0]) and same(ends[0][1], ends[1][1])
-    with pytest.raises(ValueError, match=r"by another recipe: loss is \{'kind': 'lq', 'q': 0.7\} there and None here"):
+    with pytest.raises(
+        ValueError,
+        match=r"by another recipe: loss is \{'kind': 'generalizedcrossentropy', 'q': 0.7\} there and None here",
+    ):
         fit(make_learner(), recipe.replace(loss=None), out=tmp_path)
 
 
@@ -593,14 +609,31 @@ def test_a_run_of_the_time_before_losses_goes_on(tmp_path):
     older = [line for line in lines if not line.startswith("loss ")]
     assert len(older) == len(lines) - 1
     (tmp_path / "recipe.toml").write_text("".join(older))
-    about = json.loads((tmp_path / "run.json").read_text())
+    about = json.loads((tmp_path / "training.json").read_text())
     del about["clip_weights"]
-    (tmp_path / "run.json").write_text(json.dumps(about))
+    (tmp_path / "training.json").write_text(json.dumps(about))
     again, whole = make_plain(), make_plain()
     with again.no_logging(), whole.no_logging():
         history = fit(again, recipe, out=tmp_path)
         assert timeless(history).equals(timeless(fit(whole, recipe)))
-    load_run(make_plain(), tmp_path)
+    load_training(make_plain(), tmp_path)
+
+
+def test_a_folder_of_version_0_1_is_read_and_goes_on(tmp_path):
+    recipe, learn = EPOCHS.replace(seed=2, loss=GeneralizedCrossEntropy()), make_plain()
+    learn.add_cb(Stop(BATCHES + 1))
+    with learn.no_logging(), pytest.raises(RuntimeError, match="stop"):
+        fit(learn, recipe, out=tmp_path)
+    (tmp_path / "training.json").rename(tmp_path / "run.json")
+    text = (tmp_path / "recipe.toml").read_text()
+    assert 'kind = "generalizedcrossentropy"' in text
+    (tmp_path / "recipe.toml").write_text(text.replace("generalizedcrossentropy", "lq"))
+    again, whole = make_plain(), make_plain()
+    with again.no_logging(), whole.no_logging():
+        history = fit(again, recipe, out=tmp_path)
+        assert timeless(history).equals(timeless(fit(whole, recipe)))
+    assert not (tmp_path / "training.json").exists()
+    load_training(make_plain(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -608,12 +641,12 @@ def test_a_run_of_the_time_before_losses_goes_on(tmp_path):
     [
         (
             nn.MultiMarginLoss(),
-            Recipe(loss=Lq()),
-            r"loss=Lq\(q=0.7\) takes the place of a cross entropy, .* and the loss is MultiMarginLoss",
+            Recipe(loss=GeneralizedCrossEntropy()),
+            r"loss=GeneralizedCrossEntropy\(\) takes the place of a cross entropy, .* and the loss is MultiMarginLoss",
         ),
         (
             CrossEntropyLossFlat(weight=torch.ones(4)),
-            Recipe(loss=Lq()),
+            Recipe(loss=GeneralizedCrossEntropy()),
             "would do without the weight of the learner's loss; .*balance=True",
         ),
         (
@@ -642,7 +675,7 @@ def test_smoothing_works_with_torchs_own_loss():
 def test_mixup_with_a_loss_works_where_the_learners_own_cannot_be_blended():
     learn = make_plain(loss_func=nn.CrossEntropyLoss())
     with learn.no_logging():
-        assert len(fit(learn, Recipe(epochs=1, lr=0.01, mixup=0.4, loss=Lq()))) == 1
+        assert len(fit(learn, Recipe(epochs=1, lr=0.01, mixup=0.4, loss=GeneralizedCrossEntropy()))) == 1
 
 
 def test_a_training_set_below_a_batch_and_a_body_that_cannot_be_frozen():
@@ -672,7 +705,7 @@ def test_a_seed_that_was_drawn_is_noted_and_repeats_the_run(tmp_path):
         history = fit(learn, Recipe(epochs=1), out=tmp_path)
         assert timeless(fit(again, learn.recipe)).equals(timeless(history))
         fit(third, Recipe(epochs=1))
-    noted = json.loads((tmp_path / "run.json").read_text())
+    noted = json.loads((tmp_path / "training.json").read_text())
     assert (noted["seed"], noted["lr"]) == (learn.recipe.seed, learn.recipe.lr)
     assert Recipe.from_toml(tmp_path / "recipe.toml") == Recipe(epochs=1)  # as it was asked for
     assert third.recipe.seed != learn.recipe.seed
@@ -816,11 +849,13 @@ def finished(tmp_path):
 def test_a_finished_run_is_an_error_that_shows_the_way(finished):
     learn, out = finished
     before = weights(learn)
-    with pytest.raises(ValueError, match="finished after 2 epochs: .*history.csv .*load_run.* choose a new folder"):
+    with pytest.raises(
+        ValueError, match="finished after 2 epochs: .*history.csv .*load_training.* choose a new folder"
+    ):
         fit(learn, Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=1), out=out)
     other = make_plain(metrics=accuracy)
     assert not same(weights(other), before)
-    history = load_run(other, out)
+    history = load_training(other, out)
     assert same(weights(other), before) and timeless(history).equals(timeless(read_history(out)))
     assert other.recipe == learn.recipe and other.history is history
 
@@ -839,24 +874,26 @@ def test_another_network_and_other_data_are_named(finished, tmp_path):
     with pytest.raises(ValueError, match="training_items is 36 there and 60 here"):
         fit(make_plain(metrics=accuracy, n=80), recipe, out=out)
     with pytest.raises(ValueError, match="classes is 4 there and 5 here"):
-        load_run(make_plain(metrics=accuracy, n_classes=5), out)
+        load_training(make_plain(metrics=accuracy, n_classes=5), out)
 
 
 def test_foreign_folders_are_refused(tmp_path):
     learn, recipe = make_plain(), Recipe(epochs=1, lr=0.01)
     (tmp_path / "thesis.txt").write_text("chapter 1")
-    with pytest.raises(ValueError, match="holds thesis.txt, and no run that could go on; choose a new or an empty"):
+    with pytest.raises(
+        ValueError, match="holds thesis.txt, and no training that could go on; choose a new or an empty"
+    ):
         fit(learn, recipe, out=tmp_path)
     with pytest.raises(ValueError, match="is a file; choose a folder"):
         fit(learn, recipe, out=tmp_path / "thesis.txt")
     assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
-    with pytest.raises(ValueError, match="no run in .* has finished an epoch"):
+    with pytest.raises(ValueError, match="no training in .* has finished an epoch"):
         read_history(tmp_path)
-    with pytest.raises(ValueError, match="holds no run; fit"):
-        load_run(learn, tmp_path / "new")
+    with pytest.raises(ValueError, match="holds no training; fit"):
+        load_training(learn, tmp_path / "new")
 
 
-@pytest.mark.parametrize("name", ["recipe.toml", "run.json", "checkpoints/last.pth"])
+@pytest.mark.parametrize("name", ["recipe.toml", "training.json", "checkpoints/last.pth"])
 def test_a_damaged_run_is_named(finished, name):
     learn, out = finished
     (out / name).write_bytes(b"[not what it was")
@@ -904,7 +941,7 @@ def test_back_to_the_best_epoch_of_both_phases(tmp_path, with_out, capsys):
     assert "back to epoch 2, the best by score: 0.8000" in capsys.readouterr().out
     if out:
         other = scripted(make_learner(seed=1), [0.0])
-        load_run(other, out)
+        load_training(other, out)
         assert same(weights(other), weights(learn))
 
 

@@ -33,11 +33,23 @@ from specimg.datasets import sine
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel
 from specimg.training import Recipe, fit, predict_all
-from specimg.training.losses import ClipWeights, Loss, LossFunction, Lq, SoftBootstrap, is_multi_loss
+from specimg.training.losses import (
+    ClipWeights,
+    GeneralizedCrossEntropy,
+    Loss,
+    LossFunction,
+    SoftBootstrap,
+    is_multi_loss,
+)
 
 torch.set_num_threads(1)
 LN2 = math.log(2)
-LOSSES = [Lq(q=0.7), Lq(q=0.2), SoftBootstrap(beta=0.7), SoftBootstrap(beta=0.3)]
+LOSSES = [
+    GeneralizedCrossEntropy(q=0.7),
+    GeneralizedCrossEntropy(q=0.2),
+    SoftBootstrap(beta=0.7),
+    SoftBootstrap(beta=0.3),
+]
 
 
 def logits_of(*p):
@@ -67,8 +79,8 @@ def some_targets(n=6, classes=4):
 @pytest.mark.parametrize(
     "loss, label, cost",
     [
-        (Lq(q=0.5), 0, (1 - 0.5**0.5) / 0.5),
-        (Lq(q=0.5), 1, 1.0),  # the square root of 1/4 is 1/2
+        (GeneralizedCrossEntropy(q=0.5), 0, (1 - 0.5**0.5) / 0.5),
+        (GeneralizedCrossEntropy(q=0.5), 1, 1.0),  # the square root of 1/4 is 1/2
         (SoftBootstrap(beta=0.6), 0, 0.6 * LN2 + 0.4 * 1.5 * LN2),
         (SoftBootstrap(beta=0.6), 2, 0.6 * 2 * LN2 + 0.4 * 1.5 * LN2),
     ],
@@ -81,8 +93,8 @@ def test_one_label_by_hand(loss, label, cost):
 @pytest.mark.parametrize(
     "loss, target, cost",
     [
-        (Lq(q=0.5), 1.0, (1 - 0.8**0.5) / 0.5),
-        (Lq(q=0.5), 0.0, (1 - 0.2**0.5) / 0.5),
+        (GeneralizedCrossEntropy(q=0.5), 1.0, (1 - 0.8**0.5) / 0.5),
+        (GeneralizedCrossEntropy(q=0.5), 0.0, (1 - 0.2**0.5) / 0.5),
         (SoftBootstrap(beta=0.6), 1.0, -(0.6 + 0.4 * 0.8) * math.log(0.8) - 0.4 * 0.2 * math.log(0.2)),
         (SoftBootstrap(beta=0.6), 0.0, -(0.6 + 0.4 * 0.2) * math.log(0.2) - 0.4 * 0.8 * math.log(0.8)),
     ],
@@ -97,7 +109,7 @@ def test_several_labels_by_hand_element_by_element(loss, target, cost):
 
 def test_lq_lies_between_cross_entropy_and_one_minus_p():
     logits, labels, targets = some_logits(), some_labels(), some_targets()
-    near = Lq(q=1e-6)
+    near = GeneralizedCrossEntropy(q=1e-6)
     assert near.function()(logits, labels).item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
     of_sigmoids = F.binary_cross_entropy_with_logits(logits, targets).item()
     assert near.function(True)(logits, targets).item() == pytest.approx(of_sigmoids, rel=1e-4)
@@ -105,8 +117,8 @@ def test_lq_lies_between_cross_entropy_and_one_minus_p():
         F.cross_entropy(logits, labels).item(), rel=1e-4
     )
     p = logits.softmax(dim=-1)[range(6), labels]
-    assert Lq(q=1).function()(logits, labels).item() == pytest.approx((1 - p).mean().item())
-    assert Lq(q=1).function(True)(logits, targets).item() == pytest.approx(
+    assert GeneralizedCrossEntropy(q=1).function()(logits, labels).item() == pytest.approx((1 - p).mean().item())
+    assert GeneralizedCrossEntropy(q=1).function(True)(logits, targets).item() == pytest.approx(
         (logits.sigmoid() - targets).abs().mean().item()
     )
 
@@ -127,7 +139,7 @@ def plainly(loss, is_multi, logits, target):
     else:
         p = logits.softmax(dim=-1)
         of_label, hot = p.gather(-1, target[:, None]), F.one_hot(target, logits.shape[-1]).double()
-    if isinstance(loss, Lq):
+    if isinstance(loss, GeneralizedCrossEntropy):
         return ((1 - of_label**loss.q) / loss.q).mean()
     return -((loss.beta * hot + (1 - loss.beta) * p) * p.log()).sum(dim=-1).mean()
 
@@ -147,7 +159,7 @@ def test_value_and_gradient_are_those_of_the_plain_formula(loss, is_multi):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("size", [50, 1e4])
 @pytest.mark.parametrize("is_multi", [False, True])
-@pytest.mark.parametrize("loss", [*LOSSES, Lq(q=1), SoftBootstrap(beta=1)], ids=str)
+@pytest.mark.parametrize("loss", [*LOSSES, GeneralizedCrossEntropy(q=1), SoftBootstrap(beta=1)], ids=str)
 def test_saturated_logits_give_finite_losses_and_gradients(loss, is_multi, size, dtype):
     logits = (size * torch.tensor([[1, -1, 0], [-1, 1, 1], [1, -1, -1]])).to(dtype).requires_grad_()
     target = torch.tensor([[0, 1, 0], [1, 0, 0], [1, 0, 0]]) if is_multi else torch.tensor([1, 0, 0])
@@ -160,7 +172,7 @@ def test_saturated_logits_give_finite_losses_and_gradients(loss, is_multi, size,
 def test_lq_lets_a_hopeless_label_go_and_cross_entropy_does_not():
     logits = torch.tensor([[12.0, 0.0]], requires_grad=True)
     pulls = []
-    for loss in (Lq(q=0.7).function(), CrossEntropyLossFlat()):
+    for loss in (GeneralizedCrossEntropy(q=0.7).function(), CrossEntropyLossFlat()):
         logits.grad = None
         loss(logits, torch.tensor([1])).backward()
         pulls.append(logits.grad.abs().max().item())
@@ -170,14 +182,20 @@ def test_lq_lets_a_hopeless_label_go_and_cross_entropy_does_not():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: Lq(q=0), r"Lq\(q=0\): give a number above 0 and up to 1; near 0 it is cross entropy"),
-        (lambda: Lq(q=1.1), r"Lq\(q=1.1\): give a number above 0"),
+        (
+            lambda: GeneralizedCrossEntropy(q=0),
+            r"GeneralizedCrossEntropy\(q=0\): give a number above 0 and up to 1; near 0 it is cross entropy",
+        ),
+        (lambda: GeneralizedCrossEntropy(q=1.1), r"GeneralizedCrossEntropy\(q=1.1\): give a number above 0"),
         (
             lambda: SoftBootstrap(beta=0),
             r"SoftBootstrap\(beta=0\): give a number above 0 and up to 1, which is cross entropy",
         ),
         (lambda: SoftBootstrap(beta="half"), "'half' is not a finite number"),
-        (lambda: Loss.from_dict({"kind": "l1"}), "unknown loss 'l1'; choose one of lq, softbootstrap"),
+        (
+            lambda: Loss.from_dict({"kind": "l1"}),
+            "unknown loss 'l1'; choose one of generalizedcrossentropy, softbootstrap",
+        ),
     ],
 )
 def test_settings_out_of_range(make, message):
@@ -194,7 +212,7 @@ def test_losses_travel(loss):
 
 
 def test_what_fastai_asks_of_a_loss():
-    one, several = Lq().function(), SoftBootstrap().function(is_multi=True)
+    one, several = GeneralizedCrossEntropy().function(), SoftBootstrap().function(is_multi=True)
     logits = some_logits()
     assert torch.equal(one.activation(logits), logits.softmax(dim=-1)) and torch.equal(
         several.activation(logits), logits.sigmoid()
@@ -203,8 +221,8 @@ def test_what_fastai_asks_of_a_loss():
     assert torch.equal(several.decodes(logits.sigmoid()), logits > 0)
     assert one.y_int and not several.y_int
     assert (
-        str(one) == "Lq(q=0.7) for one label a clip"
-        and str(several) == "SoftBootstrap(beta=0.7) for several labels a clip"
+        str(one) == "GeneralizedCrossEntropy() for one label a clip"
+        and str(several) == "SoftBootstrap() for several labels a clip"
     )
 
 
@@ -236,13 +254,13 @@ def test_which_kind_of_loss():
     assert (
         is_multi_loss(CrossEntropyLossFlat())
         is is_multi_loss(nn.CrossEntropyLoss())
-        is is_multi_loss(Lq().function())
+        is is_multi_loss(GeneralizedCrossEntropy().function())
         is False
     )
     assert (
         is_multi_loss(BCEWithLogitsLossFlat())
         is is_multi_loss(nn.BCEWithLogitsLoss())
-        is is_multi_loss(Lq().function(True))
+        is is_multi_loss(GeneralizedCrossEntropy().function(True))
         is True
     )
     assert is_multi_loss(nn.MSELoss()) is is_multi_loss(F.l1_loss) is None
@@ -319,8 +337,8 @@ LOSS_FUNCS = {
     "torch's": (False, nn.CrossEntropyLoss),
     "function": (False, lambda: F.cross_entropy),
     "BCEWithLogitsLossFlat": (True, BCEWithLogitsLossFlat),
-    "Lq": (False, lambda: Lq().function()),
-    "Lq, several": (True, lambda: Lq().function(True)),
+    "GeneralizedCrossEntropy": (False, lambda: GeneralizedCrossEntropy().function()),
+    "GeneralizedCrossEntropy, several": (True, lambda: GeneralizedCrossEntropy().function(True)),
     "SoftBootstrap": (False, lambda: SoftBootstrap().function()),
     "SoftBootstrap, several": (True, lambda: SoftBootstrap().function(True)),
 }
@@ -498,7 +516,9 @@ def test_a_run_goes_on_with_its_own_weights_only(loaders, tmp_path):
     with learn.no_logging():
         with pytest.raises(RuntimeError, match="stop"):
             fit(learn, recipe, out=out)
-        with pytest.raises(ValueError, match="holds a run by another recipe: clip_weights is '.*' there and None here"):
+        with pytest.raises(
+            ValueError, match="holds a training by another recipe: clip_weights is '.*' there and None here"
+        ):
             fit(make_learner(loaders[False]), recipe, out=out)
         again = make_learner(loaders[False], cbs=[ClipWeights(2 * np.arange(16))])  # the same ratios
         with again.no_logging():
@@ -512,7 +532,7 @@ def test_a_run_goes_on_with_its_own_weights_only(loaders, tmp_path):
 # ---------------------------------------------------------------------- with recipes and predictions
 
 
-@pytest.mark.parametrize("loss", [Lq(), SoftBootstrap()], ids=str)
+@pytest.mark.parametrize("loss", [GeneralizedCrossEntropy(), SoftBootstrap()], ids=str)
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 @pytest.mark.parametrize("is_multi", [False, True])
 def test_a_recipe_trains_with_it_what_the_data_hold(loaders, is_multi, mixup, loss):
@@ -530,7 +550,7 @@ def test_a_recipe_trains_with_it_what_the_data_hold(loaders, is_multi, mixup, lo
 
 @pytest.mark.parametrize("is_multi", [False, True])
 def test_predictions_of_a_learner_that_has_it_as_its_own(loaders, is_multi, sounds):
-    learn = make_learner(loaders[is_multi], Lq().function(is_multi))
+    learn = make_learner(loaders[is_multi], GeneralizedCrossEntropy().function(is_multi))
     found, new = (
         predict_all(learn),
         predict_all(learn, dl=learn.dls.test_dl([sounds.folder / "0.wav", sounds.folder / "1.wav"])),
