@@ -26,7 +26,7 @@ from ..core.values import choose
 from ..labels.tables import clip_spans
 from ..models.networks import check_arch, check_weights
 from ..render.renderer import Renderer
-from ..training import differences
+from ..training.identity import differences
 from .choices import Choices
 from .comparison import RECORD, Comparison, read_record, run_in, write_record
 from .cross_validation import cross_validate

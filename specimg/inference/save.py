@@ -32,7 +32,8 @@ from ..data.tta import TTA
 from ..data.waves import FitWave
 from ..metrics import bootstrap_score
 from ..render.tree import SpecTree
-from ..training import Predictions, predict_all, shown_pictures as _pictures
+from ..training import Predictions, predict_all
+from ..training.identity import shown_pictures as _pictures
 from .calibration import Calibration, calibrate as fit_calibration
 from .classifier import Classifier
 from .ensemble import Ensemble

@@ -1,61 +1,42 @@
-"""A recipe says how a network is trained; `fit` trains it so, and goes on where it was stopped.
+"""A recipe is how a network is trained; `fit` trains by it, and resumes where it was interrupted.
 
-First only the head of a pretrained network learns (the frozen epochs), then the whole network does, its early layers
-more slowly than the late ones. Both phases follow the one-cycle policy: the rate rises to a peak and falls to almost
-nothing. The peak is a number, or found by a short trial run in which the rate grows until the loss does (`lr="find"`).
+First only the head of a pretrained network learns (the frozen epochs), then the whole network, its early layers more slowly than the
+late ones. Both phases follow the one-cycle policy: the learning rate rises to a peak and falls to almost nothing. The peak is a number,
+or found by a short trial run in which the learning rate grows until the loss does (`lr="find"`).
 
-With `out` a training has a folder: the recipe, the table of its epochs, its weights after every epoch. Each epoch takes
-its randomness (shuffling, augmentation, mixup, dropout) from a seed of its own, made of the training's seed and its own number.
-So no generator has to be saved, and on a CPU a training that was killed ends in the very weights of one that was not.
+With `out` a training has a folder: the recipe, the table of its epochs, its weights after every epoch. Each epoch takes its
+randomness (shuffling, augmentation, mixup, dropout) from a seed of its own, made of the training's seed and its own number. So no
+generator has to be saved, and on a CPU a training that was killed and resumed ends in the very weights of one that was not.
 
->>> from specimg.training import Recipe
->>> Recipe(epochs=10, freeze_epochs=5).replace(lr=0.003).lr
+>>> sp.Recipe(epochs=10, freeze_epochs=5).replace(lr=0.003).lr
 0.003
 
-`recipe` is what is decided, `learner` what is trained, `losses` what is minimised; `schedule` follows from a recipe epoch by epoch,
-`identity` tells runs apart, `checkpoint` keeps them, `callbacks` equip a learner, `loop` trains, `fitting` is what people call. Afterwards
-`predict` sends every clip through the network once, and `predictions` is the table of what came out.
+`recipe` holds the choices, `learner` makes what is trained, `losses` what is minimised; `schedule` follows from a recipe epoch by
+epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `loop` trains, `fitting` is what
+people call. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
+`predictions` is the table of the results.
 """
 
-from .callbacks import mixed_precision
-from .checkpoint import TrainingFolder, folder_action
+from .checkpoint import TrainingFolder
 from .fitting import fit, fit_or_load, load_training, read_history
-from .identity import differences, shown_pictures
-from .layers import find_layer
 from .learner import spec_learner
-from .loop import KEPT, SEARCHED
-from .losses import GeneralizedCrossEntropy, LossFunction, SoftBootstrap
-from .predict import activation, predict_all
+from .losses import ClipWeights, GeneralizedCrossEntropy, Loss, SoftBootstrap
+from .predict import predict_all
 from .predictions import Predictions
 from .recipe import Recipe
-from .schedule import PHASES, best_row, divergence, epoch_seed, peak_rates, search_length, stopped_early
 
 __all__ = [
-    "KEPT",
-    "PHASES",
-    "SEARCHED",
-    "LossFunction",
+    "ClipWeights",
     "GeneralizedCrossEntropy",
+    "Loss",
     "Predictions",
     "Recipe",
     "SoftBootstrap",
     "TrainingFolder",
-    "activation",
-    "best_row",
-    "differences",
-    "divergence",
-    "epoch_seed",
-    "find_layer",
     "fit",
     "fit_or_load",
-    "folder_action",
     "load_training",
-    "mixed_precision",
-    "peak_rates",
     "predict_all",
     "read_history",
-    "search_length",
-    "shown_pictures",
     "spec_learner",
-    "stopped_early",
 ]

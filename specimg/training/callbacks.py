@@ -1,6 +1,6 @@
-"""A learner is made ready for a recipe: checked, given what the recipe asks for, and handed back as it was.
+"""A learner is prepared for a recipe: checked, given the recipe's callbacks, and restored afterwards.
 
-`check_learner` says before the first epoch what would go wrong in it. `equipped` hangs callbacks into fastai's training loop:
+`check_learner` raises before the first epoch what would fail during it. `equipped` adds callbacks to fastai's training loop:
 
     with equipped(learn, Recipe(mixup=0.2, label_smoothing=0.1)):
         learn.fit_one_cycle(5)      # with MixUp and smoothed targets; afterwards `learn` has neither
@@ -27,26 +27,26 @@ __all__ = ["check_learner", "equipped", "mixed_precision"]
 
 
 def mixed_precision(precision: str, device: str) -> bool:
-    """Does a run on this type of device use float16? ValueError where that was asked for and cannot be."""
-    if precision == "half" and device != "cuda":  # fastai would train in float32 without a word
+    """Does training on this type of device use float16? ValueError where the recipe demands it and it is impossible."""
+    if precision == "half" and device != "cuda":  # fastai would train in float32 silently
         raise ValueError(f"precision 'half' needs a CUDA device, and this is {device}; choose auto or full")
     return device == "cuda" and precision != "full"
 
 
-def _cross_entropy(loss_func) -> torch.nn.CrossEntropyLoss | None:
-    """The cross entropy inside a loss of fastai or torch, where it is one."""
+def _cross_entropy(loss_func: Callable) -> torch.nn.CrossEntropyLoss | None:
+    """The torch module inside a cross entropy of fastai or torch; None for any other loss."""
     loss = getattr(loss_func, "func", loss_func)
     return loss if isinstance(loss, torch.nn.CrossEntropyLoss) else None
 
 
-# ---------------------------------------------------------------- what must be so
+# ---------------------------------------------------------------- checks
 
 
 def _check_loss(usual: Callable, loss: Loss) -> None:
-    """ValueError where `loss` cannot take the place of the learner's own in training."""
+    """ValueError where `loss` cannot replace the learner's own in training."""
     if is_multi_loss(usual) is None:
         raise ValueError(
-            f"loss={loss} takes the place of a cross entropy, of softmax or of sigmoids, and the loss is {usual}; "
+            f"loss={loss} replaces a cross entropy, of softmax or of sigmoids, and the learner's loss is {usual}; "
             "set it to None"
         )
     inner = getattr(usual, "func", usual)
@@ -54,8 +54,8 @@ def _check_loss(usual: Callable, loss: Loss) -> None:
     lost += ["label_smoothing"] if getattr(inner, "label_smoothing", 0) else []
     if lost:
         raise ValueError(
-            f"loss={loss} would do without the {' and '.join(lost)} of the learner's loss; give the learner one without, "
-            "or set it to None; classes can be evened out by drawing clips: balance=True of SpecDataLoaders"
+            f"loss={loss} would ignore the {' and '.join(lost)} of the learner's loss; give the learner a loss without, "
+            "or set it to None; classes can be balanced by sampling: balance=True of SpecDataLoaders"
         )
 
 
@@ -90,39 +90,39 @@ def check_learner(learn: Learner, recipe: Recipe) -> None:
             cb.check(learn, bool(recipe.mixup))
 
 
-# ---------------------------------------------------------------- what is hung into fastai's training loop
+# ---------------------------------------------------------------- callbacks
 
 
 class _LabelSmoothing(Callback):
-    """Smooths the targets in training. The validation loss stays as it is, so that recipes can be compared by it."""
+    """Smooths the targets in training only."""
 
-    def __init__(self, cross_entropy: torch.nn.CrossEntropyLoss, share: float):
+    def __init__(self, cross_entropy: torch.nn.CrossEntropyLoss, share: float) -> None:
         self.cross_entropy, self.share, self.usual = cross_entropy, share, cross_entropy.label_smoothing
 
-    def before_train(self):
+    def before_train(self) -> None:
         self.cross_entropy.label_smoothing = self.share
 
-    def before_validate(self):
+    def before_validate(self) -> None:
         self.cross_entropy.label_smoothing = self.usual
 
 
 class _TrainingLoss(Callback):
-    """Another loss in training. Validation keeps the learner's own, so that recipes can be compared by it."""
+    """Another loss in training only."""
 
-    order = -1  # before MixUp, which wraps the loss that it finds when training begins
+    order = -1  # before MixUp, which wraps the loss that it finds at the start
 
-    def __init__(self, other: LossFunction, usual: Callable):
+    def __init__(self, other: LossFunction, usual: Callable) -> None:
         self.other, self.usual = other, usual
 
-    def before_train(self):
+    def before_train(self) -> None:
         self.learn.loss_func = self.other
 
-    def before_validate(self):  # not after_train: there MixUp puts back, later, what it found
+    def before_validate(self) -> None:  # not after_train: MixUp restores later what it found
         self.learn.loss_func = self.usual
 
 
 def _callbacks(learn: Learner, recipe: Recipe, half: bool) -> list[Callback]:
-    """What the recipe adds to the learner's own callbacks; where `half`, mixed precision stands first."""
+    """The callbacks that the recipe adds; with `half` mixed precision is the first."""
     loss, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
     cbs = [MixedPrecision()] if half else []
     cbs += [_TrainingLoss(recipe.loss.function(is_multi_loss(loss)), loss)] if recipe.loss else []
@@ -133,7 +133,7 @@ def _callbacks(learn: Learner, recipe: Recipe, half: bool) -> list[Callback]:
 
 @contextmanager
 def equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
-    """`learn` with the recipe's callbacks and without fastai's table; then as before, however the training ended."""
+    """`learn` with the recipe's callbacks and without fastai's table; restored afterwards, however training ended."""
     half = mixed_precision(recipe.precision, device_of(learn).type) and not hasattr(learn, "mixed_precision")
     loss_func, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
     usual = cross_entropy.label_smoothing if cross_entropy else 0.0
@@ -145,7 +145,7 @@ def equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
         stack.enter_context(learn.added_cbs(cbs))
         try:
             yield
-        finally:  # a batch that fails leaves the loss of training or MixUp's, the smoothing and autocast switched on
+        finally:  # a batch that fails leaves the training loss, MixUp's, the smoothing and autocast switched on
             learn.loss_func = loss_func
             if cross_entropy:
                 cross_entropy.label_smoothing = usual

@@ -1,8 +1,8 @@
-"""What people call: `fit` trains, `read_history` and `load_training` read a training folder, `fit_or_load` does whichever is needed.
+"""Train, resume and reload: `fit` trains, `read_history` and `load_training` read a training folder, `fit_or_load` does what is needed.
 
-history = fit(learn, Recipe(epochs=10), out="runs/first")     # killed on the way? the same call goes on
-read_history("runs/first")                                    # the same table, without a network
-load_training(learn, "runs/first")                                 # its weights in a learner of the same kind
+history = fit(learn, Recipe(epochs=10), out="trained/first")     # interrupted? the same call resumes
+read_history("trained/first")                                    # the same table, without a network
+load_training(learn, "trained/first")                            # its weights in a learner of the same kind
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastai.vision.all import Learner
 
 from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
-from .loop import carry_out
+from .loop import train_phases
 from .recipe import Recipe
 from .schedule import stopped_early, typed
 
@@ -24,50 +24,91 @@ __all__ = ["fit", "fit_or_load", "load_training", "read_history"]
 
 
 def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None) -> pd.DataFrame:
-    """Train `learn` by a recipe. Returns the table of its epochs, kept as `learn.history` too.
+    """Train a learner by a recipe; the same call with the same `out` resumes after the last finished epoch.
 
-    Columns: phase (frozen, unfrozen), epoch (from 1 through both), lr (the highest in it), train_loss, valid_loss, the
-    metrics, seconds. It is printed as it grows; within `learn.no_logging()` nothing is. `learn.recipe` is the recipe
-    with the seed and the rate that were used: from the same first weights it repeats the run. A learner that is in
-    mixed precision already stays in it.
+    The table is printed as it grows; within `learn.no_logging()` nothing is. Afterwards `learn.history` is the table and
+    `learn.recipe` the recipe with the seed and the learning rate that were used: from the same initial weights it repeats the
+    training. A learner that is in mixed precision already stays in it.
 
     Parameters
     ----------
-    out : training folder, new or empty: recipe.toml, training.json (what was drawn and found), history.csv, checkpoints/.
-        The same call goes on after the last finished epoch, with its weights, the same rate and schedule. Without
-        `out` nothing is written.
+    learn : Learner
+        As `spec_learner` makes it, or any fastai learner.
+    recipe : Recipe, default Recipe()
+        How to train.
+    out : path, optional
+        Training folder, new or empty: recipe.toml, training.json (what was drawn and found), history.csv, checkpoints/.
+        None writes nothing.
 
-    Raises ValueError where this learner cannot follow the recipe, no rate is found, a loss is no finite number, or
-    `out` is finished or holds another recipe, another network, other data or other files.
+    Returns
+    -------
+    DataFrame
+        One row per epoch: phase (frozen, unfrozen), epoch (from 1 through both), lr (the highest in it), train_loss, valid_loss,
+        the metrics, seconds.
+
+    Raises
+    ------
+    ValueError
+        The learner cannot follow the recipe, no learning rate is found, a loss is not finite, or `out` is finished or holds another
+        recipe, another network, other data or other files.
 
     Examples
     --------
-    >>> fit(learn, Recipe(epochs=10, freeze_epochs=5, mixup=0.2), out="runs/first")      # doctest: +SKIP
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     history = sp.fit(learn, sp.Recipe(epochs=2, freeze_epochs=0, lr=1e-3, seed=0), out="trained")
+    >>> history[["phase", "epoch", "lr"]]
+          phase  epoch       lr
+    0  unfrozen      1  0.00100
+    1  unfrozen      2  0.00075
     """
     if not isinstance(recipe, Recipe):
         raise ValueError(f"recipe={recipe!r} is no Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)
-    say = partial(print, flush=True) if learn.logger is print else learn.logger
+    log = partial(print, flush=True) if learn.logger is print else learn.logger
     store = InMemory() if out is None else TrainingFolder(out)
-    run = store.open(learn, recipe)
-    if run.rows:
-        say(f"going on after epoch {len(run.rows)} of {run.total} in {out}, with lr {run.lr} as before")
-    skipped = recipe.freeze_epochs - run.planned["frozen"]
+    progress = store.open(learn, recipe)
+    if progress.rows:
+        log(f"resuming after epoch {len(progress.rows)} of {progress.total} in {out}, with lr {progress.lr} as before")
+    skipped = recipe.freeze_epochs - progress.planned["frozen"]
     if skipped:
-        say(f"nothing here is pretrained, so the {skipped} frozen epoch{'s are' if skipped > 1 else ' is'} skipped")
+        log(f"nothing here is pretrained, so the {skipped} frozen epoch{'s are' if skipped > 1 else ' is'} skipped")
     try:
         with equipped(learn, recipe):
-            carry_out(learn, run, store, say)
+            train_phases(learn, progress, store, log)
     except KeyboardInterrupt:
-        say(f"stopped after {len(run.rows)} of {run.total} epochs; {store.way_on}")
+        log(f"stopped after {len(progress.rows)} of {progress.total} epochs; {store.how_to_resume}")
         raise
     finally:
-        learn.history, learn.recipe = run.table(), run.settled
+        learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
 
 
 def read_history(out: str | os.PathLike) -> pd.DataFrame:
-    """The table of epochs of a training folder, as `fit` returns it."""
+    """The table of epochs of a training folder.
+
+    Parameters
+    ----------
+    out : path
+        Training folder.
+
+    Returns
+    -------
+    DataFrame
+        As `fit` returns it.
+
+    Raises
+    ------
+    ValueError
+        No epoch has finished there.
+
+    Examples
+    --------
+    >>> from specimg.training import read_history
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     history = sp.fit(learn, sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3), out="trained")
+    >>> read_history("trained").equals(history)
+    True
+    """
     file = TrainingFolder(out).history_file
     if not file.is_file():
         raise ValueError(f"{file} does not exist: no training in {os.fspath(out)!r} has finished an epoch")
@@ -75,23 +116,71 @@ def read_history(out: str | os.PathLike) -> pd.DataFrame:
 
 
 def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
-    """Give `learn` the weights of a training folder: the best where its recipe asks for them, else the last.
+    """Load the weights of a training folder into a learner: the best ones where its recipe keeps them, else the last.
 
-    Returns the table of its epochs. ValueError where there is no training, or one of another network or other data.
+    Parameters
+    ----------
+    learn : Learner
+        Of the same network and data.
+    out : path
+        Training folder.
+
+    Returns
+    -------
+    DataFrame
+        Its table of epochs, as `fit` returns it; also `learn.history`.
+
+    Raises
+    ------
+    ValueError
+        There is no training, it is damaged, or it is one of another network or other data.
+
+    Examples
+    --------
+    >>> from specimg.training import load_training
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     history = sp.fit(learn, sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3), out="trained")
+    >>> other = sp.spec_learner(learn.dls, "mini_resnet", pretrained=False)
+    >>> load_training(other, "trained").equals(history)
+    True
     """
     store = TrainingFolder(out)
     if store.action() == "begin":
         raise ValueError(f"{store.path} holds no training; fit(learn, recipe, out={str(store.path)!r}) begins one")
-    run, model = store.read(learn)
+    progress, model = store.read(learn)
     learn.model.load_state_dict(model)
-    if run.recipe.best_model and store.best_file.exists():
+    if progress.recipe.best_model and store.best_file.exists():
         store.load_best(learn)
-    learn.history, learn.recipe = run.table(), run.settled
+    learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
 
 
 def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.DataFrame:
-    """`fit` in the folder `out`; where this recipe has run to its end there, its weights are taken instead."""
+    """`fit` in a training folder; where this recipe has finished there, load its weights instead.
+
+    Parameters
+    ----------
+    learn : Learner
+        The learner to train.
+    recipe : Recipe
+        How to train.
+    out : path
+        Training folder.
+
+    Returns
+    -------
+    DataFrame
+        As `fit` returns it.
+
+    Examples
+    --------
+    >>> from specimg.training import fit_or_load
+    >>> recipe = sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3)
+    >>> with learn.no_bar(), learn.no_logging():
+    ...     history = fit_or_load(learn, recipe, "trained")
+    >>> fit_or_load(learn, recipe, "trained").equals(history)      # nothing is trained
+    True
+    """
     out = Path(out)
     if (out / "history.csv").exists() and Recipe.from_toml(out / "recipe.toml") == recipe:
         rows = read_history(out).to_dict("records")

@@ -1,9 +1,9 @@
-"""By what a training is known again: its network, its pictures, its clips, and the weights of these.
+"""What identifies a training: its network, its pictures, its clips and their weights.
 
-A training in a folder may go on only with what it was begun with, else its history would tell of two trainings as of one. `network_of`
-says what that is, as plain data for training.json, and `differences` names what has changed:
+A training may be resumed only with what it was begun with, else its history would mix two trainings. `network_of` collects that as
+plain data for training.json, and `differences` names what has changed:
 
->>> from specimg.training import differences
+>>> from specimg.training.identity import differences
 >>> differences({"arch": "resnet18", "parameters": 9}, {"arch": "resnet34", "parameters": 9})
 "arch is 'resnet18' there and 'resnet34' here"
 """
@@ -21,12 +21,13 @@ __all__ = ["clip_weights", "device_of", "differences", "network_of", "shown_pict
 
 
 def device_of(learn: Learner) -> torch.device:
+    """The device of the learner's data, else of its model."""
     device = getattr(learn.dls, "device", None)  # may have been given as text
     return next(learn.model.parameters()).device if device is None else torch.device(device)
 
 
 def shown_pictures(learn: Learner) -> dict:
-    """What SpecDataLoaders show the network: how clips are drawn and fitted, and which clip carries which label on which side."""
+    """What SpecDataLoaders feed the network: renderer, size, method, and a digest of the clips, their labels and their split; {} of others."""
     given, clips = getattr(learn.dls, "input", None), getattr(learn.dls, "clips", None)
     if given is None or clips is None:
         return {}
@@ -41,7 +42,7 @@ def shown_pictures(learn: Learner) -> dict:
 
 
 def network_of(learn: Learner) -> dict:
-    """What a learner must have in common with the run it goes on with."""
+    """What a learner must have in common with the training that it resumes."""
     arch, vocab = getattr(learn, "arch", type(learn.model)), getattr(learn.dls, "vocab", None)
     return {
         "arch": getattr(arch, "__name__", str(arch)),
@@ -53,14 +54,14 @@ def network_of(learn: Learner) -> dict:
 
 
 def clip_weights(learn: Learner) -> str | None:
-    """Which weights of clips the learner trains with."""
+    """The key of the clip weights that the learner trains with; None without."""
     return "+".join(cb.key for cb in learn.cbs if isinstance(cb, ClipWeights)) or None
 
 
 def differences(there: dict, here: dict) -> str:
-    """The entries in which two dictionaries differ, in words; empty where they are equal."""
+    """The entries in which two dictionaries differ, as text; empty where they are equal."""
 
-    def short(part) -> str:
+    def short(part: object) -> str:
         return text if len(text := repr(part)) <= 60 else f"{text[:57]}..."
 
     return "; ".join(

@@ -1,8 +1,8 @@
-"""What layers say of clips: the input of the last one, and the outputs of any others, caught by hooks while batches go through.
+"""Layers by name, and their activations: the input of the last one and the outputs of others, collected by hooks.
 
-with Watch(model, embedding_layer(model, True), named_layers(model, ["layer4"])) as watch:
-    model(x)                                  # windows of clips may stand one after the other along the batch
-    watch.take(len(clips))["layer4"]          # (clips, features): averaged over area, time and windows
+with Activations(model, embedding_layer(model, True), named_layers(model, ["layer4"])) as activations:
+    model(x)                                  # the windows of a clip are consecutive rows of the batch
+    activations.take(len(clips))["layer4"]    # (clips, features): averaged over area, time and windows
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import nn
 
 from ..models.networks import NamedNet
 
-__all__ = ["Watch", "embedding_layer", "find_layer", "named_layers"]
+__all__ = ["Activations", "embedding_layer", "find_layer", "named_layers"]
 
-# What is given and gives (batch, features, steps), and what (batch, steps, features)
+# Layers over (batch, features, steps), and layers over (batch, steps, features)
 _ALONG_TIME = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)
 _STEP_BY_STEP = (nn.Linear, nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention)
 
 
-def embedding_layer(model: nn.Module, embeddings) -> nn.Module | None:
-    """The layer whose input is the embedding: the one given, else the last linear one."""
+def embedding_layer(model: nn.Module, embeddings: bool | nn.Module) -> nn.Module | None:
+    """The layer whose input is the embedding: the one given, with True the last linear one, with False None."""
     if isinstance(embeddings, nn.Module) or not embeddings:
         return embeddings or None
     linear = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
@@ -35,7 +35,7 @@ def embedding_layer(model: nn.Module, embeddings) -> nn.Module | None:
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """The layer of that name, of which the beginning may be left out where the rest is one layer's alone: "layer4"."""
+    """The layer of that name; the end of a name, such as "layer4", is enough where it is unique."""
     known = dict(model.named_modules())
     fitting = [name] if name in known else [full for full in known if full.endswith(f".{name}")]
     if len(fitting) > 1:
@@ -49,8 +49,8 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     return known[fitting[0]]
 
 
-def named_layers(model: nn.Module, layers) -> dict[str, nn.Module]:
-    """Layers by name: those asked for, else (None, True) the heads of one of our own networks; {} for False."""
+def named_layers(model: nn.Module, layers: str | list[str] | bool | None) -> dict[str, nn.Module]:
+    """Layers by name: those named, with None or True the heads of one of our own networks, with False none."""
     heads = model[1].heads if isinstance(model, NamedNet) else {}
     if layers is None or layers is True:
         return heads
@@ -58,49 +58,56 @@ def named_layers(model: nn.Module, layers) -> dict[str, nn.Module]:
     taken = [name for name in names if name in ("embeddings", "probabilities")]
     if taken:
         raise ValueError(
-            f"layers={names}: {taken[0]!r} is what predictions call something else; write more of the layer's name"
+            f"layers={names}: {taken[0]!r} is a reserved name of predictions; write more of the layer's name"
         )
     return {name: heads[name] if name in heads else find_layer(model, name) for name in names}
 
 
 def _maps_features_last(model: nn.Module) -> set[int]:
-    """ids of the layers whose maps are (batch, height, width, features), as those of timm's Swin are."""
+    """ids of the layers with maps of (batch, height, width, features), such as those of timm's Swin."""
     nets = [net for net in model.modules() if getattr(net, "output_fmt", None) == "NHWC"]
     return {id(layer) for net in nets for layer in net.modules() if not isinstance(layer, nn.Conv2d)}
 
 
 def _runs_along_time(layer: nn.Module, end: int) -> bool:
-    """Are its sequences (batch, features, steps)? The first (end 0) or last (-1) layer inside that has an order of its own tells."""
+    """Are its sequences (batch, features, steps)? Judged by the first (end 0) or last (-1) inner layer with a fixed order of axes."""
     ordered = [inner for inner in layer.modules() if isinstance(inner, _ALONG_TIME + _STEP_BY_STEP)]
     return bool(ordered) and isinstance(ordered[end], _ALONG_TIME)
 
 
 def _flat(x: torch.Tensor, axis: int) -> torch.Tensor:
-    """(batch, features): maps and sequences averaged over all but the batch and the axis of the features."""
+    """(batch, features): maps and sequences averaged over all axes but the batch and the features."""
     return x.movedim(axis, 1).flatten(2).mean(dim=2) if x.ndim > 2 else x
 
 
-class Watch:
-    """What layers are given and give, batch by batch: hooks that fill lists, taken off at the end of `with`.
+class Activations:
+    """Inputs and outputs of layers, batch by batch: a context manager of hooks.
 
-    inputs_of : the layer whose input is kept as "embeddings"; outputs_of : layers whose outputs are kept, by name
+    Parameters
+    ----------
+    model : nn.Module
+        The network.
+    inputs_of : nn.Module or None
+        The layer whose input is kept, as "embeddings".
+    outputs_of : dict of str to nn.Module
+        The layers whose outputs are kept, by name.
     """
 
-    def __init__(self, model: nn.Module, inputs_of: nn.Module | None, outputs_of: dict[str, nn.Module]):
+    def __init__(self, model: nn.Module, inputs_of: nn.Module | None, outputs_of: dict[str, nn.Module]) -> None:
         self.inputs_of, self.outputs_of = inputs_of, outputs_of
         self.last = _maps_features_last(model)
         self.names = ["embeddings"] * (inputs_of is not None) + list(outputs_of)
         self.seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
 
-    def _keep(self, name: str, layer: nn.Module, x, end: int) -> None:
-        """end : 0 where `x` is what the layer is given, -1 where it is what it gives"""
-        x = x[0] if isinstance(x, (tuple, list)) else x  # an LSTM gives its states besides
+    def _keep(self, name: str, layer: nn.Module, x: torch.Tensor | tuple, end: int) -> None:
+        """Append `x`, the input (end 0) or the output (end -1) of a layer."""
+        x = x[0] if isinstance(x, (tuple, list)) else x  # an LSTM returns its states too
         if not getattr(layer, "batch_first", True) and x.ndim == 3:
             x = x.transpose(0, 1)
         first = _runs_along_time(layer, end) if x.ndim == 3 else id(layer) not in self.last
         self.seen[name].append(_flat(x.detach().float(), 1 if first else -1))
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Activations:
         self.handles = []
         if self.inputs_of is not None:
             self.handles.append(
@@ -112,12 +119,12 @@ class Watch:
             )
         return self
 
-    def __exit__(self, *exc) -> None:
+    def __exit__(self, *exc: object) -> None:
         for handle in self.handles:
             handle.remove()
 
     def take(self, n: int) -> dict[str, torch.Tensor]:
-        """(n, features) of each layer for the batch of n clips that went through; the mean where a clip has several windows."""
+        """(n, features) of each layer for the last batch, of n clips; the mean over windows where a clip has several."""
         taken = {name: _over_windows(name, seen, n) for name, seen in self.seen.items()}
         for seen in self.seen.values():
             seen.clear()
@@ -125,7 +132,7 @@ class Watch:
 
 
 def _over_windows(name: str, seen: list[torch.Tensor], n: int) -> torch.Tensor:
-    """(n, features): what a layer saw in one batch of n clips, whose windows stand one after the other along the batch."""
+    """(n, features): the mean over the windows of each clip, which are consecutive rows of the batch."""
     if len(seen) != 1 or len(seen[0]) % n:
         layer = "the embedding layer" if name == "embeddings" else f"the layer {name!r}"
         raise ValueError(

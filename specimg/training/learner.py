@@ -1,13 +1,13 @@
 """The learner: a network, timm's or our own, with normalisation as its first layer, in a plain fastai `Learner`.
 
->>> learn = spec_learner(dls, "resnet34")                       # doctest: +SKIP
->>> learn.lr_find(); learn.fit_one_cycle(5, 1e-2)               # doctest: +SKIP
->>> spec_learner(dls, "lstm", net=dict(attention="soft"))       # one of specimg.list_nets()          # doctest: +SKIP
+    learn = spec_learner(dls, "resnet34")
+    learn.lr_find(); learn.fit_one_cycle(5, 1e-2)
+    spec_learner(dls, "lstm", net=dict(attention="soft"))       # one of specimg.list_nets()
 
 `learn.model` is a `SpecNet` (`model[0]` the body: normalisation, then timm's network without its classifier; `model[1]` the
-head) or a `NamedNet` (normalisation, our network). The statistics live in the model, not in the DataLoaders, so that two
-learners on one `dls` never share them and whatever is saved carries them. Parameters of timm's networks form three groups, two
-of the body's stages and the head, for rates that differ. What fastai lets pass in silence is an error here: a training set
+head) or a `NamedNet` (normalisation, our network). The statistics are part of the model, not of the DataLoaders, so that two
+learners on one `dls` never share them and whatever is saved contains them. Parameters of timm's networks form three groups, two
+of the body's stages and the head, for different learning rates. What fastai accepts silently is an error here: a training set
 smaller than a batch, pictures too small for the network, weights that fit only in part, pictures normalised twice.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +58,19 @@ from ..models.weights import use_weights
 __all__ = ["spec_learner"]
 
 _STATS_BATCHES = 16
-_OWN_STATS = {"mean": [0.5], "std": [0.5]}  # pictures, 0 to 1, for networks that name no statistics: -1 to 1
+_OWN_STATS = {
+    "mean": [0.5],
+    "std": [0.5],
+}  # pictures of 0 to 1 become -1 to 1, for networks without statistics of their own
 _WAVE_STATS = {"mean": [0.0], "std": [1.0]}  # waveforms as they are
 _HEAD = {"ps": None, "lin_ftrs": None, "concat_pool": True}  # of timm's networks; the defaults of `spec_learner`
 
 
-# ---------------------------------------------------------------- what the DataLoaders tell
+# ---------------------------------------------------------------- facts of the DataLoaders
 @dataclass(frozen=True)
 class _Data:
+    """What the network must know of the data."""
+
     n_channels: int
     size: tuple[int, int]  # height, width
     n_classes: int
@@ -72,10 +78,10 @@ class _Data:
 
 
 def _read_data(dls: DataLoaders) -> _Data:
-    """What the network must know of the data: from the attributes of `SpecDataLoaders`, else from one batch."""
+    """From the attributes of `SpecDataLoaders`, else from one batch."""
     n_classes = get_c(dls)
     if not n_classes:
-        raise ValueError("the number of classes is not known; set `dls.c`, or make `dls` with a CategoryBlock")
+        raise ValueError("the number of classes is unknown; set `dls.c`, or make `dls` with a CategoryBlock")
     if all(getattr(dls, name, None) is not None for name in ("n_channels", "size", "is_multi")):
         return _Data(dls.n_channels, tuple(dls.size), n_classes, dls.is_multi)
     x, *_, y = (dls.valid if len(dls.valid) else dls.train).one_batch()
@@ -85,13 +91,13 @@ def _read_data(dls: DataLoaders) -> _Data:
 def _check_batches(n: int, bs: int, drop_last: bool) -> None:
     """ValueError where batches of `bs` out of `n` training items cannot be trained on."""
     if n == 0:
-        raise ValueError("the training set is empty; look at the split")
+        raise ValueError("the training set is empty; check the split")
     if bs == 1:
         raise ValueError("bs=1: batch normalisation needs 2 items or more in every batch; set a larger `bs`")
     if drop_last and n < bs:
         raise ValueError(
             f"{n} training items do not fill one batch of bs={bs}, and a last, smaller batch is dropped: fastai would "
-            f"train on nothing without a word. Set `bs` to {n} or less"
+            f"silently train on nothing. Set `bs` to {n} or less"
         )
     if not drop_last and n % bs == 1:
         raise ValueError(
@@ -100,24 +106,24 @@ def _check_batches(n: int, bs: int, drop_last: bool) -> None:
 
 
 def _check_loaders(dls: DataLoaders) -> None:
-    """ValueError for what fastai would train on in silence."""
+    """ValueError for what fastai would accept silently."""
     train = dls.train
-    if getattr(train, "n", None) is not None and getattr(train, "bs", None):  # fastai's own; others do not tell
+    if getattr(train, "n", None) is not None and getattr(train, "bs", None):  # fastai's own
         _check_batches(train.n, train.bs, train.drop_last)
     for loader in dls.loaders:
         transforms = getattr(getattr(loader, "after_batch", None), "fs", [])
         if any(isinstance(transform, Normalize) for transform in transforms):
             raise ValueError(
                 "the DataLoaders hold a Normalize, and the network normalises by itself: pictures would be normalised "
-                "twice. Make the DataLoaders without it (fastai's vision_learner leaves one there); stats= says by what"
+                "twice. Create the DataLoaders without it (fastai's vision_learner adds one); stats= chooses the statistics"
             )
 
 
 # ---------------------------------------------------------------- normalisation
 def _network_statistics(cfg: dict, n_channels: int) -> tuple[list[float], list[float]]:
-    """The network's own mean and deviation; their averages where there are not as many channels."""
+    """The network's own mean and standard deviation; averaged for another number of channels."""
 
-    def spread(values):
+    def spread(values: list[float]) -> list[float]:
         return list(values) if len(values) == n_channels else [sum(values) / len(values)] * n_channels
 
     return spread(cfg["mean"]), spread(cfg["std"])
@@ -125,7 +131,7 @@ def _network_statistics(cfg: dict, n_channels: int) -> tuple[list[float], list[f
 
 @torch.no_grad()
 def _training_statistics(dls: DataLoaders) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel over evenly spread training items, treated as in validation: not augmented."""
+    """Mean and standard deviation of each channel over evenly spaced training items, not augmented."""
     items = dls.train_ds.items
     count = min(len(items), _STATS_BATCHES * dls.train.bs)
     picked = [i * len(items) // count for i in range(count)]
@@ -139,39 +145,39 @@ def _training_statistics(dls: DataLoaders) -> tuple[list[float], list[float]]:
     return mean.tolist(), (squares / pixels - mean * mean).clamp(min=0).sqrt().tolist()
 
 
-def _given_statistics(stats, n_channels: int) -> tuple[list[float], list[float]]:
-    """`stats` = (mean, deviation), each a number or one number a channel."""
+def _given_statistics(stats: tuple, n_channels: int) -> tuple[list[float], list[float]]:
+    """`stats` = (mean, std), each one number or one per channel."""
     try:
         mean, std = [[float(v) for v in (values if hasattr(values, "__len__") else [values])] for values in stats]
     except (TypeError, ValueError) as exc:
-        raise ValueError(f"unknown stats {stats!r}; choose 'network', 'train' or numbers: (mean, deviation)") from exc
+        raise ValueError(f"unknown stats {stats!r}; choose 'network', 'train' or numbers: (mean, std)") from exc
     for values in (mean, std):
         if len(values) not in (1, n_channels):
             raise ValueError(f"stats {stats!r} for {n_channels} channels; give one number, or {n_channels} of them")
     return mean * (n_channels // len(mean)), std * (n_channels // len(std))
 
 
-def _statistics(stats, cfg: dict, dls: DataLoaders, n_channels: int) -> tuple[list[float], list[float]]:
-    """(mean, deviation) of each channel that `stats` asks for."""
+def _statistics(stats: str | tuple, cfg: dict, dls: DataLoaders, n_channels: int) -> tuple[list[float], list[float]]:
+    """(mean, std) of each channel."""
     if isinstance(stats, str):
         choose(stats, ("network", "train"), "stats")
         mean, std = _network_statistics(cfg, n_channels) if stats == "network" else _training_statistics(dls)
     else:
         mean, std = _given_statistics(stats, n_channels)
     if not all(map(math.isfinite, mean + std)) or min(std) <= 0:
-        raise ValueError(f"stats={stats!r} is mean {mean} and deviation {std}; give finite ones, a deviation above 0")
+        raise ValueError(f"stats={stats!r} is mean {mean} and std {std}; give finite numbers, a std above 0")
     return mean, std
 
 
 # ---------------------------------------------------------------- parameter groups
-def _choose_split(split, model: SpecNet):
-    """The function that groups the parameters, after a look that it does so: every one in exactly one group."""
+def _choose_split(split: str | Callable, model: SpecNet) -> Callable:
+    """The function that groups the parameters; ValueError unless every one is in exactly one group."""
     if not callable(split):
         choose(split, ("stages", "body"), "split")
         staged = has_stages(model[0][1])
         if split == "stages" and not staged:
             name = type(model[0][1]).__name__
-            warn(f"timm tells no stages of {name}: the groups are body and head")
+            warn(f"timm defines no stages of {name}: the parameter groups are body and head")
         split = split_stages if split == "stages" and staged else split_body
     grouped = [id(p) for group in split(model) for p in group]
     lost = [name for name, p in model.named_parameters() if grouped.count(id(p)) != 1]
@@ -181,7 +187,7 @@ def _choose_split(split, model: SpecNet):
 
 
 # ---------------------------------------------------------------- the learner
-def _choose_metrics(metrics, is_multi: bool) -> list:
+def _choose_metrics(metrics: object, is_multi: bool) -> list:
     """fastai's metrics; names are looked up in `specimg.metrics`."""
     if metrics is None:
         return [accuracy_multi] if is_multi else [accuracy, error_rate]
@@ -189,12 +195,14 @@ def _choose_metrics(metrics, is_multi: bool) -> list:
 
 
 def _writable(path: Path) -> Path:
-    """`path` where a learner may write there, else the working folder: mounted data sets are often read-only."""
+    """`path` where it is writable, else the working folder: mounted data sets are often read-only."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     return path if os.access(there, os.W_OK) else Path.cwd()
 
 
-def _timm_network(arch: str, data: _Data, pretrained, weights, **head) -> tuple[SpecNet, dict, str | None, dict]:
+def _timm_network(
+    arch: str, data: _Data, pretrained: bool | str, weights: str | Path | None, **head
+) -> tuple[SpecNet, dict, str | None, dict]:
     """(network, its own statistics, where its weights come from, the head's options)."""
     body, features = create_body(arch, data.n_channels, data.size)
     found = use_weights(body[1], pretrained, weights)
@@ -202,7 +210,9 @@ def _timm_network(arch: str, data: _Data, pretrained, weights, **head) -> tuple[
     return add_head(body, features, data.n_classes, **head), body[1].pretrained_cfg, found, head
 
 
-def _own_network(arch: str, data: _Data, weights, net: dict | None, **head) -> tuple[nn.Module, dict, None, dict]:
+def _own_network(
+    arch: str, data: _Data, weights: str | Path | None, net: dict | None, **head
+) -> tuple[nn.Module, dict, None, dict]:
     """The same for one of ours; ValueError where options of timm's heads are given."""
     refuse_weights(arch, weights)
     given = {name: value for name, value in head.items() if value != _HEAD[name]}
@@ -218,40 +228,71 @@ def spec_learner(
     *,
     pretrained: bool | str = True,
     weights: str | Path | None = None,
-    stats="network",
-    split="stages",
-    metrics=None,
+    stats: str | tuple = "network",
+    split: str | Callable = "stages",
+    metrics: str | Callable | list | None = None,
     seed: int | None = None,
-    ps=None,
+    ps: float | list[float] | None = None,
     lin_ftrs: list[int] | None = None,
     concat_pool: bool = True,
     net: dict | None = None,
     **kwargs,
 ) -> Learner:
-    """A fastai `Learner` over any timm network or one of our own, for pictures of 1 to 4 channels, or waveforms.
+    """A fastai `Learner` with any timm network or one of our own, for pictures of 1 to 4 channels, or waveforms.
 
-    Where weights were loaded the body starts frozen, as fastai's vision_learner has it; `learn.unfreeze()` frees it.
-    `learn.pretrained` says whether, `learn.weights_from` in a sentence from where, and `learn.net_options` how
-    `create_spec_net` makes the same network again.
+    Where weights were loaded the body is frozen at first, as after fastai's vision_learner; `learn.unfreeze()` frees it.
+    `learn.pretrained` is True then, `learn.weights_from` describes the source, and `learn.net_options` are the arguments of
+    `create_spec_net` for the same network.
 
     Parameters
     ----------
-    arch : a timm name, with or without a tag: "resnet34", "inception_v3", "tf_efficientnet_b0.ns_jft_in1k"; or one of
-        `specimg.list_nets()`, of which nothing pretrained exists.
-    pretrained : True, False, or "if-available": from scratch, with a warning, where no weights are at hand.
-    weights : a file or a folder, such as a mounted Kaggle data set; by default cache, /kaggle/input and hub are tried.
-    stats : "network" (its own mean and deviation, also from scratch), "train" (measured on training pictures), or
-        numbers (mean, deviation).
-    split : "stages" (early, late, head), "body" (body, head), or a function of the model giving lists of parameters. Our own
-        networks have no stages: two groups, the last layer and what stands before it.
-    metrics : fastai's, or names such as "map@3"; by default accuracy and error rate, for several labels accuracy_multi.
-    seed : repeats the random weights; sets the global generators with fastai's `set_seed`.
-    ps, lin_ftrs, concat_pool : the head, as fastai's `create_head` takes them. Dropout `ps` is 0.5 over pretrained
-        weights, as fastai's, and 0.2 from scratch, where 0.5 starves a young network. Not for our own networks.
-    net : options of one of our own networks, such as dict(attention="soft"); its class says which.
+    dls : DataLoaders
+        `SpecDataLoaders` or `WaveDataLoaders`, or fastai's with pictures.
+    arch : str, default "resnet34"
+        A timm name, with or without a tag: "inception_v3", "tf_efficientnet_b0.ns_jft_in1k"; or one of `specimg.list_nets()`, for
+        which no pretrained weights exist.
+    pretrained : bool or "if-available", default True
+        Start from pretrained weights; "if-available" trains from scratch, with a warning, where there are none.
+    weights : path, optional
+        A file or a folder of weights. None tries the Hugging Face cache, installed packages, /kaggle/input and the hub, in this order.
+    stats : {"network", "train"} or tuple, default "network"
+        Statistics for normalisation: the network's own mean and std (also from scratch), those of the training pictures, or (mean, std)
+        as numbers, each one or one per channel, for pictures of 0 to 1.
+    split : {"stages", "body"} or callable, default "stages"
+        Parameter groups: early stages, late stages, head; or body, head; or a function of the model that returns lists of
+        parameters. Our own networks have two groups: everything before the last layer, and the last layer.
+    metrics : str, callable or list, optional
+        fastai's, or names such as "map@3". None is accuracy and error rate, with several labels a clip accuracy_multi.
+    seed : int, optional
+        Repeats the random weights; it seeds the global generators with fastai's `set_seed`.
+    ps : float or list of float, optional
+        Dropout in the head, 0 to 1, as in fastai's `create_head`. None is 0.5 with pretrained weights, as in fastai, and 0.2 from
+        scratch, where 0.5 slows training down. The head's options are for timm's networks only.
+    lin_ftrs : list of int, optional
+        Widths of the head's hidden layers; None is [512].
+    concat_pool : bool, default True
+        Pool by average and maximum, rather than the average alone.
+    net : dict, optional
+        Options of one of our own networks, such as dict(attention="soft"); see its class.
+    loss_func, opt_func, lr, cbs, path, model_dir, wd, wd_bn_bias, train_bn, moms, default_cbs
+        As fastai's `Learner` takes them. The default loss is that of `dls`, the default path `dls.path`.
 
-    Raises ValueError where the architecture is unknown, pictures do not fit it, weights do not fit or are out of reach,
-    or the DataLoaders would train on nothing or normalise a second time.
+    Returns
+    -------
+    Learner
+
+    Raises
+    ------
+    ValueError
+        The architecture is unknown, pictures do not fit it, weights do not fit or cannot be found, or the DataLoaders would train on
+        nothing or normalise a second time.
+
+    Examples
+    --------
+    >>> learn = sp.spec_learner(dls, "mini_resnet", pretrained=False)
+    >>> learn.weights_from
+    'mini_resnet from scratch'
+    >>> learn = sp.spec_learner(dls, "resnet34", weights="/kaggle/input/resnet34")      # doctest: +SKIP
     """
     _check_loaders(dls)
     data = _read_data(dls)
@@ -268,13 +309,13 @@ def spec_learner(
         model, cfg, found, options = _timm_network(arch, data, pretrained, weights, **head)
     first = model if own else model[0]
     first[0] = Normalise(*_statistics(stats, cfg, dls, data.n_channels))
-    told = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}
+    known = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}
     learn = Learner(
         dls,
         model,
         splitter=_choose_split(split, model),
         metrics=_choose_metrics(metrics, data.is_multi),
-        **told | kwargs,
+        **known | kwargs,
     )
     learn.arch, learn.pretrained = arch, bool(found)
     learn.net_options = dict(arch=arch, n_channels=data.n_channels, n_classes=data.n_classes, size=data.size, **options)

@@ -1,13 +1,13 @@
 """Losses for labels that are partly wrong, and weights for the clips that carry them.
 
-Cross entropy asks for every label at any price, a wrong one too, and its gradient is largest where network and label disagree
-most. `GeneralizedCrossEntropy` lets go of labels that the network finds very unlikely; `SoftBootstrap` takes the network's own answer as a part of
-the target. Both are values, for a recipe: they train, and the learner's own loss validates.
+Cross entropy fits every label, wrong ones too: its gradient is largest where network and label disagree most.
+`GeneralizedCrossEntropy` gives up labels that the network finds very unlikely; `SoftBootstrap` makes the network's own prediction a
+part of the target. Both are values for a recipe and are used in training only; validation keeps the learner's own loss.
 
     fit(learn, Recipe(loss=GeneralizedCrossEntropy(q=0.7)))
     fit(learn, Recipe(loss=SoftBootstrap(beta=0.7), mixup=0.2))
 
-Where it is known which clips are the doubtful ones, `ClipWeights` makes them count less:
+Where the doubtful clips are known, `ClipWeights` makes them count less:
 
     learn.add_cb(ClipWeights([1.0 if path in verified else 0.3 for path in learn.dls.train.clips["path"]]))
 """
@@ -17,12 +17,14 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from fastai.vision.all import Callback, Learner, MixHandler, NoneReduce
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ..core.values import Value, register
@@ -33,40 +35,85 @@ __all__ = ["Loss", "GeneralizedCrossEntropy", "SoftBootstrap", "LossFunction", "
 # ---------------------------------------------------------------- the losses, as values
 @dataclass(frozen=True)
 class Loss(Value, ABC):
-    """Base of the losses: what one clip costs, by its logits.
+    """Base of the losses: values whose `function` is what fastai and torch call a loss function.
 
-    `one_label`: logits (n, classes) and class numbers (n,) give (n,). `many_labels`: logits and targets of 0 to 1, both
-    (n, classes), give (n, classes).
+    A subclass implements `_one_label(logits, target)`, with class numbers (n,), which returns (n,), and
+    `_many_labels(logits, target)`, with targets of 0 to 1 of shape (n, classes), which returns (n, classes).
+
+    Examples
+    --------
+    >>> from specimg.training import GeneralizedCrossEntropy, Loss
+    >>> Loss.from_dict({"kind": "generalizedcrossentropy", "q": 0.5})
+    GeneralizedCrossEntropy(q=0.5)
     """
 
     @abstractmethod
-    def one_label(self, logits: Tensor, target: Tensor) -> Tensor: ...
+    def _one_label(self, logits: Tensor, target: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def many_labels(self, logits: Tensor, target: Tensor) -> Tensor: ...
+    def _many_labels(self, logits: Tensor, target: Tensor) -> Tensor: ...
 
     @classmethod
     def from_dict(cls, data: dict) -> Loss:
-        """As of every value; "lq" is how version 0.1 wrote `GeneralizedCrossEntropy`."""
+        """The loss that a dictionary describes.
+
+        Parameters
+        ----------
+        data : dict
+            As `to_dict` writes it; "lq", the kind that version 0.1 wrote, is `GeneralizedCrossEntropy`.
+
+        Returns
+        -------
+        Loss
+        """
         if isinstance(data, dict) and data.get("kind") == "lq":
             data = {**data, "kind": "generalizedcrossentropy"}
         return super().from_dict(data)
 
     def function(self, is_multi: bool = False) -> LossFunction:
-        """The loss as fastai and torch call one; `is_multi` where a clip may carry several labels."""
+        """The loss as fastai and torch call one.
+
+        Parameters
+        ----------
+        is_multi : bool, default False
+            May a clip carry several labels?
+
+        Returns
+        -------
+        LossFunction
+            Callable with (logits, target).
+        """
         return LossFunction(self, is_multi)
 
 
 @register
 @dataclass(frozen=True)
 class GeneralizedCrossEntropy(Loss):
-    """Generalised cross entropy, (1 - p ** q) / q for the probability p of the label. Zhang and Sabuncu 2018, arXiv:1805.07836.
+    """Generalised cross entropy, (1 - p ** q) / q with p the predicted probability of the label.
 
-    Between cross entropy (q near 0) and 1 - p (q = 1), which counts every mistake alike. With several labels a clip each of them is
-    a question of its own, p is the probability of its answer.
+    It lies between cross entropy (q near 0) and 1 - p (q = 1), which counts every mistake alike. With several labels a clip each
+    label is a binary decision and p the probability of its target.
+
+    Parameters
+    ----------
+    q : float, default 0.7
+        Above 0 and up to 1: the higher, the smaller the gradient of an unlikely label.
+
+    References
+    ----------
+    .. [1] Zhang and Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels", NeurIPS 2018,
+       arXiv:1805.07836, equation 6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specimg.training import GeneralizedCrossEntropy
+    >>> loss = GeneralizedCrossEntropy(q=0.5).function()
+    >>> round(loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).item(), 3)      # (1 - 0.5 ** 0.5) / 0.5
+    0.586
     """
 
-    q: float = 0.7  # above 0 and up to 1: the higher, the less an unlikely label pulls
+    q: float = 0.7
 
     def _check(self) -> None:
         if not 0 < self.q <= 1:
@@ -77,22 +124,39 @@ class GeneralizedCrossEntropy(Loss):
     def _cost(self, log_p: Tensor) -> Tensor:
         return -torch.expm1(self.q * log_p) / self.q  # not 1 - exp: a small q would leave nothing but rounding
 
-    def one_label(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _one_label(self, logits: Tensor, target: Tensor) -> Tensor:
         return self._cost(F.log_softmax(logits, dim=-1).gather(-1, target[:, None])[:, 0])
 
-    def many_labels(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _many_labels(self, logits: Tensor, target: Tensor) -> Tensor:
         return target * self._cost(F.logsigmoid(logits)) + (1 - target) * self._cost(F.logsigmoid(-logits))
 
 
 @register
 @dataclass(frozen=True)
 class SoftBootstrap(Loss):
-    """Cross entropy with the target beta * label + (1 - beta) * p, p being what the network says. Reed et al. 2014, arXiv:1412.6596.
+    """Cross entropy with the target beta * label + (1 - beta) * p, with p the predicted probabilities.
 
-    The gradient goes through both places of p: the loss is beta * cross entropy + (1 - beta) * entropy of p.
+    The gradient flows through both occurrences of p: the loss is beta * cross entropy + (1 - beta) * entropy of p.
+
+    Parameters
+    ----------
+    beta : float, default 0.7
+        Weight of the label in the target, above 0 and up to 1; 1 is cross entropy.
+
+    References
+    ----------
+    .. [1] Reed et al., "Training deep neural networks on noisy labels with bootstrapping", 2014, arXiv:1412.6596, equation 6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specimg.training import SoftBootstrap
+    >>> loss = SoftBootstrap(beta=0.7).function()
+    >>> round(loss(torch.tensor([[2.0, 0.0]]), torch.tensor([1])).item(), 3)
+    1.598
     """
 
-    beta: float = 0.7  # above 0 and up to 1: how much the label is believed; 1 is cross entropy
+    beta: float = 0.7
 
     def _check(self) -> None:
         if not 0 < self.beta <= 1:
@@ -100,12 +164,12 @@ class SoftBootstrap(Loss):
                 f"SoftBootstrap(beta={self.beta:g}): give a number above 0 and up to 1, which is cross entropy"
             )
 
-    def one_label(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _one_label(self, logits: Tensor, target: Tensor) -> Tensor:
         log_p = F.log_softmax(logits, dim=-1)
         entropy = -(log_p.exp() * log_p).sum(dim=-1)
         return self.beta * F.nll_loss(log_p, target, reduction="none") + (1 - self.beta) * entropy
 
-    def many_labels(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _many_labels(self, logits: Tensor, target: Tensor) -> Tensor:
         # -log p is softplus(-logit), -log(1 - p) is softplus(logit): no logarithm of a probability that has become 0
         entropy = logits.sigmoid() * F.softplus(-logits) + (-logits).sigmoid() * F.softplus(logits)
         cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -114,14 +178,14 @@ class SoftBootstrap(Loss):
 
 # ---------------------------------------------------------------- as fastai calls them
 class LossFunction:
-    """A `Loss` with all that fastai asks of a loss function: reduction, activation, decodes, and `y_int` for its MixUp.
+    """A `Loss` with all that fastai expects of a loss function: reduction, activation, decodes, and `y_int` for its MixUp.
 
-    Logits (n, classes); targets are class numbers (n,), with `is_multi` 0 to 1 (n, classes).
+    Called with logits (n, classes) and class numbers (n,), or with `is_multi` targets of 0 to 1 (n, classes).
     """
 
-    def __init__(self, loss: Loss, is_multi: bool = False, reduction: str = "mean"):
+    def __init__(self, loss: Loss, is_multi: bool = False, reduction: str = "mean") -> None:
         self.loss, self.is_multi, self.reduction = loss, is_multi, reduction
-        self.y_int = not is_multi  # MixUp blends two losses where targets are numbers of classes, else the targets
+        self.y_int = not is_multi  # MixUp blends two losses where targets are class numbers, else the targets
 
     def __repr__(self) -> str:
         return f"{self.loss} for {'several labels' if self.is_multi else 'one label'} a clip"
@@ -129,11 +193,11 @@ class LossFunction:
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         logits, target = logits.as_subclass(Tensor), target.as_subclass(Tensor)
         if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()  # half precision ends at 65504, and its rounding is felt in a loss
+            logits = logits.float()  # half precision overflows at 65504 and rounds too coarsely
         if self.is_multi:
-            losses = self.loss.many_labels(logits, target.to(logits.dtype))
+            losses = self.loss._many_labels(logits, target.to(logits.dtype))
         else:
-            losses = self.loss.one_label(logits, target.long().reshape(-1))
+            losses = self.loss._one_label(logits, target.long().reshape(-1))
         return {"mean": losses.mean, "sum": losses.sum, "none": lambda: losses}[self.reduction]()
 
     def activation(self, logits: Tensor) -> Tensor:
@@ -141,11 +205,11 @@ class LossFunction:
         return logits.sigmoid() if self.is_multi else logits.softmax(dim=-1)
 
     def decodes(self, probs: Tensor) -> Tensor:
-        """Class numbers, with `is_multi` which labels are above one half."""
+        """Class numbers; with `is_multi` booleans, probability above one half."""
         return probs > 0.5 if self.is_multi else probs.argmax(dim=-1)
 
 
-def is_multi_loss(loss_func) -> bool | None:
+def is_multi_loss(loss_func: Callable) -> bool | None:
     """Is this a cross entropy for several labels a clip (True), for one (False), or something else (None)?
 
     fastai's and torch's, and those of this module.
@@ -153,21 +217,21 @@ def is_multi_loss(loss_func) -> bool | None:
     if isinstance(loss_func, LossFunction):
         return loss_func.is_multi
     inner = getattr(loss_func, "func", loss_func)
-    return (
-        True if isinstance(inner, nn.BCEWithLogitsLoss) else False if isinstance(inner, nn.CrossEntropyLoss) else None
-    )
+    if isinstance(inner, nn.BCEWithLogitsLoss):
+        return True
+    return False if isinstance(inner, nn.CrossEntropyLoss) else None
 
 
 # ---------------------------------------------------------------- a weight for each clip
-def _as_weights(weights) -> np.ndarray:
+def _as_weights(weights: ArrayLike) -> np.ndarray:
     """float32 (n,), of mean 1."""
     found = np.asarray(weights, dtype=np.float64)
     if found.ndim != 1 or not len(found):
         raise ValueError(f"weights of the shape {found.shape}; give one number a training clip")
-    bad = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
-    if len(bad):
+    invalid = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
+    if len(invalid):
         raise ValueError(
-            f"the weight of clip {bad[0]} is {found[bad[0]]:g}, one of {len(bad)} that are no weights; "
+            f"the weight of clip {invalid[0]} is {found[invalid[0]]:g}, one of {len(invalid)} that are no weights; "
             "give finite numbers, 0 or more"
         )
     if not found.any():
@@ -176,26 +240,44 @@ def _as_weights(weights) -> np.ndarray:
 
 
 class ClipWeights(Callback):
-    """Multiplies the training loss of each clip by its weight; validation counts every clip alike.
+    """fastai callback that multiplies the training loss of each clip by its weight; in validation all clips count alike.
 
-    A clip of weight 0 still takes part in the statistics of batch normalisation; to be rid of it, leave it out of the table.
+    A clip of weight 0 still takes part in the statistics of batch normalisation; to exclude it, leave it out of the table.
 
     Parameters
     ----------
-    weights : one a training clip in the order of `dls.train.clips`, 0 or more; only their ratios count, they are scaled to mean 1
+    weights : array-like of shape (n_training_clips,)
+        In the order of `dls.train.clips`, 0 or more; they are scaled to mean 1.
 
-    Raises ValueError for weights that are none; when training begins, where their number is not that of the training clips, MixUp
-    or a like callback blends clips, batches do not tell their clips, or the loss is not the mean over its clips.
+    Raises
+    ------
+    ValueError
+        A weight is negative or not finite. When training begins: their number is not that of the training clips, MixUp or a like
+        callback blends clips, batches do not identify their clips, or the loss is not the mean over its clips.
+
+    Examples
+    --------
+    >>> from specimg.training import ClipWeights
+    >>> ClipWeights([3, 1, 0, 0]).weights.tolist()
+    [3.0, 1.0, 0.0, 0.0]
     """
 
     order, run_valid = 1, False  # before MixedPrecision and GradientAccumulation, which scale the loss
 
-    def __init__(self, weights):
+    def __init__(self, weights: ArrayLike) -> None:
         self.weights = _as_weights(weights)
-        self.key = hashlib.blake2b(self.weights.tobytes(), digest_size=8).hexdigest()  # a run that goes on compares it
+        self.key = hashlib.blake2b(self.weights.tobytes(), digest_size=8).hexdigest()  # compared where training resumes
 
     def check(self, learn: Learner, mixup: bool = False) -> None:
-        """ValueError where these weights cannot be used with this learner; `mixup` where MixUp is still to come."""
+        """Raise ValueError where these weights cannot be used with a learner.
+
+        Parameters
+        ----------
+        learn : Learner
+            The learner to be trained.
+        mixup : bool, default False
+            Will MixUp be added?
+        """
         n = getattr(learn.dls.train, "n", None)
         if len(self.weights) != n:
             raise ValueError(
@@ -207,7 +289,8 @@ class ClipWeights(Callback):
                 "by weight instead: weight_col= of SpecDataLoaders"
             )
 
-    def before_train(self):
+    def before_train(self) -> None:
+        """Check the learner."""
         self.check(self.learn)
 
     def _of_batch(self) -> np.ndarray:
@@ -215,7 +298,7 @@ class ClipWeights(Callback):
         clips = getattr(self.learn.xb[0], "clips", None)
         if clips is None or len(clips) != len(self.learn.pred):
             raise ValueError(
-                "the batch does not say which clips it holds, so they cannot be weighted; use SpecDataLoaders, or a DataBlock "
+                "the batch does not identify its clips, so they cannot be weighted; use SpecDataLoaders, or a DataBlock "
                 "with SpecBlock, and batch_tfms that keep what hangs on a tensor"
             )
         return self.weights[[index for index, *_ in clips]]
@@ -227,12 +310,13 @@ class ClipWeights(Callback):
             losses = loss_func(self.learn.pred, *self.learn.yb).as_subclass(Tensor)
         if losses.ndim == 0 or losses.numel() % n:
             raise ValueError(
-                f"{self.learn.loss_func} gives {losses.numel()} losses for {n} clips; weights need a loss that heeds "
+                f"{self.learn.loss_func} gives {losses.numel()} losses for {n} clips; weights need a loss that respects "
                 "reduction='none'"
             )
         return losses.reshape(n, -1).mean(dim=1)
 
-    def after_loss(self):
+    def after_loss(self) -> None:
+        """Weight the loss of this batch."""
         weights = self._of_batch()
         if (weights == 1).all():
             return  # not even the last bit of the loss changes

@@ -2,9 +2,9 @@
 
     valid = predict_all(learn)                                  # Predictions of the validation set
     test = predict_all(learn, dl=learn.dls.test_dl(files))      # without targets
-    predict_all(learn, layers=["layer3"]).layers["layer3"]      # what a layer said, besides
+    predict_all(learn, layers=["layer3"]).layers["layer3"]      # and the output of a layer
 
-The learner is left as it was: its history, its callbacks, its hooks.
+The learner is left unchanged: its history, its callbacks, its hooks.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from fastai.vision.all import Callback, DataLoader, Learner, Recorder
+from fastai.vision.all import Callback, DataLoader, DataLoaders, Learner, Recorder
 from torch import nn
 from torch.nn import functional as F
 
 from ..core.text import count, examples
-from .layers import Watch, embedding_layer, named_layers
+from .layers import Activations, embedding_layer, named_layers
 from .predictions import THRESHOLD, Predictions, is_missing
 
 __all__ = ["activation", "predict_all"]
@@ -31,7 +32,7 @@ _CARRIED = ["start", "end", "group", "fold", "weight", "recording"]  # taken ove
 
 
 def _ordered(dl: DataLoader) -> tuple[DataLoader, list[int]]:
-    """A copy of the loader that gives every item once, the last batch included, and the item numbers in its order."""
+    """A copy of the loader that yields every item once, the last batch included, and the item numbers in its order."""
     if not isinstance(dl, DataLoader):
         raise ValueError(
             f"dl is a {type(dl).__name__}; give a fastai DataLoader such as learn.dls.valid or learn.dls.test_dl(files)"
@@ -46,12 +47,12 @@ def _ordered(dl: DataLoader) -> tuple[DataLoader, list[int]]:
     return dl.new(get_idxs=functools.partial(list, rows)), rows
 
 
-def _clips(dl: DataLoader, rows: list[int], folder) -> pd.DataFrame:
-    """path, picture and what else is known of the items `rows`: from `dl.clips`, else from the dataset's own items."""
+def _clips(dl: DataLoader, rows: list[int], folder: str | Path) -> pd.DataFrame:
+    """path, picture and what else is known of the items `rows`: from `dl.clips`, else from the dataset's items."""
     clips = getattr(dl, "clips", None)
     if isinstance(clips, pd.DataFrame):
         clips = clips.iloc[rows].reset_index(drop=True)
-        if "recording" in clips:  # samples that were given without a file have no name
+        if "recording" in clips:  # samples without a file have no name
             clips["recording"] = [file if isinstance(file, str) else "" for file in clips["recording"]]
         return clips[[name for name in ["path", "picture", "label", *_CARRIED] if name in clips]]
     items = getattr(dl, "items", range(dl.n))
@@ -61,7 +62,7 @@ def _clips(dl: DataLoader, rows: list[int], folder) -> pd.DataFrame:
     return pd.DataFrame({"path": [str(name) for name in named], "picture": pictures})
 
 
-def _vocab(dls) -> list[str]:
+def _vocab(dls: DataLoaders) -> list[str]:
     """The labels as strings; of several vocabularies the last, which is the target's."""
     vocab = getattr(dls, "vocab", None)
     if vocab is None or not len(vocab):
@@ -70,7 +71,7 @@ def _vocab(dls) -> list[str]:
     return [str(label) for label in (vocab if isinstance(inner, str) or not hasattr(inner, "__len__") else inner)]
 
 
-def activation(loss_func):
+def activation(loss_func: Callable) -> Callable[[torch.Tensor], torch.Tensor]:
     """The function that turns the network's outputs into probabilities."""
     if hasattr(loss_func, "activation"):
         return loss_func.activation
@@ -79,7 +80,7 @@ def activation(loss_func):
     if isinstance(loss_func, nn.BCEWithLogitsLoss) or loss_func is F.binary_cross_entropy_with_logits:
         return torch.sigmoid
     raise ValueError(
-        f"the loss {loss_func!r} does not say how outputs become probabilities; "
+        f"the loss {loss_func!r} does not define how outputs become probabilities; "
         "give it an `activation` method, or pass act=torch.sigmoid or the like"
     )
 
@@ -104,39 +105,39 @@ def _clip_losses(loss_func, loss: torch.Tensor, pred: torch.Tensor, target: torc
 
 
 class _Collector(Callback):
-    """Keeps what each batch gave, and what the layers that are watched saw of it."""
+    """Collects outputs, targets, losses and layers' activations of each batch."""
 
     order = -10  # right after the batch, as fastai's own GatherPredsCallback
 
-    def __init__(self, watch: Watch):
-        self.watch = watch
+    def __init__(self, activations: Activations) -> None:
+        self.activations = activations
         self.kept = {"outputs": [], "targets": [], "losses": []}
-        self.features = {name: [] for name in watch.names}
+        self.features = {name: [] for name in activations.names}
 
     def _keep(self, name: str, x: torch.Tensor) -> None:
-        self.kept[name].append(x.detach().cpu().as_subclass(torch.Tensor))  # fastai's own tensor types stay behind
+        self.kept[name].append(x.detach().cpu().as_subclass(torch.Tensor))  # without fastai's tensor types
 
-    def after_batch(self):
+    def after_batch(self) -> None:
         pred = self.learn.pred
         self._keep("outputs", pred.float())
         if len(self.learn.yb):
             target = self.learn.yb[0]
             self._keep("targets", target)
             self._keep("losses", _clip_losses(self.learn.loss_func, self.learn.loss, pred, target).float())
-        for name, x in self.watch.take(len(pred)).items():
+        for name, x in self.activations.take(len(pred)).items():
             self.features[name].append(x.cpu().as_subclass(torch.Tensor))
 
     def all(self, name: str) -> torch.Tensor | None:
-        """One tensor over all clips, or None where nothing was kept."""
+        """One tensor over all clips; None where nothing was kept."""
         return torch.cat(self.kept[name]) if self.kept[name] else None
 
 
 @contextlib.contextmanager
-def _quiet_recorder(learn: Learner):
-    """An idle Recorder in the place of the learner's own, which would forget the last fit at the start of this pass."""
+def _quiet_recorder(learn: Learner) -> Iterator[None]:
+    """An idle Recorder in place of the learner's own, which would reset its history at the start of this pass."""
     recorders, idle = [cb for cb in learn.cbs if isinstance(cb, Recorder)], Recorder(valid_metrics=False)
     learn.remove_cbs(recorders)
-    learn.add_cb(idle)  # fastai's progress bar asks for one
+    learn.add_cb(idle)  # fastai's progress bar needs one
     try:
         yield
     finally:
@@ -144,27 +145,27 @@ def _quiet_recorder(learn: Learner):
         learn.add_cbs(recorders)
 
 
-def _run_once(learn: Learner, dl: DataLoader, watch: Watch) -> _Collector:
+def _run_once(learn: Learner, dl: DataLoader, activations: Activations) -> _Collector:
     """Every batch of `dl` through the network once, with the transforms that validation has."""
     as_valid = getattr(dl.dataset, "set_split_idx", None)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(watch)
+        stack.enter_context(activations)
         stack.enter_context(_quiet_recorder(learn))
         if as_valid is not None:
             stack.enter_context(as_valid(1))
         if _takes_reduction(learn.loss_func):
             stack.enter_context(learn.loss_not_reduced())
-        collector = _Collector(watch)
+        collector = _Collector(activations)
         learn.get_preds(dl=dl, with_preds=False, with_targs=False, reorder=False, cbs=collector)
     return collector
 
 
 def _pictures_gone(clips: pd.DataFrame) -> str:
-    """What to say where the pass found a file missing."""
+    """The message where the pass found a file missing."""
     gone = [file for file in clips.get("picture", []) if isinstance(file, str) and file and not os.path.exists(file)]
     return (
-        f"{count(len(gone), 'picture')} of {len(clips)} gone ({examples(gone)}); make the DataLoaders anew, which draws them again, "
-        "or look at predictions that were saved before"
+        f"{count(len(gone), 'picture')} of {len(clips)} gone ({examples(gone)}); create the DataLoaders again, which redraws them, "
+        "or load predictions that were saved"
     )
 
 
@@ -183,7 +184,7 @@ def _check_names(clips: pd.DataFrame, targets: list, is_multi: bool) -> None:
     for path, label, target in zip(clips["path"], clips["label"], targets):
         if target is not None and not is_missing(label) and str(label) != target:
             raise ValueError(
-                f"{path}: `dl.clips` says {str(label)!r}, the loader gave {target!r}; "
+                f"{path}: `dl.clips` has {str(label)!r}, the loader gave {target!r}; "
                 "the rows of `dl.clips` must be in the order of the dataset"
             )
 
@@ -193,33 +194,55 @@ def predict_all(
     dl: DataLoader | None = None,
     ds_idx: int = 1,
     embeddings: bool | nn.Module = True,
-    act=None,
+    act: Callable[[torch.Tensor], torch.Tensor] | None = None,
     layers: str | list[str] | bool | None = None,
 ) -> Predictions:
-    """Send every clip of a loader through the network, once, and keep what came out.
+    """Predict every clip of a loader, once, and keep what came out.
 
-    Neither shuffled nor augmented, whatever the loader does in training; no clip of the last batch is left out. The
-    learner's history stays as it is.
+    Neither shuffled nor augmented, whatever the loader does in training; the last batch is complete. The learner's history is
+    unchanged.
 
     Parameters
     ----------
-    dl : a loader such as `learn.dls.test_dl(files)`; without labels the targets are None and the losses NaN.
-    ds_idx : which of the learner's loaders, where `dl` is not given: 0 training, 1 validation.
-    embeddings : keep the input of the last `nn.Linear`, or of the layer given here, averaged over a clip's windows.
-    act : turns the network's outputs into probabilities; by default the loss function's own activation.
-    layers : names of layers whose output is kept besides, averaged over time and frequency: "layer4", or one of the
-        heads of our own networks (`Net.heads`), which are kept by default; False for none.
+    learn : Learner
+        A trained classifier.
+    dl : DataLoader, optional
+        Such as `learn.dls.test_dl(files)`; without labels targets are None and losses NaN. None is loader `ds_idx` of `learn.dls`.
+    ds_idx : int, default 1
+        0 training, 1 validation.
+    embeddings : bool or nn.Module, default True
+        Keep the input of the last `nn.Linear`, or of the layer given, averaged over a clip's windows.
+    act : callable, optional
+        Turns the network's outputs into probabilities; None is the loss function's own activation.
+    layers : str, list of str or bool, optional
+        Layers whose outputs are kept too, averaged over time and frequency: "layer4", or heads of our own networks (`Net.heads`).
+        None keeps those heads, False nothing.
 
-    Raises ValueError for a loader without clips, a learner without labels, a network without a linear layer, and for a
-    layer that is not there, or whose short name several have.
+    Returns
+    -------
+    Predictions
+        One row per clip, in the loader's order.
+
+    Raises
+    ------
+    ValueError
+        The loader has no clips, the learner no labels, the network no linear layer; a layer is unknown or its short name ambiguous.
+
+    Examples
+    --------
+    >>> from specimg.training import predict_all
+    >>> with learn.no_bar():
+    ...     valid = predict_all(learn)
+    >>> len(valid) == len(learn.dls.valid_ds), valid.probs.shape[1], valid.vocab
+    (True, 2, ['cat', 'dog'])
     """
     vocab, act = _vocab(learn.dls), act or activation(learn.loss_func)
     source = learn.dls[ds_idx] if dl is None else dl
     ordered, rows = _ordered(source)
-    watch = Watch(learn.model, embedding_layer(learn.model, embeddings), named_layers(learn.model, layers))
+    activations = Activations(learn.model, embedding_layer(learn.model, embeddings), named_layers(learn.model, layers))
     clips = _clips(source, rows, learn.dls.path)
     try:
-        passed = _run_once(learn, ordered, watch)
+        passed = _run_once(learn, ordered, activations)
     except FileNotFoundError as exc:
         raise ValueError(_pictures_gone(clips)) from exc
     outputs, targets, losses = (passed.all(name) for name in ("outputs", "targets", "losses"))

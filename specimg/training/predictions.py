@@ -1,11 +1,11 @@
-"""The table of predictions: a value that selects, merges, scores itself, and travels as one file.
+"""The table of predictions: it selects, merges and scores itself, and is saved as one file.
 
     valid = Predictions.load("valid.npz")
     wrong = valid.subset(valid.table["right"].eq(False))
     everything = fold0.merge(fold1, fold2)
     everything.score("map@3")
 
-Rows of the table, of the probabilities and of the embeddings belong together; nothing here knows a network.
+Rows of the table, of the probabilities and of the embeddings correspond; nothing here needs a network.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..core.files import write_atomic
 from ..core.values import choose
@@ -25,18 +27,19 @@ from ..metrics import get_metric, list_metrics
 
 __all__ = ["Predictions", "THRESHOLD", "is_missing"]
 
-_DERIVED = ["prediction", "confidence", "right"]  # columns made from probabilities and targets
+_DERIVED = ["prediction", "confidence", "right"]  # columns computed from probabilities and targets
 _FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "right"]
 _FORMAT = 1  # of the file that `save` writes
-THRESHOLD = 0.5  # of several labels those of a higher probability are predicted
+THRESHOLD = 0.5  # with several labels a clip, those of a higher probability are predicted
 
 
-def is_missing(label) -> bool:
+def is_missing(label: object) -> bool:
+    """Is it None, NaN or NA?"""
     return bool(pd.api.types.is_scalar(label) and pd.isna(label))
 
 
-def _plain_target(label, is_multi: bool):
-    """A label as str, or several as a list of str; None where it is not known."""
+def _plain_target(label: object, is_multi: bool) -> str | list[str] | None:
+    """A label as str, or several as a list of str; None where unknown."""
     if is_missing(label):
         return None
     if not is_multi:
@@ -46,15 +49,15 @@ def _plain_target(label, is_multi: bool):
     return [str(one) for one in label]
 
 
-def _as_json(cell):
-    """What JSON does not know: no value, numpy's numbers, dates and paths."""
+def _as_json(cell: object) -> object:
+    """For json.dumps: missing values, numpy's numbers, dates and paths."""
     if is_missing(cell):
         return None
     return cell.item() if isinstance(cell, np.generic) else str(cell)
 
 
 def _one_hot(targets: list, vocab: list[str]) -> np.ndarray:
-    """(n, classes) bool: which labels each clip has; a clip of unknown target has none."""
+    """(n, classes) bool: the labels of each clip; none for an unknown target."""
     number = {label: i for i, label in enumerate(vocab)}
     hot = np.zeros((len(targets), len(vocab)), dtype=bool)
     for row, labels in enumerate(targets):
@@ -73,7 +76,7 @@ def _check_features(name: str, features: np.ndarray | None, n: int) -> None:
         raise ValueError(f"{name} has the shape {features.shape}; {n} clips need ({n}, features)")
 
 
-def _check(table, probs, vocab) -> None:
+def _check(table: pd.DataFrame, probs: np.ndarray, vocab: list[str]) -> None:
     if "path" not in table:
         raise ValueError(f"the table has the columns {list(table.columns)}; it needs at least 'path'")
     if len(set(vocab)) != len(vocab):
@@ -86,12 +89,12 @@ def _check(table, probs, vocab) -> None:
     if (probs < 0).any() or (probs > 1 + 1e-3).any():  # half precision rounds 1 upwards
         raise ValueError(
             f"probs reaches from {np.nanmin(probs):g} to {np.nanmax(probs):g}; probabilities lie between "
-            "0 and 1: give the network's outputs their activation, softmax or sigmoid"
+            "0 and 1: apply softmax or sigmoid to the network's outputs"
         )
 
 
-def _metric_function(name: str, is_multi: bool):
-    """The metric of that name, if it is one for this kind of target."""
+def _metric_function(name: str, is_multi: bool) -> Callable:
+    """The metric of that name; ValueError where it is for the other kind of target."""
     found = get_metric(name)
     if found.multilabel != is_multi:
         fitting = [other for other in list_metrics() if get_metric(other).multilabel == is_multi]
@@ -103,37 +106,69 @@ def _metric_function(name: str, is_multi: bool):
 
 
 def _joined(parts: list[np.ndarray | None]) -> np.ndarray | None:
-    """The rows of all parts, where every part has them with the same number of features."""
+    """The rows of all parts; None unless every part has them, with the same number of features."""
     widths = {None if part is None else part.shape[1] for part in parts}
     return np.concatenate(parts) if len(widths) == 1 and None not in widths else None
 
 
 class Predictions:
-    """What a network said about each of n clips: rows of `table`, `probs` and `embeddings` belong together.
+    """The predictions of a network for n clips; rows of `table`, `probs` and `embeddings` correspond.
 
     Parameters
     ----------
-    table : DataFrame with `path`; `picture` (a PNG), `target`, `loss` and any further column where known. A target is
-        a label, with `is_multi` a list of labels, and None where nobody knows it. Of waveforms there is no picture, but
-        `recording`, the file, which `waves.draw_recording` draws.
-    probs : (n, classes) in [0, 1].
-    vocab : the labels, in the order of the columns of `probs`.
-    embeddings : (n, features), or None.
-    layers : further embeddings by name, (n, features) each: the heads of a network that has several, or layers asked for.
+    table : DataFrame
+        `path`; `picture` (a PNG; waveforms have `recording` instead), `target`, `loss` and any further columns where known. A target
+        is a label, with `is_multi` a list of labels, and None where unknown.
+    probs : array-like of shape (n, classes)
+        Probabilities, 0 to 1.
+    vocab : sequence of str
+        The labels, in the order of the columns of `probs`.
+    embeddings : array-like of shape (n, features), optional
+        Input of the network's last layer.
+    is_multi : bool, default False
+        May a clip carry several labels?
+    layers : dict of str to array-like of shape (n, features), optional
+        Outputs of further layers by name.
 
     Attributes
     ----------
-    table : DataFrame: path, picture, target, prediction, loss, confidence, right and the further columns. `prediction`
-        is the most probable label, or with `is_multi` the list of labels above 0.5; it is None where probabilities are
-        NaN, as a diverged network gives them. `confidence` is the largest probability. `right` is NA where the target
-        is not known.
-    hot : (n, classes) bool, the targets.
-    labelled : (n,) bool, where a target is known.
+    table : DataFrame
+        path, picture, target, prediction, loss, confidence, right and the further columns. `prediction` is the most probable
+        label, or with `is_multi` the list of labels above 0.5; None where probabilities are NaN, as those of a diverged network.
+        `confidence` is the largest probability. `right` is NA where the target is unknown.
+    hot : ndarray of bool, shape (n, classes)
+        The targets.
+    labelled : ndarray of bool, shape (n,)
+        Is the target known?
+
+    Raises
+    ------
+    ValueError
+        The shapes do not agree, a value of `probs` is no probability, or a target is not in `vocab`.
+
+    Examples
+    --------
+    >>> from specimg.training import Predictions
+    >>> table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav"], "target": ["cat", "dog", "dog"]})
+    >>> valid = Predictions(table, [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], ["cat", "dog"])
+    >>> valid.table[["path", "target", "prediction", "right"]]
+        path target prediction  right
+    0  a.wav    cat        cat   True
+    1  b.wav    dog        dog   True
+    2  c.wav    dog        cat  False
+    >>> round(valid.score("accuracy"), 2)
+    0.67
     """
 
     def __init__(
-        self, table: pd.DataFrame, probs, vocab, embeddings=None, is_multi: bool = False, layers: dict | None = None
-    ):
+        self,
+        table: pd.DataFrame,
+        probs: ArrayLike,
+        vocab: Sequence[str],
+        embeddings: ArrayLike | None = None,
+        is_multi: bool = False,
+        layers: dict[str, ArrayLike] | None = None,
+    ) -> None:
         self.vocab = [str(label) for label in vocab]
         self.probs = np.asarray(probs, dtype=np.float32)
         self.embeddings = None if embeddings is None else np.asarray(embeddings, dtype=np.float32)
@@ -149,7 +184,7 @@ class Predictions:
         self.table = self._complete(table.reset_index(drop=True), targets)
 
     def _complete(self, table: pd.DataFrame, targets: list) -> pd.DataFrame:
-        """A new table with every column, the known ones first."""
+        """The table with every column, those of this class first."""
         n = len(table)
         known = ~np.isnan(self.probs).any(axis=1)
         right = pd.array((self.chosen == self.hot).all(axis=1) & known, dtype="boolean")
@@ -167,21 +202,33 @@ class Predictions:
         return pd.DataFrame(columns).assign(**{name: table[name] for name in table if name not in _FIRST})
 
     def _predictions(self, known: np.ndarray) -> list:
-        """Labels as users read them; None where `known` is False."""
+        """The predicted labels; None where `known` is False."""
         labels = [[self.vocab[i] for i in np.flatnonzero(row)] for row in self.chosen]
         return [(row if self.is_multi else row[0]) if ok else None for row, ok in zip(labels, known)]
 
     @property
     def chosen(self) -> np.ndarray:
-        """(n, classes) bool: the predicted labels, one a row unless `is_multi`."""
+        """ndarray of bool, shape (n, classes): the predicted labels, one a row unless `is_multi`."""
         if self.is_multi:
             return self.probs > THRESHOLD
         return np.arange(len(self.vocab)) == self.probs.argmax(axis=1)[:, None]
 
     def features(self, on: str = "embeddings") -> np.ndarray:
-        """(n, features): "embeddings", "probabilities", or one of `layers` by its name.
+        """The features of the clips, for maps and searches.
 
-        Raises ValueError for another name, and where no embeddings were kept.
+        Parameters
+        ----------
+        on : str, default "embeddings"
+            "embeddings", "probabilities", or the name of one of `layers`.
+
+        Returns
+        -------
+        ndarray of shape (n, features)
+
+        Raises
+        ------
+        ValueError
+            The name is unknown, or no embeddings were kept.
         """
         choose(on, ["embeddings", "probabilities", *self.layers], "features")
         if on == "probabilities":
@@ -206,8 +253,23 @@ class Predictions:
             f"{kind}{len(self.vocab)} labels, {features})"
         )
 
-    def subset(self, mask) -> Predictions:
-        """The rows where `mask` is True, in their order; or the rows that whole numbers name. NA counts as False."""
+    def subset(self, mask: ArrayLike) -> Predictions:
+        """Some of the rows.
+
+        Parameters
+        ----------
+        mask : array-like of bool, shape (n,), or of int
+            The rows to keep, by a mask in which NA counts as False, or by their numbers.
+
+        Returns
+        -------
+        Predictions
+
+        Raises
+        ------
+        ValueError
+            The mask has another length.
+        """
         mask = np.asarray(mask.fillna(False) if isinstance(mask, pd.Series) else mask)
         if mask.dtype == object:
             mask = mask.astype(bool)
@@ -219,10 +281,24 @@ class Predictions:
         return Predictions(self.table.iloc[rows], self.probs[rows], self.vocab, embeddings, self.is_multi, layers)
 
     def merge(self, *others: Predictions) -> Predictions:
-        """These rows, then those of the others: the folds of a cross-validation become one out-of-fold table.
+        """These rows, then those of the others, as for the folds of a cross-validation.
 
-        All must have one vocabulary in one order. Embeddings stay where every part has them with the same number of
-        features; those of two networks do not live in one space, so do not draw them into one t-SNE.
+        Embeddings are kept where every part has them with the same number of features. Those of two networks are not comparable:
+        do not draw them into one t-SNE.
+
+        Parameters
+        ----------
+        *others : Predictions
+            With the same vocabulary in the same order.
+
+        Returns
+        -------
+        Predictions
+
+        Raises
+        ------
+        ValueError
+            The vocabularies or the kinds of label differ.
         """
         parts = [self, *others]
         for other in others:
@@ -239,11 +315,23 @@ class Predictions:
             table, np.concatenate([p.probs for p in parts]), self.vocab, embeddings, self.is_multi, layers
         )
 
-    def score(self, metric="accuracy") -> float:
+    def score(self, metric: str | Callable[[np.ndarray, np.ndarray], float] = "accuracy") -> float:
         """A metric over the clips whose target is known.
 
-        `metric` is a name such as "accuracy" or "map@3" (see `specimg.metrics.list_metrics`), or a function of
-        `(y_true, scores)`: class numbers `(n,)`, with `is_multi` 0 and 1 `(n, classes)`; probabilities `(n, classes)`.
+        Parameters
+        ----------
+        metric : str or callable, default "accuracy"
+            A name of `specimg.metrics.list_metrics()`, such as "map@3"; or a function of targets, class numbers (n,) or with
+            `is_multi` 0 and 1 (n, classes), and probabilities (n, classes).
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            No target is known, or the metric is unknown or for the other kind of target.
         """
         if not self.labelled.any():
             raise ValueError(f"none of the {len(self)} clips has a target; score needs a loader with labels")
@@ -253,7 +341,13 @@ class Predictions:
         return float(metric(hot.astype(int) if self.is_multi else hot.argmax(axis=1), self.probs[self.labelled]))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one .npz file: the arrays, and the rest as JSON text. No pickle is in it."""
+        """Write one .npz file: the arrays, and the rest as JSON. It contains no pickle.
+
+        Parameters
+        ----------
+        path : path
+            The file; the write is atomic.
+        """
         columns = {name: self.table[name].tolist() for name in self.table if name not in _DERIVED}
         about = {
             "format": _FORMAT,
@@ -273,10 +367,25 @@ class Predictions:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Predictions:
-        """Read what `save` wrote. A file that holds anything else, pickled objects above all, is a ValueError."""
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The .npz file.
+
+        Returns
+        -------
+        Predictions
+
+        Raises
+        ------
+        ValueError
+            The file is anything else; pickled objects are never loaded.
+        """
         try:
             with open(path, "rb") as file:
-                if not zipfile.is_zipfile(file):  # numpy would advise to read it as a pickle
+                if not zipfile.is_zipfile(file):  # numpy would advise to load it as a pickle
                     raise ValueError("it is no .npz file")
             with np.load(path, allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())

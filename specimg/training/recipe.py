@@ -1,7 +1,8 @@
-"""What is decided about a training: one value, `Recipe`.
+"""How a network is trained, as one value: `Recipe`.
 
-It holds choices only. What they come to for a network at hand, such as the rate that `lr="find"` finds, stands in the run. A recipe
-is checked when it is made, as far as that goes without a network; `check_learner` of `equipping` does the rest. It travels as TOML:
+It holds choices only. What follows from them for a given network, such as the learning rate that `lr="find"` finds, is recorded in
+`learn.recipe` and in the training folder. A recipe checks its fields when it is made; `callbacks.check_learner` checks it against a
+learner. It travels as TOML:
 
 >>> from specimg.training import Recipe
 >>> Recipe.from_toml(Recipe(epochs=3).to_toml()) == Recipe(epochs=3)
@@ -21,35 +22,91 @@ __all__ = ["Recipe"]
 @register
 @dataclass(frozen=True)
 class Recipe(Value):
-    """How a network is trained. `lr_mult`, `pct_start`, `div` and `div_final` are fastai's, and mean the same."""
+    """How a network is trained: frozen epochs, then unfrozen ones, each phase under fastai's one-cycle policy.
 
-    epochs: int = 5  # epochs in which the whole network learns
-    freeze_epochs: int = 1  # epochs before them in which only the head learns; skipped if nothing is pretrained
-    lr: float | str = "find"  # peak rate of the head; "find" looks for it
-    lr_mult: float = 100.0  # a pretrained body's earliest layers learn at lr / lr_mult; from scratch all at lr
-    pct_start: float = 0.25  # share of a phase in which the rate rises
-    div: float = 25.0  # the rate starts at lr / div
-    div_final: float = 1e5  # and ends at lr / div_final
-    wd: float | None = None  # weight decay; None is the learner's own
-    mixup: float = 0.0  # alpha of the Beta distribution by which two clips are blended; 0 is off
-    label_smoothing: float = 0.0  # share of the target given to all classes alike, in training only; 0 is off
-    loss: Loss | None = (
-        None  # GeneralizedCrossEntropy or SoftBootstrap in training only, where labels are partly wrong; None is the learner's
-    )
-    clip: float | None = None  # largest norm of the gradient; None is off
-    early_stopping: int = 0  # unfrozen epochs without a better `monitor` before the run ends; 0 is off
-    best_model: bool = False  # go back to the epoch with the best `monitor` at the end
-    monitor: str = "valid_loss"  # column of the history; a loss or an error should fall, anything else rise
-    precision: str = "auto"  # full: float32; half: float16 where that is safe; auto: half on CUDA, else full
-    seed: int | None = None  # of all chance in training; None draws one, and the run notes it
+    In the frozen epochs only the head of a pretrained network learns, then the whole network. From scratch the frozen epochs are
+    skipped. `lr_mult`, `pct_start`, `div` and `div_final` mean what they mean in fastai's `fine_tune` and `fit_one_cycle`.
+
+    Parameters
+    ----------
+    epochs : int, default 5
+        Epochs in which the whole network learns, 0 or more.
+    freeze_epochs : int, default 1
+        Epochs before them in which only the head learns, 0 or more.
+    lr : float or "find", default "find"
+        Peak learning rate of the head, above 0 and up to 10. "find" takes fastai's suggestion from a short trial run.
+        After frozen epochs the unfrozen ones use half of it.
+    lr_mult : float, default 100
+        The first layers of a pretrained body learn at lr / lr_mult, 1 or more. From scratch all layers learn at lr.
+    pct_start : float, default 0.25
+        Share of each phase in which the learning rate rises, between 0 and 1.
+    div : float, default 25
+        Each phase starts at lr / div, 1 or more.
+    div_final : float, default 1e5
+        Each phase ends at lr / div_final, 1 or more.
+    wd : float, optional
+        Weight decay, 0 or more. None is the learner's own (fastai: 0.01).
+    mixup : float, default 0
+        Alpha of the Beta distribution from which MixUp draws its weights; 0 is off, 0.2 to 0.4 are usual.
+    label_smoothing : float, default 0
+        Share of the target spread evenly over all classes, in training only; 0 (off) to below 1.
+    loss : Loss, optional
+        `GeneralizedCrossEntropy` or `SoftBootstrap`, against wrong labels, in training only. None is the learner's own loss.
+    clip : float, optional
+        Largest norm of the gradient, above 0. None is off.
+    early_stopping : int, default 0
+        Unfrozen epochs without a better `monitor` after which training ends; 0 is off.
+    best_model : bool, default False
+        Restore the weights of the epoch with the best `monitor` at the end.
+    monitor : str, default "valid_loss"
+        Column of the history. Lower is better where its name contains "loss" or "error", else higher.
+    precision : {"auto", "full", "half"}, default "auto"
+        "half" is mixed precision (CUDA only), "full" float32, "auto" half on CUDA and full elsewhere.
+    seed : int, optional
+        Seed of all randomness in training, 0 to 2**32 - 1. None draws one, which is recorded.
+
+    Raises
+    ------
+    ValueError
+        A field is out of its range, there is no epoch at all, or `loss` and `label_smoothing` are both given.
+
+    References
+    ----------
+    .. [1] Smith, "A disciplined approach to neural network hyper-parameters", 2018, arXiv:1803.09820 (one-cycle policy).
+    .. [2] Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018, arXiv:1710.09412.
+
+    Examples
+    --------
+    >>> recipe = sp.Recipe(epochs=10, freeze_epochs=5)
+    >>> recipe.replace(lr=0.003)
+    Recipe(epochs=10, freeze_epochs=5, lr=0.003)
+    """
+
+    epochs: int = 5
+    freeze_epochs: int = 1
+    lr: float | str = "find"
+    lr_mult: float = 100.0
+    pct_start: float = 0.25
+    div: float = 25.0
+    div_final: float = 1e5
+    wd: float | None = None
+    mixup: float = 0.0
+    label_smoothing: float = 0.0
+    loss: Loss | None = None
+    clip: float | None = None
+    early_stopping: int = 0
+    best_model: bool = False
+    monitor: str = "valid_loss"
+    precision: str = "auto"
+    seed: int | None = None
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
-        """Field -> (does it keep its rule, the rule)."""
-        is_rate = self.lr == "find" if isinstance(self.lr, str) else 0 < self.lr <= 10
+        """Field -> (is it in its range, the range)."""
+        lr_fits = self.lr == "find" if isinstance(self.lr, str) else 0 < self.lr <= 10
         return {
             "epochs": (self.epochs >= 0, "0 or more"),
             "freeze_epochs": (self.freeze_epochs >= 0, "0 or more"),
-            "lr": (is_rate, "'find', or a number above 0 and up to 10"),
+            "lr": (lr_fits, "'find', or a number above 0 and up to 10"),
             "lr_mult": (self.lr_mult >= 1, "1 or more"),
             "pct_start": (0 < self.pct_start < 1, "between 0 and 1"),
             "div": (self.div >= 1, "1 or more"),
@@ -64,13 +121,13 @@ class Recipe(Value):
 
     def _check(self) -> None:
         choose(self.precision, ("auto", "full", "half"), "precision")
-        for name, (kept, rule) in self._rules().items():
-            if not kept:
+        for name, (fits, rule) in self._rules().items():
+            if not fits:
                 raise ValueError(f"Recipe({name}={getattr(self, name)!r}): it must be {rule}")
         if self.epochs + self.freeze_epochs == 0:
             raise ValueError("Recipe(epochs=0, freeze_epochs=0) trains nothing; give one epoch or more")
         if self.loss is not None and self.label_smoothing:
             raise ValueError(
-                f"Recipe(loss={self.loss}, label_smoothing={self.label_smoothing:g}): each is an answer to wrong labels; "
+                f"Recipe(loss={self.loss}, label_smoothing={self.label_smoothing:g}): both are remedies for wrong labels; "
                 "set label_smoothing=0, or leave out loss"
             )

@@ -1,10 +1,10 @@
-"""The course of a training, on plain values: which epochs there are, at which rates, from which seed, and when it ends.
+"""The course of a training, on plain values: its epochs, their learning rates and seeds, and when it ends.
 
-A run has two phases, "frozen" and "unfrozen", of some epochs each. The functions decide and train nothing; `Progress` says how far
-a run has come. A row of the history is a dictionary: phase, epoch, lr, train_loss, valid_loss, the metrics, seconds.
+A training has two phases, "frozen" and "unfrozen", of some epochs each. The functions decide and train nothing; `Progress` holds how
+far a training has come. A row of the history is a dictionary: phase, epoch, lr, train_loss, valid_loss, the metrics, seconds.
 
->>> from specimg.training import Recipe, peak_rates
->>> peak_rates(Recipe(lr_mult=100), 0.01, "unfrozen", pretrained=True)      # half, after frozen epochs; from first to last group
+>>> from specimg.training.schedule import peak_rates
+>>> peak_rates(sp.Recipe(lr_mult=100), 0.01, "unfrozen", pretrained=True)      # half of it after frozen epochs; first to last group
 slice(5e-05, 0.005, None)
 """
 
@@ -39,19 +39,19 @@ PHASES = ("frozen", "unfrozen")
 
 
 def search_length(batches: int, epochs: int) -> int:
-    """Steps of the search for a rate: a quarter of the run's own, but 40 at least and 100 at most."""
+    """Steps of the search for a learning rate: a quarter of the training's own, but at least 40 and at most 100."""
     return max(40, min(100, batches * epochs // 4))
 
 
 def epoch_seed(seed: int, phase: str, epoch: int) -> int:
-    """The seed of one epoch, counted from 0 within its phase, or of the search; neighbours have nothing in common."""
+    """The seed of one epoch, counted from 0 within its phase, or of the "search"; neighbouring epochs are unrelated."""
     return int(np.random.SeedSequence((seed, ("search", *PHASES).index(phase), epoch)).generate_state(1)[0])
 
 
 def peak_rates(recipe: Recipe, lr: float, phase: str, pretrained: bool) -> float | slice:
-    """Peak rates of the parameter groups, as `fit_one_cycle` takes them: one for all, or a slice from first to last.
+    """Peak learning rates of the parameter groups, as `fit_one_cycle` takes them: one for all, or a slice from first to last.
 
-    As in fastai's `fine_tune`, a network whose head has learnt in frozen epochs goes on at half the rate.
+    As in fastai's `fine_tune`, a network whose head has been trained in frozen epochs continues at half the learning rate.
     """
     if not pretrained:
         return lr
@@ -62,14 +62,14 @@ def peak_rates(recipe: Recipe, lr: float, phase: str, pretrained: bool) -> float
 
 
 def best_row(rows: list[dict], monitor: str) -> int | None:
-    """Index of the best epoch, the first of equals; None where none has a figure."""
+    """Index of the best epoch, the first of equals; None where no epoch has a finite value."""
     sign = 1 if "loss" in monitor or "error" in monitor else -1
     figures = [(sign * row[monitor], i) for i, row in enumerate(rows) if row[monitor] is not None]
     return min((pair for pair in figures if not math.isnan(pair[0])), default=(None, None))[1]
 
 
 def stopped_early(rows: list[dict], recipe: Recipe) -> bool:
-    """Have the last `early_stopping` unfrozen epochs brought nothing better?"""
+    """Have the last `early_stopping` unfrozen epochs brought no improvement?"""
     unfrozen = [row for row in rows if row["phase"] == "unfrozen"]
     best = best_row(unfrozen, recipe.monitor)
     since = len(unfrozen) if best is None else len(unfrozen) - 1 - best
@@ -77,7 +77,7 @@ def stopped_early(rows: list[dict], recipe: Recipe) -> bool:
 
 
 def divergence(row: dict) -> str:
-    """What is wrong with an epoch whose loss is no finite number, and the way out; empty where all is well."""
+    """The message for an epoch whose loss is not finite, with the way out; empty where all is well."""
     for name in ("train_loss", "valid_loss"):
         if row.get(name) is not None and not math.isfinite(row[name]):
             return (
@@ -87,29 +87,29 @@ def divergence(row: dict) -> str:
     return ""
 
 
-# ---------------------------------------------------------------- how far a run has come
+# ---------------------------------------------------------------- how far a training has come
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """A history whose figures are floats: None is nan, and text becomes the very number it was written from."""
+    """A history of floats: None becomes NaN, and text the very number it was written from."""
     return table.astype({name: int if name == "epoch" else float for name in table if name != "phase"})
 
 
 @dataclass
 class Progress:
-    """What was asked for, what was settled when the run began, and what it has done."""
+    """The recipe, what was settled at the start, and the finished epochs."""
 
-    recipe: Recipe  # as asked for
+    recipe: Recipe  # as given
     seed: int
     pretrained: bool
     lr: float | None  # None until it is found
     rows: list[dict] = field(default_factory=list)  # the finished epochs, a row of the history each
-    opt: dict | None = None  # the optimizer's state after them, where a folder held it
+    opt: dict | None = None  # the optimizer's state after them, where read from a folder
     problem: str = ""  # why it cannot go on
 
     @classmethod
     def new(cls, learn: Learner, recipe: Recipe) -> Progress:
-        # the seed comes from the system: the global generators may stand where a run before this one put them
+        # the seed comes from the system: an earlier training may have seeded the global generators
         seed = secrets.randbelow(2**32) if recipe.seed is None else recipe.seed
         return cls(recipe, seed, bool(getattr(learn, "pretrained", False)), None if recipe.lr == "find" else recipe.lr)
 
@@ -120,6 +120,7 @@ class Progress:
 
     @property
     def total(self) -> int:
+        """Epochs of both phases."""
         return sum(self.planned.values())
 
     def done(self, phase: str) -> int:
@@ -127,19 +128,21 @@ class Progress:
         return sum(row["phase"] == phase for row in self.rows)
 
     def todo(self, phase: str) -> int:
-        """Epochs of a phase still to come."""
+        """Remaining epochs of a phase."""
         over = self.done("unfrozen") if phase == "frozen" else stopped_early(self.rows, self.recipe)
         return 0 if over else self.planned[phase] - self.done(phase)
 
     @property
     def finished(self) -> bool:
+        """Are no epochs left?"""
         return not any(map(self.todo, PHASES))
 
     @property
     def settled(self) -> Recipe:
-        """The recipe with the seed and the rate that were used."""
+        """The recipe with the seed and the learning rate that were used."""
         return self.recipe.replace(seed=self.seed, lr=self.recipe.lr if self.lr is None else self.lr)
 
     def table(self) -> pd.DataFrame:
+        """The history."""
         names = list(self.rows[0]) if self.rows else ["phase", "epoch", "lr", "train_loss", "valid_loss", "seconds"]
         return typed(pd.DataFrame(self.rows, columns=names))

@@ -554,7 +554,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_answers(where, stopped, run, 
     log = []
     again = go(comp, stopped / where, log=log, **own)
     assert [line.split(",")[0] for line in log if "finished already, map@3" in line] == finished
-    told = [line for line in log if "going on after epoch" in line]
+    told = [line for line in log if "resuming after epoch" in line]
     assert (where == "epochs") == bool(told) and all("after epoch 1 of 2" in line for line in told)
     assert same_answers(again, run) and again.score == run.score
     assert not list(again.folder.rglob("*.pth")) and not [p for p in again.folder.rglob(".partial-*")]

@@ -37,21 +37,12 @@ from PIL import Image
 from torch import nn
 
 from specimg.core.values import Value
-from specimg.training import (
-    Recipe,
-    best_row,
-    differences,
-    epoch_seed,
-    fit,
-    folder_action,
-    load_training,
-    mixed_precision,
-    peak_rates,
-    read_history,
-    search_length,
-    stopped_early,
-)
+from specimg.training import Recipe, fit, load_training, read_history
+from specimg.training.callbacks import mixed_precision
+from specimg.training.checkpoint import folder_action
+from specimg.training.identity import differences
 from specimg.training.losses import GeneralizedCrossEntropy, LossFunction, SoftBootstrap
+from specimg.training.schedule import best_row, epoch_seed, peak_rates, search_length, stopped_early
 
 torch.set_num_threads(1)
 
@@ -314,11 +305,11 @@ def test_stopped_early(patience, losses, stopped):
         (set(), "begin"),
         ({"recipe.toml"}, "begin"),
         ({"recipe.toml", "training.json", "checkpoints"}, "begin"),
-        ({"recipe.toml", "training.json", "checkpoints", "checkpoints/last.pth", "history.csv", "notes.txt"}, "go on"),
+        ({"recipe.toml", "training.json", "checkpoints", "checkpoints/last.pth", "history.csv", "notes.txt"}, "resume"),
         ({"notes.txt"}, "refuse"),
         ({"recipe.toml", "training.json", "history.csv"}, "refuse"),
         ({"checkpoints", "checkpoints/last.pth"}, "refuse"),
-        ({"recipe.toml", "run.json", "checkpoints", "checkpoints/last.pth"}, "go on"),  # of version 0.1
+        ({"recipe.toml", "run.json", "checkpoints", "checkpoints/last.pth"}, "resume"),  # of version 0.1
         ({"run.toml", "run.json", "folds.csv"}, "refuse"),  # of a cross-validation
     ],
 )
@@ -642,17 +633,17 @@ def test_a_folder_of_version_0_1_is_read_and_goes_on(tmp_path):
         (
             nn.MultiMarginLoss(),
             Recipe(loss=GeneralizedCrossEntropy()),
-            r"loss=GeneralizedCrossEntropy\(\) takes the place of a cross entropy, .* and the loss is MultiMarginLoss",
+            r"loss=GeneralizedCrossEntropy\(\) replaces a cross entropy, .* and the learner's loss is MultiMarginLoss",
         ),
         (
             CrossEntropyLossFlat(weight=torch.ones(4)),
             Recipe(loss=GeneralizedCrossEntropy()),
-            "would do without the weight of the learner's loss; .*balance=True",
+            "would ignore the weight of the learner's loss; .*balance=True",
         ),
         (
             nn.CrossEntropyLoss(label_smoothing=0.1),
             Recipe(loss=SoftBootstrap()),
-            "would do without the label_smoothing of the learner's loss",
+            "would ignore the label_smoothing of the learner's loss",
         ),
         (nn.MultiMarginLoss(), Recipe(label_smoothing=0.1), "needs a cross entropy, and the loss is MultiMarginLoss"),
         (nn.CrossEntropyLoss(), Recipe(mixup=0.1), "fastai's CrossEntropyLossFlat"),
@@ -773,7 +764,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, batch
     assert timeless(history).equals(uninterrupted[0])
     assert timeless(read_history(tmp_path / "run")).equals(uninterrupted[0])
     assert same(weights(resumed), uninterrupted[1])
-    said = f"going on after epoch {finished} of 4 in {tmp_path / 'run'}, with lr 0.004 as before"
+    said = f"resuming after epoch {finished} of 4 in {tmp_path / 'run'}, with lr 0.004 as before"
     assert (said in capsys.readouterr().out) == (finished > 0)
 
 
@@ -827,7 +818,7 @@ def test_a_table_that_was_not_written_in_time_is_made_good(tmp_path, uninterrupt
 
 
 def test_interrupted_by_hand(tmp_path, capsys):
-    for out, way_on in ((None, "nothing of it is on disk"), (tmp_path, rf"the same out= ({tmp_path}) to go on")):
+    for out, way_on in ((None, "nothing was written"), (tmp_path, rf"the same out= ({tmp_path}) to resume")):
         learn = make_learner(pretrained=False)
         learn.add_cb(Stop(BATCHES + 1, KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -880,9 +871,7 @@ def test_another_network_and_other_data_are_named(finished, tmp_path):
 def test_foreign_folders_are_refused(tmp_path):
     learn, recipe = make_plain(), Recipe(epochs=1, lr=0.01)
     (tmp_path / "thesis.txt").write_text("chapter 1")
-    with pytest.raises(
-        ValueError, match="holds thesis.txt, and no training that could go on; choose a new or an empty"
-    ):
+    with pytest.raises(ValueError, match="holds thesis.txt, and no training; choose a new or an empty"):
         fit(learn, recipe, out=tmp_path)
     with pytest.raises(ValueError, match="is a file; choose a folder"):
         fit(learn, recipe, out=tmp_path / "thesis.txt")

@@ -206,9 +206,9 @@ def test_numbers_as_statistics(pictures, stats, expected):
     "stats, told",
     [
         ("imagenet", "unknown stats 'imagenet'"),
-        ((0.5, 0.0), "deviation above 0"),
+        ((0.5, 0.0), "std above 0"),
         (([0.1, 0.2], 1), "for 3 channels"),
-        ((0.5, float("nan")), "give finite ones"),
+        ((0.5, float("nan")), "give finite numbers"),
         (3, "unknown stats 3"),
         ((1, 2, 3), "unknown stats"),
     ],
@@ -274,7 +274,7 @@ def test_split_is_chosen_and_checked(pictures):
         make_learner(dls, split="halves")
     with pytest.raises(ValueError, match="parameters in no group or in several"):
         make_learner(dls, split=first_layer_only)
-    with pytest.warns(UserWarning, match="timm tells no stages of PoolingVisionTransformer"):
+    with pytest.warns(UserWarning, match="timm defines no stages of PoolingVisionTransformer"):
         assert make_learner(dls, "pit_ti_224").splitter is split_body
 
 

@@ -475,7 +475,7 @@ def test_batches_that_do_not_tell_their_clips():
     dls = DataLoaders(DataLoader(items, bs=4), DataLoader(items, bs=4))
     dls.c = 2
     learn = make_learner(dls, CrossEntropyLossFlat(), cbs=[ClipWeights(range(8))])
-    with learn.no_logging(), pytest.raises(ValueError, match="the batch does not say which clips it holds"):
+    with learn.no_logging(), pytest.raises(ValueError, match="the batch does not identify its clips"):
         learn.fit(1)
 
 
@@ -496,7 +496,7 @@ class Batchwise:
             "where the mean over the clips is .* without class weights",
         ),
         (CrossEntropyLossFlat(reduction="sum"), "where the mean over the clips is"),
-        (Batchwise(), "gives 1 losses for 8 clips; weights need a loss that heeds reduction='none'"),
+        (Batchwise(), "gives 1 losses for 8 clips; weights need a loss that respects reduction='none'"),
     ],
 )
 def test_losses_that_cannot_be_weighted(loaders, loss_func, message):

@@ -399,7 +399,7 @@ def test_pictures_that_are_gone_are_counted(pictures, tmp_path):
         file.unlink()
     with (
         learn.no_bar(),
-        pytest.raises(ValueError, match=r"2 pictures of 9 gone \(.*make the DataLoaders anew, which draws them again"),
+        pytest.raises(ValueError, match=r"2 pictures of 9 gone \(.*create the DataLoaders again, which redraws them"),
     ):
         predict_all(learn)
 
@@ -541,7 +541,7 @@ def test_names_come_from_the_loaders_clips():
 def test_names_of_other_clips_are_noticed():
     learn, _ = tensors()
     with_clips(learn, LABELS[::-1])
-    with pytest.raises(ValueError, match="0.wav: `dl.clips` says 'owl', the loader gave 'cat'"):
+    with pytest.raises(ValueError, match="0.wav: `dl.clips` has 'owl', the loader gave 'cat'"):
         predict_all(learn)
 
 
@@ -554,7 +554,7 @@ def test_errors_say_the_way_out(learn):
     with pytest.raises(ValueError, match="Sequential has no nn.Linear.*embeddings=False"):
         plain.model = nn.Sequential(nn.Flatten(), nn.LazyBatchNorm1d())
         predict_all(plain)
-    with pytest.raises(ValueError, match="does not say how outputs become probabilities.*act=torch.sigmoid"):
+    with pytest.raises(ValueError, match="does not define how outputs become probabilities.*act=torch.sigmoid"):
         predict_all(tensors(loss_func=lambda x, y: x.mean())[0])
     nameless, _ = tensors()
     nameless.dls.vocab = None
@@ -688,7 +688,7 @@ def test_no_layers(learn, layers):
             r"unknown layer 'layer9'; did you mean 'layer1' or .*\? learn.model.named_modules\(\) names all \d+$",
         ),
         ("zzz", r"unknown layer 'zzz'; learn.model.named_modules\(\) names all"),
-        ("embeddings", "'embeddings' is what predictions call something else"),
+        ("embeddings", "'embeddings' is a reserved name of predictions"),
     ],
 )
 def test_layers_that_cannot_be_told(learn, layers, message):

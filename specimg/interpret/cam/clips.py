@@ -33,7 +33,7 @@ from ...data import list_sources
 from ...data.images import FitSize, OpenPicture
 from ...render.renderer import Renderer
 from ...spectrogram.picture import PictureError, PictureInfo, draw_pixels
-from ...training import activation
+from ...training.predict import activation
 from .gradcam import METHODS, look
 from .layers import MapLayer, as_in_validation, find_map_layers
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ...models.nets.averaged import FeatureCNN
 from ...models.nets.subspectral import SubSpectralNet
 from ...models.networks import ChannelsFirst, NamedNet, Normalise, SpecNet
-from ...training import find_layer
+from ...training.layers import find_layer
 
 __all__ = ["MapLayer", "Tap", "as_in_validation", "find_map_layers"]
 
