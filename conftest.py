@@ -104,7 +104,12 @@ def _examples(request, doctest_namespace):
 
     import specimg as sp
 
-    registries = [sp.metrics.registry._METRICS, sp.metrics.registry._AT_K, sp.competitions.LAYOUTS]
+    registries = [
+        sp.metrics.registry._METRICS,
+        sp.metrics.registry._AT_K,
+        sp.competitions.LAYOUTS,
+        sp.datasets.synthesis._SOUNDS,
+    ]
     registered = [dict(registry) for registry in registries]  # what an example registers is gone after it
     folder = request.getfixturevalue("tmp_path") / "here"
     shutil.copytree(request.getfixturevalue("_example_recordings"), folder)

@@ -1,18 +1,16 @@
-"""An archive is at hand: announced, taken from the folder or downloaded, and its checksum judged.
+"""An archive is obtained: announced, taken from the folder or downloaded, and its checksum compared.
 
-Archives come into a working folder beside the finished data sets; one that somebody put into the folder by hand is taken instead, and
-is never deleted. `checksum_verdict` says what a checksum proves:
+Archives are downloaded into a working folder beside the finished data sets; one that somebody put into the folder by hand is
+used instead, and is never deleted.
 
->>> from specimg.datasets import checksum_verdict
->>> checksum_verdict("md5:aa", "md5:bb", stable=True)       # not to be unpacked
+>>> compare_checksums("md5:aa", "md5:bb", stable=True)       # not to be unpacked
 'wrong'
->>> checksum_verdict("md5:aa", "md5:bb", stable=False)      # a server that packs anew: a warning
+>>> compare_checksums("md5:aa", "md5:bb", stable=False)      # from a server that packs anew: a warning
 'changed'
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -24,7 +22,7 @@ from ..core.warnings import warn
 from .catalogue import DataSet, RemoteFile, total_size
 from .download import ResumingDownloader
 
-__all__ = ["Archive", "announce", "checksum_verdict", "obtain"]
+__all__ = ["Archive", "announce", "compare_checksums", "obtain"]
 
 
 def _part(file: RemoteFile, work: Path) -> Path:
@@ -32,13 +30,13 @@ def _part(file: RemoteFile, work: Path) -> Path:
 
 
 def _bytes_here(file: RemoteFile, work: Path) -> int:
-    """How much of an archive an earlier call has downloaded."""
+    """Bytes of an archive that an earlier call has downloaded."""
     path = work / file.name
     return path.stat().st_size if path.is_file() else ResumingDownloader(_part(file, work)).begun(file.url)[0]
 
 
 def announce(data: DataSet, folder: Path, work: Path) -> None:
-    """One line before anything is downloaded: how much, from where, under which licence."""
+    """Print one line before anything is downloaded: how much, from where, under which licence."""
     terms = f"licence: {data.licence}; see {data.home}"
     missing = [file for file in data.files if not (folder / file.name).is_file()]
     if not missing:
@@ -52,8 +50,8 @@ def announce(data: DataSet, folder: Path, work: Path) -> None:
 
 
 def _download(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Path:
-    """The archive in `work`, downloaded where it is not there. ConnectionError with the ways out."""
-    # no checksum for pooch: `obtain` judges, what lies there already as well
+    """The archive in `work`, downloaded where it is not there; ConnectionError with the ways out."""
+    # no checksum for pooch: `obtain` compares it, of files that were there before as well
     store = pooch.create(path=work, base_url="", registry={file.name: None}, urls={file.name: file.url})
     try:
         return Path(store.fetch(file.name, downloader=ResumingDownloader(_part(file, work), progress)))
@@ -67,51 +65,70 @@ def _download(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Pat
 # ---------------------------------------------------------------------- checksums
 
 
-def checksum_verdict(known: str | None, seen: str, stable: bool) -> str:
-    """ "same", "unknown" (none is published), "changed" (other bytes, which prove nothing: a warning) or "wrong"."""
+def compare_checksums(known: str | None, found: str, stable: bool) -> str:
+    """What a checksum proves.
+
+    Parameters
+    ----------
+    known : str or None
+        The published checksum, "algorithm:digest"; None where none is published.
+    found : str
+        That of the file.
+    stable : bool
+        False where the server packs the archive anew at times, so that other bytes prove nothing.
+
+    Returns
+    -------
+    {"unknown", "same", "changed", "wrong"}
+        "changed" is worth a warning; a "wrong" file is not unpacked.
+    """
     if known is None:
         return "unknown"
-    if known == seen:
+    if known == found:
         return "same"
     return "wrong" if stable else "changed"
 
 
-def _digests(path: Path, algorithms: set[str]) -> dict[str, str]:
-    """Algorithm -> "algorithm:digest" of a file, which is read once."""
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            for each in hashes.values():
-                each.update(chunk)
-    return {name: f"{name}:{each.hexdigest()}" for name, each in hashes.items()}
-
-
 class Archive(NamedTuple):
+    """An archive on disk.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    status : str
+        As `compare_checksums` returns it.
+    by_hand : bool
+        The user put it there, so it is not ours to delete.
+    record : dict
+        What the data set's note says of it.
+    """
+
     path: Path
-    verdict: str
-    by_hand: bool  # the user put it there, so it is not ours to delete
-    record: dict  # of it in the note
+    status: str
+    by_hand: bool
+    record: dict
 
 
 def obtain(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Archive:
-    """The archive that lies in `folder`, else the one downloaded into `work`. ValueError where its checksum is wrong."""
+    """The archive that is in `folder`, else the one downloaded into `work`; ValueError where its checksum is wrong."""
     by_hand = (folder / file.name).is_file()
     path = folder / file.name if by_hand else _download(file, folder, work, progress)
     algorithm = (file.checksum or "sha256").partition(":")[0]
-    digests = _digests(path, {algorithm, "sha256"})
-    seen = digests[algorithm]
-    verdict = checksum_verdict(file.checksum, seen, file.stable)
-    if verdict == "wrong":
+    digests = {name: pooch.file_hash(str(path), name) for name in {algorithm, "sha256"}}
+    found = f"{algorithm}:{digests[algorithm]}"
+    status = compare_checksums(file.checksum, found, file.stable)
+    if status == "wrong":
         if not by_hand:
             path.unlink()
         way_out = "replace or remove it" if by_hand else "it was deleted; call again to download it anew"
         raise ValueError(
-            f"{path} has the checksum {seen}, and {file.checksum} was expected: {way_out}. If its publisher has put out a new "
+            f"{path} has the checksum {found}, and {file.checksum} was expected: {way_out}. If its publisher has put out a new "
             "version, fetch a DataSet with that checksum"
         )
-    if verdict == "changed":
+    if status == "changed":
         warn(
-            f"{path} has the checksum {seen}, where {file.checksum} is known; its server packs such archives anew at times, so it is "
+            f"{path} has the checksum {found}, where {file.checksum} is known; its server packs such archives anew at times, so it is "
             "taken as it is"
         )
     record = {
@@ -119,9 +136,9 @@ def obtain(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Archiv
         "url": file.url,
         "by_hand": by_hand,
         "size": path.stat().st_size,
-        "sha256": digests["sha256"][7:],
+        "sha256": digests["sha256"],
         "checksum_known": file.checksum,
-        "checksum_seen": seen,
-        "checksum_is": verdict,
+        "checksum_seen": found,
+        "checksum_is": status,
     }
-    return Archive(path, verdict, by_hand, record)
+    return Archive(path, status, by_hand, record)

@@ -1,13 +1,11 @@
-"""What there is: data sets, their archives, and the table of those that are known by name.
+"""The catalogue of data sets: their archives, checksums and licences. Nothing here opens a connection.
 
-An entry says where the archives lie, which bytes they should be, and under which licence. Nothing here opens a connection. A data
-set of one's own is written the same way, and goes through JSON:
+A data set of one's own is written the same way, and converts to JSON:
 
     birds = DataSet("birds", (RemoteFile("https://example.org/birds.zip", "birds.zip", "sha256:..."),),
                     licence="CC BY 4.0", home="https://example.org", about="600 songs of 6 birds")
     fetch(birds)
 
->>> from specimg.datasets import find_dataset
 >>> find_dataset("FSDD").licence
 'CC BY-SA 4.0'
 """
@@ -31,13 +29,32 @@ CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}")
 @register
 @dataclass(frozen=True)
 class RemoteFile(Value):
-    """One archive of a data set: .zip, .tar, .tar.gz or .tgz."""
+    """One archive of a data set: .zip, .tar, .tar.gz or .tgz.
+
+    Parameters
+    ----------
+    url : str
+        Its address, https:// or http://.
+    name : str
+        Name of the file on disk, as a browser would call it.
+    checksum : str, default None
+        "md5:...", "sha1:..." or "sha256:..."; None where none is published.
+    size : int, default None
+        Bytes; shown to people, never checked.
+    stable : bool, default True
+        False where the server packs the archive anew at times: a different checksum is a warning then.
+
+    Examples
+    --------
+    >>> RemoteFile("https://example.org/birds.zip", "birds.zip").stable
+    True
+    """
 
     url: str
-    name: str  # of the file on disk, as a browser would call it
-    checksum: str | None = None  # "md5:...", "sha1:..." or "sha256:..."; None where none is published
-    size: int | None = None  # bytes; told to people, never checked
-    stable: bool = True  # False: the server packs it anew at times, and other bytes are no proof of another content
+    name: str
+    checksum: str | None = None
+    size: int | None = None
+    stable: bool = True
 
     def _check(self):
         if urlsplit(self.url).scheme not in ("http", "https"):
@@ -53,6 +70,7 @@ class RemoteFile(Value):
 
 
 def total_size(files: Sequence[RemoteFile]) -> int | None:
+    """Bytes of some archives; None where one of their sizes is not known."""
     sizes = [file.size for file in files]
     return None if None in sizes else sum(sizes)
 
@@ -60,22 +78,45 @@ def total_size(files: Sequence[RemoteFile]) -> int | None:
 @register
 @dataclass(frozen=True)
 class DataSet(Value):
-    """A data set and where it comes from. `fetch` takes one of your own as well as the name of a known one."""
+    """A data set and where it comes from. `fetch` accepts one of your own as well as the name of a known one.
 
-    name: str  # also that of its folder
+    Parameters
+    ----------
+    name : str
+        Its name, also that of its folder: letters, digits, '.', '_' or '-'.
+    files : tuple of RemoteFile
+        Its archives, at least one, each with its own name.
+    licence : str
+        The licence, or that it is not known.
+    home : str
+        Address of a page about it.
+    about : str
+        What it holds.
+    notes : str, default ""
+        What a user should know.
+    size : int, default None
+        Bytes of all archives, approximately; None is the sum of theirs.
+
+    Examples
+    --------
+    >>> find_dataset("ESC-50").files[0].name
+    'ESC-50-master.zip'
+    """
+
+    name: str
     files: tuple[RemoteFile, ...]
     licence: str
-    home: str  # page about it
+    home: str
     about: str
     notes: str = ""
-    size: int | None = None  # bytes of all archives, about; None for the sum of theirs
+    size: int | None = None
 
     def _check(self):
         if not NAME.fullmatch(self.name):
             raise ValueError(
-                f"name of a data set {self.name!r}: give letters, digits, '.', '_' or '-', no '.', '_' or '-' in front"
+                f"name of a data set {self.name!r}: give letters, digits, '.', '_' or '-', starting with a letter or digit"
             )
-        names = {file.name.lower() for file in self.files}  # small, because some disks do not tell the cases apart
+        names = {file.name.lower() for file in self.files}  # some file systems ignore case
         if not self.files or len(names) < len(self.files):
             raise ValueError(
                 f"data set {self.name!r} has {len(self.files)} files of {len(names)} different names; give one or more, "
@@ -86,7 +127,7 @@ class DataSet(Value):
 
     @property
     def download_size(self) -> int | None:
-        """Bytes of all archives, about; None where nobody has said."""
+        """Bytes of all archives, approximately; None where that is not known."""
         return self.size or total_size(self.files)
 
 
@@ -178,7 +219,7 @@ _DATASETS = {
             licence="CC BY-NC 4.0",
             home="https://urbansounddataset.weebly.com/urbansound8k.html",
             about="8,732 urban sounds of up to four seconds, 10 classes, 10 folds; audio/fold1 ... fold10 and metadata/UrbanSound8K.csv",
-            notes="use the given folds: a random split puts parts of one recording on both sides",
+            notes="use the given folds: a random split puts parts of one recording into both training and validation",
         ),
         DataSet(
             "FSDKaggle2018",
@@ -214,16 +255,47 @@ _DATASETS = {
 
 
 def list_datasets() -> list[str]:
-    """The names that `fetch` knows, in alphabetical order."""
+    """The names that `fetch` accepts.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Examples
+    --------
+    >>> list_datasets()[:3]
+    ['ESC-50', 'FSDD', 'FSDKaggle2018']
+    """
     return sorted(_DATASETS)
 
 
-def _bare(name) -> str:
+def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
 def find_dataset(name: str) -> DataSet:
-    """What is known of a data set: licence, home page, archives. ValueError for an unknown name, with the near ones."""
+    """The catalogue's entry of a data set: licence, home page, archives.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_datasets()`.
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    ValueError
+        The name is unknown; the message suggests the closest ones.
+
+    Examples
+    --------
+    >>> find_dataset("FSDD").about
+    '2,500 spoken digits, 5 speakers, 8 kHz; recordings/<digit>_<speaker>_<number>.wav (Free Spoken Digit Dataset 1.0.9)'
+    """
     alike = [known for known in _DATASETS if _bare(known) == _bare(name) and known != name]
     if alike:
         raise ValueError(f"unknown data set {name!r}; did you mean {alike[0]!r}?")

@@ -1,11 +1,11 @@
-"""A download that can be broken off at any byte and is gone on with, unless the file has changed meanwhile.
+"""A download that resumes where it was broken off, unless the file has changed meanwhile.
 
     ResumingDownloader("work/set.zip.part")("https://example.org/set.zip", "work/set.zip")
 
-The bytes grow in `set.zip.part`; `set.zip.part.json` says to which version of the file they belong, by what the server said of it: ETag,
-Last-Modified and length. The next request asks for the rest under the condition that the file is still that one (RFC 9110, Range and
-If-Range). `resume_action` judges the answer; where it cannot be trusted everything is asked for again. Whether the file is the right
-one is judged later, by its checksum.
+The bytes grow in `set.zip.part`; `set.zip.part.json` holds the version of the file that they belong to, as the server described it:
+ETag, Last-Modified and length. The next request asks for the rest under the condition that the file is still that one (RFC 9110, Range
+and If-Range). `resume_action` decides about the response; where it cannot be trusted everything is requested again. Whether the file is
+the right one is decided later, by its checksum.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VALIDATORS = ("ETag", "Last-Modified")  # by which a server says that a file is 
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
-# ---------------------------------------------------------------------- decisions, on what a server says
+# ---------------------------------------------------------------------- decisions about responses
 
 
 class _Range(NamedTuple):
@@ -44,42 +44,54 @@ class _Range(NamedTuple):
 
 
 def _content_range(headers: Mapping[str, str]) -> _Range | None:
-    """Which bytes a server says it sends."""
+    """The first byte and the total length that a Content-Range header states."""
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
     return match and _Range(int(match[1]), None if match[2] == "*" else int(match[2]))
 
 
 def resume_action(status: int, headers: Mapping[str, str], have: int, version: dict) -> str:
-    """What to do with a server's answer: "begin" and "append" take it, "again" asks anew for the whole file, "refuse" gives up.
+    """What to do with a response.
 
-    have : bytes that are here and that the request asked to go on from; 0 where it asked for everything
-    version : what the server said of the file when those came: ETag, Last-Modified, total
+    Parameters
+    ----------
+    status : int
+        Status code of HTTP.
+    headers : mapping
+        Its headers.
+    have : int
+        Bytes that are here, after which the request asked to resume; 0 where it asked for everything.
+    version : dict
+        What the server said of the file when those bytes came: ETag, Last-Modified, total.
+
+    Returns
+    -------
+    {"begin", "append", "again", "refuse"}
+        "begin" and "append" use the response, "again" requests the whole file, "refuse" gives up.
     """
     if status == 200:
-        return "begin"  # also of a server that knows no ranges, or whose file has changed
+        return "begin"  # also from a server that supports no ranges, or whose file has changed
     if not have or status not in (206, 416):
         return "refuse"
-    place = _content_range(headers)
+    sent = _content_range(headers)
     unchanged = all(headers.get(name) in (None, version[name]) for name in VALIDATORS)
     fits = (
         status == 206
-        and place is not None
-        and place.first == have
-        and (place.total == version["total"] or None in (place.total, version["total"]))
+        and sent is not None
+        and sent.first == have
+        and (sent.total == version["total"] or None in (sent.total, version["total"]))
     )
     return "append" if fits and unchanged else "again"
 
 
 def _request_headers(have: int, version: dict) -> dict[str, str]:
-    """A request for the bytes from `have` on, or for all of them where the file has changed."""
+    """Headers of a request for the bytes from `have` on, or for all of them where the file has changed."""
     headers = {"User-Agent": f"specimg/{__version__}", "Accept-Encoding": "identity"}
     if not have:
         return headers
     headers["Range"] = f"bytes={have}-"
     etag = version["ETag"] or ""
-    unchanged_since = (
-        version["Last-Modified"] if not etag or etag.startswith("W/") else etag
-    )  # weak tags may not stand there
+    # weak tags are not allowed in If-Range
+    unchanged_since = version["Last-Modified"] if not etag or etag.startswith("W/") else etag
     return headers | ({"If-Range": unchanged_since} if unchanged_since else {})
 
 
@@ -87,16 +99,22 @@ def _request_headers(have: int, version: dict) -> dict[str, str]:
 
 
 def _reason(exc: Exception):
-    """What is wrong, out of the layers that requests and urllib3 put round it."""
+    """The cause inside the layers of exceptions of requests and urllib3."""
     inner = exc.args[0] if exc.args else exc
     return getattr(inner, "reason", inner)
 
 
 class ResumingDownloader:
-    """A downloader for pooch, `(url, output_file, pooch)`, that goes on with what an earlier call left in `part`.
+    """A downloader for pooch, `(url, output_file, pooch)`, that resumes what an earlier call left in `part`.
 
-    `<part>.json` beside it says which version of the file its bytes belong to. A connection that breaks off is taken up again
-    as long as each brings the file further; else ConnectionError, and the bytes stay.
+    A connection that breaks off is opened again as long as each brings more bytes; else ConnectionError, and the bytes stay.
+
+    Parameters
+    ----------
+    part : str or path-like
+        The file that grows; `<part>.json` beside it holds the version that its bytes belong to.
+    progress : bool, default True
+        Show a bar.
     """
 
     def __init__(self, part: str | os.PathLike, progress: bool = True):
@@ -120,21 +138,20 @@ class ResumingDownloader:
         self.note.unlink()
 
     def begun(self, url: str) -> tuple[int, dict]:
-        """(bytes that can be gone on with, the version they belong to)."""
+        """(bytes to resume after, the version they belong to)."""
         try:
             version = json.loads(self.note.read_text(encoding="utf-8"))
             have = self.part.stat().st_size
         except (FileNotFoundError, ValueError):
             return 0, {}
         total = version["total"]
-        known = total is not None or any(
-            version[name] for name in VALIDATORS
-        )  # else nothing would show that the file has changed
+        # else nothing would show that the file has changed
+        known = total is not None or any(version[name] for name in VALIDATORS)
         usable = version["url"] == url and known and (total is None or have <= total)
         return (have, version) if usable else (0, {})
 
     def _receive(self, url: str) -> None:
-        """Ask for what is missing and write it, until the file is complete or the connection breaks off."""
+        """Request what is missing and write it, until the file is complete or the connection breaks off."""
         have, version = self.begun(url)
         if have and have == version["total"]:
             return
@@ -151,15 +168,15 @@ class ResumingDownloader:
             if action == "begin":
                 self._begin(response, url)
                 return
-        self.part.unlink()  # so that the next request is one for everything
+        self.part.unlink()  # so that the next request is for everything
         self._receive(url)
 
     def _begin(self, response: requests.Response, url: str) -> None:
-        """Write the whole file, and what the server says of this version of it."""
+        """Write the whole file, and the server's description of this version of it."""
         length = response.headers.get("Content-Length", "")
         version = {"url": url, "total": int(length) if length.isdigit() else None}
         version |= {name: response.headers.get(name) for name in VALIDATORS}
-        self.part.write_bytes(b"")  # first, so that old bytes never stand beside the new note
+        self.part.write_bytes(b"")  # first, so that old bytes never belong to the new note
         write_atomic(self.note, json.dumps(version).encode())
         self._write(response, "wb", version["total"])
 
@@ -170,9 +187,7 @@ class ResumingDownloader:
             if total is not None and total - have > free:
                 raise OSError(errno.ENOSPC, f"{amount(total - have)} are to come, {amount(free)} are free")
             with progress_bar(total, self.part.stem, self.progress, unit="B", initial=have) as bar:
-                for chunk in response.raw.stream(
-                    CHUNK, decode_content=False
-                ):  # as they are, whatever encoding the server speaks of
+                for chunk in response.raw.stream(CHUNK, decode_content=False):  # whatever encoding the server states
                     file.write(chunk)
                     file.flush()
                     bar.update(len(chunk))

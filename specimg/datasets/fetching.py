@@ -1,7 +1,7 @@
-"""From a name to a folder: `fetch` finds a data set complete, or downloads, checks and unpacks it and puts it in place.
+"""`fetch`: a data set is there, or is downloaded, checked, unpacked and put in place.
 
 All work is done in `.partial-<name>`; the finished folder gets its name by one rename, after the note `specimg-source.json` was written
-into it. So a folder under that name with that note is complete, and a second call needs no network:
+into it. So a folder of that name with that note is complete, and a second call needs no network:
 
     fetch("ESC-50")                      # in the package's cache
     fetch("ESC-50", "data")              # data/ESC-50/ESC-50-master
@@ -27,26 +27,22 @@ from .unpack import unpack_all
 
 __all__ = ["SOURCE", "fetch"]
 
-SOURCE = (
-    "specimg-source.json"  # in a data set's folder: the mark that it is complete, and the note on where it comes from
-)
+SOURCE = "specimg-source.json"  # in a data set's folder: it is complete, and this is where it comes from
 PARTIAL = ".partial-"
 
 
 def _content(folder: Path) -> str:
-    """The part of an unpacked data set that people want: its only top folder, else all of it (".")."""
+    """The folder of an unpacked data set that is returned: its only top folder, else all of it (".")."""
     entries = os.listdir(folder)
     return entries[0] if len(entries) == 1 and (folder / entries[0]).is_dir() else "."
 
 
 def _finished(home: Path, data: DataSet) -> Path | None:
-    """The folder to return where the data set stands complete; ValueError where something else stands there."""
+    """The folder to return where the data set is complete; ValueError where something else is there."""
     try:
         source = json.loads((home / SOURCE).read_text(encoding="utf-8"))
-        fetched, content = (
-            {each["name"]: each["checksum_known"] for each in source["archives"]},
-            inside(home, source["content"]),
-        )
+        fetched = {each["name"]: each["checksum_known"] for each in source["archives"]}
+        content = inside(home, source["content"])
     except (FileNotFoundError, NotADirectoryError):
         if home.exists() and (not home.is_dir() or any(home.iterdir())):
             raise ValueError(
@@ -69,7 +65,7 @@ def _finished(home: Path, data: DataSet) -> Path | None:
 
 @contextlib.contextmanager
 def _alone(folder: Path, name: str):
-    """Only one process at a time; the others wait, and find the data set complete. SQLite's lock goes with the process that holds it."""
+    """Only one process at a time; the others wait, and find the data set complete. SQLite releases its lock with the process."""
     path = folder / f".lock-{name}"
     open(path, "ab").close()  # the disk's own error, where the folder cannot be written to
     lock = sqlite3.connect(path, timeout=1, isolation_level=None)
@@ -97,29 +93,25 @@ def _install(data: DataSet, folder: Path, progress: bool) -> Path:
     unpacked = work / "unpacked"
     try:
         announce(data, folder, work)
-        archives = []
-        for file in (
-            data.files
-        ):  # no comprehension: up to Python 3.11 it is a call more, and a warning would name the wrong line
-            archives.append(obtain(file, folder, work, progress))
+        archives = [obtain(file, folder, work, progress) for file in data.files]
         unpack_all(archives, unpacked, progress)
         content = _content(unpacked)
         records = [archive.record for archive in archives]
         source = {"dataset": data.to_dict(), "content": content, "archives": records, "specimg": __version__}
         write_atomic(unpacked / SOURCE, json.dumps(source, indent=2).encode())
         if home.exists():
-            home.rmdir()  # it is empty, says `_finished`; not every system renames onto a folder
+            home.rmdir()  # empty, as `_finished` found; not every system renames onto a folder
         os.rename(unpacked, home)
         shutil.rmtree(work, ignore_errors=True)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
         with contextlib.suppress(OSError):
-            work.rmdir()  # where nothing worth keeping is in it
+            work.rmdir()  # where nothing is left to resume
     return home / content
 
 
-def _disk_trouble(folder: Path, exc: OSError) -> OSError:
-    """The same kind of error with a sentence that says what to do."""
+def _disk_error(folder: Path, exc: OSError) -> OSError:
+    """The same kind of error with a message that says what to do."""
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return OSError(
             exc.errno,
@@ -136,21 +128,41 @@ def _disk_trouble(folder: Path, exc: OSError) -> OSError:
 def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progress: bool = True) -> Path:
     """The folder of a public data set, which is downloaded, checked and unpacked where it is not there yet.
 
-    Size and licence are printed before a download begins, and stand in `<folder>/<name>/specimg-source.json` afterwards. A second call
-    uses no network. A call that was broken off, by Ctrl-C, a kill or the network, is gone on with by the next one.
+    Size and licence are printed before a download begins, and are kept in `<folder>/<name>/specimg-source.json`. A second call
+    uses no network. A call that was stopped, by Ctrl-C, a kill or the network, is resumed by the next one.
 
-    name : one of `list_datasets()`, or a DataSet of your own
-    folder : where data sets live; by default `datasets` in the package's cache ($SPECIMG_CACHE, /kaggle/working, the user's cache folder).
-        Archives that you put there by hand are used instead of a download, and stay; downloaded ones are deleted once unpacked
-    progress : show bars on terminals and in notebooks
+    Parameters
+    ----------
+    name : str or DataSet
+        One of `list_datasets()`, or a data set of your own.
+    folder : str or path-like, default None
+        Where data sets are kept; None is `datasets` in the package's cache ($SPECIMG_CACHE, /kaggle/working, the user's cache
+        folder). Archives that you put there by hand are used instead of a download, and stay; downloaded ones are deleted after
+        unpacking.
+    progress : bool, default True
+        Show bars on terminals and in notebooks.
 
-    Returns `<folder>/<name>`, or the only folder in it: `ESC-50/ESC-50-master`, `mini_speech_commands/mini_speech_commands`,
-    `UrbanSound8K/UrbanSound8K`, `FSDD/free-spoken-digit-dataset-1.0.9`; the words' folders stand in `speech_commands_v1` and `_v2`
-    themselves, and four folders in `FSDKaggle2018`. Files that macOS adds (`__MACOSX`, `._*`, `.DS_Store`) are left out.
+    Returns
+    -------
+    Path
+        `<folder>/<name>`, or the only folder in it: `ESC-50/ESC-50-master`, `mini_speech_commands/mini_speech_commands`,
+        `UrbanSound8K/UrbanSound8K`, `FSDD/free-spoken-digit-dataset-1.0.9`; the words' folders are in `speech_commands_v1` and
+        `_v2` themselves, and four folders in `FSDKaggle2018`. Files that macOS adds (`__MACOSX`, `._*`, `.DS_Store`) are left out.
 
-    Raises ValueError for an unknown name, a wrong checksum (only a warning for GitHub's archives, which are packed anew at times) and an
-    archive that is damaged, holds links or names that lead out of the folder, or needs more room than there is; ConnectionError where
-    the network fails; OSError where the disk does.
+    Raises
+    ------
+    ValueError
+        The name is unknown, a checksum is wrong (only a warning for GitHub's archives, which are packed anew at times), or an
+        archive is damaged, holds links or names that lead out of the folder, or needs more room than there is.
+    ConnectionError
+        The network fails; the message says how to go on.
+    OSError
+        The disk is full or read-only.
+
+    Examples
+    --------
+    >>> sp.fetch("ESC-50")                      # doctest: +SKIP
+    PosixPath('/home/me/.cache/specimg/datasets/ESC-50/ESC-50-master')
     """
     data = name if isinstance(name, DataSet) else find_dataset(name)
     folder = default_cache() / "datasets" if folder is None else Path(folder).expanduser()
@@ -165,6 +177,6 @@ def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progr
         print(f"stopped: what was downloaded of {data.name} is kept; call again to go on", file=sys.stderr)
         raise
     except ConnectionError:
-        raise  # of the network, and it says what to do
+        raise  # its message says what to do
     except OSError as exc:
-        raise _disk_trouble(folder, exc) from exc
+        raise _disk_error(folder, exc) from exc

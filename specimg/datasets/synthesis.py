@@ -1,8 +1,8 @@
 """Signals with known answers, and kinds of sound that vary as real ones do.
 
-A kind of sound is a function `(rng, seconds, sr) -> y` under `@sound`; `make_sound` puts what it plays into a room, at a
-random place of a noisy clip. Some kinds come in pairs, of which the second is the first played backwards: the average and
-the spread of every row of their spectrograms agree, and only a model that sees the order of time tells them apart.
+A kind of sound is a function `(rng, seconds, sr) -> y` under `@sound`; `make_sound` puts what it returns into a room, at a
+random position of a noisy clip. Some kinds come in pairs, of which the second is the first reversed: mean and standard deviation
+of every row of their spectrograms agree, and only a model that uses the order of time can separate them.
 
 >>> tone = sine(440, seconds=0.5, sr=16000)                 # always the same
 >>> bell = make_sound("bell", np.random.default_rng(0))     # another generator, another bell
@@ -38,13 +38,53 @@ def _check_pitch(hz: float, sr: int) -> None:
 
 
 def silence(seconds: float = 1.0, sr: int = 22050) -> np.ndarray:
-    """Digital silence: float32 zeros, (samples,)."""
+    """Digital silence.
+
+    Parameters
+    ----------
+    seconds : float, default 1.0
+        Length in s, from 0.
+    sr : int, default 22050
+        Sampling rate in Hz.
+
+    Returns
+    -------
+    ndarray of float32, shape (samples,)
+        Zeros.
+
+    Examples
+    --------
+    >>> silence(0.5, sr=8000).shape
+    (4000,)
+    """
     return np.zeros(_length(seconds, sr), dtype=np.float32)
 
 
 def click(at: float = 0.5, seconds: float = 1.0, sr: int = 22050, level: float = 0.5) -> np.ndarray:
-    """One sample of height `level`, `at` seconds after the start, in silence.
+    """A click: one sample in silence.
 
+    Parameters
+    ----------
+    at : float, default 0.5
+        Its time in s, from 0 to below `seconds`.
+    seconds : float, default 1.0
+        Length in s, from 0.
+    sr : int, default 22050
+        Sampling rate in Hz.
+    level : float, default 0.5
+        Value of the sample.
+
+    Returns
+    -------
+    ndarray of float32, shape (samples,)
+
+    Raises
+    ------
+    ValueError
+        `at` is outside the clip.
+
+    Examples
+    --------
     >>> np.flatnonzero(click(at=0.25, seconds=1.0, sr=8000))
     array([2000])
     """
@@ -56,14 +96,61 @@ def click(at: float = 0.5, seconds: float = 1.0, sr: int = 22050, level: float =
 
 
 def sine(hz: float, seconds: float = 1.0, sr: int = 22050, level: float = 0.5) -> np.ndarray:
-    """A pure tone of amplitude `level`, float32 (samples,), that starts at phase 0."""
+    """A pure tone that starts at phase 0.
+
+    Parameters
+    ----------
+    hz : float
+        Frequency in Hz, 0 to `sr / 2`.
+    seconds : float, default 1.0
+        Length in s, from 0.
+    sr : int, default 22050
+        Sampling rate in Hz.
+    level : float, default 0.5
+        Amplitude.
+
+    Returns
+    -------
+    ndarray of float32, shape (samples,)
+
+    Raises
+    ------
+    ValueError
+        `hz` is above half the sampling rate.
+
+    Examples
+    --------
+    >>> sine(2000, seconds=0.0005, sr=8000).round(2).tolist()
+    [0.0, 0.5, 0.0, -0.5]
+    """
     _check_pitch(hz, sr)
     t = np.arange(_length(seconds, sr)) / sr  # s
     return (level * np.sin(2 * np.pi * hz * t)).astype(np.float32)
 
 
 def chirp(f0: float, f1: float, seconds: float = 1.0, sr: int = 22050, level: float = 0.5) -> np.ndarray:
-    """A tone that glides evenly from `f0` to `f1` Hz; backwards it is `chirp(f1, f0)`, sample by sample."""
+    """A linear chirp, which reversed is `chirp(f1, f0)`, sample by sample.
+
+    Parameters
+    ----------
+    f0, f1 : float
+        Frequency at the start and at the end in Hz, 0 to `sr / 2`.
+    seconds : float, default 1.0
+        Length in s, from 0.
+    sr : int, default 22050
+        Sampling rate in Hz.
+    level : float, default 0.5
+        Amplitude.
+
+    Returns
+    -------
+    ndarray of float32, shape (samples,)
+
+    Examples
+    --------
+    >>> np.array_equal(chirp(200, 2000)[::-1], chirp(2000, 200))
+    True
+    """
     for hz in (f0, f1):
         _check_pitch(hz, sr)
     n = _length(seconds, sr)
@@ -73,16 +160,37 @@ def chirp(f0: float, f1: float, seconds: float = 1.0, sr: int = 22050, level: fl
 
 
 def noise(seconds: float = 1.0, sr: int = 22050, rng: np.random.Generator | int = 0, level: float = 0.5) -> np.ndarray:
-    """White noise, evenly spread over -level to level; `rng` is a generator or a seed."""
+    """White noise, uniformly distributed.
+
+    Parameters
+    ----------
+    seconds : float, default 1.0
+        Length in s, from 0.
+    sr : int, default 22050
+        Sampling rate in Hz.
+    rng : numpy Generator or int, default 0
+        A generator, or a seed.
+    level : float, default 0.5
+        Values lie from `-level` to `level`.
+
+    Returns
+    -------
+    ndarray of float32, shape (samples,)
+
+    Examples
+    --------
+    >>> round(float(noise().std()), 2)
+    0.29
+    """
     n = _length(seconds, sr)
     return np.random.default_rng(rng).uniform(-level, level, n).astype(np.float32)
 
 
-# What the kinds of sound are made of; everything here is float64, and loud or quiet as it comes -----------------------
+# Building blocks of the kinds of sound: float64, of any level ---------------------------------------------------------
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float, size=None):
-    """Random numbers spread evenly over octaves: for pitches and durations."""
+    """Log-uniform random numbers: for pitches and durations."""
     return np.exp(rng.uniform(np.log(low), np.log(high), size))
 
 
@@ -92,12 +200,12 @@ def _decay(n: int, sr: int, tau: float) -> np.ndarray:
 
 
 def _glide(hz: np.ndarray, sr: int) -> np.ndarray:
-    """A tone whose pitch at every sample is `hz`."""
+    """A tone whose frequency at every sample is `hz`."""
     return np.sin(2 * np.pi * np.cumsum(hz) / sr)
 
 
 def _ring(hz: np.ndarray, tau: np.ndarray, gain: np.ndarray, n: int, sr: int) -> np.ndarray:
-    """The sum of sines that each die away, (n,): pitches in Hz, times to 1/e in s and gains are (partials,)."""
+    """A sum of decaying sines, (n,): frequencies in Hz, times to 1/e in s and gains are (partials,)."""
     step = (2j * np.pi * hz - 1 / tau)[:, None] / sr
     gain = np.where(hz < sr / 2, gain, 0)[:, None]
     # exp(step * (start + offset)) is a product: two short tables instead of an exponential per partial and sample.
@@ -108,7 +216,7 @@ def _ring(hz: np.ndarray, tau: np.ndarray, gain: np.ndarray, n: int, sr: int) ->
 
 
 def _hiss(n: int, sr: int, rng: np.random.Generator, low: float, high: float) -> np.ndarray:
-    """Stationary noise between about `low` and `high` Hz (12 dB per octave beyond), of deviation 1."""
+    """Stationary noise between about `low` and `high` Hz (12 dB per octave beyond), of standard deviation 1."""
     size = 1 << max(n - 1, 1).bit_length()  # a power of two: the FFT of other lengths may be slow
     hz = np.arange(size // 2 + 1) * (sr / size)
     hz[0] = hz[1]
@@ -118,7 +226,7 @@ def _hiss(n: int, sr: int, rng: np.random.Generator, low: float, high: float) ->
 
 
 def _add(y: np.ndarray, part: np.ndarray, at: int) -> None:
-    """Add `part` to `y` from sample `at` on; what reaches past the end is dropped."""
+    """Add `part` to `y` from sample `at` on, cut at the end of `y`."""
     end = min(at + len(part), len(y))
     y[at:end] += part[: end - at]
 
@@ -139,22 +247,39 @@ class _Kind:
     play: Callable[[np.random.Generator, float, int], np.ndarray]
     seconds: tuple[float, float]  # s, of whole clips, shortest and longest
     room: bool  # may reflections be added?
-    backwards: bool = False
+    backwards: bool = False  # reversed in time
 
 
 _SOUNDS: dict[str, _Kind] = {}
 
 
 def sound(seconds: tuple[float, float], room: bool = True, backwards: str | None = None) -> Callable:
-    """Decorator: make a function `(rng, seconds, sr) -> y` a kind of sound, under its own name.
+    """Decorator that registers a function `(rng, seconds, sr) -> y` as a kind of sound, under its own name.
 
     Parameters
     ----------
-    seconds : the shortest and the longest clip that `make_sound` draws; the function is asked for a part of it.
-    backwards : a second kind of this name is the first one's clips played backwards.
+    seconds : (float, float)
+        The shortest and the longest clip in s that `make_sound` draws; the function makes a part of it.
+    room : bool, default True
+        `make_sound` adds reflections of a room.
+    backwards : str, default None
+        A second kind of this name is the first one's clips reversed.
+
+    Returns
+    -------
+    callable
+        The decorator.
+
+    Examples
+    --------
+    >>> @sound(seconds=(0.5, 1.0))
+    ... def buzz(rng, seconds, sr):
+    ...     return np.sign(sine(rng.uniform(80, 160), seconds, sr))
+    >>> "buzz" in list_sounds()
+    True
     """
 
-    def add(play):
+    def add(play: Callable) -> Callable:
         _SOUNDS[play.__name__] = kind = _Kind(play, seconds, room)
         if backwards is not None:
             _SOUNDS[backwards] = dataclasses.replace(kind, backwards=True)
@@ -164,13 +289,24 @@ def sound(seconds: tuple[float, float], room: bool = True, backwards: str | None
 
 
 def list_sounds() -> list[str]:
-    """The kinds that `make_sound` knows, in alphabetical order."""
+    """The kinds of sound that `make_sound` accepts.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+
+    Examples
+    --------
+    >>> list_sounds()[:3]
+    ['bell', 'bird_chirp', 'chirp_down']
+    """
     return sorted(_SOUNDS)
 
 
 @sound(seconds=(0.5, 3.0))
 def plucked_string(rng, seconds, sr):
-    """Karplus and Strong (1983): a burst of noise runs round a loop, and the average of neighbours dulls it."""
+    """Karplus and Strong (1983): a burst of noise in a loop whose filter averages neighbours."""
     n = _length(seconds, sr)
     hz = _log_uniform(rng, 80, 500)
     period = round(sr / hz)
@@ -184,7 +320,7 @@ def plucked_string(rng, seconds, sr):
 
 @sound(seconds=(0.8, 4.0))
 def bell(rng, seconds, sr):
-    """Partials that are no multiples of one pitch; the ratios are Risset's (1969), somewhat out of tune."""
+    """Inharmonic partials with the ratios of Risset (1969), slightly detuned."""
     ratio = np.array([0.56, 0.92, 1.19, 1.7, 2.0, 2.74, 3.0, 3.76, 4.07]) * rng.uniform(0.97, 1.03, 9)
     tau = seconds * rng.uniform(0.2, 0.6) / ratio**0.7
     return _ring(_log_uniform(rng, 250, 1500) * ratio, tau, rng.uniform(0.2, 1, 9), _length(seconds, sr), sr)
@@ -192,7 +328,7 @@ def bell(rng, seconds, sr):
 
 @sound(seconds=(0.3, 1.2))
 def kick(rng, seconds, sr):
-    """A drum whose pitch falls at once, after the short noise of the beater."""
+    """A drum whose pitch falls quickly, after the short noise of the beater."""
     n = _length(seconds, sr)
     low, high = rng.uniform(40, 70), rng.uniform(150, 400)
     hz = low + (high - low) * _decay(n, sr, rng.uniform(0.015, 0.05))
@@ -269,7 +405,7 @@ def knock(rng, seconds, sr):
 
 @sound(seconds=(0.3, 1.5))
 def clap(rng, seconds, sr):
-    """One to three claps, each a few bursts of noise within hundredths of a second: many hands are never one."""
+    """One to three claps of many people: each is a few bursts of noise within hundredths of a second."""
     n, claps = _length(seconds, sr), rng.integers(1, 4)
     low, tau = rng.uniform(700, 1500), rng.uniform(0.02, 0.06)
     m = _length(min(8 * tau, seconds), sr)
@@ -277,15 +413,15 @@ def clap(rng, seconds, sr):
     def burst():
         return _hiss(m, sr, rng, low, 2.5 * low) * _decay(m, sr, tau * rng.uniform(0.3, 1))
 
-    def hands():
+    def one_clap():
         return _repeat(m, np.r_[0, rng.uniform(0.004, 0.035, 3)], sr, burst)
 
-    return _repeat(n, np.arange(claps) * seconds / claps, sr, hands)
+    return _repeat(n, np.arange(claps) * seconds / claps, sr, one_clap)
 
 
 @sound(seconds=(0.5, 3.0), room=False, backwards="chirp_down")
 def chirp_up(rng, seconds, sr):
-    """A whistle that rises by one to two and a half octaves; its loudness is the same in both directions."""
+    """A whistle that rises by one to two and a half octaves; its envelope is symmetric in time."""
     n = _length(seconds, sr)
     low, octaves, bend = _log_uniform(rng, 250, 1500), rng.uniform(1, 2.5), _log_uniform(rng, 0.6, 1.6)
     position = (np.arange(n) + 0.5) / n  # 0 to 1
@@ -296,7 +432,7 @@ def chirp_up(rng, seconds, sr):
 
 @sound(seconds=(0.6, 3.0), backwards="swell")
 def strike(rng, seconds, sr):
-    """A sheet of metal is struck and rings off; backwards it swells up out of nothing and stops."""
+    """A sheet of metal is struck and rings; reversed it swells up and stops."""
     n, partials = _length(seconds, sr), 24
     hz = _log_uniform(rng, 300, 3000) * np.sort(_log_uniform(rng, 1, 6, partials))
     tau = seconds * rng.uniform(0.1, 0.3) * rng.uniform(0.5, 1.5, partials)
@@ -306,7 +442,7 @@ def strike(rng, seconds, sr):
 
 @sound(seconds=(1.5, 4.0), room=False, backwards="slowing_down")
 def speeding_up(rng, seconds, sr):
-    """Taps that follow each other faster and faster; a tap itself is the same in both directions."""
+    """Taps that follow each other faster and faster; a tap itself is symmetric in time."""
     n, taps = _length(seconds, sr), rng.integers(7, 13)
     m = _length(rng.uniform(0.03, 0.06), sr)
     t = (np.arange(m) - (m - 1) / 2) / sr  # s, zero in the middle of the tap
@@ -316,7 +452,7 @@ def speeding_up(rng, seconds, sr):
     return _repeat(n, times, sr, lambda: tap * rng.uniform(0.6, 1))
 
 
-# A clip: the sound in a room, somewhere in a noisy recording ----------------------------------------------------------
+# A clip: the sound in a room, at a random position of a noisy recording ----------------------------------------------------------
 
 _SHORTEST = 0.1  # s, of a clip
 LOWEST_SR = 8000  # Hz
@@ -336,13 +472,28 @@ def _to_peak(y: np.ndarray, db: float) -> np.ndarray:
 
 
 def make_sound(kind: str, rng: np.random.Generator | int, sr: int = 22050, seconds: float | None = None) -> np.ndarray:
-    """A random clip of one kind, float32 (samples,) in [-1, 1]: pitch, place, level, room and noise come from `rng`.
+    """A random clip of one kind of sound; pitch, position, level, room and noise are random.
 
     Parameters
     ----------
-    kind : one of `list_sounds()`; a near name is proposed for an unknown one.
-    rng : a generator, which is moved on, or a seed.
-    seconds : length of the clip, at least 0.1; None draws it, between 0.3 and 5.
+    kind : str
+        One of `list_sounds()`.
+    rng : numpy Generator or int
+        A generator, which is advanced, or a seed.
+    sr : int, default 22050
+        Sampling rate in Hz, at least 8000.
+    seconds : float, default None
+        Length of the clip in s, at least 0.1; None draws it, between 0.3 and 5.
+
+    Returns
+    -------
+    ndarray of float32, shape (samples,)
+        Values in [-1, 1].
+
+    Raises
+    ------
+    ValueError
+        The kind is unknown, or the clip is too short or its sampling rate too low.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""A small competition of synthesised sounds, in the layout of Kaggle's freesound-audio-tagging (2018).
+"""A small competition of synthetic sounds, in the layout of Kaggle's freesound-audio-tagging (2018).
 
 `make_competition` plans every clip from the seed first and then writes what is missing, so that a call which was stopped
-goes on where it was, and the same arguments give the same bytes.
+is resumed by the next one, and the same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ..core.files import is_temporary, write_atomic
 from ..core.values import Value, choose
 from .synthesis import LOWEST_SR, list_sounds, make_sound
 
-__all__ = ["SoundCompetition", "make_competition"]
+__all__ = ["make_competition"]
 
 _EMPTY = ("0b0427e2.wav", "6ea0099f.wav", "b39975f5.wav")  # the real competition's three test clips without sound
-_RECORD = "competition.json"  # written last: where it stands, everything stands
+_RECORD = "competition.json"  # written last: where it is, everything is
 _FOLDERS = {"train": "audio_train", "test": "audio_test"}
 _TABLES = ("train.csv", "sample_submission.csv", "solution.csv")
 
 
 @dataclass(frozen=True)
-class SoundCompetition(Value):
-    """What decides the content of a competition, down to the byte; see `make_competition`."""
+class _Settings(Value):
+    """What determines the content of a competition, down to the byte; see `make_competition`."""
 
     kinds: tuple[str, ...]
     n_per_class: int = 60
@@ -43,7 +43,7 @@ class SoundCompetition(Value):
     seed: int = 0
     verified: float = 0.6  # share of the training clips of each class
     wrong: float = 0.2  # share of the unverified training clips
-    version: int = 1  # of the synthesis: a change of any sound counts it up
+    version: int = 1  # of the synthesis: incremented with every change of a sound
 
     def _check(self):
         for kind in self.kinds:
@@ -79,14 +79,14 @@ class _Clip:
 
 
 def _file_name(made_from: tuple, taken: set[str]) -> str:
-    """Eight hexadecimal digits that tell nothing of the sound, yet stand for just what it is made from."""
+    """Eight hexadecimal digits: a digest of what the sound is made from, which does not tell the label."""
     tries = (repr((*made_from, attempt)).encode() for attempt in itertools.count())
     names = (hashlib.blake2b(made, digest_size=4).hexdigest() + ".wav" for made in tries)
     return next(name for name in names if name not in taken)
 
 
-def _plan(settings: SoundCompetition) -> list[_Clip]:
-    """All clips with sound, by split and file name: the kinds follow in no order."""
+def _plan(settings: _Settings) -> list[_Clip]:
+    """All clips with sound, sorted by split and file name: the order tells nothing about the kinds."""
     clips, taken = [], set(_EMPTY)
     for split, count in ("train", settings.n_per_class * len(settings.kinds)), ("test", settings.n_test):
         for index in range(count):
@@ -97,8 +97,8 @@ def _plan(settings: SoundCompetition) -> list[_Clip]:
     return sorted(clips, key=lambda clip: (clip.split, clip.name))
 
 
-def _train_rows(clips: list[_Clip], settings: SoundCompetition) -> list[tuple]:
-    """`fname, label, manually_verified`: of the unverified rows an exact share carries another class's label."""
+def _train_rows(clips: list[_Clip], settings: _Settings) -> list[tuple]:
+    """Rows fname, label, manually_verified; of the unverified ones an exact share has another class's label."""
     n_verified = round(settings.verified * settings.n_per_class)
     clips = [clip for clip in clips if clip.split == "train"]
     verified = [clip.index // len(settings.kinds) < n_verified for clip in clips]
@@ -118,8 +118,8 @@ def _csv_bytes(columns: tuple[str, ...], rows: list[tuple]) -> bytes:
     return text.getvalue().encode()
 
 
-def _tables(clips: list[_Clip], settings: SoundCompetition) -> dict[str, bytes]:
-    """The csv files by name. The solution lies beside them for scoring; nothing of training reads it."""
+def _tables(clips: list[_Clip], settings: _Settings) -> dict[str, bytes]:
+    """The csv files by name. The solution is for scoring only; training never reads it."""
     answers = {clip.name: clip.label for clip in clips if clip.split == "test"} | dict.fromkeys(_EMPTY, "None")
     guess = " ".join(sorted(kind.capitalize() for kind in settings.kinds)[:3])
     tables = (
@@ -137,14 +137,14 @@ def _wav_bytes(y: np.ndarray, sr: int) -> bytes:
     return file.getvalue()
 
 
-def _clip_bytes(clip: _Clip, settings: SoundCompetition) -> bytes:
-    """The file of one clip, which depends on its own place alone and not on the clips before it."""
+def _clip_bytes(clip: _Clip, settings: _Settings) -> bytes:
+    """The file of one clip, which depends on its own index only and not on the clips before it."""
     rng = np.random.default_rng([settings.seed, list(_FOLDERS).index(clip.split), clip.index])
     return _wav_bytes(make_sound(clip.kind, rng, settings.sr), settings.sr)
 
 
 def _files_in(folder: Path) -> set[str]:
-    """Every file below `folder`, relative and with forward slashes, but for what a killed process left behind."""
+    """Every file below `folder`, relative and with forward slashes, without temporary files of killed processes."""
     return {
         Path(root, name).relative_to(folder).as_posix()
         for root, _, names in os.walk(folder)
@@ -154,7 +154,7 @@ def _files_in(folder: Path) -> set[str]:
 
 
 def _read_record(path: Path) -> dict | None:
-    """What an earlier call wrote last, or None."""
+    """The settings that an earlier call wrote last, or None."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
@@ -166,7 +166,7 @@ def _read_record(path: Path) -> dict | None:
         raise ValueError(f"{path} is no record of a competition made here; choose an empty folder") from exc
 
 
-def _missing(folder: Path, planned: set[str], settings: SoundCompetition) -> set[str]:
+def _missing(folder: Path, planned: set[str], settings: _Settings) -> set[str]:
     """The planned files that are still to be written; ValueError where the folder belongs to something else."""
     found, record, wanted = _files_in(folder), _read_record(folder / _RECORD), settings.to_dict()
     if record is None:
@@ -194,31 +194,56 @@ def make_competition(
     wrong: float = 0.2,
     progress: bool = True,
 ) -> Path:
-    """Write a small competition in the layout of freesound-audio-tagging (2018), and return its folder.
+    """Write a small competition of synthetic sounds in the layout of freesound-audio-tagging (2018).
 
-    ```
-    train.csv               fname, label, manually_verified
-    sample_submission.csv   fname, label: one row for every test file, with up to three labels
-    solution.csv            fname, label: the true label of every test file, "None" for the empty ones
-    audio_train/  audio_test/   wav, 16 bit, mono
-    competition.json        the settings, written last
-    ```
-    The same arguments give the same bytes. A call that was stopped goes on where it was when it is repeated; where all
-    is there, nothing is written.
+    The same arguments give the same bytes. A call that was stopped is resumed by the next one; where everything is there, nothing is
+    written.
+
+        train.csv               fname, label, manually_verified
+        sample_submission.csv   fname, label: one row per test file, with up to three labels
+        solution.csv            fname, label: the true label of every test file, "None" for the empty ones
+        audio_train/  audio_test/   wav, 16 bit, mono
+        competition.json        the settings, written last
 
     Parameters
     ----------
-    n_test : test clips with sound; three without any come on top, as in the real competition.
-    kinds : names from `list_sounds()`; None takes all of them. The labels are these names with a capital.
-    verified : share of each class that has manually_verified=1 and the right label.
-    wrong : share of the other training clips that carry another class's label.
+    folder : str or path-like
+        Where to write; a new or empty folder, or that of a stopped call.
+    n_per_class : int, default 60
+        Training clips of each class.
+    n_test : int, default 120
+        Test clips with sound; three empty ones are added, as in the real competition.
+    sr : int, default 22050
+        Sampling rate in Hz, at least 8000.
+    seed : int, default 0
+        Of everything random.
+    kinds : iterable of str, default None
+        Names from `list_sounds()`, two or more; None is all of them. The labels are these names, capitalised.
+    verified : float, default 0.6
+        Fraction of each class that has manually_verified=1 and the right label.
+    wrong : float, default 0.2
+        Fraction of the other training clips that have another class's label.
+    progress : bool, default True
+        Show a bar.
+
+    Returns
+    -------
+    Path
+        The folder.
 
     Raises
     ------
-    ValueError : `folder` holds a competition with other settings, or files that are none of its own.
+    ValueError
+        An argument is out of range, or `folder` holds a competition with other settings or other files.
+
+    Examples
+    --------
+    >>> folder = sp.make_competition("toy", n_per_class=2, n_test=3, sr=8000, kinds=["bell", "rain"], progress=False)
+    >>> pd.read_csv(folder / "train.csv").shape
+    (4, 3)
     """
     folder = Path(folder)
-    settings = SoundCompetition(
+    settings = _Settings(
         kinds=tuple(sorted(list_sounds() if kinds is None else kinds)),
         n_per_class=n_per_class,
         n_test=n_test,

@@ -1,8 +1,8 @@
 """Archives from strangers are unpacked inside one folder, or not at all.
 
-Before the first byte is written every member is judged: a name that leads out of the folder, a link, a device, or more bytes than the
-disk takes, and the whole archive is refused with the member's name. Files that macOS adds beside the real ones are left out. Zip and tar
-are read by the same rules, through `_Member`.
+Before the first byte is written every member is checked: a name that leads out of the folder or lies absurdly deep, a link, a
+device, or more bytes than the disk has free, and the whole archive is refused with the member's name. Python's own filters strip
+or follow what is refused here, and bound neither sizes nor names. Files that macOS adds beside the real ones are left out.
 
     unpack_all([archive], Path("datasets/.partial-small/unpacked"), progress=True)
 """
@@ -32,6 +32,8 @@ from .archives import Archive
 __all__ = ["NoRoomError", "unpack_all"]
 
 BLOCK = 4096  # bytes that the smallest file takes on a disk
+DEPTH = 100  # folders in a name: more make os.makedirs exceed Python's recursion limit
+NAME = 1 << 16  # bytes of a name: tar takes any number, a zip at most this many
 DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -42,44 +44,60 @@ DAMAGED = (
     NotImplementedError,
     UnicodeError,
 )
-# the name is what is wrong, not the disk
+# the name is invalid, not the disk
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL)
 
 
 class NoRoomError(ValueError):
-    """What an archive says to hold is more than the disk takes."""
+    """An archive declares more bytes than the disk has free."""
 
 
-# ---------------------------------------------------------------------- what an archive holds
+# ---------------------------------------------------------------------- members
 
 
 class _Member(NamedTuple):
-    """What an archive holds under a name; `kind` is "file", "folder", or says what else it is."""
+    """A member of an archive; `kind` is "file", "folder", or says what else it is."""
 
     name: str
     size: int
     kind: str
     open: Callable
 
+    def __str__(self) -> str:
+        return f"its member {self.name[:200]!r}"
+
+
+_SPECIAL = "a device or another special file"
+_FORMS = {0: "file", stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "a symbolic link"}
+
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & 1:
         return "encrypted"
-    form = stat.S_IFMT(info.external_attr >> 16)
-    if form not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "a symbolic link" if form == stat.S_IFLNK else "a device or another special file"
-    return "folder" if info.orig_filename.endswith(("/", "\\")) or form == stat.S_IFDIR else "file"
+    kind = _FORMS.get(stat.S_IFMT(info.external_attr >> 16), _SPECIAL)
+    return "folder" if kind == "file" and info.orig_filename.endswith(("/", "\\")) else kind
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:
     if info.isfile() or info.isdir():
         return "file" if info.isfile() else "folder"
-    return "a symbolic link" if info.issym() else "a hard link" if info.islnk() else "a device or another special file"
+    return "a symbolic link" if info.issym() else "a hard link" if info.islnk() else _SPECIAL
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A header whose name is bounded before it is read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> _TarInfo:
+        info = super().frombuf(buf, encoding, errors)
+        if info.size > NAME and info.type in (b"L", b"K", b"x", b"g", b"X"):  # GNU's long names and pax headers
+            raise ValueError(f"the name of one of its members takes {amount(info.size)}; {amount(NAME)} are read")
+        return info
 
 
 @contextlib.contextmanager
 def _members(path: Path) -> Iterator[Iterable[_Member]]:
-    """What an archive holds, to be read while it is open."""
+    """The members of an archive, to be read while it is open."""
     if path.name.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             yield (
@@ -87,42 +105,44 @@ def _members(path: Path) -> Iterator[Iterable[_Member]]:
                 for i in archive.infolist()
             )
     else:
-        with tarfile.open(path, "r:" if path.name.endswith(".tar") else "r:gz") as archive:
+        with tarfile.open(path, "r:" if path.name.endswith(".tar") else "r:gz", tarinfo=_TarInfo) as archive:
             yield (_Member(i.name, i.size, _tar_kind(i), functools.partial(archive.extractfile, i)) for i in archive)
 
 
-# ---------------------------------------------------------------------- what of it may be unpacked
+# ---------------------------------------------------------------------- checks
 
 
-def _place(member: _Member, into: Path) -> str:
-    """Where below a folder a member goes; ValueError where it may not go anywhere."""
+def _target(member: _Member, into: Path) -> str:
+    """The path of a member relative to a folder; ValueError where it must not be unpacked."""
     parts = member.name.replace("\\", "/").split("/")  # as Windows reads it, on every system
     if parts[0] == "" or ".." in parts or any(re.match("[A-Za-z]:", part) for part in parts):
-        raise ValueError(f"its member {member.name!r} leads out of the folder; only names below it are unpacked")
+        raise ValueError(f"{member} leads out of the folder; only names below it are unpacked")
+    if len(parts) > DEPTH:
+        raise ValueError(f"{member} ... lies in {len(parts) - 1} folders; at most {DEPTH} are unpacked")
     kind = "of negative size" if member.size < 0 else member.kind
     if kind not in ("file", "folder"):
-        raise ValueError(f"its member {member.name!r} is {kind}; only files and folders are unpacked")
+        raise ValueError(f"{member} is {kind}; only files and folders are unpacked")
     return inside(into, "/".join(parts))
 
 
-def _is_clutter(place: str) -> bool:
-    """Is it one of the files that macOS puts beside the real ones? Some have the names of recordings."""
-    return any(part in ("__MACOSX", ".DS_Store") or part.startswith("._") for part in place.split("/"))
+def _is_clutter(path: str) -> bool:
+    """Whether macOS put a file beside the real ones; some have the names of recordings."""
+    return any(part in ("__MACOSX", ".DS_Store") or part.startswith("._") for part in path.split("/"))
 
 
 def _plan(members: Iterable[_Member], into: Path, free: int) -> list[tuple[_Member, str]]:
-    """(member, its place) of all that is to be unpacked; ValueError where one may not be, or where they need more than `free` bytes."""
+    """(member, path) of all that is unpacked; ValueError where one must not be, or where they need more than `free` bytes."""
     plan, needed = [], 0
     for member in members:
-        place = _place(member, into)
+        path = _target(member, into)
         needed += max(BLOCK, -(-member.size // BLOCK) * BLOCK)
         if needed > free:
             raise NoRoomError(
-                f"up to its member {member.name!r} ({amount(member.size)}) it needs {amount(needed)}, and {amount(free)} "
+                f"up to {member} ({amount(member.size)}) it needs {amount(needed)}, and {amount(free)} "
                 "are free; make room or give another folder="
             )
-        if not _is_clutter(place):
-            plan.append((member, place))
+        if not _is_clutter(path):
+            plan.append((member, path))
     return plan
 
 
@@ -138,32 +158,43 @@ def _unpack_member(member: _Member, target: Path) -> None:
     except OSError as exc:
         if exc.errno not in UNNAMEABLE:
             raise
-        raise ValueError(f"its member {member.name!r} cannot be written: {exc.strerror}") from exc
+        raise ValueError(f"{member} cannot be written: {exc.strerror}") from exc
 
 
 def _unpack(path: Path, into: Path, progress: bool) -> None:
-    """Unpack an archive into a folder, after all its members were judged; ValueError where it is damaged or one of them is refused."""
+    """Unpack one archive after all its members are checked; ValueError where it is damaged or one of them is refused."""
     try:
         with _members(path) as members:
             plan = _plan(members, into, shutil.disk_usage(into).free)
-            with progress_bar(
-                sum(member.size for member, _ in plan), f"unpacking {path.name}", progress, unit="B"
-            ) as bar:
-                for member, place in plan:
-                    _unpack_member(member, into / place)
+            total = sum(member.size for member, _ in plan)
+            with progress_bar(total, f"unpacking {path.name}", progress, unit="B") as bar:
+                for member, target in plan:
+                    _unpack_member(member, into / target)
                     bar.update(member.size)
     except DAMAGED as exc:
         if getattr(exc, "errno", None) is not None:
-            raise  # the disk's fault
-        raise ValueError(f"it is damaged, or no such archive at all: {type(exc).__name__}: {exc}") from exc
+            raise  # an error of the disk
+        raise ValueError(f"it is damaged, or not an archive at all: {type(exc).__name__}: {exc}") from exc
 
 
 def unpack_all(archives: list[Archive], into: Path, progress: bool) -> None:
     """Unpack archives into one new folder.
 
-    ValueError with the name of the archive and what to do; one that another download may mend is deleted.
+    Parameters
+    ----------
+    archives : list of Archive
+        Files that `obtain` returned. One that another download may mend is deleted where it is damaged.
+    into : Path
+        The folder; what a killed process left there is removed first.
+    progress : bool
+        Show a bar.
+
+    Raises
+    ------
+    ValueError
+        An archive is damaged or refused; the message names the archive and what to do. NoRoomError where the disk is too small.
     """
-    shutil.rmtree(into, ignore_errors=True)  # what a killed process left
+    shutil.rmtree(into, ignore_errors=True)
     into.mkdir()
     for archive in archives:
         try:
@@ -173,7 +204,7 @@ def unpack_all(archives: list[Archive], into: Path, progress: bool) -> None:
         except ValueError as exc:
             if archive.by_hand:
                 way_out = "replace or remove it"
-            elif archive.verdict == "same":
+            elif archive.status == "same":
                 way_out = "its checksum is the published one, so another download will not help"
             else:
                 archive.path.unlink()

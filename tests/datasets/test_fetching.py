@@ -18,6 +18,7 @@ import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 import warnings
 import zipfile
 from collections import namedtuple
@@ -30,18 +31,17 @@ import requests
 import urllib3
 
 import specimg as sp
-from specimg import datasets
 from specimg.datasets import (
     DataSet,
     RemoteFile,
-    ResumingDownloader,
-    checksum_verdict,
+    catalogue,
     download as downloading,
     fetching,
     find_dataset,
-    resume_action,
     unpack as unpacking,
 )
+from specimg.datasets.archives import compare_checksums
+from specimg.datasets.download import ResumingDownloader, resume_action
 
 SOUNDS = {
     "set-1/dog/a.wav": b"a" * 5000,
@@ -104,7 +104,7 @@ def contents(folder):
     return {
         p.relative_to(folder).as_posix(): p.read_bytes()
         for p in Path(folder).rglob("*")
-        if p.is_file() and p.name != datasets.SOURCE
+        if p.is_file() and p.name != fetching.SOURCE
     }
 
 
@@ -236,7 +236,7 @@ def test_every_entry_is_in_order():
         assert data.name == name and data.home.startswith("https://") and data.about and data.download_size > 1e7
         assert "CC" in data.licence
         for file in data.files:
-            assert file.url.startswith("https://") and datasets.CHECKSUM.fullmatch(file.checksum)
+            assert file.url.startswith("https://") and catalogue.CHECKSUM.fullmatch(file.checksum)
             assert file.stable is ("github.com" not in file.url)
         assert DataSet.from_json(data.to_json()) == data
 
@@ -311,7 +311,7 @@ def test_a_data_set_is_described_properly(changes, message):
 
 
 @pytest.mark.parametrize(
-    "known, seen, stable, verdict",
+    "known, seen, stable, status",
     [
         (None, "md5:1", True, "unknown"),
         ("md5:1", "md5:1", True, "same"),
@@ -320,8 +320,8 @@ def test_a_data_set_is_described_properly(changes, message):
         ("md5:1", "md5:2", False, "changed"),
     ],
 )
-def test_checksum_verdict(known, seen, stable, verdict):
-    assert checksum_verdict(known, seen, stable) == verdict
+def test_compare_checksums(known, seen, stable, status):
+    assert compare_checksums(known, seen, stable) == status
 
 
 VERSION = {"ETag": '"one"', "Last-Modified": None, "total": 10}
@@ -401,7 +401,7 @@ def test_a_data_set_is_downloaded_checked_and_unpacked(site, tmp_path, capsys, f
     assert folder == tmp_path / "small" / "set-1"
     assert contents(folder.parent) == SOUNDS
     assert listing(tmp_path) == sorted(
-        [f"small/{name}" for name in SOUNDS] + [f"small/{datasets.SOURCE}"]
+        [f"small/{name}" for name in SOUNDS] + [f"small/{fetching.SOURCE}"]
     )  # no archive, nothing partial
     out = capsys.readouterr().out
     assert out.count("\n") == 1 and "CC BY 4.0" in out and "127.0.0.1" in out and "https://example.org/small" in out
@@ -412,7 +412,7 @@ def test_the_note_says_where_it_comes_from(site, tmp_path):
     data = zipped(SOUNDS)
     known = site.dataset(data)
     sp.fetch(known, tmp_path)
-    note = json.loads((tmp_path / "small" / datasets.SOURCE).read_text())
+    note = json.loads((tmp_path / "small" / fetching.SOURCE).read_text())
     assert DataSet.from_dict(note["dataset"]) == known and note["content"] == "set-1"
     assert note["archives"] == [
         {
@@ -431,7 +431,7 @@ def test_the_note_says_where_it_comes_from(site, tmp_path):
 def test_without_a_known_checksum_the_note_keeps_the_one_that_was_seen(site, tmp_path):
     data = zipped(SOUNDS)
     sp.fetch(site.dataset(data, checksum=None), tmp_path)
-    record = json.loads((tmp_path / "small" / datasets.SOURCE).read_text())["archives"][0]
+    record = json.loads((tmp_path / "small" / fetching.SOURCE).read_text())["archives"][0]
     assert (
         record["checksum_is"] == "unknown"
         and record["checksum_known"] is None
@@ -561,7 +561,7 @@ def test_the_next_call_goes_on_where_the_last_one_stopped(site, tmp_path, capsys
     assert sp.fetch(known, tmp_path).name == "set-1"
     assert site.asked == [{"range": f"bytes={have}-", "if_range": '"one"'}]
     assert f"({have / 1e3:.1f} kB of it are here already)" in capsys.readouterr().out
-    assert listing(tmp_path) == ["small/set-1/noise.wav", f"small/{datasets.SOURCE}"]
+    assert listing(tmp_path) == ["small/set-1/noise.wav", f"small/{fetching.SOURCE}"]
 
 
 def test_a_server_that_knows_no_ranges_sends_all_of_it_again(site, tmp_path):
@@ -606,7 +606,7 @@ def test_a_file_that_changed_on_the_server_is_not_mixed_with_the_old_one(site, t
     known = site.dataset(new, checksum=None)
     site.etag, site.modified = after
     assert (sp.fetch(known, tmp_path) / "noise.wav").stat().st_size == 310_000
-    record = json.loads((tmp_path / "small" / datasets.SOURCE).read_text())["archives"][0]
+    record = json.loads((tmp_path / "small" / fetching.SOURCE).read_text())["archives"][0]
     assert record["checksum_seen"] == sha256(new)
 
 
@@ -618,7 +618,7 @@ def test_a_changed_tag_is_seen_where_the_server_does_not_heed_if_range(site, tmp
     site.etag = 'W/"two"'
     sp.fetch(known, tmp_path)
     assert [bool(asked["range"]) for asked in site.asked] == [True, False]
-    assert json.loads((tmp_path / "small" / datasets.SOURCE).read_text())["archives"][0]["checksum_seen"] == sha256(new)
+    assert json.loads((tmp_path / "small" / fetching.SOURCE).read_text())["archives"][0]["checksum_seen"] == sha256(new)
 
 
 def test_bytes_that_nothing_can_vouch_for_are_not_gone_on_with(site, tmp_path, capsys):
@@ -698,7 +698,7 @@ def wait_for(condition, seconds=30):
 
 def in_another_process(known, folder):
     code = (
-        "import sys; from specimg import datasets as d; d.downloading.CHUNK = 4096; "
+        "import sys; from specimg import datasets as d; d.download.CHUNK = 4096; "
         "d.fetch(d.DataSet.from_json(sys.argv[1]), sys.argv[2])"
     )
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -723,7 +723,7 @@ def test_kill_9_in_the_middle_costs_only_what_was_not_written(site, tmp_path):
     assert sha256((folder / "noise.wav").read_bytes()) == sha256(
         zipfile.ZipFile(io.BytesIO(BIG)).read("set-1/noise.wav")
     )
-    assert listing(tmp_path) == ["small/set-1/noise.wav", f"small/{datasets.SOURCE}"]
+    assert listing(tmp_path) == ["small/set-1/noise.wav", f"small/{fetching.SOURCE}"]
 
 
 def test_a_kill_while_unpacking_begins_the_unpacking_anew(site, tmp_path):
@@ -775,7 +775,7 @@ def test_an_archive_packed_on_demand_is_only_warned_of(site, tmp_path):
         folder = sp.fetch(site.dataset(data, checksum=known, stable=False), tmp_path)
     assert contents(folder.parent) == SOUNDS
     assert len(caught) == 1 and caught[0].filename == __file__
-    record = json.loads((tmp_path / "small" / datasets.SOURCE).read_text())["archives"][0]
+    record = json.loads((tmp_path / "small" / fetching.SOURCE).read_text())["archives"][0]
     assert record["checksum_is"] == "changed" and record["sha256"] == sha256(data)[7:]
 
 
@@ -792,7 +792,7 @@ def test_an_archive_put_there_by_hand_is_taken_and_stays(site, tmp_path, capsys)
     assert site.asked == [] and (tmp_path / "small.zip").read_bytes() == BIG
     out = capsys.readouterr().out
     assert "small: from small.zip in" in out and "CC BY 4.0" in out and "to download" not in out
-    assert json.loads((tmp_path / "small" / datasets.SOURCE).read_text())["archives"][0]["by_hand"] is True
+    assert json.loads((tmp_path / "small" / fetching.SOURCE).read_text())["archives"][0]["by_hand"] is True
 
 
 def test_only_the_archives_that_are_not_there_are_downloaded(site, tmp_path, capsys):
@@ -924,6 +924,21 @@ def test_a_name_that_no_disk_takes_is_refused(site, tmp_path):
     )
 
 
+def test_a_name_of_very_many_folders_is_refused(site, tmp_path):
+    data = zipped({"a/" * 3000 + "b.wav": b"b"})
+    refused(site, tmp_path / "data", site.dataset(data), "its member 'a/a/a.*lies in 3000 folders; at most 100")
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_of_100_megabytes_is_refused_before_it_is_read(site, tmp_path, kind):
+    data = tarred({tar_member("././@LongLink", kind): bytes(100_000_000)})
+    known = site.dataset(data, file="small.tar.gz")
+    tracemalloc.start()
+    refused(site, tmp_path / "data", known, "the name of one of its members takes 100.0 MB; 65.5 kB are read")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -1000,7 +1015,7 @@ def test_a_damaged_archive_of_unknown_checksum_is_deleted_so_that_a_new_download
     file, data = broken(kind)
     known = site.dataset(data, file=file, checksum=None)
     with pytest.raises(
-        ValueError, match="is not unpacked: it is damaged, or no such archive at all: .*; it was deleted; call again"
+        ValueError, match="is not unpacked: it is damaged, or not an archive at all: .*; it was deleted; call again"
     ):
         sp.fetch(known, tmp_path)
     assert listing(tmp_path) == []
@@ -1145,7 +1160,7 @@ def test_a_folder_of_that_name_that_fetch_did_not_make_is_left_alone(site, tmp_p
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "small.zip").write_bytes(BIG)
     with pytest.raises(
-        ValueError, match=f"small exists and has no {datasets.SOURCE}.*you downloaded belongs beside it, in {tmp_path}"
+        ValueError, match=f"small exists and has no {fetching.SOURCE}.*you downloaded belongs beside it, in {tmp_path}"
     ):
         sp.fetch(site.dataset(BIG), tmp_path)
     assert listing(tmp_path) == ["small/small.zip"]
@@ -1169,7 +1184,7 @@ def test_another_version_that_stands_there_is_not_taken_for_this_one(site, tmp_p
 def test_a_note_that_cannot_be_read(site, tmp_path, text):
     known = site.dataset(BIG)
     sp.fetch(known, tmp_path)
-    (tmp_path / "small" / datasets.SOURCE).write_text(text)
+    (tmp_path / "small" / fetching.SOURCE).write_text(text)
     with pytest.raises(ValueError, match="specimg-source.json cannot be read: .*; delete .*small to fetch it anew"):
         sp.fetch(known, tmp_path)
 
