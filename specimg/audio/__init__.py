@@ -13,26 +13,26 @@ A file that cannot be read whole raises `AudioError` with its path and a reason:
 promises is a broken file, not a short clip.
 """
 
-from .decode import FRAMES_A_BYTE, AudioError, Scratch, UnreadableError, recording_seconds
-from .effects import DENOISERS, HIGHEST_ORDER, PADS, filter_band, fit_length, resample
+from .decode import MAX_FRAMES_PER_BYTE, AudioError, SampleBuffer, UnreadableError, recording_seconds
+from .effects import DENOISERS, MAX_FILTER_ORDER, PADS, filter_band, fit_length, resample
 from .find import AUDIO_SUFFIXES, find_audio, is_audio_name, walk_audio
 from .levels import LOUDNESS, NORMALIZERS, RMS_LEVEL, loudness
 from .read import Audio, Clip, condition, read_audio, read_clip
-from .variants import AddNoise, PitchShift, Roll, Stretch, Variant
+from .variants import AddNoise, PitchShift, Roll, TimeStretch, Variant
 from .windows import cut_windows, silence_clips
 
 __all__ = [
     "AddNoise",
     "PitchShift",
     "Roll",
-    "Stretch",
+    "TimeStretch",
     "Variant",
     "cut_windows",
     "silence_clips",
     "AUDIO_SUFFIXES",
     "DENOISERS",
-    "FRAMES_A_BYTE",
-    "HIGHEST_ORDER",
+    "MAX_FRAMES_PER_BYTE",
+    "MAX_FILTER_ORDER",
     "LOUDNESS",
     "NORMALIZERS",
     "PADS",
@@ -40,7 +40,7 @@ __all__ = [
     "Audio",
     "AudioError",
     "Clip",
-    "Scratch",
+    "SampleBuffer",
     "UnreadableError",
     "condition",
     "filter_band",

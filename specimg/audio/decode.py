@@ -15,9 +15,9 @@ import struct
 
 import numpy as np
 
-__all__ = ["AudioError", "UnreadableError", "Scratch", "decode", "recording_seconds"]
+__all__ = ["AudioError", "UnreadableError", "SampleBuffer", "decode", "recording_seconds"]
 
-FRAMES_A_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
+MAX_FRAMES_PER_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
 STREAMED = (
     0,
     0x7FFFF000,
@@ -42,7 +42,7 @@ class UnreadableError(AudioError):
     """A recording that the system does not let us read; the file itself may be good, so it is worth trying again."""
 
 
-class Scratch:
+class SampleBuffer:
     """A float32 array that is used again for every clip.
 
     Fresh memory of a megabyte is mapped, cleared page by page and unmapped for each clip, a third of the time of drawing it.
@@ -170,25 +170,25 @@ def _check_claim(path, frames: int) -> None:
             "does not say how many samples it holds, because it was written into a pipe; convert it once more, from file to file",
         )
     size = os.path.getsize(path)
-    if frames > FRAMES_A_BYTE * size:
+    if frames > MAX_FRAMES_PER_BYTE * size:
         raise AudioError(path, f"is damaged: its header claims {frames} samples in {size} bytes")
 
 
-def _read_samples(file, n: int, scratch: Scratch) -> np.ndarray:
+def _read_samples(file, n: int, buffer: SampleBuffer) -> np.ndarray:
     """The next `n` samples float32 `(samples, channels)`, fewer where the file breaks off.
 
     16-bit samples are read as they are and scaled here: the same numbers (a power of two) four times as fast as libsndfile's.
     """
     if file.subtype != "PCM_16":
-        return file.read(out=scratch.take(n, file.channels))
+        return file.read(out=buffer.take(n, file.channels))
     size = n * file.channels
-    memory = scratch.take(size + (size + 1) // 2)  # the floats, and behind them the 16-bit samples
+    memory = buffer.take(size + (size + 1) // 2)  # the floats, and behind them the 16-bit samples
     whole = file.read(out=memory[size:].view(np.int16)[:size].reshape(n, file.channels))
     y = memory[:size].reshape(n, file.channels)[: len(whole)]
     return np.multiply(whole, np.float32(2**-15), out=y)
 
 
-def decode(path, start=None, end=None, scratch: Scratch | None = None) -> tuple[np.ndarray, int]:
+def decode(path, start=None, end=None, buffer: SampleBuffer | None = None) -> tuple[np.ndarray, int]:
     """Samples float32 `(samples, channels)` of a span, and the file's sampling rate."""
     import soundfile
 
@@ -202,7 +202,7 @@ def decode(path, start=None, end=None, scratch: Scratch | None = None) -> tuple[
         try:
             if first > skip:
                 file.seek(first)
-            y = _read_samples(file, skip + count, scratch or Scratch())[skip:]
+            y = _read_samples(file, skip + count, buffer or SampleBuffer())[skip:]
         except soundfile.SoundFileError as exc:
             raise AudioError(path, f"breaks off while being decoded: {own_words(exc)}") from exc
         except MemoryError as exc:

@@ -22,7 +22,7 @@ __all__ = ["resample", "fit_length", "filter_band", "denoise"]
 PADS = ("silence", "repeat", "reflect")
 DENOISERS = ("stationary", "nonstationary")
 GATE_WINDOW = 1024  # samples, of noisereduce, which fails on shorter clips
-HIGHEST_ORDER = 48  # of a filter: beyond it the gain of its sections leaves double precision
+MAX_FILTER_ORDER = 48  # of a filter: beyond it the gain of its sections leaves double precision
 
 
 def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:

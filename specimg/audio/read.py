@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.values import Value, choose, register
-from .decode import AudioError, Scratch, decode
-from .effects import DENOISERS, HIGHEST_ORDER, PADS, denoise, filter_band, fit_length, resample
+from .decode import AudioError, SampleBuffer, decode
+from .effects import DENOISERS, MAX_FILTER_ORDER, PADS, denoise, filter_band, fit_length, resample
 from .levels import NORMALIZERS, normalize_level
 
 __all__ = ["Audio", "Clip", "condition", "read_audio", "read_clip"]
@@ -55,8 +55,8 @@ class Audio(Value):
             choose(self.normalize, NORMALIZERS, "normalize")
         if self.denoise is not None:
             choose(self.denoise, DENOISERS, "denoise")
-        if not 1 <= self.filter_order <= HIGHEST_ORDER:
-            raise ValueError(f"Audio(filter_order={self.filter_order}): give 1 to {HIGHEST_ORDER}")
+        if not 1 <= self.filter_order <= MAX_FILTER_ORDER:
+            raise ValueError(f"Audio(filter_order={self.filter_order}): give 1 to {MAX_FILTER_ORDER}")
         if self.highpass_hz is not None and self.lowpass_hz is not None and self.highpass_hz >= self.lowpass_hz:
             raise ValueError(
                 f"Audio(highpass_hz={self.highpass_hz:g}, lowpass_hz={self.lowpass_hz:g}) leaves nothing; "
@@ -164,14 +164,14 @@ class Clip:
 
 
 def read_clip(
-    path, audio: Audio = Audio(), start=None, end=None, scratch: Scratch | None = None, vary: Callable | None = None
+    path, audio: Audio = Audio(), start=None, end=None, buffer: SampleBuffer | None = None, vary: Callable | None = None
 ) -> Clip:
     """`read_audio` with the facts that a picture's axes and a manifest need.
 
-    scratch : where the samples then live
+    buffer : where the samples then live
     vary : as in `condition`
     """
-    raw, source_sr = decode(path, start, end, scratch)
+    raw, source_sr = decode(path, start, end, buffer)
     y, sr, cut = condition(raw, source_sr, audio, path, vary)
     return Clip(y, sr, (start or 0.0) + cut / sr, len(raw) / source_sr, source_sr)
 

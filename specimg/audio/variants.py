@@ -1,7 +1,7 @@
 """Variants of a recording: the same sound with noise, rolled, stretched or at another pitch, as further pictures of it.
 
-    tree = render_tree("audio_train", look, variants=(AddNoise(20), Roll(0.1), Stretch(0.8), PitchShift(-5)))
-    tree.picture("dog.wav", variant=Stretch(0.8))             # images/dog.wav@stretch-0.8.png
+    tree = render_tree("audio_train", look, variants=(AddNoise(20), Roll(0.1), TimeStretch(0.8), PitchShift(-5)))
+    tree.picture("dog.wav", variant=TimeStretch(0.8))             # images/dog.wav@stretch-0.8.png
 
 A variant changes the samples before anything else is done to them, so that its picture is the one that a recording of the changed
 sound would have. What is drawn by chance depends on the recording's name, its span and the variant alone: the bytes are the
@@ -23,7 +23,7 @@ import numpy as np
 
 from ..core.values import Value, choose, kinds, register
 
-__all__ = ["AddNoise", "PitchShift", "Roll", "Stretch", "Variant", "list_variants"]
+__all__ = ["AddNoise", "PitchShift", "Roll", "TimeStretch", "Variant", "list_variants"]
 
 REFERENCES = ("clip", "full")
 WINDOW = 2048  # samples, of librosa's phase vocoder; shorter clips are padded to it
@@ -116,7 +116,7 @@ class Roll(Variant):
 
 @register
 @dataclass(frozen=True)
-class Stretch(_Vocoded):
+class TimeStretch(_Vocoded):
     """Faster (`rate` above 1) or slower at the same pitch: `librosa.effects.time_stretch`, a phase vocoder."""
 
     rate: float = 0.8  # 0.8 lasts 1.25 times as long
@@ -124,7 +124,7 @@ class Stretch(_Vocoded):
     def _check(self):
         if not 0.1 <= self.rate <= 10 or self.rate == 1:
             raise ValueError(
-                f"Stretch(rate={self.rate:g}): give a rate between 0.1 and 10, but not 1, which changes nothing"
+                f"TimeStretch(rate={self.rate:g}): give a rate between 0.1 and 10, but not 1, which changes nothing"
             )
 
     @property
@@ -164,7 +164,7 @@ def list_variants() -> list[str]:
 # ---------------------------------------------------------------------- variants at drawing time
 
 
-def by_name(variants: Iterable[Variant]) -> dict[str, Variant]:
+def variants_by_name(variants: Iterable[Variant]) -> dict[str, Variant]:
     """Name -> variant, each once. ValueError where one is no variant."""
     if isinstance(variants, Variant):
         variants = [variants]
@@ -172,7 +172,7 @@ def by_name(variants: Iterable[Variant]) -> dict[str, Variant]:
     for variant in variants:
         if not isinstance(variant, Variant):
             raise ValueError(
-                f"{variant!r} is no variant; give values such as AddNoise(20) or Stretch(0.8) "
+                f"{variant!r} is no variant; give values such as AddNoise(20) or TimeStretch(0.8) "
                 f"(there are {', '.join(list_variants())})"
             )
         found[variant.name] = variant

@@ -294,7 +294,7 @@ class SpecDataLoaders(ClipDataLoaders):
         vocab : the labels in the order of the network's outputs; default the sorted ones of training
         corrections : a file or table of labels that a person corrected, see `apply_corrections`
         renderer : how recordings are drawn; default `Renderer()`, a mel spectrogram
-        variants : `Stretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does
+        variants : `TimeStretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does
         cache, n_jobs, progress : as in `render_tree`
         size : pixels, one number or (height, width); default the pictures' own
         method, seconds, windows : "squish"; "crop" to windows of `seconds`; "pad" to `seconds` (default the longest clip's)

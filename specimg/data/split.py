@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from ..audio.variants import by_name
+from ..audio.variants import variants_by_name
 from ..core.text import examples
 from ..core.warnings import warn
 from ..labels.classes import check_labels, sample_weights
@@ -73,7 +73,7 @@ def with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
     """
     drawn = tree.table[tree.table["status"] == "drawn"]
     more = []
-    for name in by_name(variants):
+    for name in variants_by_name(variants):
         own = drawn[drawn["variant"] == name]
         found = own.set_index(clip_index(own))["picture"].reindex(clip_index(sides.train))
         there = found.notna().to_numpy()

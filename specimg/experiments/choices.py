@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..audio.variants import Variant, by_name
+from ..audio.variants import Variant, variants_by_name
 from ..competitions import Competition
 from ..core.values import Value, choose, register
 from ..data.augment import Augment
@@ -93,11 +93,11 @@ def _variants(given) -> list[dict]:
     several = [given] if isinstance(given, dict) else given or []
     if not isinstance(several, list):
         raise ValueError(
-            f"loaders['variants'] is {given!r}; give a list of variants, such as [Stretch(0.8), AddNoise(20)]"
+            f"loaders['variants'] is {given!r}; give a list of variants, such as [TimeStretch(0.8), AddNoise(20)]"
         )
     return [
         variant.to_dict()
-        for variant in by_name(Variant.from_dict(v) if isinstance(v, dict) else v for v in several).values()
+        for variant in variants_by_name(Variant.from_dict(v) if isinstance(v, dict) else v for v in several).values()
     ]
 
 

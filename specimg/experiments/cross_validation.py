@@ -290,7 +290,7 @@ def cross_validate(
     seeds : networks a fold, with the seeds recipe.seed (default 0), +1 ...; their probabilities are averaged
     out : folder of the run; the same call goes on where it was stopped
     loaders : arguments of `SpecDataLoaders.from_df` after the labels: bs, size, method, seconds, augment, cache, num_workers ...;
-        variants=[Stretch(0.8), AddNoise(20)] lets training see each clip once more for every one. What is held out, and the test set,
+        variants=[TimeStretch(0.8), AddNoise(20)] lets training see each clip once more for every one. What is held out, and the test set,
         is judged by clips as they are
     learner : arguments of `spec_learner`: pretrained, weights, stats, ps ...
     trust : what the weights of clips do (labels nobody verified, low ratings, noisy sources): "sampling" draws these clips less

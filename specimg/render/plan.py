@@ -16,7 +16,7 @@ from ..audio import walk_audio
 from ..core.files import OutsideError, inside
 from .manifest import DRAWN, UNREADABLE, Row
 
-__all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action", "with_variants"]
+__all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action", "variant_jobs"]
 
 MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
 
@@ -55,7 +55,7 @@ def _picture_name(path: str, start: float | None, end: float | None) -> str:
     return f"{path}@{begin}-{stop}.png"
 
 
-def with_variants(jobs: list[Job], names: Iterable[str]) -> list[Job]:
+def variant_jobs(jobs: list[Job], names: Iterable[str]) -> list[Job]:
     """The jobs, and behind them each once more for every variant: "a.wav.png", "a.wav@stretch-0.8.png"."""
     return jobs + [
         job._replace(variant=name, picture=f"{job.picture.removesuffix('.png')}@{name}.png")

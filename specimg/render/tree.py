@@ -31,8 +31,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..audio import AudioError, Scratch, UnreadableError, read_clip
-from ..audio.variants import Variant, by_name, seeded
+from ..audio import AudioError, SampleBuffer, UnreadableError, read_clip
+from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.cache import default_cache
 from ..core.files import write_atomic
 from ..core.parallel import map_chunks
@@ -40,7 +40,7 @@ from ..core.progress import progress_bar
 from ..core.warnings import warn
 from ..spectrogram.picture import picture_problem, show_picture
 from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
-from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, with_variants
+from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, variant_jobs
 from .renderer import Renderer
 from .versions import Recorded, compare_versions, installed_versions, read_versions, warn_of_versions
 
@@ -61,12 +61,12 @@ IN_FLIGHT = 600  # s: younger files without a row may belong to a process that i
 
 
 def _draw_one(
-    renderer: Renderer, root: str, images: str, variants: dict[str, Variant], job: Job, scratch: Scratch
+    renderer: Renderer, root: str, images: str, variants: dict[str, Variant], job: Job, buffer: SampleBuffer
 ) -> Row:
     """Draw one picture into the tree. What is wrong with the recording goes into the row; what is wrong with the disk is raised."""
     vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
     try:
-        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, scratch, vary)
+        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, buffer, vary)
         png = renderer.encode(clip)
     except UnreadableError as exc:
         return Row(*job, UNREADABLE, exc.reason, None, None)
@@ -92,8 +92,8 @@ _own = threading.local()  # joblib's workers may be threads, each of which needs
 
 def _draw_chunk(renderer: Renderer, root: str, images: str, variants: dict[str, Variant], jobs: list[Job]) -> list[Row]:
     """Draw some pictures, in this process and thread; what a worker runs."""
-    scratch = _own.__dict__.setdefault("scratch", Scratch())
-    return [_draw_one(renderer, root, images, variants, job, scratch) for job in jobs]
+    buffer = _own.__dict__.setdefault("buffer", SampleBuffer())
+    return [_draw_one(renderer, root, images, variants, job, buffer) for job in jobs]
 
 
 def _disk_trouble(folder: Path, exc: Exception) -> OSError:
@@ -390,7 +390,7 @@ def render_tree(
     root : the folder that a list's names are below; default their common folder
     name : identifies the source instead of its folder, so that a tree can travel to another machine
     segments : DataFrame or list of dictionaries with path, start and end in seconds: one picture a row instead of one a file
-    variants : `AddNoise(20)`, `Roll(0.1)`, `Stretch(0.8)`, `PitchShift(-5)` ...: each gives one picture more of every clip, for training
+    variants : `AddNoise(20)`, `Roll(0.1)`, `TimeStretch(0.8)`, `PitchShift(-5)` ...: each gives one picture more of every clip, for training
     n_jobs : processes; -1 is one a core. joblib's active backend is used
 
     Returns
@@ -410,7 +410,7 @@ def render_tree(
         raise ValueError(
             f"renderer={renderer!r} is no Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache="
         )
-    variants = by_name(variants)
+    variants = variants_by_name(variants)
     root, source = resolve_source(source, root)
     if segments is not None:
         jobs = jobs_of_segments(segments, root)
@@ -420,7 +420,7 @@ def render_tree(
         raise ValueError(
             f"{root!r} holds no recordings; they end in .wav, .flac, .ogg, .mp3 ... (specimg.audio.AUDIO_SUFFIXES)"
         )
-    jobs = with_variants(jobs, variants)
+    jobs = variant_jobs(jobs, variants)
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}

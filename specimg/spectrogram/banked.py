@@ -22,7 +22,7 @@ from ..core.values import Value, choose, register
 from .base import Range
 from .filters import FilterBank, erb_centres, gammatone_bank, mel_bank, mel_edges
 from .framed import _Framed
-from .spectrum import check_positive, filtered_power, reference, scale_range, to_db, to_scale, to_share
+from .spectrum import check_positive, filtered_power, power_to_db, reference_power, scale_range, to_scale, to_share
 
 __all__ = ["Gammatone", "Gfcc", "Mel", "Mfcc", "Pcen"]
 
@@ -60,7 +60,7 @@ class _Banked(_Framed):
     def _filtered(self, y: np.ndarray, sr: int, top_db: float | None) -> np.ndarray:
         """|STFT|^power under the filters, `(filters, frames)`; exact as far as `top_db` below the loudest cell, None: throughout."""
         self._check_length(y, sr)
-        with np.errstate(over="ignore", invalid="ignore"):  # `reference` says so where powers overflow
+        with np.errstate(over="ignore", invalid="ignore"):  # `reference_power` says so where powers overflow
             return filtered_power(y, self._bank(sr), power=self._power, top_db=top_db, **self._framing())
 
 
@@ -105,7 +105,7 @@ class Pcen(Value):
         if self.gain < 0:
             raise ValueError(f"Pcen(gain={self.gain:g}): give 0 or more")
 
-    def of(self, power: np.ndarray, frames_per_second: float) -> np.ndarray:
+    def apply(self, power: np.ndarray, frames_per_second: float) -> np.ndarray:
         """Power `(rows, frames)` -> float32 `(rows, frames)`."""
         from scipy.signal import lfilter
 
@@ -181,8 +181,8 @@ class Mel(_Drawn, _MelFramed):
         if self.pcen is None:
             return self._drawn(y, sr)[None]
         found = self._filtered(y, sr, None)
-        reference(found, 1.0)  # says so where powers have overflowed
-        return self.pcen.of(found, sr / self.hop_length)[None]
+        reference_power(found, 1.0)  # says so where powers have overflowed
+        return self.pcen.apply(found, sr / self.hop_length)[None]
 
     @property
     def unit(self) -> str:
@@ -241,7 +241,7 @@ class Mfcc(_MelFramed):
             raise ValueError(f"Mfcc(lifter={self.lifter:g}): give 0 for none, or a number above 0")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
-        decibels = to_db(self._filtered(y, sr, self.top_db), self.ref, self.top_db)
+        decibels = power_to_db(self._filtered(y, sr, self.top_db), self.ref, self.top_db)
         coefficients = fft.dct(decibels, axis=0, type=2, norm="ortho")[: self.n_mfcc]
         if self.lifter:
             order = np.arange(1, self.n_mfcc + 1, dtype=coefficients.dtype)
@@ -354,7 +354,9 @@ class Gfcc(_GammatoneFramed):
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         found = self._filtered(y, sr, self.top_db)
         compressed = (
-            to_db(found, self.ref, self.top_db) if self.compression == "log" else np.cbrt(to_share(found, self.ref))
+            power_to_db(found, self.ref, self.top_db)
+            if self.compression == "log"
+            else np.cbrt(to_share(found, self.ref))
         )
         coefficients = fft.dct(compressed, axis=0, type=2, norm="ortho")[: self.n_gfcc]
         return np.ascontiguousarray(coefficients, dtype=np.float32)[None]

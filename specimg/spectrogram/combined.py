@@ -27,11 +27,11 @@ class _Derived(Representation):
     """Another representation with other numbers in the same cells. The field `spec` is that of its subclasses."""
 
     @abstractmethod
-    def of(self, x: np.ndarray) -> np.ndarray:
+    def _transform(self, x: np.ndarray) -> np.ndarray:
         """`spec`'s picture `(channels, bins, frames)` -> one of the same shape, float32."""
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
-        return self.of(self.spec(y, sr))
+        return self._transform(self.spec(y, sr))
 
     @property
     def channels(self) -> int:
@@ -80,7 +80,7 @@ class Delta(_Derived):
         if not 1 <= self.order < self.width:
             raise ValueError(f"Delta(order={self.order}) has to lie between 1 and width - 1 = {self.width - 1}")
 
-    def of(self, x: np.ndarray) -> np.ndarray:
+    def _transform(self, x: np.ndarray) -> np.ndarray:
         if x.shape[-1] < self.width:
             raise ValueError(
                 f"a clip of {x.shape[-1]} frames is shorter than Delta's width of {self.width}; use a smaller width or "
@@ -159,7 +159,7 @@ class Scaled(_Derived):
         choose(self.by, AXES, "by")
         choose(self.how, UNIT_OF, "how")
 
-    def of(self, x: np.ndarray) -> np.ndarray:
+    def _transform(self, x: np.ndarray) -> np.ndarray:
         return scaled(x, AXES[self.by], self.how).astype(np.float32)
 
     @property
@@ -186,7 +186,7 @@ class Scaled(_Derived):
 def _draw(spec: Representation, y: np.ndarray, sr: int, known: dict[Representation, np.ndarray]) -> np.ndarray:
     """`spec(y, sr)`; `known` keeps what the parts of a stack have in common, so that a picture and its deltas need it once."""
     if spec not in known:
-        known[spec] = spec.of(_draw(spec.spec, y, sr, known)) if isinstance(spec, _Derived) else spec(y, sr)
+        known[spec] = spec._transform(_draw(spec.spec, y, sr, known)) if isinstance(spec, _Derived) else spec(y, sr)
     return known[spec]
 
 

@@ -28,7 +28,7 @@ from .spectrum import (
     check_frames,
     check_padding,
     n_frames,
-    reference,
+    reference_power,
     scale_range,
     stft,
     stft_power,
@@ -136,7 +136,7 @@ class Stft(_Framed):
         if self.part == "magnitude_phase":
             return np.stack([self._scaled(power), np.angle(found).astype(np.float32)])
         planes = np.stack([found.real, found.imag][: self.channels])
-        return self._signed_share(planes, reference(power, self.ref))
+        return self._signed_share(planes, reference_power(power, self.ref))
 
     def _scaled(self, power: np.ndarray) -> np.ndarray:
         return to_scale(power, self._scale, self.ref, self.top_db)

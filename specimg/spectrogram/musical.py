@@ -28,7 +28,7 @@ from .spectrum import (
     check_frames,
     check_positive,
     check_window,
-    reference,
+    reference_power,
     scale_range,
     stft_power,
     to_float32,
@@ -215,7 +215,7 @@ def _centred_power(spec, y: np.ndarray) -> np.ndarray:
         center=True,
         pad_mode="constant",
     )
-    reference(power, 1.0)
+    reference_power(power, 1.0)
     return power
 
 

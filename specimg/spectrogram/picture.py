@@ -102,7 +102,7 @@ def value_ranges(x: np.ndarray, representation: Representation, picture: Picture
     return [(float(p.min()), float(p.max())) if r is None else r for p, r in zip(x, representation.ranges)]
 
 
-def to_levels(plane: np.ndarray, low: float, high: float) -> np.ndarray:
+def quantize(plane: np.ndarray, low: float, high: float) -> np.ndarray:
     """Values -> uint8 levels, nearest; what lies outside `low` to `high` saturates. A range of no width is all black."""
     if high <= low:
         return np.zeros(plane.shape, np.uint8)
@@ -113,8 +113,8 @@ def to_levels(plane: np.ndarray, low: float, high: float) -> np.ndarray:
     return levels.astype(np.uint8)
 
 
-def from_levels(levels: np.ndarray, low: float, high: float) -> np.ndarray:
-    """uint8 levels -> float32 values; the inverse of `to_levels` to half a level."""
+def dequantize(levels: np.ndarray, low: float, high: float) -> np.ndarray:
+    """uint8 levels -> float32 values; the inverse of `quantize` to half a level."""
     return (levels * np.float32((high - low) / 255.0) + np.float32(low)).astype(np.float32)
 
 
@@ -134,7 +134,7 @@ def to_planes(x: np.ndarray, ranges, picture: Picture) -> np.ndarray:
     height, width = picture.height or bins, picture.width or frames
     planes = np.empty((channels, height, width), np.uint8)
     for plane, values, (low, high) in zip(planes, x, ranges):
-        plane[:] = to_levels(_resize(values, height, width, picture.resample), low, high)[::-1]
+        plane[:] = quantize(_resize(values, height, width, picture.resample), low, high)[::-1]
     return planes
 
 
@@ -358,7 +358,7 @@ def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
     """Back to values: float32 `(channels, height, width)`, low notes in row 0, in the unit of `info.unit`; half a level off at most."""
     info = describe(path)
     planes = read_planes(path, info.channels)
-    return np.stack([from_levels(p[::-1], low, high) for p, (low, high) in zip(planes, info.ranges)]), info
+    return np.stack([dequantize(p[::-1], low, high) for p, (low, high) in zip(planes, info.ranges)]), info
 
 
 # ---------------------------------------------------------------------- looking at it

@@ -180,7 +180,7 @@ UNITS = {"db": "dB", "power": "power", "linear": "amplitude", "root": "√amplit
 TOO_LOUD = "the samples are so large that their power overflows; bring them down with Audio(normalize='peak')"
 
 
-def reference(power: np.ndarray, ref: float | str) -> float | None:
+def reference_power(power: np.ndarray, ref: float | str) -> float | None:
     """The power that is 0 dB, or 1; None with ref="max" where a clip is silent throughout, nowhere above 1e-10.
 
     ValueError where the power has overflowed.
@@ -193,13 +193,13 @@ def reference(power: np.ndarray, ref: float | str) -> float | None:
     return peak if peak > AMIN else None
 
 
-def to_db(power: np.ndarray, ref: float | str, top_db: float | None) -> np.ndarray:
+def power_to_db(power: np.ndarray, ref: float | str, top_db: float | None) -> np.ndarray:
     """Power -> dB, as `librosa.power_to_db`; float32, may reuse the memory of `power`.
 
     With ref="max" a clip that is silent throughout is drawn at the bottom of the range, at `-top_db`; librosa would call all of
     it 0 dB, the top.
     """
-    zero = reference(power, ref)
+    zero = reference_power(power, ref)
     if zero is None:
         return np.full(power.shape, -(top_db or 0.0), np.float32)
     np.maximum(power, AMIN, out=power)
@@ -222,14 +222,14 @@ def to_float32(x: np.ndarray) -> np.ndarray:
 
 def to_share(power: np.ndarray, ref: float | str) -> np.ndarray:
     """Power in units of `ref`, in its own precision; all 0 where that is a silent clip's loudest cell."""
-    one = reference(power, ref)
+    one = reference_power(power, ref)
     return np.zeros_like(power) if one is None else power / power.dtype.type(one)
 
 
 def to_scale(power: np.ndarray, scale: str, ref: float | str, top_db: float | None) -> np.ndarray:
     """Power -> one of SCALES, float32; may reuse the memory of `power`."""
     if scale == "db":
-        return to_db(power, ref, top_db)
+        return power_to_db(power, ref, top_db)
     share = to_share(power, ref)
     return to_float32(share if scale == "power" else np.sqrt(share) if scale == "linear" else np.sqrt(np.sqrt(share)))
 

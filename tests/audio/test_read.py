@@ -16,7 +16,7 @@ from specimg.audio import (
     AUDIO_SUFFIXES,
     Audio,
     AudioError,
-    Scratch,
+    SampleBuffer,
     condition,
     filter_band,
     find_audio,
@@ -617,17 +617,17 @@ def test_a_header_tells_how_long_a_recording_lasts(tmp_path, write_wav):
 
 
 def test_scratch_is_used_again_and_grows():
-    scratch = Scratch()
-    first = scratch.take(100, 2)
+    buffer = SampleBuffer()
+    first = buffer.take(100, 2)
     assert first.shape == (100, 2) and first.dtype == np.float32
-    assert np.shares_memory(first, scratch.take(50)) and scratch.take(1000).shape == (1000,)
+    assert np.shares_memory(first, buffer.take(50)) and buffer.take(1000).shape == (1000,)
 
 
 def test_reading_with_scratch_gives_the_same_samples(tmp_path, write_wav):
-    scratch = Scratch()
+    buffer = SampleBuffer()
     for n in (3000, 500, 4000):
         path = write_wav(tmp_path / f"{n}.wav", noise(n, 2, seed=n))
-        np.testing.assert_array_equal(read_clip(path, scratch=scratch).y, read_audio(path)[0])
+        np.testing.assert_array_equal(read_clip(path, buffer=buffer).y, read_audio(path)[0])
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 
 from specimg.audio import Audio, condition
-from specimg.audio.variants import AddNoise, PitchShift, Roll, Stretch, Variant, by_name, list_variants, seeded
+from specimg.audio.variants import (
+    AddNoise,
+    PitchShift,
+    Roll,
+    TimeStretch,
+    Variant,
+    list_variants,
+    seeded,
+    variants_by_name,
+)
 
 SR = 16000
-ALL = [AddNoise(20), AddNoise(40, ref="full"), Roll(0.1), Stretch(0.8), PitchShift(-5)]
+ALL = [AddNoise(20), AddNoise(40, ref="full"), Roll(0.1), TimeStretch(0.8), PitchShift(-5)]
 
 
 def rms(y):
@@ -48,7 +57,7 @@ def test_roll_moves_the_clip_round():
 
 @pytest.mark.parametrize("rate, seconds", [(0.8, 1.25), (0.5, 2.0), (2.0, 0.5)])
 def test_stretching_changes_the_length_and_not_the_pitch(sine, rate, seconds):
-    y = Stretch(rate)(sine(440), SR)
+    y = TimeStretch(rate)(sine(440), SR)
     assert len(y) == seconds * SR
     assert loudest_hz(y) == pytest.approx(440, abs=2)
     assert rms(y) == pytest.approx(rms(sine(440)), rel=0.2)
@@ -62,14 +71,14 @@ def test_a_shift_moves_a_line_of_440_hz_to_the_right_place_and_not_the_length(si
 
 
 @pytest.mark.parametrize(
-    "variant", [*ALL, Stretch(10), Stretch(0.1), PitchShift(48), PitchShift(-48)], ids=lambda v: v.name
+    "variant", [*ALL, TimeStretch(10), TimeStretch(0.1), PitchShift(48), PitchShift(-48)], ids=lambda v: v.name
 )
 @pytest.mark.parametrize("n", [1, 2, 100, 2047])
 def test_short_clips_become_short_clips_without_a_warning(variant, n, recwarn):
     y = np.full(n, 0.5, "float32")
     out = variant(y, SR)
     assert out.dtype == np.float32 and np.isfinite(out).all() and not recwarn.list
-    assert len(out) == (max(1, round(n / variant.rate)) if isinstance(variant, Stretch) else n)
+    assert len(out) == (max(1, round(n / variant.rate)) if isinstance(variant, TimeStretch) else n)
 
 
 @pytest.mark.parametrize("variant", ALL, ids=lambda v: v.name)
@@ -82,7 +91,7 @@ def test_a_variant_leaves_its_input_alone(sine, variant):
 
 def test_a_variant_comes_before_everything_else_that_is_done_to_a_clip(sine):
     audio = Audio(sr=8000, lowpass_hz=1000, trim_db=40, normalize="peak", duration=0.5)
-    y, vary = sine(440), Stretch(0.8)
+    y, vary = sine(440), TimeStretch(0.8)
     by_itself, _, _ = condition(y[:, None], SR, audio.replace(sr=None), vary=vary)
     changed_before, _, _ = condition(vary(y, SR)[:, None], SR, audio.replace(sr=None))
     np.testing.assert_array_equal(by_itself, changed_before)
@@ -102,8 +111,8 @@ def test_a_variant_comes_before_everything_else_that_is_done_to_a_clip(sine):
         (AddNoise(0), "noise-0dB"),
         (AddNoise(40.9, ref="full"), "noise-40.9dBFS"),
         (Roll(0.1), "roll-0.1"),
-        (Stretch(0.8), "stretch-0.8"),
-        (Stretch(2), "stretch-2"),
+        (TimeStretch(0.8), "stretch-0.8"),
+        (TimeStretch(2), "stretch-2"),
         (PitchShift(-5), "pitch-5"),
         (PitchShift(2.5), "pitch+2.5"),
     ],
@@ -113,7 +122,7 @@ def test_a_name_says_all_of_a_variant(variant, name):
 
 
 def test_names_lose_no_digit():
-    assert len({Stretch(rate).name for rate in (0.8, 0.8000001, np.nextafter(0.8, 1), np.float32(0.8))}) == 4
+    assert len({TimeStretch(rate).name for rate in (0.8, 0.8000001, np.nextafter(0.8, 1), np.float32(0.8))}) == 4
 
 
 def test_variants_are_values_with_defaults():
@@ -123,19 +132,22 @@ def test_variants_are_values_with_defaults():
 
 
 def test_variants_by_name_stand_once():
-    assert by_name([Stretch(0.8), Roll(0.1), Stretch(0.80)]) == {"stretch-0.8": Stretch(0.8), "roll-0.1": Roll(0.1)}
-    assert by_name(Roll(0.1)) == {"roll-0.1": Roll(0.1)} and by_name(()) == {}
+    assert variants_by_name([TimeStretch(0.8), Roll(0.1), TimeStretch(0.80)]) == {
+        "stretch-0.8": TimeStretch(0.8),
+        "roll-0.1": Roll(0.1),
+    }
+    assert variants_by_name(Roll(0.1)) == {"roll-0.1": Roll(0.1)} and variants_by_name(()) == {}
 
 
 @pytest.mark.parametrize(
-    "variants, what", [(["stretch"], "'stretch'"), ([Stretch], "<class"), ("abc", "'a'"), ([Audio()], "Audio")]
+    "variants, what", [(["stretch"], "'stretch'"), ([TimeStretch], "<class"), ("abc", "'a'"), ([Audio()], "Audio")]
 )
 def test_what_is_no_variant_is_said(variants, what):
     with pytest.raises(
         ValueError,
         match=rf"{what}.* is no variant; give values such as AddNoise\(20\) .*addnoise, pitchshift, roll, str",
     ):
-        by_name(variants)
+        variants_by_name(variants)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +158,12 @@ def test_what_is_no_variant_is_said(variants, what):
         (lambda: Roll(0), r"Roll\(share=0\): give a share of the clip above 0 and below 1"),
         (lambda: Roll(1), r"Roll\(share=1\)"),
         (lambda: Roll(-0.1), r"Roll\(share=-0.1\): .* 0.9 moves it earlier by 0.1"),
-        (lambda: Stretch(1), r"Stretch\(rate=1\): give a rate between 0.1 and 10, but not 1, which changes nothing"),
-        (lambda: Stretch(0), r"Stretch\(rate=0\)"),
-        (lambda: Stretch(11), r"Stretch\(rate=11\)"),
+        (
+            lambda: TimeStretch(1),
+            r"TimeStretch\(rate=1\): give a rate between 0.1 and 10, but not 1, which changes nothing",
+        ),
+        (lambda: TimeStretch(0), r"TimeStretch\(rate=0\)"),
+        (lambda: TimeStretch(11), r"TimeStretch\(rate=11\)"),
         (
             lambda: PitchShift(0),
             r"PitchShift\(steps=0\): give semitones from -48 to 48, but not 0, which changes nothing",

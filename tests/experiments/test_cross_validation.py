@@ -26,7 +26,7 @@ import torch
 from fastai.vision.all import Callback
 
 from specimg.audio import AudioError
-from specimg.audio.variants import AddNoise, Roll, Stretch, Variant
+from specimg.audio.variants import AddNoise, Roll, TimeStretch, Variant
 from specimg.competitions import BestLabels, ClassColumns, Competition, Decisions, LabelSets
 from specimg.core import values
 from specimg.core.values import Value, register
@@ -1547,13 +1547,13 @@ def test_choices_travel_through_toml():
             "augment": Augment(),
             "seconds": None,
             "method": "squish",
-            "variants": (Stretch(0.8), AddNoise(20), Stretch(0.8)),
+            "variants": (TimeStretch(0.8), AddNoise(20), TimeStretch(0.8)),
         },
         learner={"pretrained": False, "stats": ((0.5,), (0.25,)), "metrics": ["accuracy"], "ps": np.float64(0.25)},
     )
     again = Choices.from_toml(choices.to_toml())
     assert again == choices and again.identity == choices.identity and Value.from_json(choices.to_json()) == choices
-    assert again.loading["variants"] == again.variants == (Stretch(0.8), AddNoise(20)), "each once"
+    assert again.loading["variants"] == again.variants == (TimeStretch(0.8), AddNoise(20)), "each once"
     assert (
         again.loading["augment"] == Augment() and again.loading["size"] == [64, 96] and again.loaders["seconds"] is None
     )
@@ -1617,12 +1617,12 @@ def test_places_are_no_part_of_a_run():
         (dict(loaders={"variants": ["stretch"]}), "'stretch' is no variant; give values such as AddNoise"),
         (
             dict(loaders={"variants": "stretch"}),
-            r"loaders\['variants'\] is 'stretch'; give a list of variants, such as \[Stretch\(0.8\)",
+            r"loaders\['variants'\] is 'stretch'; give a list of variants, such as \[TimeStretch\(0.8\)",
         ),
         (dict(loaders={"variants": [{"kind": "strech"}]}), "unknown variant 'strech'; did you mean 'stretch'"),
         (
             dict(loaders={"variants": [{"kind": "stretch", "rate": 1}]}),
-            r"Stretch\(rate=1\): give a rate between 0.1 and 10",
+            r"TimeStretch\(rate=1\): give a rate between 0.1 and 10",
         ),
     ],
 )

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from specimg.audio import Audio, read_audio
-from specimg.audio.variants import AddNoise, PitchShift, Roll, Stretch, seeded
+from specimg.audio.variants import AddNoise, PitchShift, Roll, TimeStretch, seeded
 from specimg.core.files import OutsideError
 from specimg.labels.folds import add_folds, split_valid
 from specimg.render import tree as render
@@ -453,7 +453,7 @@ def test_which_segment_is_asked_for_has_to_be_said(source, draw):
 
 # ---------------------------------------------------------------------- variants
 
-VARIANTS = (AddNoise(20), Roll(0.25), Stretch(0.8), PitchShift(-5))
+VARIANTS = (AddNoise(20), Roll(0.25), TimeStretch(0.8), PitchShift(-5))
 
 
 def test_each_variant_is_one_more_picture_of_every_clip(source, draw):
@@ -494,13 +494,13 @@ def test_a_variants_picture_is_that_of_the_changed_samples(source, draw):
 
 def test_variants_of_segments(source, draw):
     segments = [dict(path="cat.flac", start=0, end=0.125), dict(path="cat.flac", start=0.125, end=0.25)]
-    tree = draw(source, segments=segments, variants=[Stretch(0.8), AddNoise(10)])
+    tree = draw(source, segments=segments, variants=[TimeStretch(0.8), AddNoise(10)])
     assert files_below(tree.images) == sorted(
         f"cat.flac@{span}{tag}.png" for span in ("0-0.125", "0.125-0.25") for tag in ("", "@stretch-0.8", "@noise-10dB")
     )
     y, sr = read_audio(source / "cat.flac", start=0.125, end=0.25)
     for variant, changed in [
-        (Stretch(0.8), Stretch(0.8)(y, sr)),
+        (TimeStretch(0.8), TimeStretch(0.8)(y, sr)),
         (AddNoise(10), seeded(AddNoise(10), "cat.flac", 0.125, 0.25)(y, sr)),
     ]:
         drawn = tree.picture("cat.flac", 0.125, variant)

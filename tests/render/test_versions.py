@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from specimg.audio import Audio
-from specimg.audio.variants import AddNoise, PitchShift, Roll, Stretch
+from specimg.audio.variants import AddNoise, PitchShift, Roll, TimeStretch
 from specimg.render import versions
 from specimg.render.renderer import Renderer
 from specimg.render.tree import SpecTree, render_tree
@@ -16,7 +16,7 @@ from specimg.spectrogram import Chroma, Contrast, Cqt, Delta, Gammatone, Mel, Pi
 
 MEL = Mel(n_mels=16, n_fft=256, hop_length=128)
 SR = 8000
-WARPED = Stretch(0.8)
+WARPED = TimeStretch(0.8)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def bytes_of(tree):
         (Stack(MEL, Chroma(hop_length=128)), {"librosa", "scipy"}),
         (AddNoise(20), {"numpy"}),
         (Roll(0.1), {"numpy"}),
-        (Stretch(0.8), {"librosa"}),
+        (TimeStretch(0.8), {"librosa"}),
         (PitchShift(2), {"librosa", "soxr"}),
     ],
     ids=repr,

@@ -19,14 +19,14 @@ from specimg.spectrogram import Delta, Mel, Mfcc, Stack, Stft
 from specimg.spectrogram.picture import (
     Picture,
     PictureError,
+    dequantize,
     describe,
     encode,
-    from_levels,
     picture_problem,
+    quantize,
     read_picture,
     read_planes,
     show_picture,
-    to_levels,
 )
 
 SR = 16000
@@ -90,10 +90,10 @@ def test_values_come_back_within_half_a_level(tmp_path, channels):
 
 
 def test_level_zero_is_low_and_level_255_is_high():
-    np.testing.assert_array_equal(to_levels(np.float32([[-90, -80, -40, 0, 5]]), -80, 0), [[0, 0, 128, 255, 255]])
-    np.testing.assert_allclose(from_levels(np.uint8([0, 51, 255]), -80, 0), [-80, -64, 0])
-    assert not to_levels(np.float32([[3, 3]]), 3, 3).any()
-    np.testing.assert_array_equal(from_levels(np.uint8([0, 0]), 3, 3), [3, 3])
+    np.testing.assert_array_equal(quantize(np.float32([[-90, -80, -40, 0, 5]]), -80, 0), [[0, 0, 128, 255, 255]])
+    np.testing.assert_allclose(dequantize(np.uint8([0, 51, 255]), -80, 0), [-80, -64, 0])
+    assert not quantize(np.float32([[3, 3]]), 3, 3).any()
+    np.testing.assert_array_equal(dequantize(np.uint8([0, 0]), 3, 3), [3, 3])
 
 
 def test_pixels_are_librosas_decibels_rounded(tmp_path):

@@ -9,7 +9,7 @@ from signals import SIGNALS, SR, padded
 
 from specimg.audio import read_audio
 from specimg.spectrogram import Delta, Mel, Mfcc, Representation, Stack, Stft
-from specimg.spectrogram.spectrum import to_db
+from specimg.spectrogram.spectrum import power_to_db
 
 every_signal = pytest.mark.parametrize("signal", SIGNALS)
 
@@ -411,9 +411,9 @@ def test_a_window_of_one_sample_is_not_blind():
 
 def test_decibels():
     power = np.array([[1e-3, 1e-5, 1e-12]])
-    np.testing.assert_allclose(to_db(power.copy(), "max", 80.0), [[0, -20, -70]])  # powers count from 1e-10
-    np.testing.assert_allclose(to_db(power.copy(), "max", 10.0), [[0, -10, -10]])
-    np.testing.assert_allclose(to_db(power.copy(), 1.0, None), [[-30, -50, -100]])
+    np.testing.assert_allclose(power_to_db(power.copy(), "max", 80.0), [[0, -20, -70]])  # powers count from 1e-10
+    np.testing.assert_allclose(power_to_db(power.copy(), "max", 10.0), [[0, -10, -10]])
+    np.testing.assert_allclose(power_to_db(power.copy(), 1.0, None), [[-30, -50, -100]])
 
 
 def test_slugs_tell_representations_apart():

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from ...audio import FRAMES_A_BYTE, find_audio
+from ...audio import MAX_FRAMES_PER_BYTE, find_audio
 from ...core.files import inside
 from ...core.text import count, examples
 from ...core.values import choose
@@ -254,7 +254,7 @@ def _seconds(path: Path) -> float | None:
         info, size = soundfile.info(os.fspath(path)), path.stat().st_size
     except (soundfile.SoundFileError, OSError):
         return None
-    return info.duration if info.frames <= FRAMES_A_BYTE * size else None
+    return info.duration if info.frames <= MAX_FRAMES_PER_BYTE * size else None
 
 
 def _heard(folder: Path, year: _Year) -> pd.DataFrame:
