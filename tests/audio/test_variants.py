@@ -126,7 +126,7 @@ def test_names_lose_no_digit():
 
 
 def test_variants_are_values_with_defaults():
-    assert set(list_variants()) == {"addnoise", "pitchshift", "roll", "stretch"}
+    assert set(list_variants()) == {"addnoise", "pitchshift", "roll", "timestretch"}
     for variant in ALL:
         assert Variant.from_json(variant.to_json()) == variant == Variant.from_toml(variant.to_toml())
 
@@ -145,7 +145,7 @@ def test_variants_by_name_stand_once():
 def test_what_is_no_variant_is_said(variants, what):
     with pytest.raises(
         ValueError,
-        match=rf"{what}.* is no variant; give values such as AddNoise\(20\) .*addnoise, pitchshift, roll, str",
+        match=rf"{what}.* is no variant; give values such as AddNoise\(20\) .*addnoise, pitchshift, roll, timestretch",
     ):
         variants_by_name(variants)
 
