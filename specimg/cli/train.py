@@ -32,7 +32,7 @@ def _load(args):
         label_col=read_column(args.label_col),
         label_delim=args.label_delim,
         group_col=args.group_col,
-        suff=args.suff,
+        suffix=args.suffix,
     )
     return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
 
@@ -106,7 +106,7 @@ def add(commands) -> None:
     data.add_argument("--label-col", default="1", help="column of the labels")
     data.add_argument("--label-delim", help="what parts several labels of one clip")
     data.add_argument("--group-col", help="column of what must not stand on both sides of the split")
-    data.add_argument("--suff", default="", help="added to every file name, such as .wav")
+    data.add_argument("--suffix", default="", help="added to every file name, such as .wav")
     data.add_argument(
         "--corrections", metavar="FILE", help="csv of labels that a person corrected: path, label, corrected"
     )

@@ -18,14 +18,14 @@ averaged, in validation.
 """
 
 from .augment import Augment, SpecAugment
-from .clips import find_pictures, label_table
+from .clip_table import find_pictures
 from .images import SpecImage, TensorSpec
 from .inputs import NetworkInput, PictureInput, WaveInput
 from .loader import ClipDL, SpecBlock, SpecDL
-from .loaders import ClipDataLoaders, SpecDataLoaders, as_list
-from .sizes import MOST_WINDOWS, WIDEST, covering_windows
+from .loaders import ClipDataLoaders, SpecDataLoaders
+from .sizes import Sizing
 from .sources import as_clips, list_sources
-from .split import Sides, deal_sides
+from .split import Split, SplitClips, split_clips
 from .tta import TTA
 from .wave_loaders import WaveBlock, WaveDataLoaders
 from .waves import WaveAugment
@@ -42,19 +42,16 @@ __all__ = [
     "WaveAugment",
     "WaveBlock",
     "WaveDataLoaders",
-    "MOST_WINDOWS",
-    "WIDEST",
-    "Sides",
+    "Sizing",
+    "Split",
+    "SplitClips",
     "SpecBlock",
     "SpecDL",
     "SpecDataLoaders",
     "SpecImage",
     "TensorSpec",
     "as_clips",
-    "as_list",
-    "covering_windows",
-    "deal_sides",
     "find_pictures",
-    "label_table",
     "list_sources",
+    "split_clips",
 ]

@@ -10,7 +10,6 @@ A picture knows from its text chunk how long a pixel lasts, so that a window of 
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 from dataclasses import dataclass
@@ -22,14 +21,12 @@ import torch
 from fastai.vision.all import PILBase, RandTransform, TensorImage, ToTensor, Transform, show_image
 from PIL import Image
 
-from ..core.values import choose
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureError, PictureInfo, parse_text
+from .sizes import Sizing
 
 __all__ = ["SpecImage", "TensorSpec", "Samples", "OpenPicture", "FitSize"]
-
-METHODS = ("squish", "crop", "pad")
 
 
 class TensorSpec(TensorImage):
@@ -212,21 +209,6 @@ def window_starts(length: float, window: float, count: int) -> list[float]:
     return [float(at) for at in np.linspace(0, max(0.0, length - window), count)]
 
 
-def check_method(method: str, seconds: float | None, windows: int | None) -> None:
-    """ValueError where these do not go together."""
-    choose(method, METHODS, "method")
-    if seconds is not None and method == "squish":
-        raise ValueError(f"seconds={seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip")
-    if seconds is None and method == "crop":
-        raise ValueError("method='crop' needs seconds=, the length of its window")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise ValueError(f"seconds={seconds}: give a number above 0")
-    if windows is not None and method != "crop":
-        raise ValueError(f"windows={windows} goes with method='crop'; {method!r} looks at a clip once")
-    if windows is not None and windows < 1:
-        raise ValueError(f"windows={windows}: give 1 or more")
-
-
 class FitSize(RandTransform):
     """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, the way `method` says.
 
@@ -245,7 +227,7 @@ class FitSize(RandTransform):
         blank: tuple[float, ...] = (0.0,),
     ):
         super().__init__(p=1.0)
-        check_method(method, seconds, windows if method == "crop" else None)
+        Sizing(size, method, seconds, windows if method == "crop" else None)  # checks them
         self.size, self.method, self.seconds, self.windows = size, method, seconds, windows
         self.blank = np.array([round(255 * level) for level in blank], np.uint8)
         self.training = False

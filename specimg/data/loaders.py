@@ -1,72 +1,76 @@
-"""`SpecDataLoaders`: fastai's DataLoaders, made from whatever says which recording carries which label.
+"""`SpecDataLoaders`: fastai's DataLoaders, made from whatever labels recordings.
 
     SpecDataLoaders.from_folder("birds")                                           # birds/owl/1.wav, birds/wren/7.wav ...
-    SpecDataLoaders.from_names("digits", r"(?P<label>[0-9])_(?P<group>[a-z]+)_")   # digits/7_theo_12.wav; no speaker on both sides
+    SpecDataLoaders.from_names("digits", r"(?P<label>[0-9])_(?P<group>[a-z]+)_")   # digits/7_theo_12.wav; no speaker in both sets
     SpecDataLoaders.from_csv("freesound", "train.csv", folder="audio_train")
 
 Every `from_...` brings its input to a table and hands it to `from_df`, which draws what is missing; `from_tree` starts from pictures that
-stand already. From the table with pictures on, all take one way: `_from_table` splits it and settles size and augmentation,
-`_from_sides` makes fastai's DataBlock of it.
+stand already. Arguments of one kind travel as one value: `Columns` says what the table's columns mean, `Split` what is held out, `Sizing`
+how clips come to one size, `Batches` how they are loaded.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from fastai.vision.all import (
-    CategoryBlock,
-    ColReader,
-    ColSplitter,
-    DataBlock,
-    DataLoaders,
-    MultiCategoryBlock,
-    OneHotEncode,
-    Transform,
-    TransformBlock,
-    defaults,
-)
+from fastai.vision.all import ColReader, DataLoaders, OneHotEncode, TfmdDL, Transform
+from fastcore.basics import copy_func
+from fastcore.meta import delegates
 
-from ..labels.corrections import apply_corrections
-from ..labels.tables import labels_from_csv, labels_from_folders, labels_from_names
+from ..labels.tables import labels_from_folders, labels_from_names
 from ..render.plan import name_below
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureInfo, describe
 from .augment import Augment, SpecAugment
-from .clips import drawn_tree, label_table, labels_of, with_pictures
-from .images import FitSize, check_method
+from .batches import Batches, Transforms
+from .clip_table import Columns, Corrections, drawn_tree, label_table, labels_of_folders, with_pictures
+from .images import FitSize
 from .inputs import NetworkInput, PictureInput
 from .loader import SpecBlock
-from .sizes import blank_levels, common_size, covering_windows, height_width, longest_seconds
+from .sizes import Sizing, blank_levels
 from .sources import as_clips
-from .split import Sides, batch_size, deal_sides, draw_weights, with_variants
+from .split import Split, split_clips, with_variants
 
-__all__ = ["ClipDataLoaders", "SpecDataLoaders", "as_list"]
+__all__ = ["ClipDataLoaders", "SpecDataLoaders", "shows_parameters", "take"]
+
+T = TypeVar("T")
+Folder = str | os.PathLike
+Column = str | int | None  # by name or position
 
 
-def as_list(tfms) -> list:
-    """Transforms as a list: none, one, or several."""
-    return [] if tfms is None else list(tfms) if isinstance(tfms, (list, tuple)) else [tfms]
+def take(kind: type[T], options: dict[str, Any], **defaults: Any) -> T:
+    """The value of this kind from those of `options` that are its fields, which leave the dictionary, else from `defaults`."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{**defaults, **{name: options.pop(name) for name in names & set(options)}})
 
 
-def _augmentation(augment, info: PictureInfo) -> list[Transform]:
-    if augment is None:
-        return []
-    if augment == "default":
-        augment = Augment()
-    if not isinstance(augment, Augment):
-        raise ValueError(f"augment={augment!r}: give 'default', None or an Augment(...)")
-    return [SpecAugment(augment, blank_levels(info))]
+def shows_parameters(cls: type) -> type:
+    """Class decorator: its `from_...` show the parameters of its `from_df` in place of **kwargs."""
+    for name in ("from_csv", "from_folder", "from_names", "from_lists"):
+        sister = copy_func(getattr(cls, name).__func__)
+        sister.__annotations__ = {**sister.__annotations__, "return": cls.__name__}
+        setattr(cls, name, classmethod(delegates(cls.from_df)(sister)))
+    return cls
 
 
 class ClipDataLoaders(DataLoaders):
-    """fastai DataLoaders over clips of recordings, which know what the network is given of them: base of `SpecDataLoaders` and `WaveDataLoaders`.
+    """fastai DataLoaders over clips of recordings: base of `SpecDataLoaders` and `WaveDataLoaders`.
 
-    A subclass has a `from_df`, to which every other `from_...` hands its arguments. Besides fastai's own attributes: `input`, `n_channels`, `size`,
-    `is_multi`, and `clips`, a table with one row a clip.
+    A subclass has a `from_df`, to which every other `from_...` hands its arguments. Besides fastai's own attributes: `input`, `n_channels`,
+    `size`, `is_multi`, and `clips`, a table with one row a clip.
+
+    Examples
+    --------
+    >>> from specimg.data import ClipDataLoaders
+    >>> isinstance(dls, ClipDataLoaders), dls.n_channels, dls.is_multi
+    (True, 1, False)
     """
 
     reads: str  # the column of `clips` that items are read from
@@ -98,16 +102,49 @@ class ClipDataLoaders(DataLoaders):
 
     @property
     def clips(self) -> pd.DataFrame:
-        """Training's and validation's clips, one row each, `is_valid` says which."""
+        """The clips of training and validation, one row each, with the column `is_valid`."""
         return pd.concat(
             [dl.clips.assign(is_valid=bool(i)) for i, dl in enumerate(self.loaders[:2])], ignore_index=True
         )
 
     @classmethod
     def from_csv(
-        cls, path, csv_fname="labels.csv", *, folder="", fn_col=0, label_col=1, header="infer", delimiter=",", **kwargs
+        cls,
+        path: Folder,
+        csv_fname: Folder = "labels.csv",
+        *,
+        folder: str = "",
+        fn_col: str | int = 0,
+        label_col: str | int = 1,
+        header: int | str | None = "infer",
+        delimiter: str = ",",
+        **kwargs,
     ) -> ClipDataLoaders:
-        """From the table `path/csv_fname` with recordings in `path/folder`; columns by name or position. Other arguments: `from_df`."""
+        """DataLoaders from a csv file.
+
+        Parameters
+        ----------
+        path, csv_fname : str or path
+            The table is `path/csv_fname`.
+        folder : str, default ""
+            The recordings lie below `path/folder`.
+        fn_col, label_col : str or int, default 0 and 1
+            Columns of the recordings' names and of their labels, by name or position.
+        header, delimiter
+            As in `pandas.read_csv`; `header=None` where the first line is data already.
+        **kwargs
+            As in `from_df`.
+
+        Returns
+        -------
+        DataLoaders
+            Of this class.
+
+        Raises
+        ------
+        ValueError
+            Where there is no such file, it cannot be read, and as in `from_df`.
+        """
         csv = Path(path) / csv_fname
         if not csv.is_file():
             found = sorted(p.name for p in Path(path).glob("*.csv"))
@@ -127,10 +164,32 @@ class ClipDataLoaders(DataLoaders):
         return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
 
     @classmethod
-    def from_folder(cls, path, *, train="train", valid="valid", valid_pct=0.2, **kwargs) -> ClipDataLoaders:
-        """From folders named after the classes; where `path` holds both a `train` and a `valid` folder they are the split.
+    def from_folder(
+        cls, path: Folder, *, train: str = "train", valid: str = "valid", valid_pct: float = 0.2, **kwargs
+    ) -> ClipDataLoaders:
+        """DataLoaders from folders named after the classes.
 
-        Other folders are left out then. Other arguments: `from_df`.
+        Parameters
+        ----------
+        path : str or path
+            Holds a folder for each class; or two folders, `train` and `valid`, which hold those of the classes. Other folders beside these
+            two are left out.
+        train, valid : str, default "train" and "valid"
+            Names of these two folders.
+        valid_pct : float, default 0.2
+            Share of the clips that a random split holds out, where there are no such two.
+        **kwargs
+            As in `from_df`.
+
+        Returns
+        -------
+        DataLoaders
+            Of this class.
+
+        Raises
+        ------
+        ValueError
+            Where recordings lie in no folder of a class, and as in `from_df`.
         """
         table = labels_from_folders(path)
         parts = table["path"].str.split("/")
@@ -147,10 +206,22 @@ class ClipDataLoaders(DataLoaders):
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
 
     @classmethod
-    def from_names(cls, path, regex: str, **kwargs) -> ClipDataLoaders:
-        """From file names: the groups `label` and, where there, `group`, `fold`, `start` and `end` of a regular expression.
+    def from_names(cls, path: Folder, regex: str, **kwargs) -> ClipDataLoaders:
+        """DataLoaders from file names.
 
-        Other arguments: `from_df`.
+        Parameters
+        ----------
+        path : str or path
+            The folder of the recordings.
+        regex : str
+            A regular expression that is found in each name, with a group `label` and, where there, `group`, `fold`, `start` and `end`.
+        **kwargs
+            As in `from_df`.
+
+        Returns
+        -------
+        DataLoaders
+            Of this class.
         """
         table = labels_from_names(path, regex)
         for name in {"group", "start", "end"} & set(table):
@@ -158,10 +229,29 @@ class ClipDataLoaders(DataLoaders):
         return cls.from_df(table, path, **kwargs)
 
     @classmethod
-    def from_lists(cls, path, fnames, labels, **kwargs) -> ClipDataLoaders:
-        """From a list of files and their labels, in the same order.
+    def from_lists(cls, path: Folder, fnames: Sequence[Folder], labels: Sequence, **kwargs) -> ClipDataLoaders:
+        """DataLoaders from a list of files and their labels.
 
-        Files are below `path`, named from there, from the working folder, or absolutely. Other arguments: `from_df`.
+        Parameters
+        ----------
+        path : str or path
+            The folder that the files lie below.
+        fnames : sequence of str or path
+            Files, named from `path`, from the working folder, or absolutely.
+        labels : sequence
+            One for each file, in the same order.
+        **kwargs
+            As in `from_df`.
+
+        Returns
+        -------
+        DataLoaders
+            Of this class.
+
+        Raises
+        ------
+        ValueError
+            Where there are more files than labels or fewer, and as in `from_df`.
         """
         fnames, labels = list(fnames), list(labels)
         if len(fnames) != len(labels):
@@ -169,67 +259,63 @@ class ClipDataLoaders(DataLoaders):
         names = [name_below(os.fspath(path), os.fspath(f)) for f in fnames]
         return cls.from_df(pd.DataFrame({"path": names, "label": labels}), path, **kwargs)
 
-    @classmethod
-    def _from_sides(
-        cls,
-        sides: Sides,
-        block: TransformBlock,
-        get_x,
-        known: dict,
-        path,
-        *,
-        item_tfms,
-        batch_tfms,
-        balance,
-        bs,
-        val_bs,
-        num_workers,
-        device,
-        shuffle,
-    ) -> ClipDataLoaders:
-        """A split table -> DataBlock -> DataLoaders.
+    def test_dl(
+        self, test_items: Any, rm_type_tfms: int | None = None, with_labels: bool = False, **kwargs: Any
+    ) -> TfmdDL:
+        """A loader over new recordings.
 
-        block, get_x : the input side; `get_x` takes a row of the table.
-        known : what every loader knows, `input` and `tree`
+        Parameters
+        ----------
+        test_items : list of paths or of pairs (y, sr), folder, or DataFrame
+            A table has the column `path`; `SpecDataLoaders` take pictures, too.
+        rm_type_tfms : int, default None
+            As in fastai.
+        with_labels : bool, default False
+            Load the column `label` of the table as targets.
+        **kwargs
+            As in fastai, such as `bs`.
+
+        Returns
+        -------
+        TfmdDL
+            What is no picture yet is drawn when it is read, in memory.
+
+        Raises
+        ------
+        ValueError
+            Where there is nothing to predict on, or a table lacks columns.
         """
-        labels = MultiCategoryBlock(vocab=sides.vocab) if sides.multi else CategoryBlock(vocab=sides.vocab, sort=False)
-        data = DataBlock(
-            blocks=(block, labels),
-            get_x=get_x,
-            get_y=ColReader("label"),
-            splitter=ColSplitter("is_valid"),
-            item_tfms=item_tfms,
-            batch_tfms=batch_tfms,
-        )
-        if num_workers is None:
-            num_workers = defaults.cpus if torch.cuda.is_available() else 0
-        train = sides.train
-        made = data.dataloaders(
-            sides.clips,
-            path=path,
-            bs=batch_size(bs, len(train)),
-            val_bs=val_bs,
-            shuffle=shuffle,
-            device=device,
-            num_workers=num_workers,
-            **known,
-            dl_kwargs=[{"weights": draw_weights(train, balance, shuffle)}, {}],
-        )
-        return cls(*made.loaders, path=path, device=made.device)
-
-    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
-        """A loader over new recordings: a list of paths or of pairs `(y, sr)`, a folder, or a table with the column `path`."""
         clips = as_clips(test_items, self.reads)
         if with_labels and "label" not in clips:
             raise ValueError("with_labels=True needs a table with the columns 'path' and 'label'")
         return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
 
 
+# ---------------------------------------------------------------------- pictures
+
+
+def _augmentation(augment: Augment | str | None, info: PictureInfo) -> list[Transform]:
+    if augment is None:
+        return []
+    if augment == "default":
+        augment = Augment()
+    if not isinstance(augment, Augment):
+        raise ValueError(f"augment={augment!r}: give 'default', None or an Augment(...)")
+    return [SpecAugment(augment, blank_levels(info))]
+
+
 class SpecDataLoaders(ClipDataLoaders):
     """fastai DataLoaders over the pictures of recordings, which are drawn where they are missing.
 
-    Every `from_...` takes the arguments of `from_df`. Besides fastai's own attributes: `renderer`, `tree`, `n_channels`,
-    `size` (height, width), `is_multi`, and `clips`, a table with one row a clip. `test_dl` takes pictures, too.
+    Make them by `from_csv`, `from_df`, `from_folder`, `from_names`, `from_lists` or `from_tree`. Besides fastai's own attributes: `renderer`,
+    `tree`, `input`, `n_channels`, `size` (height, width in pixels), `is_multi`, and `clips`, a table with one row a clip.
+
+    Examples
+    --------
+    >>> look = sp.Renderer(sp.Mel(n_mels=32, n_fft=256, hop_length=64))
+    >>> dls = sp.SpecDataLoaders.from_folder("clips", renderer=look, cache="cache", bs=4, progress=False)
+    >>> dls.vocab, dls.size, len(dls.train_ds), len(dls.valid_ds)
+    (['cat', 'dog'], (32, 63), 10, 2)
     """
 
     reads = "picture"
@@ -243,199 +329,203 @@ class SpecDataLoaders(ClipDataLoaders):
     def from_df(
         cls,
         df: pd.DataFrame,
-        path=".",
+        path: Folder = ".",
         *,
-        folder="",
-        fn_col="path",
-        label_col="label",
-        label_delim=None,
-        suff="",
-        start_col=None,
-        end_col=None,
-        group_col=None,
-        weight_col=None,
-        balance=False,
-        valid_pct=0.2,
-        valid_col=None,
-        fold=None,
-        fold_col="fold",
-        seed=None,
-        vocab=None,
-        corrections=None,
-        renderer=None,
-        variants=(),
-        cache=None,
-        bs=64,
-        val_bs=None,
-        size=None,
-        method="squish",
-        seconds=None,
-        windows=None,
-        augment="default",
-        item_tfms=None,
-        batch_tfms=None,
-        num_workers=None,
-        device=None,
-        shuffle=True,
-        n_jobs=-1,
-        progress=True,
+        folder: str = "",
+        fn_col: str | int = "path",
+        label_col: str | int = "label",
+        label_delim: str | None = None,
+        suffix: str = "",
+        start_col: Column = None,
+        end_col: Column = None,
+        group_col: Column = None,
+        weight_col: Column = None,
+        balance: bool = False,
+        valid_pct: float = 0.2,
+        valid_col: Column = None,
+        fold: int | str | None = None,
+        fold_col: str | int = "fold",
+        seed: int | None = None,
+        vocab: Sequence[str] | None = None,
+        corrections: Corrections = None,
+        renderer: Renderer | None = None,
+        variants: Sequence = (),
+        cache: Folder | None = None,
+        bs: int = 64,
+        val_bs: int | None = None,
+        size: int | tuple[int, int] | None = None,
+        method: str = "squish",
+        seconds: float | None = None,
+        windows: int | None = None,
+        augment: Augment | str | None = "default",
+        item_tfms: Transforms = None,
+        batch_tfms: Transforms = None,
+        num_workers: int | None = None,
+        device: str | torch.device | None = None,
+        shuffle: bool = True,
+        n_jobs: int = -1,
+        progress: bool = True,
     ) -> SpecDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
         Parameters
         ----------
-        df, path, folder : names in `fn_col` (with `suff` added) are below `path/folder`
-        label_delim : what parts the labels of one cell; makes it a multi-label task
-        start_col, end_col : seconds, where one recording gives several clips
-        group_col : what must not stand on both sides of the split: speaker, site, source
-        weight_col : how often training draws a clip, against the others; balance=True evens out the classes besides
-        valid_pct, seed : share of clips held out, stratified, and grouped where `group_col` is given; seed None is 0
-        valid_col, fold : a column of truth values, or the number in `fold_col`, that is held out instead
-        vocab : the labels in the order of the network's outputs; default the sorted ones of training
-        corrections : a file or table of labels that a person corrected, see `apply_corrections`
-        renderer : how recordings are drawn; default `Renderer()`, a mel spectrogram
-        variants : `TimeStretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does
-        cache, n_jobs, progress : as in `render_tree`
-        size : pixels, one number or (height, width); default the pictures' own
-        method, seconds, windows : "squish"; "crop" to windows of `seconds`; "pad" to `seconds` (default the longest clip's)
-        augment : "default", an `Augment`, or None
-        item_tfms, batch_tfms : fastai transforms besides ours: of a `SpecImage`, and of float batches
-        num_workers : default 0 on a CPU, where more gain nothing, else fastai's
+        df : DataFrame
+            Names and labels of recordings.
+        path, folder : str or path, default "." and ""
+            The recordings lie below `path/folder`.
+        fn_col, label_col : str or int, default "path" and "label"
+            Columns of names and labels, by name or position.
+        label_delim : str, default None
+            What separates the labels of one cell; makes it a multi-label task.
+        suffix : str, default ""
+            Added to every name, such as ".wav".
+        start_col, end_col : str or int, default None
+            Columns of seconds, where one recording gives several clips.
+        group_col : str or int, default None
+            Column of what must not stand in both training and validation: speaker, site, source.
+        weight_col : str or int, default None
+            Column of how often training draws a clip, relative to the others.
+        balance : bool, default False
+            Draw all classes equally often in training, besides.
+        valid_pct : float, default 0.2
+            Share of the clips to hold out at random: stratified, and grouped where `group_col` is given.
+        valid_col : str or int, default None
+            Column of truth values: the clips to hold out instead.
+        fold, fold_col : int or str, default None and "fold"
+            The fold to hold out instead, and the column of folds.
+        seed : int, default None
+            Of the random split; None is 0.
+        vocab : sequence of str, default None
+            The labels in the order of the network's outputs; None: the sorted ones of training.
+        corrections : DataFrame or path, default None
+            Labels that a person corrected, see `apply_corrections`.
+        renderer : Renderer, default None
+            How recordings are drawn; None: `Renderer()`, a mel spectrogram.
+        variants : sequence of variants, default ()
+            `TimeStretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does.
+        cache : str or path, default None
+            Folder of the tree, as in `render_tree`.
+        bs, val_bs : int, default 64 and None
+            Clips a batch in training (2 or more) and in validation; None: as in training.
+        size : int or (int, int), default None
+            (height, width) in pixels; None: the pictures' own.
+        method, seconds, windows : default "squish", None and None
+            How clips of different length come to one size, see `Sizing`.
+        augment : Augment, "default" or None, default "default"
+            How pictures are changed in training.
+        item_tfms, batch_tfms : Transform or list of Transform, default None
+            fastai's, besides ours: of a `SpecImage`, and of float batches.
+        num_workers : int, default None
+            Processes that load; None: 0 on a CPU, where more gain nothing, else fastai's number.
+        device : str or torch.device, default None
+            Where batches go; None: the GPU where there is one.
+        shuffle : bool, default True
+            Draw training's clips in random order.
+        n_jobs, progress : int and bool, default -1 and True
+            Of drawing, as in `render_tree`.
+
+        Returns
+        -------
+        SpecDataLoaders
+            Training and validation.
 
         Raises
         ------
-        ValueError : a missing column, names that lead out of the folder, no file found, nothing drawn, a class only in validation ...
+        ValueError
+            For a missing column, names that lead out of the folder, where no file is found or can be drawn, for a label that stands only in
+            validation, and for arguments that do not go together.
         """
-        check_method(method, seconds, windows)  # these two before an hour of drawing
-        size = None if size is None else height_width(size)
-        table = label_table(
-            df,
-            path,
-            folder,
-            corrections,
-            fn_col=fn_col,
-            label_col=label_col,
-            label_delim=label_delim,
-            suffix=suff,
-            start_col=start_col,
-            end_col=end_col,
-            group_col=group_col,
-            weight_col=weight_col,
-            valid_col=valid_col,
-            fold_col=fold_col if fold is not None else None,
-        )
-        tree = drawn_tree(table, Path(path) / folder, renderer or Renderer(), cache, n_jobs, progress, variants)
-        return cls._from_table(
-            with_pictures(table, tree),
-            tree,
-            path,
-            variants=variants,
-            balance=balance,
-            valid_pct=valid_pct,
-            fold=fold,
-            seed=seed,
-            vocab=vocab,
-            bs=bs,
-            val_bs=val_bs,
-            size=size,
-            method=method,
-            seconds=seconds,
-            windows=windows,
-            augment=augment,
-            item_tfms=item_tfms,
-            batch_tfms=batch_tfms,
-            num_workers=num_workers,
-            device=device,
-            shuffle=shuffle,
-        )
+        sizing = Sizing(size, method, seconds, windows)  # checked before an hour of drawing
+        split = Split(valid_pct, valid_col, fold, fold_col, group_col, seed)
+        columns = Columns(fn_col, label_col, label_delim, suffix, start_col, end_col, weight_col)
+        batches = Batches(bs, val_bs, balance, item_tfms, batch_tfms, num_workers, device, shuffle)
+        root = Path(path) / folder
+        table = label_table(df, root, columns, split, corrections, all_named=bool(folder))
+        tree = drawn_tree(table, root, renderer or Renderer(), cache, n_jobs, progress, variants)
+        return cls._from_pictures(table, tree, path, split, sizing, batches, vocab, variants, augment)
 
     @classmethod
-    def from_tree(cls, tree: SpecTree, labels: pd.DataFrame | None = None, path=".", **kwargs) -> SpecDataLoaders:
-        """From pictures that stand already and a label table; default the name of each recording's folder.
+    @delegates(from_df, but=["df", "folder", "renderer", "cache", "n_jobs", "progress"])
+    def from_tree(
+        cls, tree: SpecTree, labels: pd.DataFrame | None = None, path: Folder = ".", **kwargs
+    ) -> SpecDataLoaders:
+        """DataLoaders from pictures that stand already.
 
-        Arguments after drawing: `from_df`.
+        Parameters
+        ----------
+        tree : SpecTree
+            The pictures.
+        labels : DataFrame, default None
+            A label table; None: each recording's folder is its label.
+        path : str or path, default "."
+            Where a learner keeps its files.
+        **kwargs
+            As in `from_df`; columns of a label table (start, end, group, fold, weight, is_valid) need not be named.
+
+        Returns
+        -------
+        SpecDataLoaders
+            Training and validation.
+
+        Raises
+        ------
+        ValueError
+            Where no clip has a picture, and as in `from_df`.
         """
-        if labels is None:
-            labels = labels_of(tree)
-        columns = {f"{c}_col": c for c in ("start", "end", "group", "fold", "weight") if c in labels}
+        labels = labels_of_folders(tree) if labels is None else labels
+        known = {f"{c}_col": c for c in ("start", "end", "weight") if c in labels}
+        there = {f"{c}_col": c for c in ("group", "fold") if c in labels}
         if "is_valid" in labels and kwargs.get("fold") is None:
-            columns["valid_col"] = "is_valid"
-        columns["suffix"], corrections = kwargs.pop("suff", ""), kwargs.pop("corrections", None)
-        for name in (
-            "fn_col",
-            "label_col",
-            "label_delim",
-            "start_col",
-            "end_col",
-            "group_col",
-            "fold_col",
-            "weight_col",
-            "valid_col",
-        ):
-            if name in kwargs:
-                columns[name] = kwargs.pop(name)
-        table = labels_from_csv(labels, **{"fn_col": "path", "label_col": "label", **columns})
-        if corrections is not None:
-            table = apply_corrections(table, corrections)
-        return cls._from_table(with_pictures(table, tree), tree, path, **kwargs)
+            there["valid_col"] = "is_valid"
+        columns, split = take(Columns, kwargs, **known), take(Split, kwargs, **there)
+        sizing, batches = take(Sizing, kwargs), take(Batches, kwargs)
+        table = columns.read(labels, split, kwargs.pop("corrections", None))
+        return cls._from_pictures(table, tree, path, split, sizing, batches, **kwargs)
 
     @classmethod
-    def _from_table(
+    def _from_pictures(
         cls,
         table: pd.DataFrame,
         tree: SpecTree,
-        path,
-        *,
-        variants=(),
-        balance=False,
-        valid_pct=0.2,
-        fold=None,
-        seed=None,
-        vocab=None,
-        bs=64,
-        val_bs=None,
-        size=None,
-        method="squish",
-        seconds=None,
-        windows=None,
-        augment="default",
-        item_tfms=None,
-        batch_tfms=None,
-        num_workers=None,
-        device=None,
-        shuffle=True,
+        path: Folder,
+        split: Split,
+        sizing: Sizing,
+        batches: Batches,
+        vocab: Sequence[str] | None = None,
+        variants: Sequence = (),
+        augment: Augment | str | None = "default",
     ) -> SpecDataLoaders:
-        """A label table with pictures -> DataBlock -> DataLoaders."""
-        check_method(method, seconds, windows)
-        sides = deal_sides(table, valid_pct, fold, seed, vocab)
-        pictures = sides.clips["picture"]
-        info = describe(pictures.iloc[0])
-        if method == "pad" and seconds is None:
-            seconds = longest_seconds(pictures)
-        size = common_size(pictures, info, seconds) if size is None else height_width(size)
-        if windows is None:
-            windows = covering_windows(longest_seconds(sides.held_out["picture"]), seconds) if method == "crop" else 1
-        fit = FitSize(size, method, seconds, windows, blank_levels(info))
-        sides = with_variants(sides, tree, variants)  # after size and windows, which go by recordings as they are
-        return cls._from_sides(
-            sides,
+        """A label table whose clips have pictures in the tree -> DataLoaders."""
+        clips = split_clips(with_pictures(table, tree), split, vocab)
+        pictures = clips.clips["picture"].tolist()
+        info = describe(pictures[0])
+        sizing = sizing.settled(pictures, clips.evaluated["picture"].tolist())
+        fit = FitSize(sizing.size, sizing.method, sizing.seconds, sizing.windows or 1, blank_levels(info))
+        made = batches.dataloaders(
+            with_variants(clips, tree, variants),  # after the size, which goes by recordings as they are
             SpecBlock(tree.renderer),
             ColReader("picture"),
-            dict(input=PictureInput(tree.renderer, fit), tree=tree),
             path,
-            item_tfms=[*as_list(item_tfms), fit],
-            batch_tfms=[*_augmentation(augment, info), *as_list(batch_tfms)],
-            balance=balance,
-            bs=bs,
-            val_bs=val_bs,
-            num_workers=num_workers,
-            device=device,
-            shuffle=shuffle,
+            item_tfms=[fit],
+            batch_tfms=_augmentation(augment, info),
+            input=PictureInput(tree.renderer, fit),
+            tree=tree,
         )
+        return cls(*made.loaders, path=path, device=made.device)
 
-    def new_empty(self):
-        """For `learn.export`: the transforms without the clips."""
+    def new_empty(self) -> SpecDataLoaders:
+        """For `learn.export`: the transforms without the clips.
+
+        Returns
+        -------
+        SpecDataLoaders
+            Without items and without a tree.
+        """
         empty = super().new_empty()
         for dl in empty.loaders:
             dl.tree = None
         return empty
+
+
+shows_parameters(SpecDataLoaders)

@@ -1,4 +1,4 @@
-"""The one size that the clips of a batch are brought to, and through how many windows a long clip is looked at.
+"""The one size that the clips of a batch are brought to, and through how many windows a network reads of a long clip.
 
 Pixels are (height, width). Where nobody names a size, the pictures decide:
 
@@ -13,14 +13,17 @@ from __future__ import annotations
 import math
 import numbers
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.values import Value, choose, register
 from ..spectrogram.picture import PictureInfo, describe
 
 __all__ = [
     "MOST_WINDOWS",
+    "Sizing",
     "WIDEST",
     "blank_levels",
     "common_size",
@@ -29,11 +32,12 @@ __all__ = [
     "longest_seconds",
 ]
 
+METHODS = ("squish", "crop", "pad")
 MOST_WINDOWS = 8  # of one clip in validation
 WIDEST = 4  # times its height: a default size is no wider
 
 
-def height_width(size) -> tuple[int, int]:
+def height_width(size: int | Sequence[int]) -> tuple[int, int]:
     """(height, width) from one number or two."""
     sides = (
         [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
@@ -76,10 +80,77 @@ def blank_levels(info: PictureInfo) -> tuple[float, ...]:
 
 
 def covering_windows(longest: float, seconds: float) -> int:
-    """How many windows of `seconds` a clip is looked at through where it is not trained on: as many as cover the longest, 8 at most."""
+    """How many windows of `seconds` represent a clip that is not trained on: as many as cover the longest, 8 at most."""
     return int(np.clip(math.ceil(longest / seconds - 0.01), 1, MOST_WINDOWS))
 
 
 def longest_seconds(pictures: Iterable[str]) -> float:
     """Seconds of the longest picture."""
     return max(info.span[1] - info.span[0] for info in map(describe, pictures))
+
+
+@register
+@dataclass(frozen=True)
+class Sizing(Value):
+    """How clips of different length come to one size.
+
+    Parameters
+    ----------
+    size : int or (int, int), default None
+        Pixels, (height, width); None: the pictures' own.
+    method : str, default "squish"
+        "squish" scales the whole clip; "crop" takes windows of `seconds`: a random one in training, evenly spread ones elsewhere, over which
+        predictions are averaged; "pad" keeps the time scale, pads what is shorter than `seconds` and cuts what is longer.
+    seconds : float, default None
+        Length of a window ("crop", where it is needed) or of what is padded to ("pad", where None is the longest clip's).
+    windows : int, default None
+        Evenly spread windows of a clip ("crop"); None: as many as cover the longest one, 8 at most.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method, and where the fields do not go together.
+
+    Examples
+    --------
+    >>> from specimg.data import Sizing
+    >>> Sizing(224, "crop", seconds=5)
+    Sizing(size=(224, 224), method='crop', seconds=5.0)
+    """
+
+    size: tuple[int, ...] | None = None
+    method: str = "squish"
+    seconds: float | None = None
+    windows: int | None = None
+
+    def __post_init__(self):
+        if self.size is not None:
+            object.__setattr__(self, "size", height_width(self.size))
+        super().__post_init__()
+
+    def _check(self) -> None:
+        choose(self.method, METHODS, "method")
+        if self.seconds is not None and self.method == "squish":
+            raise ValueError(
+                f"seconds={self.seconds:g} goes with method='crop' or 'pad'; 'squish' shows the whole clip"
+            )
+        if self.seconds is None and self.method == "crop":
+            raise ValueError("method='crop' needs seconds=, the length of its window")
+        if self.seconds is not None and self.seconds <= 0:
+            raise ValueError(f"seconds={self.seconds:g}: give a number above 0")
+        if self.windows is not None and self.method != "crop":
+            raise ValueError(f"windows={self.windows} goes with method='crop'; {self.method!r} reads a clip once")
+        if self.windows is not None and self.windows < 1:
+            raise ValueError(f"windows={self.windows}: give 1 or more")
+
+    def settled(self, pictures: Sequence[str], evaluated: Sequence[str]) -> Sizing:
+        """The same with every field filled in from pictures, so that all of them come to one size.
+
+        pictures, evaluated : paths, of all clips and of those that are not trained on
+        """
+        info, seconds, windows = describe(pictures[0]), self.seconds, self.windows
+        if self.method == "pad" and seconds is None:
+            seconds = longest_seconds(pictures)
+        if self.method == "crop" and windows is None:
+            windows = covering_windows(longest_seconds(evaluated), seconds)
+        return Sizing(self.size or common_size(pictures, info, seconds), self.method, seconds, windows)

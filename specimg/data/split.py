@@ -1,35 +1,95 @@
-"""The two sides of a split: the clips to train on, and those that are held out to judge by.
+"""Which clips train a network, and which are held out to evaluate it.
 
-`deal_sides` splits a label table by a given column, a given fold, or by chance; `Sides` holds what comes of it. Training's side alone may
-see variants of its clips (`with_variants`), draw some more often than others (`draw_weights`), and must fill a batch (`batch_size`).
+    split = Split(valid_pct=0.2, group_col="speaker")
+    clips = split_clips(table, split)
+    clips.vocab, len(clips.train), len(clips.valid)
 
-    sides = deal_sides(table, valid_pct=0.2, fold=None, seed=None, vocab=None)
-    sides.vocab, len(sides.train), len(sides.valid)
+`Split` is the choice: a column of truth values, a fold, or a random share. `split_clips` applies it to a label table; `SplitClips` is what
+comes of it. Only training may use variants of its clips (`with_variants`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from ..audio.variants import variants_by_name
 from ..core.text import examples
+from ..core.values import Value, register
 from ..core.warnings import warn
-from ..labels.classes import check_labels, sample_weights
+from ..labels.classes import check_labels
 from ..labels.folds import split_valid
 from ..labels.tables import clip_index, is_multilabel
 from ..render.tree import SpecTree
 
-__all__ = ["Sides", "batch_size", "deal_sides", "draw_weights", "with_variants"]
+__all__ = ["Split", "SplitClips", "split_clips", "with_variants"]
 
 
-def _split(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | None) -> pd.Series:
-    """Which rows validate: the given column or the given fold, else a stratified (and grouped) random share."""
+@register
+@dataclass(frozen=True)
+class Split(Value):
+    """Which clips are held out for validation: a column's choice, one fold, or a random share, stratified and grouped.
+
+    Parameters
+    ----------
+    valid_pct : float, default 0.2
+        Share of the clips that a random split holds out, above 0 and below 1.
+    valid_col : str or int, default None
+        Column of truth values, true where a clip is held out; by name or position.
+    fold : int or str, default None
+        The fold that is held out instead.
+    fold_col : str or int, default "fold"
+        Column of the folds; read only where `fold` is given.
+    group_col : str or int, default None
+        Column of what must not stand in both training and validation: speaker, site, source.
+    seed : int, default None
+        Of the random split; None is 0.
+
+    Raises
+    ------
+    ValueError
+        Where both `valid_col` and `fold` choose, or `valid_pct` is no share.
+
+    Examples
+    --------
+    >>> from specimg.data import Split
+    >>> Split(group_col="site")
+    Split(group_col='site')
+    """
+
+    valid_pct: float = 0.2
+    valid_col: str | int | None = None
+    fold: int | str | None = None
+    fold_col: str | int = "fold"
+    group_col: str | int | None = None
+    seed: int | None = None
+
+    def _check(self) -> None:
+        if self.valid_col is not None and self.fold is not None:
+            _refuse_both(self.fold)
+        if self.valid_col is None and self.fold is None and not 0 < self.valid_pct < 1:
+            raise ValueError(f"valid_pct={self.valid_pct:g}; give a fraction between 0 and 1, such as 0.2")
+
+    @property
+    def columns(self) -> dict[str, str | int | None]:
+        """The columns to read, as arguments of `labels_from_csv`."""
+        folds = None if self.fold is None else self.fold_col
+        return {"group_col": self.group_col, "valid_col": self.valid_col, "fold_col": folds}
+
+
+def _refuse_both(fold: int | str) -> None:
+    raise ValueError(
+        f"a column of truth values and fold={fold} both choose what is held out; give valid_col or fold, not both"
+    )
+
+
+def _held_out(table: pd.DataFrame, split: Split) -> pd.Series:
+    """Which rows validate: those of the column `is_valid`, those of the fold, else a random share."""
+    fold = split.fold
     if "is_valid" in table and fold is not None:
-        raise ValueError(
-            f"a column of truth values and fold={fold} both say what is held out; give valid_col or fold, not both"
-        )
+        _refuse_both(fold)
     if "is_valid" in table:
         return table["is_valid"].astype(bool)
     if fold is not None:
@@ -41,41 +101,98 @@ def _split(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | 
                 f"fold={fold} holds {held_out.sum()} of {len(table)} clips; the folds are {sorted(set(table['fold']))}"
             )
         return held_out
-    return split_valid(table, valid_pct, group="group" if "group" in table else None, seed=seed or 0)
+    return split_valid(table, split.valid_pct, group="group" if "group" in table else None, seed=split.seed or 0)
 
 
-@dataclass(frozen=True)
-class Sides:
-    """The clips of both sides of a split, and the labels that a network is to know."""
+@dataclass(frozen=True, eq=False)
+class SplitClips:
+    """Clips of training and validation, and the labels that a network learns.
 
-    clips: pd.DataFrame  # with the column is_valid
+    Parameters
+    ----------
+    clips : DataFrame
+        A label table with the column `is_valid`.
+    vocab : list of str
+        The labels in the order of the network's outputs.
+    is_multi : bool
+        May a clip have several labels?
+
+    Examples
+    --------
+    >>> from specimg.data import Split, split_clips
+    >>> table = sp.labels_from_csv("labels.csv", fn_col="fname", group_col="group")
+    >>> clips = split_clips(table, Split(valid_pct=0.3))
+    >>> len(clips.train), len(clips.valid), clips.vocab
+    (8, 4, ['cat', 'dog'])
+    """
+
+    clips: pd.DataFrame
     vocab: list[str]
-    multi: bool  # several labels a clip
+    is_multi: bool
 
     @property
     def train(self) -> pd.DataFrame:
+        """The clips to train on."""
         return self.clips[~self.clips["is_valid"]]
 
     @property
     def valid(self) -> pd.DataFrame:
+        """The clips that are held out."""
         return self.clips[self.clips["is_valid"]]
 
     @property
-    def held_out(self) -> pd.DataFrame:
-        """What is looked at without training on it; training's clips where nothing is held out."""
+    def evaluated(self) -> pd.DataFrame:
+        """The clips that a network is evaluated on: those held out, or training's where none is."""
         return self.valid if len(self.valid) else self.train
 
 
-def with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
+def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None = None) -> SplitClips:
+    """Split a label table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A label table; its columns `is_valid`, `fold` and `group`, where there, decide as `split` says.
+    split : Split
+        What is held out.
+    vocab : sequence of str, default None
+        The labels in the order of the network's outputs; None: the sorted ones of training.
+
+    Returns
+    -------
+    SplitClips
+        The clips, each in training or in validation.
+
+    Raises
+    ------
+    ValueError
+        Where the table lacks a column that `split` needs, a fold is empty or everything, training has fewer than two labels (of clips with
+        several labels: none), or a label stands only in validation.
+
+    Examples
+    --------
+    >>> from specimg.data import Split, split_clips
+    >>> table = pd.DataFrame({"path": list("abcd"), "label": ["owl", "fox"] * 2, "is_valid": [False, False, True, True]})
+    >>> split_clips(table, Split()).valid["path"].tolist()
+    ['c', 'd']
+    """
+    clips = SplitClips(table.assign(is_valid=_held_out(table, split)), [], is_multilabel(table))
+    labels = check_labels(clips.train, clips.valid, vocab)
+    if len(labels) < (1 if clips.is_multi else 2):
+        known = f"the label {labels[0]!r} only" if labels else "no label"
+        raise ValueError(f"training holds {known}; a classifier needs two")
+    return replace(clips, vocab=labels)
+
+
+def with_variants(clips: SplitClips, tree: SpecTree, variants: Sequence) -> SplitClips:
     """Training's clips once more for each variant, with the column `variant`; what is held out stays as it is.
 
     ValueError where the tree holds no picture of a variant; a warning counts clips that lack one.
     """
-    drawn = tree.table[tree.table["status"] == "drawn"]
-    more = []
+    drawn, more = tree.table[tree.table["status"] == "drawn"], []
     for name in variants_by_name(variants):
         own = drawn[drawn["variant"] == name]
-        found = own.set_index(clip_index(own))["picture"].reindex(clip_index(sides.train))
+        found = own.set_index(clip_index(own))["picture"].reindex(clip_index(clips.train))
         there = found.notna().to_numpy()
         if not there.any():
             raise ValueError(
@@ -85,43 +202,9 @@ def with_variants(sides: Sides, tree: SpecTree, variants) -> Sides:
         if not there.all():
             warn(
                 f"{(~there).sum()} of {len(found)} clips of training have no picture of the variant {name} "
-                f"({examples(sides.train['path'][~there])})"
+                f"({examples(clips.train['path'][~there])})"
             )
-        more.append(sides.train[there].assign(variant=name, picture=[str(tree.images / file) for file in found[there]]))
-    return (
-        replace(sides, clips=pd.concat([sides.clips.assign(variant=""), *more], ignore_index=True)) if more else sides
-    )
-
-
-def deal_sides(table: pd.DataFrame, valid_pct: float, fold: int | None, seed: int | None, vocab) -> Sides:
-    """Split a label table; the arguments are those of `SpecDataLoaders.from_df`. ValueError where there is nothing to tell apart."""
-    sides = Sides(table.assign(is_valid=_split(table, valid_pct, fold, seed)), [], is_multilabel(table))
-    vocab = check_labels(sides.train, sides.valid, vocab)
-    if len(vocab) < (1 if sides.multi else 2):
-        raise ValueError(
-            f"training holds {f'the label {vocab[0]!r} only' if vocab else 'no label'}; a classifier needs two"
-        )
-    return replace(sides, vocab=vocab)
-
-
-def draw_weights(train: pd.DataFrame, balance: bool, shuffle: bool) -> list[float] | None:
-    """How often each clip of training is drawn, against the others; None is each once."""
-    if not balance and "weight" not in train:
-        return None
-    if not shuffle:
-        raise ValueError("weights draw clips by chance; leave out shuffle=False, or weight_col and balance")
-    weights = sample_weights(train) if balance else train["weight"]
-    if not weights.any():
-        raise ValueError("every clip of training has weight 0, so that none could be drawn; give some a larger weight")
-    return weights.tolist()
-
-
-def batch_size(bs: int, n_train: int) -> int:
-    """`bs`, or fewer where training has fewer clips: fastai would drop the one short batch and train on nothing, in silence."""
-    if bs < 2:
-        raise ValueError(f"bs={bs}: batch normalisation needs at least 2 clips a batch")
-    if n_train < 2:
-        raise ValueError(f"{n_train} clip{'s are' if n_train == 0 else ' is'} left for training; at least 2 are needed")
-    if n_train < bs:
-        warn(f"only {n_train} clips to train on, fewer than bs={bs}; bs={n_train} is used")
-    return min(bs, n_train)
+        more.append(clips.train[there].assign(variant=name, picture=[str(tree.images / file) for file in found[there]]))
+    if not more:
+        return clips
+    return replace(clips, clips=pd.concat([clips.clips.assign(variant=""), *more], ignore_index=True))

@@ -20,7 +20,8 @@ from fastai.vision.all import TfmdDL
 
 from ..core.values import Value, register
 from ..spectrogram.picture import PictureInfo
-from .images import FitSize, SpecImage, check_method, window_starts
+from .images import FitSize, SpecImage, window_starts
+from .sizes import Sizing
 
 __all__ = ["TTA", "TTAFit", "fit_with_tta", "tta_spans", "with_tta"]
 
@@ -84,7 +85,7 @@ def tta_spans(
 
     Raises ValueError where these do not go together, also with `tta.windows`.
     """
-    check_method(method, seconds, tta.windows if tta.windows is not None or method != "crop" else windows)
+    Sizing(None, method, seconds, tta.windows if tta.windows is not None or method != "crop" else windows)
     if method == "pad" and seconds is None:
         raise ValueError("method='pad' needs seconds=, the length that clips are padded to")
     if not 0 < length < math.inf:
@@ -109,7 +110,7 @@ class TTAFit(FitSize):
         tta: TTA = TTA(),
     ):
         super().__init__(size, method, seconds, windows, blank)
-        check_method(method, seconds, tta.windows)
+        Sizing(size, method, seconds, tta.windows)
         self.tta = tta
 
     def _info(self, o: SpecImage) -> PictureInfo | None:

@@ -16,24 +16,28 @@ is found when a batch reads it: an error that names it.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from fastai.vision.all import Transform, TransformBlock
+from fastai.vision.all import TfmdDL, Transform, TransformBlock
+from fastcore.meta import delegates
 from PIL import Image
 
 from ..audio import Audio, AudioError, read_clip, recording_seconds
 from ..core.text import examples
 from ..core.warnings import warn
-from .clips import label_table
+from .batches import Batches
+from .clip_table import Columns, Corrections, label_table
 from .inputs import WaveInput
 from .loader import ClipDL
-from .loaders import ClipDataLoaders, as_list
+from .loaders import ClipDataLoaders, Folder, SpecDataLoaders, shows_parameters, take
 from .sizes import covering_windows
 from .sources import as_clips
-from .split import deal_sides
-from .waves import AugmentWaves, ReadWave, Span, WaveAugment, check_length, draw_wave, fit_wave
+from .split import Split, SplitClips, split_clips
+from .waves import AugmentWaves, ReadWave, Span, WaveAugment, draw_wave, fit_wave, wave_sizing
 
 __all__ = ["WaveBlock", "WaveDL", "WaveDataLoaders"]
 
@@ -60,15 +64,37 @@ class WaveDL(ClipDL):
 
 
 def WaveBlock(audio: Audio, seconds: float | None = None, windows: int | None = None) -> TransformBlock:
-    """A fastai block for the input side of a DataBlock: paths of recordings become waveforms of one length.
+    """The input of a fastai DataBlock: paths of recordings become waveforms of one length.
 
-    audio : with its `sr`, and its `duration` where `seconds` does not say the length
-    seconds, windows : show windows of that length: a random one in training, `windows` (default 1) evenly spread ones in validation
+    Parameters
+    ----------
+    audio : Audio
+        How recordings are read, with its `sr`, and its `duration` where `seconds` is not given.
+    seconds : float, default None
+        Length of a window: a random one in training, evenly spread ones in validation.
+    windows : int, default None
+        How many in validation; None is 1.
 
-    >>> DataBlock(blocks=(WaveBlock(Audio(sr=16000, duration=2.0)), CategoryBlock), get_items=..., get_y=...)      # doctest: +SKIP
+    Returns
+    -------
+    TransformBlock
+        Give it a target's block beside it.
+
+    Raises
+    ------
+    ValueError
+        Where clips come to no common length.
+
+    Examples
+    --------
+    >>> from fastai.vision.all import CategoryBlock, DataBlock, parent_label
+    >>> data = DataBlock((sp.WaveBlock(sp.Audio(sr=8000, duration=0.5)), CategoryBlock), get_y=parent_label)
+    >>> dls = data.dataloaders(["clips/cat/cat0.wav", "clips/dog/dog0.wav"] * 5, bs=2, num_workers=0)
+    >>> dls.one_batch()[0].shape
+    torch.Size([2, 1, 1, 4000])
     """
-    check_length(audio, seconds, windows)
-    return TransformBlock(type_tfms=[ReadWave(audio)], item_tfms=[fit_wave(audio, seconds, windows)], dl_type=WaveDL)
+    fit = fit_wave(audio, wave_sizing(audio, seconds, windows))
+    return TransformBlock(type_tfms=[ReadWave(audio)], item_tfms=[fit], dl_type=WaveDL)
 
 
 def _time(row, name: str) -> float | None:
@@ -83,7 +109,7 @@ def _item(row):
     return row["recording"] if start is None and end is None else Span(row["recording"], start, end)
 
 
-def _trouble(row, decoded: Audio) -> str:
+def _problem(row, decoded: Audio) -> str:
     """Why a clip cannot be read, from its header and its beginning; empty where it can. decoded : what needs no more than decoding."""
     start, end = _time(row, "start"), _time(row, "end")
     peek = (start or 0.0) + PEEK
@@ -98,13 +124,13 @@ def _readable(table: pd.DataFrame, root: Path, audio: Audio) -> pd.DataFrame:
     """`table` with the column `recording` (absolute paths); what is no recording is left out, with a warning that says why."""
     table = table.assign(recording=[os.path.abspath(root / path) for path in table["path"]])
     decoded = Audio(channel=audio.channel)
-    troubles = [_trouble(row, decoded) for row in table.to_dict("records")]
-    bad = [trouble for trouble in troubles if trouble]
-    if len(bad) == len(table):
-        raise ValueError(f"none of the {len(table)} clips can be read ({examples(bad, mark='; ')})")
-    if bad:
-        warn(f"{len(bad)} of {len(table)} clips cannot be read and are left out ({examples(bad, mark='; ')})")
-    return table[[not trouble for trouble in troubles]].reset_index(drop=True)
+    problems = [_problem(row, decoded) for row in table.to_dict("records")]
+    found = [problem for problem in problems if problem]
+    if len(found) == len(table):
+        raise ValueError(f"none of the {len(table)} clips can be read ({examples(found, mark='; ')})")
+    if found:
+        warn(f"{len(found)} of {len(table)} clips cannot be read and are left out ({examples(found, mark='; ')})")
+    return table[[not problem for problem in problems]].reset_index(drop=True)
 
 
 def _lasts(row) -> float:
@@ -116,8 +142,14 @@ def _lasts(row) -> float:
 class WaveDataLoaders(ClipDataLoaders):
     """fastai DataLoaders over the waveforms of recordings.
 
-    `from_csv`, `from_folder`, `from_names` and `from_lists` take the arguments of `from_df`. Besides fastai's own attributes:
-    `audio`, `n_channels` (1), `size` (1, samples), `is_multi`, and `clips`, a table with one row a clip.
+    Make them by `from_csv`, `from_df`, `from_folder`, `from_names` or `from_lists`. Besides fastai's own attributes: `audio`, `input`,
+    `n_channels` (1), `size` (1, samples), `is_multi`, and `clips`, a table with one row a clip.
+
+    Examples
+    --------
+    >>> dls = sp.WaveDataLoaders.from_folder("clips", audio=sp.Audio(sr=8000, duration=0.5), bs=4)
+    >>> dls.one_batch()[0].shape
+    torch.Size([4, 1, 1, 4000])
     """
 
     reads = "recording"
@@ -128,101 +160,105 @@ class WaveDataLoaders(ClipDataLoaders):
         return self.input.audio
 
     @classmethod
+    @delegates(SpecDataLoaders.from_df, but=["renderer", "variants", "cache", "size", "method", "n_jobs", "progress"])
     def from_df(
         cls,
         df: pd.DataFrame,
-        path=".",
+        path: Folder = ".",
         *,
-        folder="",
-        fn_col="path",
-        label_col="label",
-        label_delim=None,
-        suff="",
-        start_col=None,
-        end_col=None,
-        group_col=None,
-        weight_col=None,
-        balance=False,
-        valid_pct=0.2,
-        valid_col=None,
-        fold=None,
-        fold_col="fold",
-        seed=None,
-        vocab=None,
-        corrections=None,
         audio: Audio | None = None,
-        seconds=None,
-        windows=None,
-        bs=64,
-        val_bs=None,
-        augment="default",
-        item_tfms=None,
-        batch_tfms=None,
-        num_workers=None,
-        device=None,
-        shuffle=True,
+        seconds: float | None = None,
+        windows: int | None = None,
+        augment: WaveAugment | str | None = "default",
+        **kwargs,
     ) -> WaveDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
         Parameters
         ----------
-        df, path, folder ... corrections : as in `SpecDataLoaders.from_df`
-        audio : how recordings are read; its `sr` has to be given, and its `duration` where `seconds` is not
-        seconds, windows : show windows of that length: a random one in training, `windows` evenly spread ones in validation (default as
-            many as cover the longest clip, 8 at most), over which the network's answers are averaged
-        augment : "default", a `WaveAugment`, or None
-        item_tfms, batch_tfms : fastai transforms besides ours, of a `TensorWave`: of a clip's whole length, and of batches
-        num_workers : default 0 on a CPU, else fastai's; each epoch reads all recordings, so that with long ones more may be worth it
+        df : DataFrame
+            Names and labels of recordings.
+        audio : Audio
+            How recordings are read; its `sr` has to be given, and its `duration` where `seconds` is not.
+        seconds : float, default None
+            Length of a window: a random one in training, evenly spread ones in validation, over which predictions are averaged.
+        windows : int, default None
+            How many in validation; None: as many as cover the longest clip, 8 at most.
+        augment : WaveAugment, "default" or None, default "default"
+            How waveforms are changed in training.
+        item_tfms, batch_tfms : Transform or list of Transform, default None
+            fastai's, besides ours, of a `TensorWave`: of a clip's whole length, and of batches.
+        num_workers : int, default None
+            Processes that load; None: 0 on a CPU, else fastai's number. Each epoch reads all recordings, so long ones gain from more.
+        path, folder, fn_col, label_col, label_delim, suffix, start_col, end_col, group_col, weight_col, balance, valid_pct, valid_col, fold, \
+fold_col, seed, vocab, corrections, bs, val_bs, device, shuffle
+            As in `SpecDataLoaders.from_df`.
+
+        Returns
+        -------
+        WaveDataLoaders
+            Training and validation.
 
         Raises
         ------
-        ValueError : clips of no common length, and what `SpecDataLoaders.from_df` raises but for drawing
+        ValueError
+            Where clips come to no common length or cannot be read, and as in `SpecDataLoaders.from_df`.
         """
-        check_length(audio, seconds, windows)
-        augmentation = _augmentation(augment)
-        table = label_table(
-            df,
-            path,
-            folder,
-            corrections,
-            fn_col=fn_col,
-            label_col=label_col,
-            label_delim=label_delim,
-            suffix=suff,
-            start_col=start_col,
-            end_col=end_col,
-            group_col=group_col,
-            weight_col=weight_col,
-            valid_col=valid_col,
-            fold_col=fold_col if fold is not None else None,
-        )
-        sides = deal_sides(_readable(table, Path(path) / folder, audio), valid_pct, fold, seed, vocab)
-        if seconds is not None and windows is None:
-            longest = audio.duration or max(map(_lasts, sides.held_out.to_dict("records")))
-            windows = covering_windows(longest, seconds)
-        block = WaveBlock(audio, seconds, windows)
-        return cls._from_sides(
-            sides,
-            block,
-            _item,
-            dict(input=WaveInput(block.item_tfms[-1])),
-            path,
-            item_tfms=as_list(item_tfms),
-            batch_tfms=[*augmentation, *as_list(batch_tfms)],
-            balance=balance,
-            bs=bs,
-            val_bs=val_bs,
-            num_workers=num_workers,
-            device=device,
-            shuffle=shuffle,
-        )
+        sizing, augmentation = wave_sizing(audio, seconds, windows), _augmentation(augment)
+        columns, split, batches = take(Columns, kwargs), take(Split, kwargs), take(Batches, kwargs)
+        clips = cls._readable_clips(df, path, audio, columns, split, **kwargs)
+        if sizing.method == "crop" and windows is None:
+            longest = audio.duration or max(map(_lasts, clips.evaluated.to_dict("records")))
+            sizing = sizing.replace(windows=covering_windows(longest, seconds))
+        fit = fit_wave(audio, sizing)
+        block = TransformBlock(type_tfms=[ReadWave(audio)], item_tfms=[fit], dl_type=WaveDL)
+        made = batches.dataloaders(clips, block, _item, path, batch_tfms=augmentation, input=WaveInput(fit))
+        return cls(*made.loaders, path=path, device=made.device)
 
-    def test_dl(self, test_items, rm_type_tfms=None, with_labels=False, **kwargs):
-        """A loader over new recordings: a list of paths or of pairs `(y, sr)`, a folder, or a table with the column `path`.
+    @staticmethod
+    def _readable_clips(
+        df: pd.DataFrame,
+        path: Folder,
+        audio: Audio,
+        columns: Columns,
+        split: Split,
+        folder: str = "",
+        vocab: Sequence[str] | None = None,
+        corrections: Corrections = None,
+    ) -> SplitClips:
+        """The clips that can be read, in training and validation."""
+        root = Path(path) / folder
+        table = label_table(df, root, columns, split, corrections, all_named=bool(folder))
+        return split_clips(_readable(table, root, audio), split, vocab)
 
-        Samples of another rate are resampled; where the table says `start` and `end`, that part of the recording is read.
+    def test_dl(
+        self, test_items: Any, rm_type_tfms: int | None = None, with_labels: bool = False, **kwargs: Any
+    ) -> TfmdDL:
+        """A loader over new recordings.
+
+        Samples of another rate are resampled; where a table has `start` and `end`, that part of the recording is read.
+
+        Parameters
+        ----------
+        test_items : list of paths or of pairs (y, sr), folder, or DataFrame
+            A table has the column `path`.
+        rm_type_tfms, with_labels, **kwargs
+            As in `SpecDataLoaders.test_dl`.
+
+        Returns
+        -------
+        TfmdDL
+            Of waveforms.
+
+        Raises
+        ------
+        ValueError
+            Where there is nothing to predict on, a table lacks columns, or an item is a picture.
         """
         clips = as_clips(test_items, self.reads)
         if any(isinstance(source, Image.Image) for source in clips[self.reads]):
             raise ValueError("waveforms cannot be read from a picture; give paths of recordings, or pairs (y, sr)")
         return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
+
+
+shows_parameters(WaveDataLoaders)

@@ -9,7 +9,6 @@ the recordings anew, exactly as `read_audio` does.
 
 from __future__ import annotations
 
-import math
 import os
 import random
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from ..core.figures import new_figure
 from ..core.values import Value, register
 from ..render.renderer import as_channels
 from .images import Samples, window_starts
+from .sizes import Sizing
 
 __all__ = [
     "AugmentWaves",
@@ -32,10 +32,10 @@ __all__ = [
     "Span",
     "TensorWave",
     "WaveAugment",
-    "check_length",
     "draw_recording",
     "draw_wave",
     "fit_wave",
+    "wave_sizing",
 ]
 
 STEPS = 2000  # of time that the drawing of a long waveform shows: the highest and the lowest sample in each
@@ -182,8 +182,8 @@ class FitWave(RandTransform):
 # ---------------------------------------------------------------------- one length
 
 
-def check_length(audio: Audio | None, seconds: float | None, windows: int | None) -> None:
-    """ValueError where these do not bring all clips to one number of samples."""
+def wave_sizing(audio: Audio | None, seconds: float | None = None, windows: int | None = None) -> Sizing:
+    """How clips come to one number of samples. ValueError where these do not bring all of them there."""
     if not isinstance(audio, Audio):
         raise ValueError(f"audio={audio!r}: say how recordings are read, such as audio=Audio(sr=16000, duration=2.0)")
     if audio.sr is None:
@@ -198,22 +198,21 @@ def check_length(audio: Audio | None, seconds: float | None, windows: int | None
             "clips differ in length and a batch of waveforms may not; give Audio(duration=...), to which all are cut or padded, "
             "or seconds=, the length of windows"
         )
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise ValueError(f"seconds={seconds}: give a number above 0")
     if seconds is not None and audio.duration is not None and seconds > audio.duration:
         raise ValueError(
             f"seconds={seconds:g} is longer than Audio(duration={audio.duration:g}), to which clips are cut before; "
             f"leave one of them out"
         )
     if windows is not None and seconds is None:
-        raise ValueError(f"windows={windows} goes with seconds=, their length; without it a clip is heard once")
-    if windows is not None and windows < 1:
-        raise ValueError(f"windows={windows}: give 1 or more")
+        raise ValueError(f"windows={windows} goes with seconds=, their length; without it a clip is read once")
+    if seconds is None:
+        return Sizing(method="pad", seconds=audio.duration)
+    return Sizing(method="crop", seconds=seconds, windows=windows)
 
 
-def fit_wave(audio: Audio, seconds: float | None, windows: int | None) -> FitWave:
-    """The transform to windows of `seconds`, by default `audio.duration`, which `check_length` has accepted."""
-    return FitWave(audio, max(1, round((audio.duration if seconds is None else seconds) * audio.sr)), windows or 1)
+def fit_wave(audio: Audio, sizing: Sizing) -> FitWave:
+    """The transform that brings clips to `sizing.seconds`."""
+    return FitWave(audio, max(1, round(sizing.seconds * audio.sr)), sizing.windows or 1)
 
 
 # ---------------------------------------------------------------------- augmentation

@@ -22,7 +22,7 @@ import pandas as pd
 
 from ..competitions import Competition
 from ..core.text import count, examples
-from ..data.images import check_method
+from ..data.sizes import Sizing
 from ..data.tta import TTA
 from ..labels.tables import clip_index
 from ..models.networks import check_arch, check_weights
@@ -86,7 +86,7 @@ def _check_together(choices: Choices, table: pd.DataFrame) -> None:
     check_arch(choices.arch)
     loading = choices.loading
     for windows in (loading.get("windows"), choices.tta.windows):
-        check_method(loading.get("method", "squish"), loading.get("seconds"), windows)
+        Sizing(None, loading.get("method", "squish"), loading.get("seconds"), windows)
     if choices.trust == "loss" and choices.recipe.mixup and ("weight" in table or choices.pseudo):
         raise ValueError(
             f"trust='loss' and Recipe(mixup={choices.recipe.mixup:g}): MixUp blends clips, and a blend has no weight "

@@ -810,13 +810,13 @@ def test_rows_without_files_and_files_without_rows_are_said(sounds):
 
 def test_a_table_without_any_file(sounds):
     with pytest.raises(
-        ValueError, match=r"none of the 24 names .* \(the first is '0_high_a.wav'\); check folder= and suff="
+        ValueError, match=r"none of the 24 names .* \(the first is '0_high_a.wav'\); check folder= and suffix="
     ):
         load(sounds, folder="")
 
 
 def test_names_without_their_ending(sounds):
-    dls = load(sounds, sounds.table.assign(fname=sounds.table["fname"].str.removesuffix(".wav")), suff=".wav")
+    dls = load(sounds, sounds.table.assign(fname=sounds.table["fname"].str.removesuffix(".wav")), suffix=".wav")
     check_every_clip(dls)
 
 

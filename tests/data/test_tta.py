@@ -108,11 +108,8 @@ def test_spans(method, length, seconds, windows, tta, spans):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (
-            ("squish", 10, None, None, TTA(windows=2)),
-            "windows=2 goes with method='crop'; 'squish' looks at a clip once",
-        ),
-        (("pad", 10, 4, None, TTA(windows=2)), "windows=2 goes with method='crop'; 'pad' looks at a clip once"),
+        (("squish", 10, None, None, TTA(windows=2)), "windows=2 goes with method='crop'; 'squish' reads a clip once"),
+        (("pad", 10, 4, None, TTA(windows=2)), "windows=2 goes with method='crop'; 'pad' reads a clip once"),
         (("crop", 10, 4, 0, TTA()), "windows=0: give 1 or more"),
         (("crop", 10, None, 2, TTA()), "method='crop' needs seconds="),
         (("pad", 10, None, None, TTA()), "method='pad' needs seconds="),
@@ -231,7 +228,7 @@ def test_one_window_is_no_axis():
 
 def test_settings_that_do_not_go_with_the_method():
     for fit in (FitSize((16, 20)), FitSize((16, 20), "pad", 0.3)):
-        with pytest.raises(ValueError, match=f"windows=3 goes with method='crop'; '{fit.method}' looks at a clip once"):
+        with pytest.raises(ValueError, match=f"windows=3 goes with method='crop'; '{fit.method}' reads a clip once"):
             fit_with_tta(fit, TTA(windows=3))
 
 

@@ -732,7 +732,7 @@ def test_mistakes_are_said_before_anything_is_written(comp, home, tmp_path):
         (dict(seeds=0), "seeds=0: it must be 1 or more"),
         (dict(only=[5]), r"only=\[5\]: there is no fold 5"),
         (dict(folds=10), "9 groups cannot fill 10 folds"),
-        (dict(tta=TTA(windows=3)), "windows=3 goes with method='crop'; 'squish' looks at a clip once"),
+        (dict(tta=TTA(windows=3)), "windows=3 goes with method='crop'; 'squish' reads a clip once"),
         (dict(loaders={"method": "crop"}), "method='crop' needs seconds=, the length of its window"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -1,6 +1,6 @@
 """Labels and pictures meet in one table, a row a clip, with the columns path, label and picture, and start, end, fold ... where given.
 
-    table = label_table(df, "freesound", "audio_train", fn_col="fname", label_col="label")     # of recordings that are there
+    table = label_table(df, root, Columns(fn_col="fname"), Split(), all_named=True)            # of recordings that are there
     tree = drawn_tree(table, root, Renderer(), cache=None, n_jobs=-1, progress=True)            # draws what is missing
     table = with_pictures(table, tree)
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,11 @@ from ..labels.corrections import apply_corrections
 from ..labels.tables import clip_index, labels_from_csv
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
+from .split import Split
 
-__all__ = ["drawn_tree", "find_pictures", "label_table", "labels_of", "with_pictures"]
+Corrections = pd.DataFrame | str | os.PathLike | None
+
+__all__ = ["Columns", "drawn_tree", "find_pictures", "label_table", "labels_of_folders", "with_pictures"]
 
 
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
@@ -33,7 +37,7 @@ def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     if not there.any():
         raise ValueError(
             f"none of the {len(table)} names in the table is a file below {str(root)!r} "
-            f"(the first is {table['path'].iloc[0]!r}); check folder= and suff="
+            f"(the first is {table['path'].iloc[0]!r}); check folder= and suffix="
         )
     if not there.all():
         missing = table["path"][~there]
@@ -52,17 +56,36 @@ def _without_rows(table: pd.DataFrame, root: Path) -> None:
         )
 
 
-def label_table(df: pd.DataFrame, path, folder, corrections=None, **columns) -> pd.DataFrame:
-    """The label table that `columns` of `df` describe, of the recordings that are there below `path/folder`.
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table mean what, by name or position; fields as in `labels_from_csv`."""
+
+    fn_col: str | int = "path"
+    label_col: str | int = "label"
+    label_delim: str | None = None
+    suffix: str = ""
+    start_col: str | int | None = None
+    end_col: str | int | None = None
+    weight_col: str | int | None = None
+
+    def read(self, df: pd.DataFrame, split: Split, corrections: Corrections = None, folder=None) -> pd.DataFrame:
+        """The label table that these columns of `df`, and those of `split`, describe."""
+        table = labels_from_csv(df, folder=folder, **vars(self), **split.columns)
+        return table if corrections is None else apply_corrections(table, corrections)
+
+
+def label_table(
+    df: pd.DataFrame, root: Path, columns: Columns, split: Split, corrections: Corrections = None, *, all_named: bool
+) -> pd.DataFrame:
+    """The label table of the recordings that are there below `root`.
 
     corrections : as in `apply_corrections`, where there are any
-    columns : as in `labels_from_csv`
+    all_named : warn of recordings below `root` without a row
 
-    Warns of rows without a recording and, where a folder was named, of recordings without a row.
+    Warns of rows without a recording.
     """
-    root = Path(path) / folder
-    table = _existing(labels_from_csv(df, folder=root, **columns), root)
-    if folder:
+    table = _existing(columns.read(df, split, None, root), root)
+    if all_named:
         _without_rows(table, root)
     return table if corrections is None else apply_corrections(table, corrections)
 
@@ -110,7 +133,7 @@ def drawn_tree(
         )
 
 
-def labels_of(tree: SpecTree) -> pd.DataFrame:
+def labels_of_folders(tree: SpecTree) -> pd.DataFrame:
     """What was drawn, labelled with the name of the folder it lies in."""
     table = tree.originals
     table = table[table["status"] == "drawn"].reset_index(drop=True)
