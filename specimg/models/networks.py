@@ -1,10 +1,10 @@
-"""Networks by name: timm's under a head of fastai's, and our own; normalisation is the first layer of each.
+"""Networks by name: timm's with a head of fastai's, and our own; normalisation is the first layer of each.
 
     net = create_spec_net("resnet34", n_channels=1, n_classes=10, size=(128, 256))      # timm's
     net = create_spec_net("mini_resnet", n_channels=1, n_classes=10, size=(201, 101))   # ours, see `list_nets`
 
-Pictures come in as (batch, channels, height, width), 0 to 1; where there is one more axis, (batch, windows, channels, height,
-width), the windows of a clip are averaged. `split_stages` and `split_body` group the parameters for rates that differ.
+Input is (batch, channels, height, width), 0 to 1, or (batch, windows, channels, height, width), over whose windows the output is
+averaged. `split_stages` and `split_body` group the parameters for different learning rates.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 import difflib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import timm
@@ -39,17 +40,17 @@ __all__ = [
     "split_named",
 ]
 
-_REFUSED = (RuntimeError, AssertionError, ValueError, IndexError)  # how networks refuse a picture's size
+_REFUSED = (RuntimeError, AssertionError, ValueError, IndexError)  # what networks raise at a size they cannot take
 
 
 # ---------------------------------------------------------------- the network's parts
 class Normalise(nn.Module):
     """(x - mean) / std by channel. The statistics are buffers: saved with the weights, never trained.
 
-    Raises ValueError for another number of channels, of which one alone would be taken for all of them in silence.
+    ValueError for another number of channels; a single one would be broadcast silently.
     """
 
-    def __init__(self, mean, std):
+    def __init__(self, mean: list[float], std: list[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).reshape(-1, 1, 1))
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).reshape(-1, 1, 1))
@@ -58,7 +59,7 @@ class Normalise(nn.Module):
         if x.shape[-3] != len(self.mean):
             raise ValueError(
                 f"pictures of {x.shape[-3]} channel{'s' if x.shape[-3] != 1 else ''}, and the network was made for {len(self.mean)}; "
-                "draw them as those that it was trained on, or make a network for them"
+                "draw them with the renderer that it was trained with, or make a network for them"
             )
         return (x - self.mean) / self.std
 
@@ -67,7 +68,7 @@ class Normalise(nn.Module):
 
 
 class ChannelsFirst(nn.Module):
-    """(batch, height, width, features), as some transformers give it, to (batch, features, height, width)."""
+    """(batch, height, width, features), as some transformers output it, to (batch, features, height, width)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 3, 1, 2)
@@ -83,12 +84,12 @@ class SpecNet(nn.Sequential):
         return _over_windows(super().forward, x)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(batch, features): what the last linear layer sees, averaged over windows."""
+        """(batch, features): the input of the last linear layer, averaged over windows."""
         last = max(i for i, layer in enumerate(self[1]) if isinstance(layer, nn.Linear))
         return _over_windows(lambda x: self[1][:last](self[0](x)), x)
 
     def features(self, x: Tensor) -> Tensor:
-        """(batch, features): what the body gives, averaged over its map and over windows; the head has no part in it."""
+        """(batch, features): the output of the body, averaged over its map and over windows; the head is not used."""
         return _over_windows(lambda x: _pooled(self[0](x)), x)
 
 
@@ -97,10 +98,10 @@ def _pooled(x: Tensor) -> Tensor:
     return x.mean((2, 3)) if x.ndim == 4 else x
 
 
-def _over_windows(network, x: Tensor) -> Tensor:
-    """`network(x)`; where `x` has an axis of windows, the mean over it."""
+def _over_windows(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`network(x)`; the mean over windows where `x` has an axis of them."""
     if isinstance(x, TensorBase):
-        x = x.as_subclass(Tensor)  # fastai's image types cost time in every layer, and no layer needs them
+        x = x.as_subclass(Tensor)  # fastai's image types slow every layer down, and no layer needs them
     if x.ndim == 4:
         return network(x)
     return network(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)
@@ -117,7 +118,7 @@ class NamedNet(nn.Sequential):
         return _over_windows(super().forward, x)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(batch, features): what the last layer sees, averaged over windows."""
+        """(batch, features): the input of the last layer, averaged over windows."""
         seen = []
         handle = self[1].classifier.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
         try:
@@ -127,16 +128,16 @@ class NamedNet(nn.Sequential):
         return seen[0] if x.ndim == 4 else seen[0].unflatten(0, x.shape[:2]).mean(1)
 
     def features(self, x: Tensor) -> Tensor:
-        """(batch, features): the same as `embed`; these networks have no head of ours."""
+        """(batch, features): the same as `embed`; these networks have no separate head."""
         return self.embed(x)
 
 
 class ExtraLoss(Callback):
-    """Adds what a network of our own asks for besides the loss of its answers: see `Net.extra_loss`. In training only."""
+    """Adds a network's `Net.extra_loss` to the loss, in training only."""
 
     order, run_valid = 2, False  # after ClipWeights, before MixedPrecision scales the loss
 
-    def after_loss(self):
+    def after_loss(self) -> None:
         extra = self.learn.model[1].extra_loss(self.learn.loss_func, *self.learn.yb)
         if extra is not None:
             self.learn.loss_grad = self.learn.loss_grad + extra
@@ -149,31 +150,31 @@ def is_own(arch: str) -> bool:
 
 
 def _check_kind(arch: str, size: tuple[int, int]) -> None:
-    """ValueError where a network of waveforms is given pictures, or the other way round; what has a single row is a waveform."""
+    """ValueError where a network for waveforms gets pictures, or the other way round; a single row is a waveform."""
     wave, given = is_own(arch) and net_facts(arch).wave, size[0] == 1
     if wave and not given:
         raise ValueError(
-            f"{arch} listens to waveforms, and these are pictures of {size[0]} x {size[1]} pixels; "
+            f"{arch} takes waveforms, and these are pictures of {size[0]} x {size[1]} pixels; "
             "make the data with WaveDataLoaders"
         )
     if given and not wave:
-        listeners = " or ".join(name for name in list_nets() if net_facts(name).wave)
+        for_waves = " or ".join(name for name in list_nets() if net_facts(name).wave)
         raise ValueError(
-            f"{arch} looks at pictures, and these are waveforms of {size[1]} samples; make the data with SpecDataLoaders, "
-            f"or take {listeners}"
+            f"{arch} takes pictures, and these are waveforms of {size[1]} samples; make the data with SpecDataLoaders, "
+            f"or use {for_waves}"
         )
 
 
 def _create_named(arch: str, n_channels: int, n_classes: int, size: tuple[int, int], options: dict) -> NamedNet:
     if not isinstance(options, dict):
-        raise ValueError(f"net={options!r}: options go by name, such as net=dict(attention='soft')")
+        raise ValueError(f"net={options!r}: it is a dict of options, such as net=dict(attention='soft')")
     _check_kind(arch, size)
     return NamedNet(create_net(arch, n_classes, n_channels, size=size, **options), n_channels)
 
 
-# ---------------------------------------------------------------- building the body
+# ---------------------------------------------------------------- the body
 def check_arch(arch: str) -> None:
-    """ValueError unless it is one of ours, or timm knows the name, and its tag where it has one."""
+    """ValueError unless it is one of ours, or a timm name, with a known tag where it has one."""
     if not isinstance(arch, str):
         raise ValueError(f"arch {arch!r} is not a string; give the name of a timm network, such as 'resnet34'")
     if is_own(arch):
@@ -189,7 +190,7 @@ def check_arch(arch: str) -> None:
 
 
 def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
-    """ValueError where patches do not cover a picture: a transformer would not see what is left over at the bottom and the right."""
+    """ValueError where patches do not cover a picture: a transformer would ignore the rest at the bottom and the right."""
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
     if patch is None or size is None:
         return
@@ -199,7 +200,7 @@ def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
 
 
 def _create_network(arch: str, n_channels: int, size: tuple[int, int] | None = None, **options) -> nn.Module:
-    """timm's network without its classifier, made for pictures of `size` where it has to be made for one size."""
+    """timm's network without its classifier, created for pictures of `size` where its size is fixed."""
     if size is not None and timm.get_pretrained_cfg(arch).fixed_input_size:
         options["img_size"] = size
     net = timm.create_model(arch, num_classes=0, in_chans=n_channels, **options)
@@ -225,17 +226,17 @@ def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
     return True
 
 
-def refuse_weights(arch: str, weights) -> None:
-    """Nothing pretrained exists of our own networks: ValueError where a file is named."""
+def refuse_weights(arch: str, weights: str | Path | None) -> None:
+    """ValueError where weights are given for one of our own networks, for which none exist."""
     if weights is not None:
         raise ValueError(
-            f"weights={str(weights)!r}: {arch} is always trained from scratch, nothing pretrained exists of it; "
+            f"weights={str(weights)!r}: {arch} is always trained from scratch, there are no pretrained weights of it; "
             "leave weights= out"
         )
 
 
 def check_weights(arch: str, pretrained: bool | str = True, weights: str | Path | None = None) -> None:
-    """ValueError where `spec_learner` would find no weights, or wrong ones, for these arguments: to be asked before pictures are drawn."""
+    """ValueError where `spec_learner` would find no weights, or wrong ones; to be called before pictures are drawn."""
     check_arch(arch)
     if is_own(arch):
         refuse_weights(arch, weights)
@@ -245,7 +246,7 @@ def check_weights(arch: str, pretrained: bool | str = True, weights: str | Path 
 
 
 def _sizes_accepted(arch: str, n_channels: int, size: tuple[int, int]) -> str:
-    """What a network accepts that has refused pictures of `size`, in words."""
+    """The sizes that a network accepts which has refused pictures of `size`, as text."""
     net = _create_network(arch, n_channels)
     own = net.pretrained_cfg["input_size"][-1]
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
@@ -263,20 +264,18 @@ def _sizes_accepted(arch: str, n_channels: int, size: tuple[int, int]) -> str:
 
 
 def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.Sequential, tuple[int, ...]]:
-    """The body of a network with random weights, and the shape of one picture's features behind it.
+    """The body of a network with random weights, and the shape of one picture's features after it.
 
-    The body is a Sequential of a `Normalise` that changes nothing yet, timm's network (`body[1]`), and what brings its
-    features to (batch, features, height, width); to (batch, features) where the network does its own pooling.
-    Raises ValueError where the name is unknown, pictures of `size` (height, width) do not go through, or they are waveforms.
+    The body is a Sequential of an identity `Normalise`, timm's network (`body[1]`) and, where needed, `ChannelsFirst`. Its output is
+    (batch, features, height, width), or (batch, features) where the network pools by itself.
+    ValueError where the name is unknown, pictures of `size` (height, width) do not pass, or they are waveforms.
     """
     check_arch(arch)
     if is_own(arch):
-        raise ValueError(
-            f"{arch} is a network of our own, which has no body apart; create_spec_net makes the whole of it"
-        )
+        raise ValueError(f"{arch} is a network of our own, which has no separate body; create_spec_net makes all of it")
     _check_kind(arch, size)
     has_map = timm.get_pretrained_cfg(arch).pool_size
-    for options in [{"global_pool": ""}, {}] if has_map else [{}]:  # a few networks with a map cannot give it away
+    for options in [{"global_pool": ""}, {}] if has_map else [{}]:  # a few networks with a map cannot return it
         try:
             net = _create_network(arch, n_channels, size, **options)
             turn = [ChannelsFirst()] if options and getattr(net, "output_fmt", None) == "NHWC" else []
@@ -291,9 +290,15 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
 
 
 def add_head(
-    body: nn.Module, features: tuple[int, ...], n_classes: int, *, ps=0.5, lin_ftrs=None, concat_pool: bool = True
+    body: nn.Module,
+    features: tuple[int, ...],
+    n_classes: int,
+    *,
+    ps: float | list[float] = 0.5,
+    lin_ftrs: list[int] | None = None,
+    concat_pool: bool = True,
 ) -> SpecNet:
-    """`body` under fastai's head; a map of features is pooled first."""
+    """`body` with fastai's head (`create_head`); a map of features is pooled first."""
     is_map = len(features) == 3
     head = create_head(features[0], n_classes, lin_ftrs=lin_ftrs, ps=ps, pool=is_map, concat_pool=concat_pool)
     apply_init(head, nn.init.kaiming_normal_)
@@ -303,21 +308,21 @@ def add_head(
 def create_spec_net(
     arch: str, n_channels: int, n_classes: int, size: tuple[int, int], *, net: dict | None = None, **head
 ) -> SpecNet | NamedNet:
-    """The bare network with random weights and no normalisation yet: both come with a state dict.
+    """A network with random weights and identity normalisation, ready for a state dict.
 
-    `spec_learner` notes these arguments as `learn.net_options`, so that the same network can be made again. For timm's `head`
-    may give `ps` (dropout before the last layer; half of it before the others), `lin_ftrs` (hidden sizes, default [512])
-    and `concat_pool` (average and maximum, not the average alone); for our own `net` holds its options.
+    `spec_learner` keeps these arguments as `learn.net_options`. For timm's networks `head` may hold `ps` (dropout before the last
+    layer; half of it before the others), `lin_ftrs` (hidden sizes, default [512]) and `concat_pool` (average and maximum, not the
+    average alone); for our own `net` holds the options.
     """
     check_arch(arch)
     if is_own(arch):
         if head:
             raise ValueError(
-                f"{', '.join(head)}: heads are for timm's networks; {arch} has its own, options of it go into net="
+                f"{', '.join(head)}: heads are for timm's networks; {arch} has its own, its options go into net="
             )
         return _create_named(arch, n_channels, n_classes, tuple(size), net or {})
     if net:
-        raise ValueError(f"net={net!r}: options of networks of our own, and {arch} is timm's; list_nets() names ours")
+        raise ValueError(f"net={net!r}: options of our own networks, and {arch} is timm's; list_nets() names ours")
     body, features = create_body(arch, n_channels, tuple(size))
     return add_head(body, features, n_classes, **head)
 
@@ -329,7 +334,7 @@ def split_body(model: SpecNet) -> list[list[nn.Parameter]]:
 
 
 def split_stages(model: SpecNet) -> list[list[nn.Parameter]]:
-    """Three groups: the stem and the earlier half of the stages as timm counts them, the later half, the head."""
+    """Three groups: the stem and the earlier half of timm's stages, the later half, the head."""
     net = model[0][1]
     by_stage = group_parameters(net, net.group_matcher(coarse=True))
     stages = [by_stage[stage] for stage in sorted(by_stage)]
@@ -340,16 +345,16 @@ def split_stages(model: SpecNet) -> list[list[nn.Parameter]]:
 
 
 def split_named(model: NamedNet) -> list[list[nn.Parameter]]:
-    """Two groups of a network of our own: its last layer, and all before it."""
+    """Two groups of a network of our own: all before its last layer, and the last layer."""
     last = list(model[1].classifier.parameters())
     ids = {id(p) for p in last}
     return [[p for p in model.parameters() if id(p) not in ids], last]
 
 
 def has_stages(net: nn.Module) -> bool:
-    """Does timm tell the stages of this network?"""
+    """Does timm define the stages of this network?"""
     try:
         net.group_matcher(coarse=True)
-    except (AttributeError, AssertionError, NotImplementedError):  # timm tells only the finer groups, or none
+    except (AttributeError, AssertionError, NotImplementedError):  # timm defines only finer groups, or none
         return False
     return True

@@ -304,7 +304,7 @@ def spec_learner(
         model, cfg, found, options = _own_network(arch, data, weights, net, **head)
         split = split_named if split in ("stages", "body") else split
     elif net:
-        raise ValueError(f"net={net!r}: options of networks of our own, and {arch} is timm's; list_nets() names ours")
+        raise ValueError(f"net={net!r}: options of our own networks, and {arch} is timm's; list_nets() names ours")
     else:
         model, cfg, found, options = _timm_network(arch, data, pretrained, weights, **head)
     first = model if own else model[0]

@@ -489,7 +489,7 @@ def test_the_worst_mistakes_are_shown_as_waveforms(learn):
 @pytest.mark.parametrize("arch", ["resnet18", "test_resnet", "inception_v3"])
 def test_networks_of_pictures_refuse_waveforms_at_once(dls, arch):
     said = (
-        f"^{arch} looks at pictures, and these are waveforms of 4000 samples; make the data with SpecDataLoaders, "
+        f"^{arch} takes pictures, and these are waveforms of 4000 samples; make the data with SpecDataLoaders, "
         "or take soundnet_cnn or soundnet_lstm$"
     )
     with pytest.raises(ValueError, match=said):

@@ -553,7 +553,9 @@ def test_seeds_spread(comp, tmp_path):
 def test_a_system_that_fails_is_named_and_the_others_are_kept(comp, tmp_path):
     log = []
     systems = [System("broken", "feature_mlp", MEL, RECIPE.replace(lr=10.0)), System("waves", "soundnet_cnn", MEL)]
-    said = r"^2 of 3 systems failed \(broken: .*diverged.*; waves: soundnet_cnn listens to waveforms.*\); the others are kept"
+    said = (
+        r"^2 of 3 systems failed \(broken: .*diverged.*; waves: soundnet_cnn takes waveforms.*\); the others are kept"
+    )
     broken = pytest.MonkeyPatch()
     loss = bench.cross_validate
 

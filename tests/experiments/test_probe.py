@@ -297,7 +297,7 @@ def test_a_probe_has_no_answers_to_a_test_set(folder, tmp_path):
             {"arch": "test_vit", "renderers": {"odd": MEL}, "loaders": {"size": 40}},
             r"^odd: test_vit does not accept pictures of 40 x 40",
         ),
-        ({"arch": "soundnet_cnn"}, r"^mel32: soundnet_cnn listens to waveforms"),
+        ({"arch": "soundnet_cnn"}, r"^mel32: soundnet_cnn takes waveforms"),
     ],
 )
 def test_what_is_wrong_is_said(comp, tmp_path, monkeypatch, changes, said):

@@ -395,7 +395,7 @@ def test_a_name_like_none_has_no_hint():
         (
             "mini_resnet",
             {"ps": 0.3},
-            "^ps: heads are for timm's networks; mini_resnet has its own, options of it go into net=",
+            "^ps: heads are for timm's networks; mini_resnet has its own, its options go into net=",
         ),
         (
             "mini_resnet",
@@ -410,11 +410,11 @@ def test_a_name_like_none_has_no_hint():
         ("mini_resnet", {"net": {"depth": 3}}, "mini_resnet takes no options, and got depth=3"),
         ("lstm", {"net": {"atention": "soft"}}, "unknown option of lstm 'atention'; did you mean 'attention'"),
         ("lstm", {"net": {"attention": "hard"}}, "unknown attention 'hard'"),
-        ("lstm", {"net": "soft"}, r"net='soft': options go by name, such as net=dict\("),
+        ("lstm", {"net": "soft"}, r"net='soft': it is a dict of options, such as net=dict\("),
         (
             "test_resnet",
             {"net": {"attention": "soft"}},
-            r"net=\{'attention': 'soft'\}: options of networks of our own, and test_resnet is timm's",
+            r"net=\{'attention': 'soft'\}: options of our own networks, and test_resnet is timm's",
         ),
         ("mini_resnet", {"split": "halves"}, "unknown split 'halves'"),
         ("resnet_lstm", {"net": {"backbone": "resnet43"}, "size": (64, 64)}, "resnet43"),
@@ -427,7 +427,7 @@ def test_a_name_like_none_has_no_hint():
         (
             "soundnet_cnn",
             {},
-            "soundnet_cnn listens to waveforms, and these are pictures of 32 x 32 pixels; make the data with WaveDataLoaders",
+            "soundnet_cnn takes waveforms, and these are pictures of 32 x 32 pixels; make the data with WaveDataLoaders",
         ),
     ],
 )
@@ -437,7 +437,7 @@ def test_what_does_not_go_together(arch, changes, said, sounds):
 
 
 def test_waveforms_are_not_given_to_networks_of_pictures(sounds):
-    said = "mini_resnet looks at pictures, and these are waveforms of 8000 samples; make the data with SpecDataLoaders"
+    said = "mini_resnet takes pictures, and these are waveforms of 8000 samples; make the data with SpecDataLoaders"
     with pytest.raises(ValueError, match=said):
         spec_learner(make_waves(sounds), "mini_resnet")
     said = r"soundnet_cnn cannot take waveforms of 1 channel and 800 samples: it takes waveforms of \d+ samples or more"
@@ -458,7 +458,8 @@ def test_pictures_of_other_channels_are_refused(arch, made, given, said):
     assert net(torch.rand(2, made, 32, 32)).shape == net(torch.rand(2, 4, made, 32, 32)).shape == (2, 2)
     for x in (torch.rand(2, given, 32, 32), torch.rand(2, 4, given, 32, 32)):
         with pytest.raises(
-            ValueError, match=f"^{said}; draw them as those that it was trained on, or make a network for them$"
+            ValueError,
+            match=f"^{said}; draw them with the renderer that it was trained with, or make a network for them$",
         ):
             net(x)
 
@@ -476,7 +477,7 @@ def test_weights_are_asked_for_before_anything_is_drawn():
     check_weights("mini_resnet"), check_weights("mini_resnet", "if-available")
     with pytest.raises(
         ValueError,
-        match="mini_resnet is always trained from scratch, nothing pretrained exists of it; leave weights= out",
+        match="mini_resnet is always trained from scratch, there are no pretrained weights of it; leave weights= out",
     ):
         check_weights("mini_resnet", True, "x.pth")
     with pytest.raises(ValueError, match="unknown arch"):
@@ -487,6 +488,6 @@ def test_weights_are_asked_for_before_anything_is_drawn():
 def test_a_body_is_timms():
     with pytest.raises(
         ValueError,
-        match="mini_resnet is a network of our own, which has no body apart; create_spec_net makes the whole of it",
+        match="mini_resnet is a network of our own, which has no separate body; create_spec_net makes all of it",
     ):
         create_body("mini_resnet", 1, (32, 32))

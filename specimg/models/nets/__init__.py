@@ -1,13 +1,13 @@
-"""Networks of our own, by name beside timm's: those of the systems that this package starts from.
+"""Our own networks, by name beside timm's: those of published systems for sound, one file each.
 
     sp.list_nets()                                        # their names
     sp.create_net("mini_resnet")                          # as published
     sp.create_net("mini_resnet", n_classes=10, in_chans=3, size=(128, 128))
 
-`base` says what a network is and how a new one joins; each module below registers its own.
+`base` defines what a network is and how a new one is registered; each module below registers its own.
 """
 
-from . import (  # noqa: F401  (they register their networks)  # noqa: F401
+from . import (  # noqa: F401  (they register their networks)
     averaged,
     cldnn,
     digits_cnn,
@@ -16,10 +16,10 @@ from . import (  # noqa: F401  (they register their networks)  # noqa: F401
     recurrent,
     resnet_lstm,
     separable,
-    soundnet,  # noqa: F401
+    soundnet,
     speech_cnn,
     subspectral,
 )
-from .base import Net, NetFacts, create_net, list_nets, net_facts
+from .base import Net, NetFacts, create_net, list_nets, net, net_facts
 
-__all__ = ["Net", "NetFacts", "create_net", "list_nets", "net_facts"]
+__all__ = ["Net", "NetFacts", "create_net", "list_nets", "net", "net_facts"]

@@ -1,13 +1,13 @@
-"""Attention over the steps of a sequence, for what comes out of a recurrent layer.
+"""Attention over the steps of a sequence, for the output of a recurrent layer.
 
     attention = create_attention("soft", features=256, steps=300)     # or "self"; None gives None
-    attention(x)             # (batch, steps, features) as x, each step by its weight, or as a mixture of all steps
+    attention(x)             # (batch, steps, features): each step weighted, or a mixture of all steps
     attention.summary(x)     # (batch, features): the whole sequence in one vector
-    attention.weights(x)     # to look at: (batch, steps), for "self" (batch, steps, steps)
+    attention.weights(x)     # for inspection: (batch, steps), for "self" (batch, steps, steps)
 
-Both are in WWH98932/Audio-Classification-Models (2020), as lines that are commented out: the first written there, the second from
-CyberZHG/keras-self-attention with a sigmoid. Its text reports that attention helps behind recurrent layers and not always behind
-convolutions, without numbers.
+Both are in WWH98932/Audio-Classification-Models (2020), in lines that are commented out: the first is its own, the second that of
+CyberZHG/keras-self-attention with a sigmoid. Its text reports, without numbers, that attention helps after recurrent layers and not
+always after convolutions.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ __all__ = ["SoftAttention", "SelfAttention", "create_attention", "list_attention
 
 
 class SoftAttention(nn.Module):
-    """Each step by its weight: softmax over time of tanh(x w + b), with one w for all steps and a number b for each step.
+    """Each step weighted by the softmax over time of tanh(x w + b), with one w for all steps and a bias b for each step.
 
-    features : numbers a step
-    steps : length of the sequences; b belongs to the place in time, so that others do not fit
+    Parameters
+    ----------
+    features : int
+        Features of each step.
+    steps : int
+        Length of the sequences; since every step has its own bias, no other length fits.
     """
 
-    def __init__(self, features: int, steps: int):
+    def __init__(self, features: int, steps: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(features).normal_(std=0.05))  # Keras' "normal"
         self.bias = nn.Parameter(torch.zeros(steps))
 
     def weights(self, x: Tensor) -> Tensor:
-        """(batch, steps), 1 in sum over the steps. ValueError for sequences of another length."""
+        """(batch, steps), summing to 1. ValueError for sequences of another length."""
         if x.shape[1] != len(self.bias):
             raise ValueError(
-                f"soft attention was made for {len(self.bias)} steps, each with a number of its own, and sees {x.shape[1]}; "
+                f"soft attention was made for {len(self.bias)} steps, each with its own bias, and got {x.shape[1]}; "
                 f"make the network with the size of its pictures, or use attention='self'"
             )
         return torch.tanh(x @ self.weight + self.bias).softmax(1)
@@ -50,12 +54,19 @@ class SoftAttention(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Each step becomes a mixture of all: shares are the softmax over s of sigmoid(v tanh(x_t W + x_s U + h) + a).
+    """Additive self-attention: each step t becomes a mixture of all steps s, weighted by softmax of sigmoid(v tanh(x_t W + x_s U + h) + a).
 
     Memory grows with batch * steps * steps * units.
+
+    Parameters
+    ----------
+    features : int
+        Features of each step.
+    units : int, default 32
+        Width of the hidden layer, as in keras-self-attention.
     """
 
-    def __init__(self, features: int, units: int = 32):  # 32: as in keras-self-attention
+    def __init__(self, features: int, units: int = 32) -> None:
         super().__init__()
         self.ask = nn.Parameter(nn.init.xavier_normal_(torch.empty(features, units)))
         self.offer = nn.Parameter(nn.init.xavier_normal_(torch.empty(features, units)))
@@ -64,7 +75,7 @@ class SelfAttention(nn.Module):
         self.score_bias = nn.Parameter(torch.zeros(1))
 
     def weights(self, x: Tensor) -> Tensor:
-        """(batch, steps, steps): how much step t (second axis) takes of step s (third axis); 1 in sum over s."""
+        """(batch, steps, steps): the weight of step s (third axis) in step t (second axis), summing to 1 over s."""
         pairs = torch.tanh((x @ self.ask)[:, :, None] + (x @ self.offer)[:, None] + self.ask_bias)
         return torch.sigmoid((pairs @ self.score)[..., 0] + self.score_bias).softmax(-1)
 
@@ -80,7 +91,7 @@ _ATTENTIONS = {"soft": SoftAttention, "self": lambda features, steps: SelfAttent
 
 
 def list_attentions() -> list[str]:
-    """Names that `create_attention` and the `attention=` of recurrent networks take."""
+    """Names that `create_attention` and `attention=` of recurrent networks take."""
     return sorted(_ATTENTIONS)
 
 

@@ -1,12 +1,12 @@
-"""Networks that see a clip's average over time, of WWH98932/Audio-Classification-Models: what sounds, not when.
+"""Networks on a clip's average over time, of WWH98932/Audio-Classification-Models.
 
     create_net("feature_mlp")                              # 6 classes; the mean spectrum of 257 STFT bins
     create_net("feature_mlp", 10, size=(128, 400))         # of 128 mel bands; the number of columns changes nothing
     create_net("feature_cnn")                              # 6 classes; five features of 40 rows side by side
     create_net("feature_cnn", 10, 4, size=(40, 400))       # of a Stack, which holds up to four
 
-They take the same pictures as all others and average them themselves, so that one tree serves every network. They are quick
-baselines: what they reach is reached without knowing the order of events, and a picture that is played backwards is the same to them.
+They take the same pictures as all others and average them themselves, so that one tree serves every network. They are fast
+baselines that ignore the order of events: a picture reversed in time gives the same result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .keras_layers import start_like_keras
 __all__ = ["FeatureMLP", "FeatureCNN"]
 
 SOURCE = "WWH98932/Audio-Classification-Models (2020)"
-FRAMES = 128  # the source averages clips of any length; a picture's width has to be some number
+FRAMES = 128  # the source averages clips of any length; a picture needs some width
 
 
 @net("feature_mlp", n_classes=6, in_chans=1, size=(257, FRAMES), source=SOURCE)
@@ -27,15 +27,28 @@ class FeatureMLP(Net):
     """Six dense layers, 256 to 32 wide, over the mean of each row.
 
     191,782 parameters at 6 classes and 257 rows, the bins of `Stft(n_fft=512, hop_length=256)`; 158,758 at 128 rows, those of
-    `Mel(n_mels=128)`. Several channels stand one behind the other. The source averages magnitudes and divides each clip by its
-    largest; here pixels are averaged, so decibels where the picture shows them, and ref="max" of the representation takes the
-    loudness out. Its other summary, the first principal component instead of the mean, is not here, nor its L2 penalty of 0.01 on
-    the last layer, which weight decay stands for. Keras' random weights.
+    `Mel(n_mels=128)`. Channels are concatenated. The source averages magnitudes and divides each clip by its largest; here pixels are
+    averaged, so decibels where the picture shows them, and ref="max" of the representation removes the loudness. Its other summary, the
+    first principal component instead of the mean, is not implemented, and weight decay replaces its L2 penalty of 0.01 on the last
+    layer. Keras' initial weights.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     WIDTHS = (256, 256, 128, 128, 64, 32)
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]) -> None:
         super().__init__()
         widths = (in_chans * size[0], *self.WIDTHS)
         layers = [layer for n_in, n_out in zip(widths, widths[1:]) for layer in (nn.Linear(n_in, n_out), nn.ReLU())]
@@ -53,13 +66,25 @@ class FeatureCNN(Net):
 
     996,870 parameters at 6 classes and 40 x 5. The five features of the source are 40 MFCCs, 40 mel bands up to 8 kHz, and chroma in
     40 classes three times: of the STFT, of the constant-Q transform, and smoothed (CENS). It lays them out as 40 x 5 by reshaping 5 x 40,
-    which scrambles rows and features; here a feature is a column, a channel of the picture. Feed a `Stack` of features with 40 rows
-    each, such as `Stack(Mfcc(n_mfcc=40), Mel(n_mels=40, fmax=8000))` and chroma in 40 classes beside them. A Stack holds four: of the
-    five CENS is the one to leave out, since its smoothing over time is lost in the average. Fewer channels make the small picture
-    narrower. Keras' random weights.
+    which mixes rows and features; here a feature is a column, a channel of the picture. Use a `Stack` of features with 40 rows each,
+    such as `Stack(Mfcc(n_mfcc=40), Mel(n_mels=40, fmax=8000))` with chroma in 40 classes. A Stack holds four: of the five omit CENS,
+    whose smoothing over time is lost in the average. Fewer channels make the small picture narrower. Keras' initial weights.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]) -> None:
         super().__init__()
         rows, columns = size[0], in_chans
         self.convs = nn.Sequential(

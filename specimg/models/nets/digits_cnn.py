@@ -19,7 +19,7 @@ DROPOUT = 0.5
 
 
 def _convolution(n_in: int, n_out: int, kernel: int) -> list[nn.Module]:
-    """Without padding; normalised behind the ReLU."""
+    """Without padding; normalised after the ReLU."""
     return [nn.Conv2d(n_in, n_out, kernel), nn.ReLU(), nn.BatchNorm2d(n_out, **KERAS_NORM)]
 
 
@@ -33,12 +33,25 @@ class DigitsCNN(Net):
 
     17,832,354 parameters at 10 classes and 1 channel of 75 x 75 pixels; with the 784 running statistics of its normalisations Keras
     counts 17,833,138. Made for the TensorFlow Speech Recognition Challenge: one second at 16 kHz as 75 mel bands with hop 214, each
-    band divided by the sum of its absolute decibels. Keras' random weights.
+    band divided by the sum of its absolute decibels. Keras' initial weights.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] TomZhuA1, "Speech-Recognition-Transfer-Learning", GitHub.
     """
 
     smallest = (9, 9)  # three convolutions take 7 pixels, the pooling takes pairs
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.convs = nn.Sequential(
             *_convolution(in_chans, 32, 4),

@@ -1,13 +1,13 @@
-"""A classifier that also draws what it was shown: autoencoder and classifier in one, of WWH98932/Audio-Classification-Models.
+"""A classifier that also reconstructs its input: autoencoder and classifier in one, of WWH98932/Audio-Classification-Models.
 
     net = create_net("joint_autoencoder")                                     # 6 classes, pictures of 128 x 128 pixels
     net = create_net("joint_autoencoder", 10, 3, size=(128, 431), reconstruction=10.0)
-    net.reconstruct(x)                                                        # pictures between 0 and 1; compare unit_range(x)
-    net.heads["code"]                                                         # the layer of 64 numbers between the two halves
+    net.reconstruct(x)                                                        # pictures of 0 to 1; compare unit_range(x)
+    net.heads["code"]                                                         # the layer of 64 features between the two halves
 
-What the picture must be drawn from again cannot be thrown away, so that a code learnt on few labels stays close to the sounds. The
+What is needed for the reconstruction cannot be discarded, so that a code learnt from few labels still represents the sounds. The
 source trains the autoencoder first and the classifier on its finished code, though its text (after music2vec, Srinivasa and Hebbar,
-2017) calls that joint; here both are one training with one loss: that of the labels, and through `extra_loss` the drawing's error.
+2017) calls that joint; here both are trained at once, with the loss of the labels plus, through `extra_loss`, the reconstruction error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["JointAutoencoder", "unit_range"]
 
 FILTERS = (16, 32, 64, 128)
 SLOPE = 0.1
-PATCH = 2 ** len(FILTERS)  # pixels a side, after as many poolings; the code has one number for each patch
+PATCH = 2 ** len(FILTERS)  # pixels a side, after as many poolings; the code has one feature for each patch
 
 
 def unit_range(x: Tensor) -> Tensor:
-    """Each channel of each picture stretched over 0 to 1; a channel of one value becomes 0. (batch, channels, height, width).
+    """Each channel of each picture (batch, channels, height, width) scaled to 0 to 1; a constant channel becomes 0.
 
-    The same for pictures before and after a normalisation by mean and deviation.
+    Unaffected by a normalisation by mean and standard deviation.
     """
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     span = high - low
@@ -39,7 +39,7 @@ def unit_range(x: Tensor) -> Tensor:
 
 
 def _convolution(n_in: int, n_out: int, *behind: nn.Module) -> nn.Sequential:
-    """3 x 3, normalised; then what stands `behind` it."""
+    """3 x 3, normalised, followed by `behind`."""
     return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.BatchNorm2d(n_out, **KERAS_NORM), *behind)
 
 
@@ -55,18 +55,34 @@ class JointAutoencoder(Net):
 
     727,209 parameters at 6 classes and 1 channel of 128 x 128 pixels: 720,771 of the autoencoder, for which Keras counts 721,733 with
     962 running statistics, and 6,438 of the classifier. That is three dense layers without activation, as in the source. The code has
-    a number for each 16 x 16 pixels, 64 here; where sides are no multiples of 16, the poolings round up and the drawing is cut.
-    The drawing ends in a sigmoid and is compared, by mean square error, with `unit_range` of the picture: its darkest pixel 0, its
-    brightest 1, by channel. The source does not tell the range of what it compares. Keras' random weights.
+    a feature for each 16 x 16 pixels, 64 here; where sides are no multiples of 16, the poolings round up and the reconstruction is cut.
+    It ends in a sigmoid and is compared, by mean squared error, with `unit_range` of the picture. The source does not give the range of
+    what it compares. Keras' initial weights.
 
-    reconstruction : weight of the drawing's error beside the loss of the labels; 0 leaves the drawing untrained. The source gives
-        none; at 1 the labels weigh more, since the error of a picture lies below 0.25 soon.
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+    reconstruction : float, default 1
+        Weight of the reconstruction error beside the loss of the labels, 0 (not trained) or more. The source gives none; at 1 the
+        labels dominate, since the error of a picture is soon below 0.25.
+
+    References
+    ----------
+    .. [1] Srinivasa and Hebbar, "music2vec", 2017.
+    .. [2] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int], *, reconstruction: float = 1.0):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int], *, reconstruction: float = 1.0) -> None:
         super().__init__()
         if not reconstruction >= 0:
-            raise ValueError(f"reconstruction={reconstruction}; the weight of the drawing's error is 0 (off) or more")
+            raise ValueError(
+                f"reconstruction={reconstruction}; the weight of the reconstruction error is 0 (off) or more"
+            )
         self.reconstruction = reconstruction
         patches = -(-size[0] // PATCH), -(-size[1] // PATCH)  # rounded up
         code = patches[0] * patches[1]
@@ -91,28 +107,28 @@ class JointAutoencoder(Net):
         )
         self.dense = nn.Sequential(nn.Linear(code, 64), nn.Linear(64, 32))
         self.classifier = nn.Linear(32, n_classes)
-        self._error: Tensor | None = None  # of the last batch in training, until extra_loss asks for it
+        self._error: Tensor | None = None  # of the last batch in training, until extra_loss takes it
         start_like_keras(self)
 
-    def _draw(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+    def _decode(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         return self.decoder(code)[:, :, : size[0], : size[1]]
 
     def forward(self, x: Tensor) -> Tensor:
         code = self.code(self.encoder(x))
         if self.training and self.reconstruction:
-            self._error = mse_loss(self._draw(code, x.shape[2:]), unit_range(x))
+            self._error = mse_loss(self._decode(code, x.shape[2:]), unit_range(x))
         return self.classifier(self.dense(code))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """What is drawn from the codes of pictures: of their shape, between 0 and 1, to be compared with `unit_range(x)`."""
-        return self._draw(self.code(self.encoder(x)), x.shape[2:])
+        """The reconstructions of pictures: of their shape, 0 to 1, to be compared with `unit_range(x)`."""
+        return self._decode(self.code(self.encoder(x)), x.shape[2:])
 
     def extra_loss(self, loss_func: Callable, *targets: Tensor) -> Tensor | None:
-        """The drawing's mean square error times its weight, once for each batch; the labels do not matter."""
+        """The mean squared reconstruction error times its weight, once for each batch; the labels are not used."""
         error, self._error = self._error, None
         return None if error is None else self.reconstruction * error
 
     @property
     def heads(self) -> dict[str, nn.Module]:
-        """The "code": 64 numbers for 128 x 128 pixels."""
+        """The "code": 64 features for 128 x 128 pixels."""
         return {"code": self.code}

@@ -1,11 +1,11 @@
-"""What Keras does otherwise than PyTorch, for networks whose source is written in Keras.
+"""What Keras does differently from PyTorch, for networks whose source is written in Keras.
 
     self.norm = nn.BatchNorm2d(32, **KERAS_NORM)      # Keras' epsilon
     self.drop = SequenceDropout(0.25)                 # what LSTM(dropout=0.25) does to its input
-    start_like_keras(self)                            # at the end of __init__: Keras' random weights
+    start_like_keras(self)                            # at the end of __init__: Keras' initial weights
 
-Two things cannot be the same and change counts, not results. Keras counts the running mean and variance of batch normalisation
-as parameters that are not trained; here they are buffers. An LSTM has one bias vector there and two here, which are only ever
+Two differences remain, which change counts but not results. Keras counts the running mean and variance of batch normalisation
+as parameters that are not trained; here they are buffers. An LSTM has one bias vector there and two here, which are always
 added: a layer of `units` cells has 4 * units parameters more, in each direction.
 """
 
@@ -16,23 +16,20 @@ from torch import Tensor, nn
 
 __all__ = ["KERAS_NORM", "SequenceDropout", "start_like_keras", "as_sequence"]
 
-# Keras' epsilon is 0.001. Its momentum of 0.99 (0.01 as PyTorch counts) is not carried over: after a hundred updates the running mean and
-# variance still stand a third of the way back at 0 and 1, and a network that has learnt well guesses at validation.
+# Keras' epsilon is 0.001. Its momentum of 0.99 (0.01 in PyTorch's terms) is not used: after a hundred updates the running mean and variance
+# are still a third of the way back at 0 and 1, and a well-trained network fails at validation.
 KERAS_NORM = {"eps": 1e-3}
 
 
 def as_sequence(x: Tensor) -> Tensor:
-    """A picture as a row of time steps: (batch, channels, height, width) to (batch, width, channels * height)."""
+    """A picture as a sequence: (batch, channels, height, width) to (batch, width, channels * height)."""
     return x.flatten(1, 2).transpose(1, 2)
 
 
 class SequenceDropout(nn.Module):
-    """Dropout that switches a feature off for the whole sequence, as the `dropout` of Keras' recurrent layers does to their input.
+    """Dropout of a feature for the whole sequence (batch, steps, features), as `dropout` of Keras' recurrent layers on their input."""
 
-    Takes and gives (batch, steps, features).
-    """
-
-    def __init__(self, p: float):
+    def __init__(self, p: float) -> None:
         super().__init__()
         self.drop = nn.Dropout1d(p)
 
@@ -41,7 +38,7 @@ class SequenceDropout(nn.Module):
 
 
 def _start_lstm(lstm: nn.LSTM) -> None:
-    """Glorot for the input, orthogonal for the state, no bias but 1 for the forget gate (gates in both: input, forget, cell, output)."""
+    """Glorot for the input, orthogonal for the state, bias 1 for the forget gate, else 0 (order of gates: input, forget, cell, output)."""
     for name, parameter in lstm.named_parameters():
         if name.startswith("weight_ih"):
             nn.init.xavier_uniform_(parameter)
@@ -55,7 +52,7 @@ def _start_lstm(lstm: nn.LSTM) -> None:
 
 
 def start_like_keras(net: nn.Module) -> None:
-    """Give dense, convolution and LSTM layers the random weights that Keras starts with: Glorot's uniform ones, and no bias."""
+    """Initialise dense, convolution and LSTM layers as Keras does: Glorot uniform weights, zero biases."""
     for layer in net.modules():
         if isinstance(layer, nn.LSTM):
             _start_lstm(layer)

@@ -18,9 +18,9 @@ DROPOUT = 0.5
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a way round them, which is a 1 x 1 convolution where the number of channels changes."""
+    """Two 3 x 3 convolutions and a shortcut, which is a 1 x 1 convolution where the number of channels changes."""
 
-    def __init__(self, n_in: int, n_out: int):
+    def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         self.convs = nn.Sequential(
             nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
@@ -45,16 +45,29 @@ def _stage(n_in: int, n_out: int) -> nn.Sequential:
 
 @net("mini_resnet", n_classes=8, in_chans=1, size=(201, 101), source="xValentim/mini-audio-classifier")
 class MiniResNet(Net):
-    """Five residual stages, each halving the picture, a maximum over what is left, and two dense layers.
+    """Five residual stages, each halving the picture, a global maximum, and two dense layers.
 
     227,944 parameters at 8 classes and 1 channel. Made for Mini Speech Commands: STFTs of 400 samples, hop 160, at 16 kHz. The
-    source feeds the signed real part of the STFT where its text says spectrogram; here it is whatever the pictures show. PyTorch's
-    own random weights, as there.
+    source uses the signed real part of the STFT where its text has spectrograms; here it is what the pictures show. PyTorch's
+    own initial weights, as there.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] xValentim, "mini-audio-classifier", GitHub.
     """
 
     smallest = (2 ** len(FILTERS), 2 ** len(FILTERS))  # each stage halves
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.stages = nn.Sequential(*(_stage(n_in, n_out) for n_in, n_out in zip((in_chans, *FILTERS), FILTERS)))
         self.pool = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())

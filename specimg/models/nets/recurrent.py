@@ -5,8 +5,8 @@
     create_net("recurrent", 10, 3, size=(128, 431))             # two layers of 128, small dense layers at every step
     create_net("lstm", 10, size=(64, 100), attention="soft")    # all steps weighted, instead of the last one
 
-The source has three such networks and two names for them. Its text and figure describe one LSTM of 256 cells and a dense layer of 64:
-"lstm". Its code holds that network's successor with three LSTMs, here `stacked=True`, and one that keeps every step: "recurrent".
+The source has three such networks under two names. Its text and figure describe one LSTM of 256 cells and a dense layer of 64:
+"lstm". Its code has a successor with three LSTMs, here `stacked=True`, and one that uses every step: "recurrent".
 """
 
 from __future__ import annotations
@@ -28,17 +28,30 @@ def _lstms(n_in: int, units: tuple[int, ...]) -> nn.ModuleList:
 
 @net("lstm", n_classes=8, in_chans=1, size=(120, 300), source=SOURCE + ", after Srinivasa and Hebbar, music2vec (2017)")
 class LSTMNet(Net):
-    """LSTM, a dense layer, and the classes: the last step decides.
+    """LSTM, a dense layer, and the classes, from the last step.
 
     404,040 parameters at 8 classes and 120 rows, of which 1,024 are the LSTM's second bias: Keras would count 403,016. The figure has
-    300 steps of 120 bins, the text 128 bins. Neither tells an activation of the dense layer; as in the source's code it has none.
-    Keras' random weights.
+    300 steps of 120 bins, the text 128 bins. Neither gives an activation of the dense layer; as in the source's code it has none.
+    Keras' initial weights.
 
     Parameters
     ----------
-    stacked : the network of the source's code (`baseline_lstm`) instead: LSTMs of 128, 128 and 64, the input of the first two with
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+    stacked : bool, default False
+        The network of the source's code (`baseline_lstm`) instead: LSTMs of 128, 128 and 64, the input of the first two with
         dropout of 0.1, and a dense layer of 128. 322,950 parameters at 6 classes and 128 rows; Keras counts 321,670.
-    attention : "soft" or "self": a mean over the steps, weighted by attention, instead of the last step; see `attention`.
+    attention : {"soft", "self"}, optional
+        A mean over the steps, weighted by attention, instead of the last step; see `attention`.
+
+    References
+    ----------
+    .. [1] Srinivasa and Hebbar, "music2vec", 2017.
+    .. [2] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     def __init__(
@@ -49,7 +62,7 @@ class LSTMNet(Net):
         *,
         stacked: bool = False,
         attention: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         rows, steps = size
         units, dense, dropout = ((128, 128, 64), 128, 0.1) if stacked else ((256,), 64, 0.0)
@@ -74,15 +87,28 @@ class RecurrentNet(Net):
     """Two LSTMs of 128, then at every step dense layers of 64, 32, 16 and 8, and the classes over all steps at once.
 
     281,342 parameters at 6 classes, 128 rows and 128 columns, of which 1,024 are the LSTMs' second biases: Keras counts 280,318. The last
-    layer grows with the picture's width. The source's L2 penalty of 0.01 on it is left to weight decay. Keras' random weights.
+    layer grows with the picture's width. Weight decay replaces the source's L2 penalty of 0.01 on it. Keras' initial weights.
 
-    attention : "soft" or "self": every step weighted, or mixed with all others, behind the LSTMs; see `attention`.
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+    attention : {"soft", "self"}, optional
+        Attention after the LSTMs; see `attention`.
+
+    References
+    ----------
+    .. [1] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     UNITS = (128, 128)
     WIDTHS = (64, 32, 16, 8)
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int], *, attention: str | None = None):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int], *, attention: str | None = None) -> None:
         super().__init__()
         rows, steps = size
         widths = (self.UNITS[-1], *self.WIDTHS)

@@ -2,11 +2,11 @@
 
     create_net("resnet_lstm")                                            # ResNet50; 6 classes, pictures of 128 x 128 pixels
     create_net("resnet_lstm", 10, 3, size=(128, 431))                    # 14 steps of time
-    create_net("resnet_lstm", 10, size=(128, 431), backbone="resnet18")  # or another network of timm's
+    create_net("resnet_lstm", 10, size=(128, 431), backbone="resnet18")  # or another timm network
     create_net("resnet_lstm", 10, size=(128, 431), attention="soft")     # all steps weighted, instead of the last one
 
-Where an image network averages its last map over height and width, here its columns are read as steps of time. Most networks divide the
-width by 32, so wide pictures are what this one is for. The source's other borrowed network, MobileNetV2, is "mobilenetv2_100" of timm.
+Where an image network averages its last map over height and width, here its columns are steps of time. Most networks divide the
+width by 32, so this one is for wide pictures. The source's other image network, MobileNetV2, is timm's "mobilenetv2_100".
 """
 
 from __future__ import annotations
@@ -45,19 +45,24 @@ def _check_backbone(name: str) -> None:
 
 
 def _create_backbone(name: str, in_chans: int, size: tuple[int, int]) -> nn.Module:
-    """timm's network up to its last map, with random weights; made for pictures of `size` where it has to be made for one size."""
+    """timm's network up to its last map, with random weights; created for pictures of `size` where its size is fixed."""
     options = {"img_size": size} if getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False) else {}
     network = timm.create_model(name, in_chans=in_chans, num_classes=0, global_pool="", **options)
     return nn.Sequential(network, _ChannelsFirst()) if getattr(network, "output_fmt", None) == "NHWC" else network
 
 
 def _backbone_and_map(name: str, in_chans: int, size: tuple[int, int]) -> tuple[nn.Module, tuple[int, int, int]]:
-    """The network, and (features, height, width) of its last map. ValueError where it takes no such pictures or has no map."""
+    """The network, and (features, height, width) of its last map. ValueError where it cannot take such pictures or has no map."""
     _check_backbone(name)
     try:
         backbone = _create_backbone(name, in_chans, size)
         shape = features_of(backbone, in_chans, size)
-    except (RuntimeError, AssertionError, ValueError, IndexError) as exc:  # how networks refuse a picture's size
+    except (
+        RuntimeError,
+        AssertionError,
+        ValueError,
+        IndexError,
+    ) as exc:  # what networks raise at a size they cannot take
         raise ValueError(
             f"backbone {name!r} cannot take pictures of {size[0]} x {size[1]} pixels (height x width); set size= of the "
             f"DataLoaders, draw larger ones, or choose another backbone"
@@ -73,17 +78,28 @@ def _backbone_and_map(name: str, in_chans: int, size: tuple[int, int]) -> tuple[
 class ResNetLSTM(Net):
     """An image network without its pooling, two LSTMs of 64, a dense layer of 64, and the classes.
 
-    25,653,638 parameters at 6 classes and 1 channel of 128 x 128 pixels, which are 4 steps of 8,192 numbers. Keras' ResNet50 has
+    25,653,638 parameters at 6 classes and 1 channel of 128 x 128 pixels, which are 4 steps of 8,192 features. Keras' ResNet50 has
     biases before its normalisations and strides in other layers; with those biases and its running statistics, and one bias an LSTM
-    instead of two, Keras would count 25,732,806. The source gives no count and does not run: it never imports ResNet50. It asks for
-    a pooling "average", which Keras does not know and passes over; here the map goes to the LSTMs, as meant. Its L2 penalty of 0.01
-    on the last layer is left to weight decay. timm's random weights for the backbone, Keras' behind it.
+    instead of two, Keras would count 25,732,806. The source gives no count and does not run: it never imports ResNet50. It requests
+    a pooling "average", which Keras ignores; here the map goes to the LSTMs, as intended. Weight decay replaces its L2 penalty of
+    0.01 on the last layer. timm's initial weights for the backbone, Keras' for the rest.
 
     Parameters
     ----------
-    backbone : a network of timm's that has a map of features; ValueError for an unknown one, and for one that has none.
-    attention : "soft" or "self": a mean over the steps, weighted by attention, instead of the last step; see `attention`. The source
-        has none here.
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+    backbone : str, default "resnet50"
+        A timm network with a map of features; ValueError for an unknown one, and for one without.
+    attention : {"soft", "self"}, optional
+        A mean over the steps, weighted by attention, instead of the last step; see `attention`. The source has none here.
+
+    References
+    ----------
+    .. [1] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     def __init__(
@@ -94,7 +110,7 @@ class ResNetLSTM(Net):
         *,
         backbone: str = "resnet50",
         attention: str | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.backbone, (channels, rows, steps) = _backbone_and_map(backbone, in_chans, size)
         self.layers = nn.ModuleList(nn.LSTM(n_in, UNITS, batch_first=True) for n_in in (channels * rows, UNITS))

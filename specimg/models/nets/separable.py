@@ -1,11 +1,11 @@
-"""Convolutional networks that look along time and along frequency in turn, of WWH98932/Audio-Classification-Models.
+"""Convolutional networks with kernels along time and along frequency in turn, of WWH98932/Audio-Classification-Models.
 
     create_net("separable_cnn")                            # one spectrogram of 128 x 128 pixels; 6 classes
     create_net("separable_cnn", 10, size=(64, 256))        # the first dense layer grows with the picture
     create_net("multichannel_cnn")                         # a Stack of four, 128 rows and 256 columns; 6 classes
-    create_net("multichannel_cnn", 50, 3, size=(128, 512)) # never fewer than 256 columns: its poolings divide time by 256
+    create_net("multichannel_cnn", 50, 3, size=(128, 512)) # at least 256 columns: its poolings divide time by 256
 
-A kernel of 1 x 3 sees a moment's neighbours at one frequency, one of 3 x 1 a frequency's neighbours at one moment, and either costs a
+A kernel of 1 x 3 spans neighbouring frames at one frequency, one of 3 x 1 neighbouring frequencies in one frame, and either has a
 third of the weights of 3 x 3. Both networks follow Sharma, Granmo and Goodwin, Environment Sound Classification using Multiple Feature
 Channels and Attention based Deep Convolutional Neural Network (Interspeech 2020), without its attention. `block` is also what "cldnn"
 and "subspectral_net" of the same author are built of.
@@ -48,7 +48,7 @@ class Stage(NamedTuple):
 
 
 def block(n_in: int, stage: Stage) -> nn.Sequential:
-    """Two convolutions and one of 1 x 1, each with a LeakyReLU behind; batch normalisation; a pooling that drops what does not fill it."""
+    """Two convolutions and one of 1 x 1, each followed by a LeakyReLU; batch normalisation; a pooling that drops incomplete windows."""
     own, padding = stage.filters, (stage.kernel[0] // 2, stage.kernel[1] // 2)
     return nn.Sequential(
         nn.Conv2d(n_in, own, stage.kernel, padding=padding),
@@ -69,22 +69,22 @@ def blocks(in_chans: int, stages: tuple[Stage, ...]) -> nn.Sequential:
 
 
 def shrinkage(stages: tuple[Stage, ...]) -> tuple[int, int]:
-    """By what the poolings divide a picture's height and width, which is also the smallest picture that goes through."""
+    """By what the poolings divide a picture's height and width, which is also the smallest picture that fits."""
     return prod(stage.pool[0] for stage in stages), prod(stage.pool[1] for stage in stages)
 
 
 def flat_features(stages: tuple[Stage, ...], size: tuple[int, int]) -> int:
-    """How many numbers a picture of `size` has behind its blocks."""
+    """Features of a picture of `size` after its blocks, flattened."""
     down, across = shrinkage(stages)
     return stages[-1].filters * (size[0] // down) * (size[1] // across)
 
 
 class _Separable(Net):
-    """Blocks, a dense layer, and the classes. A subclass names its `stages`."""
+    """Blocks, a dense layer, and the classes. A subclass defines its `stages`."""
 
     stages: tuple[Stage, ...]
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.convs = nn.Sequential(blocks(in_chans, self.stages), nn.Flatten())
         self.dense = nn.Sequential(
@@ -108,9 +108,24 @@ class SeparableCNN(_Separable):
     """Two pairs of blocks, 1 x 3 along time and 3 x 1 along frequency, then two blocks of 3 x 3 (`sfc_dcnn` in the source).
 
     9,645,478 parameters at 6 classes and 1 channel of 128 x 128 pixels; with the 1,152 running statistics of its normalisations Keras
-    counts 9,646,630. Made for windows of 128 frames of a spectrogram, mel or STFT. Which axis comes first is as in the source's code,
-    whose pictures have frequency in rows; its text gives the 1 x 3 kernels to frequency. Its L2 penalty of 0.01 on the last layer is
-    left to weight decay. Keras' random weights.
+    counts 9,646,630. Made for windows of 128 frames of a spectrogram, mel or STFT. The order of axes is that of the source's code,
+    whose pictures have frequency in rows; its text assigns the 1 x 3 kernels to frequency. Weight decay replaces its L2 penalty of 0.01
+    on the last layer. Keras' initial weights.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] Sharma, Granmo and Goodwin, "Environment sound classification using multiple feature channels and attention based deep
+       convolutional neural network", Interspeech 2020.
+    .. [2] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     stages = (
@@ -137,8 +152,23 @@ class MultichannelCNN(_Separable):
     3,063,494 parameters at 6 classes and 4 channels of 128 x 256 pixels; with the 1,152 running statistics of its normalisations Keras
     counts 3,064,646. Made for four features of 128 rows in 8.18 seconds at 16 kHz with hop 512: chroma of the STFT, chroma of the
     constant-Q transform, MFCC and GFCC, the channels of a `Stack`. The source's pictures are 256 x 128, time in rows; here every kernel
-    and pooling is turned with them, so that size is (128, 256). The poolings divide time by 256 and frequency by 16: a shorter
-    picture is refused. L2 and random weights as for "separable_cnn".
+    and pooling is transposed with them, so that size is (128, 256). The poolings divide time by 256 and frequency by 16: a shorter
+    picture is refused. L2 and initial weights as for "separable_cnn".
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] Sharma, Granmo and Goodwin, "Environment sound classification using multiple feature channels and attention based deep
+       convolutional neural network", Interspeech 2020.
+    .. [2] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     stages = (

@@ -21,13 +21,26 @@ class SpeechCNN(Net):
     """Two 3 x 3 convolutions without padding, one pooling, and three dense layers.
 
     13,000,803 parameters at 35 classes and 1 channel of 32 x 32 pixels, to which the source brings mel spectrograms of 128 bands.
-    As there nothing but dropout stands between the dense layers, which makes them one linear map, and PyTorch's own random
-    weights start it. The source ends in log-softmax, this in logits, for the same loss.
+    As there only dropout is between the dense layers, which makes them one linear map; PyTorch's own initial weights. The
+    source ends in log-softmax, this in logits, for the same loss.
+
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+
+    References
+    ----------
+    .. [1] thanhtvt, "SpeechCommands_Recognition", GitHub.
     """
 
     smallest = (6, 6)  # two convolutions take 4 pixels, the pooling takes pairs
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.convs = nn.Sequential(
             nn.Conv2d(in_chans, 32, 3),

@@ -3,11 +3,11 @@
     create_net("subspectral_net")                              # 512 rows in 7 bands of 128; 6 classes
     create_net("subspectral_net", 10, size=(128, 431))         # 128 rows in 7 bands of 32
     net = create_net("subspectral_net", 10, size=(128, 431), bands=3)
-    net.answers(x)                                             # what each band says alone: which frequencies tell the classes apart
+    net.band_logits(x)                                             # the predictions of each band alone: which frequencies separate the classes
 
-A convolution forgets where on the frequency axis it saw something, though for sounds that matters. Here every band has layers of its
-own and must name the class alone, besides what the network makes of all bands together: after Phaye, Benetos and Wang,
-SubSpectralNet (ICASSP 2019). The answers of the bands are trained through `extra_loss`, each with the weight of the whole's.
+A convolution ignores the position on the frequency axis, though for sounds that matters. Here every band has layers of its own and
+must predict the class alone, besides the prediction from all bands together: after Phaye, Benetos and Wang, SubSpectralNet (ICASSP
+2019). The predictions of the bands are trained through `extra_loss`, each with the weight of the whole's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DROPOUT = 0.3
 def band_rows(rows: int, bands: int) -> list[slice]:
     """Rows of a picture for each band, from the lowest frequency up; all of one height, and half of it shared with each neighbour.
 
-    Together they hold every row; where the numbers do not come out even they overlap a little more. Low frequencies are at the bottom.
+    Together they cover every row; where the numbers do not divide evenly they overlap a little more. Low frequencies are at the bottom.
 
     >>> band_rows(512, 7)[:2]
     [slice(384, 512, None), slice(320, 448, None)]
@@ -50,14 +50,29 @@ def band_rows(rows: int, bands: int) -> list[slice]:
     source=SOURCE + ", after Phaye et al., SubSpectralNet (ICASSP 2019)",
 )
 class SubSpectralNet(Net):
-    """For each band five blocks of convolutions, a dense layer and an answer; over the bands' dense layers three more and the answer.
+    """For each band five blocks of convolutions, a dense layer and a prediction; over the bands' dense layers three more and the classes.
 
     35,209,168 parameters at 6 classes and 1 channel of 512 x 128 pixels; with the 4,480 running statistics of its normalisations Keras
     counts 35,213,648. Made for windows of 128 frames of an STFT with n_fft 1024, whose lowest row the source drops to have 512: set
-    size=(512, 128) of the DataLoaders, or keep 513 rows. Its L2 penalty of 0.01 on the bands' dense layers is left to weight decay.
-    A triplet loss is commented out there and missing here. Keras' random weights.
+    size=(512, 128) of the DataLoaders, or keep 513 rows. Weight decay replaces its L2 penalty of 0.01 on the bands' dense layers.
+    A triplet loss is commented out there and missing here. Keras' initial weights.
 
-    bands : how many, half overlapping: 3 are bands of half the picture's height, 7 of a quarter, 15 of an eighth.
+    Parameters
+    ----------
+    n_classes : int
+        Classes.
+    in_chans : int
+        Channels of the pictures.
+    size : tuple of int
+        Height and width of the pictures in pixels.
+    bands : int, default 7
+        Bands, half overlapping: 3 are bands of half the picture's height, 7 of a quarter, 15 of an eighth.
+
+    References
+    ----------
+    .. [1] Phaye, Benetos and Wang, "SubSpectralNet: Using sub-spectrogram based convolutional neural networks for acoustic scene
+       classification", ICASSP 2019.
+    .. [2] WWH98932, "Audio-Classification-Models", GitHub, 2020.
     """
 
     stages = (
@@ -70,7 +85,7 @@ class SubSpectralNet(Net):
 
     @classmethod
     def check(cls, in_chans: int, size: tuple[int, int], bands: int = BANDS, **options) -> str:
-        """As the base's; a band has to be as high as its poolings divide."""
+        """As the base's; a band has to be as high as its poolings divide by."""
         if bands < 1:
             return f"bands={bands}; 1 or more are needed"
         lowest, narrowest = shrinkage(cls.stages)
@@ -82,7 +97,7 @@ class SubSpectralNet(Net):
             )
         return ""
 
-    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int], *, bands: int = BANDS):
+    def __init__(self, n_classes: int, in_chans: int, size: tuple[int, int], *, bands: int = BANDS) -> None:
         super().__init__()
         self.rows = band_rows(size[0], bands)
         features = flat_features(self.stages, (self.rows[0].stop - self.rows[0].start, size[1]))
@@ -101,30 +116,30 @@ class SubSpectralNet(Net):
         ]
         self.dense = nn.Sequential(*dense)
         self.classifier = nn.Linear(widths[-1], n_classes)
-        self._answers: list[Tensor] = []  # of the last batch in training, until extra_loss asks for them
+        self._predictions: list[Tensor] = []  # of the last batch in training, until extra_loss takes them
         start_like_keras(self)
 
-    def _hear(self, x: Tensor) -> list[Tensor]:
+    def _encode(self, x: Tensor) -> list[Tensor]:
         """The dense layer of each band: (batch, 512) tensors."""
         return [band(x[:, :, rows]) for band, rows in zip(self.bands, self.rows)]
 
-    def _answer(self, heard: list[Tensor]) -> list[Tensor]:
-        return [classifier(one) for classifier, one in zip(self.band_classifiers, heard)]
+    def _predict(self, encoded: list[Tensor]) -> list[Tensor]:
+        return [classifier(one) for classifier, one in zip(self.band_classifiers, encoded)]
 
     def forward(self, x: Tensor) -> Tensor:
-        heard = self._hear(x)
+        encoded = self._encode(x)
         if self.training:
-            self._answers = self._answer(heard)
-        return self.classifier(self.dense(torch.cat(heard, 1)))
+            self._predictions = self._predict(encoded)
+        return self.classifier(self.dense(torch.cat(encoded, 1)))
 
-    def answers(self, x: Tensor) -> Tensor:
+    def band_logits(self, x: Tensor) -> Tensor:
         """Logits of each band alone, from the lowest up: (batch, bands, n_classes)."""
-        return torch.stack(self._answer(self._hear(x)), 1)
+        return torch.stack(self._predict(self._encode(x)), 1)
 
     def extra_loss(self, loss_func: Callable, *targets: Tensor) -> Tensor | None:
         """The sum of the bands' losses, once for each batch."""
-        answers, self._answers = self._answers, []
-        return sum(loss_func(answer, *targets) for answer in answers) if answers else None
+        predictions, self._predictions = self._predictions, []
+        return sum(loss_func(logits, *targets) for logits in predictions) if predictions else None
 
     @property
     def heads(self) -> dict[str, nn.Module]:

@@ -9,13 +9,19 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from fastai.vision.all import total_params
 from torch import nn
 
 from specimg.models.nets import create_net, list_nets, net_facts
-from specimg.models.nets.base import count_parameters, features_of
+from specimg.models.nets.base import features_of
 from specimg.models.nets.joint_autoencoder import unit_range
 from specimg.models.nets.separable import Stage, block, blocks, flat_features, shrinkage
 from specimg.models.nets.subspectral import band_rows
+
+
+def count_parameters(model):
+    return total_params(model)[0]
+
 
 # name, options, pictures small enough for quick tests
 SMALL = {
@@ -296,7 +302,7 @@ def test_joint_autoencoder_takes_a_single_pixel():
 @pytest.mark.parametrize("weight", [-0.5, float("nan")])
 def test_a_weight_below_zero_is_refused(weight):
     with pytest.raises(
-        ValueError, match=rf"reconstruction={weight}; the weight of the drawing's error is 0 \(off\) or more"
+        ValueError, match=rf"reconstruction={weight}; the weight of the reconstruction error is 0 \(off\) or more"
     ):
         create_net("joint_autoencoder", reconstruction=weight)
 
@@ -459,7 +465,7 @@ def test_bands_pay_the_sum_of_their_losses():
     net, x = small("subspectral_net")
     y = torch.arange(8) % 3
     net(x)
-    answers = net.answers(x)  # no dropout there: the same in training
+    answers = net.band_logits(x)  # no dropout there: the same in training
     by_hand = sum(-answers[:, band].log_softmax(1)[torch.arange(8), y].mean() for band in range(3))
     assert answers.shape == (8, 3, 3)
     assert torch.allclose(net.extra_loss(F.cross_entropy, y), by_hand, atol=1e-6)
@@ -474,7 +480,7 @@ def test_bands_that_know_nothing_pay_the_logarithm_of_the_classes_each():
 def test_bands_pay_by_the_loss_that_is_trained():
     net, x = small("subspectral_net")
     net(x)
-    answers = net.answers(x)
+    answers = net.band_logits(x)
     tags = torch.eye(3)[torch.arange(8) % 3]
     expected = sum(F.binary_cross_entropy_with_logits(answers[:, band], tags) for band in range(3))
     assert torch.allclose(net.extra_loss(F.binary_cross_entropy_with_logits, tags), expected, atol=1e-6)
@@ -728,7 +734,7 @@ def test_each_band_hears_its_own_rows():
     net, x = small("subspectral_net")
     net.eval()
     assert net.rows == [slice(16, 32), slice(8, 24), slice(0, 16)]
-    before = net.answers(x)
+    before = net.band_logits(x)
     for row, expected in [
         (31, [True, False, False]),
         (18, [True, True, False]),
@@ -737,7 +743,7 @@ def test_each_band_hears_its_own_rows():
     ]:
         changed = x.clone()
         changed[:, :, row] += 1.0
-        assert [not torch.equal(before[:, band], net.answers(changed)[:, band]) for band in range(3)] == expected
+        assert [not torch.equal(before[:, band], net.band_logits(changed)[:, band]) for band in range(3)] == expected
 
 
 def test_heads_of_the_bands_are_what_the_whole_is_made_of():
@@ -750,4 +756,4 @@ def test_heads_of_the_bands_are_what_the_whole_is_made_of():
     out = net(x)
     assert [one.shape for one in seen] == [(8, 512)] * 3
     assert torch.equal(net.classifier(net.dense(torch.cat(seen, 1))), out)
-    assert torch.equal(net.band_classifiers[1](seen[1]), net.answers(x)[:, 1])
+    assert torch.equal(net.band_classifiers[1](seen[1]), net.band_logits(x)[:, 1])

@@ -5,13 +5,19 @@ import inspect
 import pytest
 import torch
 import torch.nn.functional as F
+from fastai.vision.all import total_params
 from torch import nn
 
 import specimg as sp
 from specimg.models.nets import create_net, list_nets, net_facts
 from specimg.models.nets.attention import SelfAttention, SoftAttention, create_attention, list_attentions
-from specimg.models.nets.base import count_parameters, features_of
+from specimg.models.nets.base import features_of
 from specimg.models.nets.keras_layers import KERAS_NORM, SequenceDropout, as_sequence, start_like_keras
+
+
+def count_parameters(model):
+    return total_params(model)[0]
+
 
 # key: name, options, and the height and width of pictures small enough for quick tests
 SMALL = {
@@ -439,7 +445,7 @@ def test_attention_by_name():
 
 def test_soft_attention_refuses_sequences_of_another_length():
     with pytest.raises(
-        ValueError, match="soft attention was made for 6 steps, each with a number of its own, and sees 5; make"
+        ValueError, match="soft attention was made for 6 steps, each with its own bias, and got 5; make"
     ):
         create_attention("soft", 4, 6)(torch.zeros(1, 5, 4))
     assert create_attention("self", 4, 6)(torch.zeros(1, 5, 4)).shape == (1, 5, 4)

@@ -3,11 +3,17 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from fastai.vision.all import total_params
 from torch import nn
 
 from specimg.models.nets import create_net, list_nets, net_facts
-from specimg.models.nets.base import count_parameters, features_of
+from specimg.models.nets.base import features_of
 from specimg.models.nets.soundnet import SameConv1d
+
+
+def count_parameters(model):
+    return total_params(model)[0]
+
 
 NAMES = ["soundnet_cnn", "soundnet_lstm"]
 SMALLEST = {"soundnet_cnn": 7097, "soundnet_lstm": 3577}
@@ -131,7 +137,7 @@ def test_waveforms_that_are_too_short_are_refused(name):
 def test_pictures_are_refused(name):
     with pytest.raises(
         ValueError,
-        match=rf"{name} cannot take pictures of 3 channels and 128 x 9000 pixels: it listens to waveforms, of size",
+        match=rf"{name} cannot take pictures of 3 channels and 128 x 9000 pixels: it takes waveforms, of size",
     ):
         create_net(name, in_chans=3, size=(128, 9000))
 
