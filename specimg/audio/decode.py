@@ -1,10 +1,9 @@
 """Bytes become samples: float32 `(samples, channels)`, and every reason why they do not.
 
-Decoding is libsndfile's (wav, flac, ogg, opus, mp3, aiff ...), always to float32: decoding to whole numbers would wrap where a
-lossy file exceeds full scale. Samples are floats around [-1, 1]; float and lossy files may go a little beyond, and are left as
-they are, as librosa leaves them.
+libsndfile decodes (wav, flac, ogg, opus, mp3, aiff ...), always to float32: integers would wrap where a lossy file exceeds full scale.
+Samples are nominally in [-1, 1]; what lies a little beyond in float and lossy files is kept, as librosa does.
 
-libsndfile reads what is there and says nothing where a file is cut short; here its header's promise is compared first.
+libsndfile reads a truncated file without an error. Here the size that the header declares is compared first.
 """
 
 from __future__ import annotations
@@ -12,25 +11,32 @@ from __future__ import annotations
 import math
 import os
 import struct
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-__all__ = ["AudioError", "UnreadableError", "SampleBuffer", "decode", "recording_seconds"]
+if TYPE_CHECKING:
+    import soundfile
+
+__all__ = ["AudioError", "SampleBuffer", "UnreadableError", "decode", "recording_seconds"]
 
 MAX_FRAMES_PER_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
-STREAMED = (
-    0,
-    0x7FFFF000,
-    0x80000000,
-    0xFFFFFFFF,
-    2**64 - 1,
-)  # sizes left by ffmpeg, sox and arecord that write into a pipe
+# sizes that ffmpeg, sox and arecord leave when they write into a pipe
+STREAMED = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)
 
 
 class AudioError(ValueError):
-    """A recording that cannot be used; the message holds its path and the reason."""
+    """A recording that cannot be used; the message holds its path and the reason.
 
-    def __init__(self, path, reason: str):
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The recording.
+    reason : str
+        What is wrong with it, as the rest of a sentence that begins with the path.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str):
         super().__init__(f"{os.fspath(path)!r}: {reason}")
         self.path, self.reason = path, reason
 
@@ -39,21 +45,20 @@ class AudioError(ValueError):
 
 
 class UnreadableError(AudioError):
-    """A recording that the system does not let us read; the file itself may be good, so it is worth trying again."""
+    """A recording that the system does not let us read. The file itself may be intact, so it is worth another attempt."""
 
 
 class SampleBuffer:
     """A float32 array that is used again for every clip.
 
     Fresh memory of a megabyte is mapped, cleared page by page and unmapped for each clip, a third of the time of drawing it.
-    What `take` gives is valid until the next `take`.
     """
 
     def __init__(self):
         self._memory = np.empty(0, np.float32)
 
     def take(self, *shape: int) -> np.ndarray:
-        """An uninitialised float32 array of this shape."""
+        """An uninitialised float32 array of this shape, valid until the next `take`."""
         size = math.prod(shape)
         if self._memory.size < size:
             self._memory = np.empty(size, np.float32)
@@ -73,8 +78,8 @@ _CHUNKED = {
 }
 
 
-def _promise(file, there: int) -> tuple[int, int]:
-    """(first byte, number of bytes) of the samples as the header of a wav, aiff, caf, w64 or au says; (0, 0) of any other file."""
+def _declared_samples(file: BinaryIO, file_size: int) -> tuple[int, int]:
+    """(first byte, number of bytes) of the samples as the header of a wav, aiff, caf, w64 or au has them; (0, 0) for any other file."""
     magic = file.read(4)
     if magic in (b".snd", b"dns."):  # au, big- and little-endian
         order = "big" if magic == b".snd" else "little"
@@ -83,7 +88,7 @@ def _promise(file, there: int) -> tuple[int, int]:
         return 0, 0
     at, head, samples, alignment = _CHUNKED[magic]
     width, long_size = struct.calcsize(head), 0
-    while at + width <= there:
+    while at + width <= file_size:
         file.seek(at)
         name, size = struct.unpack(head, file.read(width))
         if magic == b"riff":
@@ -97,18 +102,15 @@ def _promise(file, there: int) -> tuple[int, int]:
 
 
 def _missing_bytes(path: str) -> int:
-    """How many bytes of samples a file lacks of those its header promises.
-
-    libsndfile reads what is there and says nothing. The sizes of streaming writers are no promise.
-    """
+    """How many bytes of samples a file lacks of those its header declares. The sizes of streaming writers declare nothing."""
     with open(path, "rb") as file:
-        there = os.fstat(file.fileno()).st_size
-        begin, size = _promise(file, there)
-    return 0 if size in STREAMED else max(0, begin + size - there)
+        file_size = os.fstat(file.fileno()).st_size
+        begin, size = _declared_samples(file, file_size)
+    return 0 if size in STREAMED else max(0, begin + size - file_size)
 
 
-def open_sound(path):
-    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header promises); AudioError, with the reason, where it is none."""
+def open_recording(path: str | os.PathLike) -> tuple[soundfile.SoundFile, int]:
+    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header declares); AudioError where it is no recording."""
     import soundfile
 
     path = os.fspath(path)
@@ -121,35 +123,34 @@ def open_sound(path):
         if os.path.getsize(path) == 0:
             raise AudioError(path, "is empty (0 bytes)")
         missing = _missing_bytes(path)
-        return soundfile.SoundFile(
-            path if os.name == "nt" else os.fsencode(path)
-        ), missing  # as bytes: a name need not be UTF-8
+        name = path if os.name == "nt" else os.fsencode(path)  # as bytes: a name need not be UTF-8
+        return soundfile.SoundFile(name), missing
     except OSError as exc:
         raise UnreadableError(path, f"cannot be read: {exc.strerror or exc}") from exc
     except soundfile.SoundFileError as exc:
-        raise AudioError(path, f"is not a recording libsndfile can read: {own_words(exc)}") from exc
+        raise AudioError(path, f"is not a recording libsndfile can read: {libsndfile_message(exc)}") from exc
 
 
-def cut_short(missing: int) -> str:
+def truncation_reason(missing: int) -> str:
     """The reason for a recording that lacks so many bytes."""
     return f"is cut short: it ends {missing} bytes before its header says"
 
 
-def _open(path):
+def _open_whole(path: str | os.PathLike) -> soundfile.SoundFile:
     """An open `soundfile.SoundFile` that is all there."""
-    file, missing = open_sound(path)
+    file, missing = open_recording(path)
     if missing:
         file.close()
-        raise AudioError(path, cut_short(missing))
+        raise AudioError(path, truncation_reason(missing))
     return file
 
 
-def own_words(exc: Exception) -> str:
-    """libsndfile's own words, without the path soundfile puts before them."""
+def libsndfile_message(exc: Exception) -> str:
+    """libsndfile's own words, without the path that soundfile puts before them."""
     return getattr(exc, "error_string", str(exc)).rstrip(".")
 
 
-def _span(path, frames: int, sr: int, start, end) -> tuple[int, int]:
+def _span(path, frames: int, sr: int, start: float | None, end: float | None) -> tuple[int, int]:
     """First sample and number of samples of the span `start` to `end` (seconds) of a file of `frames` samples."""
     begin, stop = start or 0.0, math.inf if end is None else end
     if not 0 <= begin < stop:
@@ -162,8 +163,8 @@ def _span(path, frames: int, sr: int, start, end) -> tuple[int, int]:
     return first, last - first
 
 
-def _check_claim(path, frames: int) -> None:
-    """AudioError where the header's number of samples cannot be true; memory for all of them would be asked for."""
+def _check_length(path, frames: int) -> None:
+    """AudioError where the header's number of samples cannot be true; otherwise memory for all of them would be requested."""
     if frames == 2**63 - 1:
         raise AudioError(
             path,
@@ -174,7 +175,7 @@ def _check_claim(path, frames: int) -> None:
         raise AudioError(path, f"is damaged: its header claims {frames} samples in {size} bytes")
 
 
-def _read_samples(file, n: int, buffer: SampleBuffer) -> np.ndarray:
+def _read_samples(file: soundfile.SoundFile, n: int, buffer: SampleBuffer) -> np.ndarray:
     """The next `n` samples float32 `(samples, channels)`, fewer where the file breaks off.
 
     16-bit samples are read as they are and scaled here: the same numbers (a power of two) four times as fast as libsndfile's.
@@ -183,18 +184,42 @@ def _read_samples(file, n: int, buffer: SampleBuffer) -> np.ndarray:
         return file.read(out=buffer.take(n, file.channels))
     size = n * file.channels
     memory = buffer.take(size + (size + 1) // 2)  # the floats, and behind them the 16-bit samples
-    whole = file.read(out=memory[size:].view(np.int16)[:size].reshape(n, file.channels))
-    y = memory[:size].reshape(n, file.channels)[: len(whole)]
-    return np.multiply(whole, np.float32(2**-15), out=y)
+    integers = file.read(out=memory[size:].view(np.int16)[:size].reshape(n, file.channels))
+    y = memory[:size].reshape(n, file.channels)[: len(integers)]
+    return np.multiply(integers, np.float32(2**-15), out=y)
 
 
-def decode(path, start=None, end=None, buffer: SampleBuffer | None = None) -> tuple[np.ndarray, int]:
-    """Samples float32 `(samples, channels)` of a span, and the file's sampling rate."""
+def decode(
+    path: str | os.PathLike, start: float | None = None, end: float | None = None, buffer: SampleBuffer | None = None
+) -> tuple[np.ndarray, int]:
+    """Read a recording, or a span of it, as it is stored.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The recording.
+    start, end : float, optional
+        Seconds in the file; default its beginning and its end.
+    buffer : SampleBuffer, optional
+        Memory for the samples; default fresh memory.
+
+    Returns
+    -------
+    y : np.ndarray
+        float32 `(samples, channels)`.
+    sr : int
+        Sampling rate of the file in Hz.
+
+    Raises
+    ------
+    AudioError
+        Where it is no recording, is truncated or damaged, or has no sample in the span.
+    """
     import soundfile
 
-    with _open(path) as file:
+    with _open_whole(path) as file:
         sr = file.samplerate
-        _check_claim(path, file.frames)
+        _check_length(path, file.frames)
         first, count = _span(path, file.frames, sr, start, end)
         if count == 0:
             raise AudioError(path, "holds no samples")
@@ -204,7 +229,7 @@ def decode(path, start=None, end=None, buffer: SampleBuffer | None = None) -> tu
                 file.seek(first)
             y = _read_samples(file, skip + count, buffer or SampleBuffer())[skip:]
         except soundfile.SoundFileError as exc:
-            raise AudioError(path, f"breaks off while being decoded: {own_words(exc)}") from exc
+            raise AudioError(path, f"breaks off while being decoded: {libsndfile_message(exc)}") from exc
         except MemoryError as exc:
             raise UnreadableError(path, f"does not fit into the memory there is: {exc}") from exc
     if len(y) < count:
@@ -212,10 +237,32 @@ def decode(path, start=None, end=None, buffer: SampleBuffer | None = None) -> tu
     return y, sr
 
 
-def recording_seconds(path) -> float:
-    """How long a recording lasts, from its header alone. AudioError where it is none, is cut short or holds no samples."""
-    with _open(path) as file:
-        _check_claim(path, file.frames)
+def recording_seconds(path: str | os.PathLike) -> float:
+    """Duration of a recording, read from its header alone.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The recording.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    AudioError
+        Where it is no recording, is truncated or holds no samples.
+
+    Examples
+    --------
+    >>> from specimg.audio import recording_seconds
+    >>> recording_seconds("night.wav")
+    4.0
+    """
+    with _open_whole(path) as file:
+        _check_length(path, file.frames)
         if file.frames == 0:
             raise AudioError(path, "holds no samples")
         return file.frames / file.samplerate

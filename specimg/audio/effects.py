@@ -1,12 +1,12 @@
 """What changes the sound of a clip: another sampling rate, less noise, a band of frequencies, another length.
 
     y = resample(y, 44100, 32000)
-    y = filter_band(y, 32000, highpass_hz=200, lowpass_hz=4000)      # Butterworth, no delay
+    y = filter_band(y, 32000, highpass_hz=200, lowpass_hz=4000)      # Butterworth, zero phase
     y = fit_length(y, 5 * 32000, pad="repeat")
 
-Filters are cascades of second-order sections. As one fraction of polynomials, the form in which textbooks write them, a
-Butterworth filter of order 35 at 3 kHz has poles outside the unit circle once it is rounded to double precision, and blows up at
-44.1 kHz; its sections stay where they belong.
+Filters are cascades of second-order sections. As a single fraction of polynomials, the form in which textbooks write them, a
+Butterworth filter of order 35 at 3 kHz has poles outside the unit circle once it is rounded to double precision, and is unstable
+at 44.1 kHz; its sections stay stable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.values import choose
 
-__all__ = ["resample", "fit_length", "filter_band", "denoise"]
+__all__ = ["denoise", "filter_band", "fit_length", "resample"]
 
 PADS = ("silence", "repeat", "reflect")
 DENOISERS = ("stationary", "nonstationary")
@@ -26,7 +26,25 @@ MAX_FILTER_ORDER = 48  # of a filter: beyond it the gain of its sections leaves 
 
 
 def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:
-    """soxr's high quality, with librosa's length: `ceil(samples * (target_sr / sr))`."""
+    """Resample a clip in soxr's high quality.
+
+    Parameters
+    ----------
+    y : np.ndarray
+        Samples `(samples,)`.
+    sr, target_sr : int
+        Sampling rates in Hz, before and after.
+
+    Returns
+    -------
+    np.ndarray
+        float32 `(ceil(samples * target_sr / sr),)`, the length that `librosa.resample` gives.
+
+    Examples
+    --------
+    >>> sp.audio.resample(np.zeros(44100, "float32"), 44100, 32000).shape
+    (32000,)
+    """
     if sr == target_sr:
         return y
     import soxr
@@ -36,9 +54,28 @@ def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:
 
 
 def fit_length(y: np.ndarray, n_samples: int, pad: str = "silence") -> np.ndarray:
-    """Cut `y` at its end, or pad it there, to `n_samples`.
+    """Cut a clip at its end, or pad it there.
 
-    pad : "silence" adds zeros, "repeat" plays the clip again, "reflect" plays it backwards and forwards in turn.
+    Parameters
+    ----------
+    y : np.ndarray
+        Samples `(samples,)`.
+    n_samples : int
+        Samples of the result.
+    pad : str, default "silence"
+        What a shorter clip is padded with: "silence" adds zeros, "repeat" plays the clip again, "reflect" plays it backwards and
+        forwards in turn.
+
+    Returns
+    -------
+    np.ndarray
+        Samples `(n_samples,)`.
+
+    Examples
+    --------
+    >>> y = np.array([1.0, 2.0, 3.0])
+    >>> sp.audio.fit_length(y, 2), sp.audio.fit_length(y, 5, pad="reflect")
+    (array([1., 2.]), array([1., 2., 3., 2., 1.]))
     """
     choose(pad, PADS, "pad")
     n = len(y)
@@ -65,11 +102,35 @@ def _sections(sr: int, highpass_hz: float | None, lowpass_hz: float | None, orde
 def filter_band(
     y: np.ndarray, sr: int, highpass_hz: float | None = None, lowpass_hz: float | None = None, order: int = 8
 ) -> np.ndarray:
-    """Keep what lies above `highpass_hz` and below `lowpass_hz`: Butterworth sections, run forwards and backwards.
+    """Keep a band of frequencies: a Butterworth filter, run forwards and backwards so that it has no delay.
 
-    There is no delay. Either edge is at -6 dB, and beyond it the level falls by 12 dB an octave for each `order`.
+    Parameters
+    ----------
+    y : np.ndarray
+        Samples `(samples,)`.
+    sr : int
+        Sampling rate in Hz.
+    highpass_hz, lowpass_hz : float, optional
+        Lower and upper edge of the band in Hz, below `sr / 2`; each edge is at -6 dB. Default no edge on that side.
+    order : int, default 8
+        Order of the filter, 1 to 48. Beyond an edge the level falls by 12 dB an octave for each order (both passes together).
 
-    Raises ValueError where an edge is not below half the sampling rate, or so near to it, to 0 or to the other that no filter comes out.
+    Returns
+    -------
+    np.ndarray
+        float32 `(samples,)`.
+
+    Raises
+    ------
+    ValueError
+        Where an edge is not below half the sampling rate, or so near to it, to 0 or to the other edge that the filter is unstable.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")                       # 300 Hz and some noise
+    >>> quiet = sp.audio.filter_band(y, sr, highpass_hz=1000)
+    >>> bool(quiet.std() < 0.1 * y.std())
+    True
     """
     from scipy.signal import sosfiltfilt
 
@@ -91,18 +152,42 @@ def filter_band(
     except (OverflowError, np.linalg.LinAlgError):
         out = np.array([np.nan])
     if not np.isfinite(out).all():
-        said = ", ".join(f"{name}={edge:.12g}" for name, edge in edges.items())
+        given = ", ".join(f"{name}={edge:.12g}" for name, edge in edges.items())
         raise ValueError(
-            f"no filter of order {order} comes out of {said} at {sr} Hz, too near to 0 or to {sr / 2:g} Hz; "
+            f"no filter of order {order} comes out of {given} at {sr} Hz, too near to 0 or to {sr / 2:g} Hz; "
             f"lower filter_order"
         )
     return out
 
 
 def denoise(y: np.ndarray, sr: int, how: str) -> np.ndarray:
-    """Spectral gating by the package noisereduce, which takes for noise what sounds most of the time; digital silence stays.
+    """Spectral gating by the package noisereduce, which treats as noise what sounds most of the time; digital silence stays.
 
-    Raises ModuleNotFoundError without that package, ValueError where what it gives is not finite.
+    Parameters
+    ----------
+    y : np.ndarray
+        Samples `(samples,)`.
+    sr : int
+        Sampling rate in Hz.
+    how : str
+        "stationary" (one threshold for the clip) or "nonstationary" (one that follows it).
+
+    Returns
+    -------
+    np.ndarray
+        float32 `(samples,)`.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Without noisereduce.
+    ValueError
+        Where its result is not finite.
+
+    References
+    ----------
+    Sainburg, Thielk & Gentner, Finding, visualizing, and quantifying latent structure across diverse animal vocal repertoires,
+    PLoS Computational Biology 16(10), 2020.
     """
     try:
         import noisereduce

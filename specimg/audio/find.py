@@ -1,53 +1,38 @@
-"""Which files of a folder are recordings; decided by their names.
-
-find_audio("audio_train")        # ["a/dog.wav", "b.flac", ...], sorted
-"""
+"""Which files of a folder are recordings, decided by their names."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from ..core.warnings import warn
 
 __all__ = ["AUDIO_SUFFIXES", "find_audio", "is_audio_name", "walk_audio"]
 
 AUDIO_SUFFIXES = (
-    ".wav",
-    ".flac",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".aif",
-    ".aiff",
-    ".aifc",
-    ".au",
-    ".snd",
-    ".caf",
-    ".w64",
-    ".rf64",
-)
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
+)  # fmt: skip
 
 
 def is_audio_name(name: str) -> bool:
-    """Does this file name end like a recording? Hidden files (`._dog.wav` of macOS) do not count."""
+    """Whether a file name ends like that of a recording; hidden files (`._dog.wav` of macOS) do not count."""
     return name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or to where we may not look
+    except OSError:  # a link to itself, or to where we may not read
         return False
 
 
-def walk_audio(folder: str | os.PathLike):
+def walk_audio(folder: str | os.PathLike) -> Iterator[tuple[str, os.DirEntry]]:
     """Yield (path below `folder` with forward slashes, `os.DirEntry`) of everything named like a recording, sorted.
 
-    Linked folders are followed, each once. Broken links and folders named `x.wav` are yielded too: whoever draws says why not.
-    Folders below it that may not be listed are left out with a warning.
+    Linked folders are followed, each once. Broken links and folders named `x.wav` are yielded too, and fail when they are drawn.
+    Folders that may not be listed are left out with a warning.
     """
-    seen = {os.path.realpath(folder)}
+    visited = {os.path.realpath(folder)}
 
     def walk(directory, prefix):
         try:
@@ -63,15 +48,36 @@ def walk_audio(folder: str | os.PathLike):
                 yield name, entry
             if not entry.name.startswith(".") and _is_folder(entry):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                if real not in seen:
-                    seen.add(real)
+                if real not in visited:
+                    visited.add(real)
                     yield from walk(entry.path, name + "/")
 
     yield from walk(os.path.realpath(folder), "")
 
 
 def find_audio(folder: str | os.PathLike) -> list[str]:
-    """Recordings anywhere below `folder`: paths relative to it, forward slashes, sorted. ValueError where there is no such folder."""
+    """List the recordings anywhere below a folder.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        The folder; it is searched in depth, and links to other folders are followed.
+
+    Returns
+    -------
+    list of str
+        Paths below `folder` with forward slashes, sorted. What counts is the suffix: one of `AUDIO_SUFFIXES`.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such folder.
+
+    Examples
+    --------
+    >>> sp.audio.find_audio("clips")[:2]
+    ['cat/cat0.wav', 'cat/cat1.wav']
+    """
     if not os.path.isdir(folder):
         raise ValueError(f"{os.fspath(folder)!r} is not a folder; give the folder that holds the recordings")
     return sorted(name for name, entry in walk_audio(folder) if os.path.isfile(entry.path))

@@ -1,14 +1,12 @@
-"""A recording as it is drawn: `Audio` says how, `read_audio` does it.
+"""`Audio` says how a recording becomes samples, `read_audio` reads it.
 
-    y, sr = read_audio("dog.ogg", Audio(sr=32000, duration=5.0))      # float32 (160000,), 32000
-    y, sr = read_audio("night.wav", Audio(highpass_hz=200), start=60, end=65)
-
-The order is fixed: mono, resample, denoise, filter, trim, cut out silence, normalise, fit length. Silence is judged after
-filtering, so that rumble below `highpass_hz` does not pass for sound.
+The order is fixed: mono, resample, denoise, filter, trim, cut out silence, normalise, fit length. Silence is looked for after
+filtering, so that rumble below `highpass_hz` does not count as sound.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,21 +23,54 @@ __all__ = ["Audio", "Clip", "condition", "read_audio", "read_clip"]
 @register
 @dataclass(frozen=True)
 class Audio(Value):
-    """How a file becomes `(y, sr)`: float32 `(samples,)`, nominally in [-1, 1], and samples a second."""
+    """How a recording becomes mono samples: float32 `(samples,)`, nominally in [-1, 1].
 
-    sr: int | None = None  # Hz; None keeps each file's own
-    channel: int | str = "mean"  # "mean" of all channels, or one of them counted from 0
-    trim_db: float | None = None  # dB below the loudest frame; quieter beginnings and ends are cut off
-    denoise: str | None = None  # "stationary" or "nonstationary" spectral gating (pip install specimg[denoise])
-    lowpass_hz: float | None = None  # Hz; Butterworth, zero phase; what is above goes
-    duration: float | None = None  # s; longer clips are cut at their end, shorter ones padded there
-    pad: str = "silence"  # what pads: "silence", "repeat" or "reflect"
-    normalize: str | None = None  # "peak" to full scale, "rms" to -20 dB, "loudness" to -23 LUFS; silence is left alone
-    highpass_hz: float | None = None  # Hz; what is below goes; with lowpass_hz a band-pass
-    filter_order: int = 8  # 12 dB an octave each
-    split_db: float | None = (
-        None  # dB below the loudest frame; quieter parts anywhere are cut out, and the rest is joined
-    )
+    Parameters
+    ----------
+    sr : int, optional
+        Sampling rate in Hz; recordings of another one are resampled. Default each file's own.
+    channel : int or str, default "mean"
+        "mean" of all channels, or the number of one of them, from 0.
+    trim_db : float, optional
+        Beginning and end are cut off where they are more than so many dB below the loudest frame (`librosa.effects.trim`).
+    denoise : str, optional
+        Spectral gating: "stationary" or "nonstationary" (needs `pip install specimg[denoise]`).
+    lowpass_hz : float, optional
+        Upper edge of a Butterworth filter of zero phase, in Hz.
+    duration : float, optional
+        Seconds; longer clips are cut at their end, shorter ones padded there.
+    pad : str, default "silence"
+        What pads: "silence", "repeat" or "reflect".
+    normalize : str, optional
+        Level: "peak" (full scale), "rms" (-20 dB of full scale) or "loudness" (-23 LUFS, ITU-R BS.1770-4). Silence is left alone.
+    highpass_hz : float, optional
+        Lower edge of the filter, in Hz; with `lowpass_hz` a band-pass.
+    filter_order : int, default 8
+        Order of the filter, 1 to 48: 12 dB an octave each.
+    split_db : float, optional
+        Parts anywhere that are more than so many dB below the loudest frame are cut out and the rest is joined
+        (`librosa.effects.split`).
+
+    Examples
+    --------
+    >>> sp.Audio(sr=16000, duration=2, normalize="peak")
+    Audio(sr=16000, duration=2.0, normalize='peak')
+    >>> y, sr = sp.read_audio("dog.wav", sp.Audio(sr=16000, duration=2))
+    >>> y.shape, sr
+    ((32000,), 16000)
+    """
+
+    sr: int | None = None
+    channel: int | str = "mean"
+    trim_db: float | None = None
+    denoise: str | None = None
+    lowpass_hz: float | None = None
+    duration: float | None = None
+    pad: str = "silence"
+    normalize: str | None = None
+    highpass_hz: float | None = None
+    filter_order: int = 8
+    split_db: float | None = None
 
     def _check(self):
         for name in ("sr", "lowpass_hz", "highpass_hz", "duration", "trim_db", "split_db"):
@@ -79,7 +110,7 @@ class Audio(Value):
 # ---------------------------------------------------------------------- samples to samples
 
 
-def _mono(path, y: np.ndarray, channel: int | str) -> np.ndarray:
+def _mono(path: str | os.PathLike, y: np.ndarray, channel: int | str) -> np.ndarray:
     """`(samples, channels)` -> `(samples,)`."""
     channels = y.shape[1]
     if channel == "mean":
@@ -91,15 +122,15 @@ def _mono(path, y: np.ndarray, channel: int | str) -> np.ndarray:
     return np.ascontiguousarray(y[:, channel])
 
 
-def _check_finite(path, y: np.ndarray, sr: int) -> None:
-    if np.isfinite(y.sum()):  # one pass without a temporary; a sum of finite samples that overflows is looked at again
+def _check_finite(path: str | os.PathLike, y: np.ndarray, sr: int) -> None:
+    if np.isfinite(y.sum()):  # one pass without a temporary; a sum of finite samples may overflow too
         return
-    bad = np.flatnonzero(~np.isfinite(y))
-    if len(bad):
-        raise AudioError(path, f"{len(bad)} samples are NaN or infinite, the first at {bad[0] / sr:.3f} s")
+    invalid = np.flatnonzero(~np.isfinite(y))
+    if len(invalid):
+        raise AudioError(path, f"{len(invalid)} samples are NaN or infinite, the first at {invalid[0] / sr:.3f} s")
 
 
-def _cleaned(path, y: np.ndarray, sr: int, audio: Audio) -> np.ndarray:
+def _cleaned(path: str | os.PathLike, y: np.ndarray, sr: int, audio: Audio) -> np.ndarray:
     """Without noise, and without what lies beside the band."""
     try:
         if audio.denoise is not None:
@@ -122,11 +153,40 @@ def _sounding_spans(y: np.ndarray, audio: Audio) -> np.ndarray:
 
 
 def condition(
-    y: np.ndarray, sr: int, audio: Audio, path="<samples>", vary: Callable | None = None
+    y: np.ndarray,
+    sr: int,
+    audio: Audio,
+    path: str | os.PathLike = "<samples>",
+    vary: Callable[[np.ndarray, int], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, int, int]:
-    """Everything after decoding: `(samples, channels)` at `sr` -> `(y, sr, samples cut off at the beginning)`.
+    """Everything that `Audio` asks for after decoding.
 
-    vary : changes the mono samples, `vary(y, sr) -> y`, at the rate of drawing and before anything else is done to them
+    Parameters
+    ----------
+    y : np.ndarray
+        Samples `(samples, channels)`.
+    sr : int
+        Their sampling rate in Hz.
+    audio : Audio
+        What is done to them.
+    path : str or os.PathLike, default "<samples>"
+        Where they come from, for messages.
+    vary : callable, optional
+        `vary(y, sr) -> y` changes the mono samples, after resampling and before everything else.
+
+    Returns
+    -------
+    y : np.ndarray
+        float32 `(samples,)`.
+    sr : int
+        Their sampling rate in Hz.
+    cut : int
+        Samples that were cut off at the beginning.
+
+    Raises
+    ------
+    AudioError
+        Where samples are not finite, the channel does not exist, or the filter does not fit the sampling rate.
     """
     with np.errstate(invalid="ignore", over="ignore"):  # what NaN and infinite samples would set off
         y = _mono(path, y, audio.channel)
@@ -154,22 +214,51 @@ def condition(
 
 @dataclass(frozen=True)
 class Clip:
-    """Samples ready to be drawn, and where they come from."""
+    """Samples ready to be drawn, and where they come from.
 
-    y: np.ndarray  # float32 (samples,)
-    sr: int  # Hz, of y
-    begin: float  # s: where y[0] lies in the source
-    duration: float  # s of the span as it was read, before trimming and fitting
-    source_sr: int  # Hz, of the file
+    Parameters
+    ----------
+    y : np.ndarray
+        float32 `(samples,)`.
+    sr : int
+        Sampling rate of `y` in Hz.
+    begin : float
+        Seconds in the recording where `y[0]` lies.
+    duration : float
+        Seconds that were read, before trimming and fitting.
+    source_sr : int
+        Sampling rate of the recording in Hz.
+    """
+
+    y: np.ndarray
+    sr: int
+    begin: float
+    duration: float
+    source_sr: int
 
 
 def read_clip(
-    path, audio: Audio = Audio(), start=None, end=None, buffer: SampleBuffer | None = None, vary: Callable | None = None
+    path: str | os.PathLike,
+    audio: Audio = Audio(),
+    start: float | None = None,
+    end: float | None = None,
+    buffer: SampleBuffer | None = None,
+    vary: Callable[[np.ndarray, int], np.ndarray] | None = None,
 ) -> Clip:
     """`read_audio` with the facts that a picture's axes and a manifest need.
 
-    buffer : where the samples then live
-    vary : as in `condition`
+    Parameters
+    ----------
+    path, audio, start, end
+        As in `read_audio`.
+    buffer : SampleBuffer, optional
+        Memory in which the samples then live; default fresh memory.
+    vary : callable, optional
+        As in `condition`.
+
+    Returns
+    -------
+    Clip
     """
     raw, source_sr = decode(path, start, end, buffer)
     y, sr, cut = condition(raw, source_sr, audio, path, vary)
@@ -177,27 +266,37 @@ def read_clip(
 
 
 def read_audio(
-    path, audio: Audio = Audio(), *, start: float | None = None, end: float | None = None
+    path: str | os.PathLike, audio: Audio = Audio(), *, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
-    """Read a recording, or its span from `start` to `end`, as `audio` says.
+    """Read a recording, or a span of it, as mono samples.
 
     Parameters
     ----------
-    path : file of any kind libsndfile reads, any number of channels, any sampling rate and sample format
-    start, end : seconds in the file; a span that goes beyond its end stops there
+    path : str or os.PathLike
+        File of any kind that libsndfile reads, with any number of channels, sampling rate and sample format.
+    audio : Audio, default Audio()
+        Sampling rate, channel, filters, level and length.
+    start, end : float, optional
+        Seconds in the file; a span that goes beyond its end stops there. Default the whole file.
 
     Returns
     -------
-    y : float32 (samples,), nominally in [-1, 1]
-    sr : samples a second
+    y : np.ndarray
+        float32 `(samples,)`, nominally in [-1, 1].
+    sr : int
+        Sampling rate in Hz.
 
     Raises
     ------
-    AudioError (a ValueError) : not there, not a recording, cut short, no samples, NaN or infinite samples ...; with the path
+    AudioError
+        Where the file is not there, no recording, truncated, empty, or holds samples that are NaN or infinite; the message has the
+        path and the reason.
 
     Examples
     --------
-    >>> y, sr = read_audio("dog.wav", Audio(sr=16000), start=1.0, end=3.0)     # doctest: +SKIP
+    >>> y, sr = sp.read_audio("night.wav", sp.Audio(sr=16000), start=1.0, end=3.0)
+    >>> y.shape, y.dtype, sr
+    ((32000,), dtype('float32'), 16000)
     """
     clip = read_clip(path, audio, start, end)
     return clip.y, clip.sr

@@ -1,17 +1,16 @@
-"""A recording of any length, window by window: read once from its beginning, never whole in memory.
+"""A recording of any length, window by window: read once from its beginning, never as a whole in memory.
 
     for span in stream_spans("night.wav", seconds=5, overlap=2.5):
         span.start, span.end           # 0.0, 5.0; 2.5, 7.5; ...
         span.y, span.sr                # float32 (samples, channels), the very samples of decode("night.wav", span.start, span.end)
         span.reason                    # "", or why there are no samples, and y is None
 
-The file is read forwards only, so that compressed and piped recordings stream like any other. Two windows are
-all that is kept. What comes afterwards (mono, another rate, filters, levels) is done to each window by itself, as it is to
-a clip: `condition` knows no neighbours. That draws a window as it would be drawn alone, at the price that what windows
-share is worked on twice.
+The file is read forwards only, so that compressed and piped recordings stream like any other, and no more than two windows are
+in memory. What comes afterwards (mono, resampling, filters, levels) is done to each window by itself, as it is to a clip. So a
+window is drawn as it would be drawn alone, and the overlap of two windows is processed twice.
 
-The last window ends where the recording does, and overlaps the one before as far as it must: every sample is in a window.
-A recording shorter than a window is one window, shorter.
+The last window ends with the recording and overlaps the one before as far as it must: every sample is in a window.
+A recording shorter than a window is one, shorter, window.
 """
 
 from __future__ import annotations
@@ -20,49 +19,67 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .decode import AudioError, cut_short, open_sound, own_words
+from .decode import AudioError, libsndfile_message, open_recording, truncation_reason
+
+if TYPE_CHECKING:
+    import soundfile
 
 __all__ = ["Span", "check_windows", "stream_spans"]
 
-PIECE = 4096  # samples read at once: of a file that breaks off no more than that are lost before the break
+BLOCK = 4096  # samples read at once: no more than that are lost before the point where a file breaks off
 MICRO = 1_000_000  # times are kept to the microsecond, as in tables of windows
-SMALLEST_STEP = 0.001  # s between two windows
-MOST_SAMPLES = 2**27  # of all channels in a window: half a gigabyte; a damaged header may claim any sampling rate
+MIN_STEP = 0.001  # s between two windows
+MAX_SAMPLES = 2**27  # of all channels in a window: half a gigabyte; a damaged header may claim any sampling rate
 
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """A window of a recording, or the reason why there is none."""
+    """A window of a recording, or the reason why there is none.
 
-    start: float  # s in the recording; nan where the recording cannot be opened
-    end: float  # s; nan where a recording breaks off and nobody knows what it still held
-    y: np.ndarray | None = None  # float32 (samples, channels)
-    sr: int = 0  # Hz
+    Parameters
+    ----------
+    start : float
+        Seconds in the recording; nan where it cannot be opened.
+    end : float
+        Seconds; nan where a recording breaks off, since nobody knows what it still held.
+    y : np.ndarray, optional
+        float32 `(samples, channels)`; None where there are no samples.
+    sr : int, default 0
+        Sampling rate in Hz.
+    reason : str, default ""
+        Why there are no samples.
+    """
+
+    start: float
+    end: float
+    y: np.ndarray | None = None
+    sr: int = 0
     reason: str = ""
 
 
 def check_windows(seconds: float, overlap: float) -> None:
-    """ValueError where these are no windows."""
-    if not SMALLEST_STEP <= seconds < math.inf:
-        raise ValueError(f"seconds={seconds!r}; give the length of a window, {SMALLEST_STEP} s or more")
-    if not 0 <= overlap <= seconds - SMALLEST_STEP:
+    """ValueError unless `seconds` and `overlap` (s) make windows."""
+    if not MIN_STEP <= seconds < math.inf:
+        raise ValueError(f"seconds={seconds!r}; give the length of a window, {MIN_STEP} s or more")
+    if not 0 <= overlap <= seconds - MIN_STEP:
         raise ValueError(
             f"overlap={overlap!r}; give seconds from 0 up to, but not as long as, the window of {seconds:g} s"
         )
 
 
-class _Tape:
+class _ForwardReader:
     """The samples of an open file, read forwards once; the latest of them are kept."""
 
-    def __init__(self, file):
-        file.seekable = lambda: False  # or soundfile seeks after each read, at which mp3 decoders lose their thread
+    def __init__(self, file: soundfile.SoundFile):
+        file.seekable = lambda: False  # or soundfile seeks after each read, after which mp3 decoders give other samples
         self.file = file
         self.begin = 0  # the first sample kept, counted in the file
         self.kept = np.empty((0, file.channels), np.float32)
-        self.trouble = ""  # why reading stopped before the end
+        self.problem = ""  # why reading stopped before the end
 
     @property
     def end(self) -> int:
@@ -74,11 +91,11 @@ class _Tape:
         import soundfile
 
         pieces, at = [self.kept], self.end
-        while at < last and not self.trouble:
+        while at < last and not self.problem:
             try:
-                piece = self.file.read(min(PIECE, last - at), dtype="float32", always_2d=True)
+                piece = self.file.read(min(BLOCK, last - at), dtype="float32", always_2d=True)
             except soundfile.SoundFileError as exc:
-                self.trouble = f"breaks off while being decoded: {own_words(exc)}"
+                self.problem = f"breaks off while being decoded: {libsndfile_message(exc)}"
                 break
             if not len(piece):
                 break
@@ -96,62 +113,81 @@ class _Tape:
         self.kept, self.begin = self.kept[first - self.begin :], first
 
 
-def _why_it_ended(tape: _Tape, missing: int) -> str:
+def _why_incomplete(reader: _ForwardReader, missing: int) -> str:
     """What a file that is read to its end lacks; "" where it is whole."""
-    if tape.trouble:
-        return tape.trouble
+    if reader.problem:
+        return reader.problem
     if missing:
-        return cut_short(missing)
-    promised = tape.file.frames
-    if promised != 2**63 - 1 and tape.end < promised:  # written into a pipe, a file promises nothing
-        return f"is cut short: {tape.end} of the {promised} samples its header promises"
-    return "" if tape.end else "holds no samples"
+        return truncation_reason(missing)
+    promised = reader.file.frames
+    if promised != 2**63 - 1 and reader.end < promised:  # written into a pipe, a file promises nothing
+        return f"is cut short: {reader.end} of the {promised} samples its header promises"
+    return "" if reader.end else "holds no samples"
 
 
-def _spans(file, missing: int, seconds: float, overlap: float) -> Iterator[Span]:
-    sr, tape, seen, n = file.samplerate, _Tape(file), 0, 0
-    length, step = (
-        round(seconds * MICRO),
-        round(seconds * MICRO) - round(overlap * MICRO),
-    )  # whole numbers: sums of them are exact
+def _stream(file: soundfile.SoundFile, missing: int, seconds: float, overlap: float) -> Iterator[Span]:
+    sr, reader, seen, n = file.samplerate, _ForwardReader(file), 0, 0
+    length = round(seconds * MICRO)
+    step = length - round(overlap * MICRO)  # whole numbers: sums of them are exact
     if seconds * sr < 2:
         yield Span(math.nan, math.nan, reason=f"has less than two samples in {seconds:g} s at {sr} Hz")
         return
-    if seconds * sr * file.channels > MOST_SAMPLES:
+    if seconds * sr * file.channels > MAX_SAMPLES:
         many = f"has {seconds * sr * file.channels:.0f} samples in a window of {seconds:g} s (at {sr} Hz)"
         yield Span(math.nan, math.nan, reason=f"{many}, too many to draw; give shorter windows")
         return
     while True:
         start, end = n * step / MICRO, (n * step + length) / MICRO
         first, last = round(start * sr), round(end * sr)
-        if not tape.read_to(last):
+        if not reader.read_to(last):
             break
-        yield Span(start, end, tape.cut(first, last), sr)
-        tape.forget(first)
+        yield Span(start, end, reader.cut(first, last), sr)
+        reader.forget(first)
         seen, n = last, n + 1
-    total = tape.end
+    total = reader.end
     ends_at = round(total / sr, 6)
     if total > seen:
         start = round(max(0.0, total / sr - length / MICRO), 6)
-        yield Span(start, ends_at, tape.cut(round(start * sr), total), sr)
-    reason = _why_it_ended(tape, missing)
+        yield Span(start, ends_at, reader.cut(round(start * sr), total), sr)
+    reason = _why_incomplete(reader, missing)
     if reason:
         yield Span(ends_at, math.nan, reason=reason)
 
 
 def stream_spans(path: str | os.PathLike, seconds: float, overlap: float = 0.0) -> Iterator[Span]:
-    """The windows of a recording in order, each of `seconds`, the first `overlap` of which are in the window before, too.
+    """Yield the windows of a recording in order.
 
-    A recording that cannot be opened is one Span with the reason. One that breaks off, or is shorter than its header says, gives
-    the windows up to there, and then a Span that begins there, with the reason. The file is closed when the iterator is.
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The recording.
+    seconds : float
+        Length of a window in seconds, 0.001 or more.
+    overlap : float, default 0.0
+        Seconds that a window shares with the one before.
 
-    Raises ValueError where `seconds` and `overlap` are no windows.
+    Yields
+    ------
+    Span
+        A window with its samples. A recording that cannot be opened is one Span with the reason. One that breaks off, or is shorter
+        than its header says, gives the windows up to there, and then a Span that begins there, with the reason.
+
+    Raises
+    ------
+    ValueError
+        Where `seconds` and `overlap` make no windows.
+
+    Examples
+    --------
+    >>> from specimg.audio.stream import stream_spans
+    >>> [(span.start, span.end, span.y.shape) for span in stream_spans("night.wav", seconds=3, overlap=1)]
+    [(0.0, 3.0, (24000, 1)), (1.0, 4.0, (24000, 1))]
     """
     check_windows(seconds, overlap)
     try:
-        file, missing = open_sound(path)
+        file, missing = open_recording(path)
     except AudioError as exc:
         yield Span(math.nan, math.nan, reason=exc.reason)
         return
     with file:
-        yield from _spans(file, missing, seconds, overlap)
+        yield from _stream(file, missing, seconds, overlap)

@@ -1,14 +1,14 @@
 """Variants of a recording: the same sound with noise, rolled, stretched or at another pitch, as further pictures of it.
 
-    tree = render_tree("audio_train", look, variants=(AddNoise(20), Roll(0.1), TimeStretch(0.8), PitchShift(-5)))
+    tree = render_tree("audio_train", renderer, variants=(AddNoise(20), Roll(0.1), TimeStretch(0.8), PitchShift(-5)))
     tree.picture("dog.wav", variant=TimeStretch(0.8))             # images/dog.wav@stretch-0.8.png
 
 A variant changes the samples before anything else is done to them, so that its picture is the one that a recording of the changed
-sound would have. What is drawn by chance depends on the recording's name, its span and the variant alone: the bytes are the
-same for any number of workers.
+sound would have. Its random numbers depend on the recording's name, its span and the variant alone: the bytes are the same for any
+number of workers.
 
-All pictures of a recording share its `path`, by which folds and splits keep them on one side. Variants are for training;
-what a network is judged by are recordings as they are.
+All pictures of a recording share its `path`, by which folds and splits keep them together. Variants are for training; a network is
+evaluated on recordings as they are.
 """
 
 from __future__ import annotations
@@ -36,12 +36,21 @@ def _text(number: float) -> str:
 
 @dataclass(frozen=True)
 class Variant(Value):
-    """Base of the variants: a value with a name for pictures and rows, and a call that changes samples."""
+    """Base class of the variants: a value with a name for pictures and rows, and a call that changes samples.
+
+    A new one is a frozen dataclass with the decorator `specimg.core.values.register`, a `name` and a `__call__`.
+
+    Examples
+    --------
+    >>> variant = sp.audio.Variant.from_dict({"kind": "roll", "share": 0.25})
+    >>> variant, variant.name
+    (Roll(share=0.25), 'roll-0.25')
+    """
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """A few letters that say all of it; a part of the picture's name, and the manifest's column `variant`."""
+        """Short text that identifies the variant; part of the picture's name, and the manifest's column `variant`."""
 
     @property
     def libraries(self) -> frozenset[str]:
@@ -50,11 +59,11 @@ class Variant(Value):
 
     @abstractmethod
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        """Samples float32 `(samples,)` at `sr` -> the changed samples; `rng` decides what is left to chance, default seed 0."""
+        """Change samples float32 `(samples,)` at `sr` Hz; `rng` gives the random numbers, by default those of seed 0."""
 
 
 @dataclass(frozen=True)
-class _Vocoded(Variant):
+class _PhaseVocoder(Variant):
     """What librosa's phase vocoder does."""
 
     @property
@@ -62,7 +71,7 @@ class _Vocoded(Variant):
         return super().libraries | {"librosa", "scipy", "soxr"}
 
     @staticmethod
-    def _by_vocoder(effect: str, y: np.ndarray, n_samples: int, **settings) -> np.ndarray:
+    def _apply(effect: str, y: np.ndarray, n_samples: int, **settings) -> np.ndarray:
         """A function of `librosa.effects`, which is only imported where it is needed."""
         import librosa.effects
 
@@ -73,10 +82,25 @@ class _Vocoded(Variant):
 @register
 @dataclass(frozen=True)
 class AddNoise(Variant):
-    """White noise, `db` decibels below the clip's own rms, or below full scale (`ref="full"`, an rms of 1)."""
+    """White noise at a given signal-to-noise ratio.
 
-    db: float = 20.0  # signal-to-noise ratio, where ref="clip"
-    ref: str = "clip"  # "clip" or "full"
+    Parameters
+    ----------
+    db : float, default 20.0
+        Decibels by which the noise lies below the reference, -120 to 120.
+    ref : str, default "clip"
+        The reference: "clip" (the clip's own rms, so that `db` is the signal-to-noise ratio) or "full" (full scale, an rms of 1).
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> noise = sp.audio.AddNoise(20)(y, sr) - y
+    >>> round(20 * np.log10(y.std() / noise.std()))
+    20
+    """
+
+    db: float = 20.0
+    ref: str = "clip"
 
     def _check(self):
         choose(self.ref, REFERENCES, "ref of AddNoise")
@@ -96,9 +120,20 @@ class AddNoise(Variant):
 @register
 @dataclass(frozen=True)
 class Roll(Variant):
-    """The clip goes round: what falls off its end comes in at its beginning."""
+    """Move the clip in time; what leaves at its end comes in at its beginning.
 
-    share: float = 0.1  # of the clip, by which it moves later
+    Parameters
+    ----------
+    share : float, default 0.1
+        Share of the clip by which it moves later, above 0 and below 1.
+
+    Examples
+    --------
+    >>> sp.audio.Roll(0.25)(np.array([1.0, 2.0, 3.0, 4.0]), sr=4)
+    array([4., 1., 2., 3.])
+    """
+
+    share: float = 0.1
 
     def _check(self):
         if not 0 < self.share < 1:
@@ -116,10 +151,22 @@ class Roll(Variant):
 
 @register
 @dataclass(frozen=True)
-class TimeStretch(_Vocoded):
-    """Faster (`rate` above 1) or slower at the same pitch: `librosa.effects.time_stretch`, a phase vocoder."""
+class TimeStretch(_PhaseVocoder):
+    """Change the tempo and keep the pitch: `librosa.effects.time_stretch`, a phase vocoder.
 
-    rate: float = 0.8  # 0.8 lasts 1.25 times as long
+    Parameters
+    ----------
+    rate : float, default 0.8
+        Factor of the tempo, 0.1 to 10 and not 1; 0.8 is slower and lasts 1.25 times as long.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> len(y), len(sp.audio.TimeStretch(0.8)(y, sr))
+    (4000, 5000)
+    """
+
+    rate: float = 0.8
 
     def _check(self):
         if not 0.1 <= self.rate <= 10 or self.rate == 1:
@@ -132,15 +179,28 @@ class TimeStretch(_Vocoded):
         return f"stretch-{_text(self.rate)}"
 
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        return self._by_vocoder("time_stretch", y, max(1, round(len(y) / self.rate)), rate=self.rate)
+        return self._apply("time_stretch", y, max(1, round(len(y) / self.rate)), rate=self.rate)
 
 
 @register
 @dataclass(frozen=True)
-class PitchShift(_Vocoded):
-    """Higher (`steps` above 0) or lower, of the same length: `librosa.effects.pitch_shift`."""
+class PitchShift(_PhaseVocoder):
+    """Change the pitch and keep the duration: `librosa.effects.pitch_shift`.
 
-    steps: float = -5.0  # semitones
+    Parameters
+    ----------
+    steps : float, default -5.0
+        Semitones, -48 to 48 and not 0; above 0 is higher.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")                         # 300 Hz
+    >>> octave_up = sp.audio.PitchShift(12)(y, sr)
+    >>> float(np.fft.rfftfreq(len(y), 1 / sr)[np.argmax(np.abs(np.fft.rfft(octave_up)))])
+    600.0
+    """
+
+    steps: float = -5.0
 
     def _check(self):
         if not 0 < abs(self.steps) <= 48:
@@ -153,19 +213,35 @@ class PitchShift(_Vocoded):
         return f"pitch{'+' if self.steps > 0 else '-'}{_text(abs(self.steps))}"
 
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        return self._by_vocoder("pitch_shift", y, len(y), sr=sr, n_steps=self.steps)
+        return self._apply("pitch_shift", y, len(y), sr=sr, n_steps=self.steps)
 
 
 def list_variants() -> list[str]:
-    """Names of all kinds of variants, as `Variant.from_dict` takes them."""
+    """Names of all kinds of variants, as `Variant.from_dict` takes them.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> sp.audio.list_variants()
+    ['addnoise', 'pitchshift', 'roll', 'timestretch']
+    """
     return list(kinds(Variant))
 
 
 # ---------------------------------------------------------------------- variants at drawing time
 
 
-def variants_by_name(variants: Iterable[Variant]) -> dict[str, Variant]:
-    """Name -> variant, each once. ValueError where one is no variant."""
+def variants_by_name(variants: Variant | Iterable[Variant]) -> dict[str, Variant]:
+    """Name -> variant, each once.
+
+    Raises
+    ------
+    ValueError
+        Where one is no variant.
+    """
     if isinstance(variants, Variant):
         variants = [variants]
     found = {}
@@ -179,11 +255,11 @@ def variants_by_name(variants: Iterable[Variant]) -> dict[str, Variant]:
     return found
 
 
-def seeded(variant: Variant, path: str, start: float | None, end: float | None) -> Callable:
-    """`variant` as a function `(y, sr) -> y` whose chance depends on these four alone, not on workers or order."""
+def seeded(
+    variant: Variant, path: str, start: float | None, end: float | None
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """`variant` as a function `(y, sr) -> y` whose random numbers depend on these four alone, not on workers or order."""
     span = [None if second is None else float(second) for second in (start, end)]
     identity = json.dumps([path, *span, variant.name])  # in ASCII, names that are not UTF-8 too
     seed = int.from_bytes(hashlib.blake2b(identity.encode(), digest_size=4).digest(), "big")
-    return lambda y, sr: variant(
-        y, sr, np.random.RandomState(seed)
-    )  # its numbers are frozen: the same with every version of numpy
+    return lambda y, sr: variant(y, sr, np.random.RandomState(seed))  # numpy keeps this generator's numbers for ever

@@ -2,14 +2,14 @@
 
     night = cut_windows("night/", seconds=5, overlap=2.5)                          # every recording below a folder
     table = cut_windows(labels, seconds=5, folder="birds/audio", rest="shift")     # a label table; windows inherit its columns
-    tree = render_tree("night/", look, segments=night)
+    tree = render_tree("night/", renderer, segments=night)
     dls = SpecDataLoaders.from_df(table, "birds", folder="audio", start_col="start", end_col="end")
 
     quiet = silence_clips("speech/_background_noise_", n=200, root="speech")        # a class of its own
     table = pd.concat([words, quiet], ignore_index=True)                           # words: a table of whole recordings below speech/
 
-Only headers are read. Windows keep the `path` of their recording, so that folds and splits leave them together. With
-`Audio(duration=seconds)` all pictures have one width, whatever the rate.
+Only headers are read. Windows keep the `path` of their recording, by which folds and splits keep them together. With
+`Audio(duration=seconds)` all pictures of one sampling rate have the same width.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["as_table", "cut_windows", "silence_clips", "times_of"]
 
 RESTS = ("drop", "keep", "shift")
-CRUMB = 0.01  # of a window: less than that at the end of a recording is no rest
+MIN_REST = 0.01  # of a window: less than that at the end of a recording is left out
 DIGITS = 6  # times are kept to the microsecond, as in the names of pictures
 
 
@@ -48,21 +48,25 @@ def _check_seconds(seconds: float) -> None:
 # ---------------------------------------------------------------------- windows
 
 
-def _spans(length: float, seconds: float, step: float, rest: str) -> list[tuple[float, float]]:
+def _windows_in(length: float, seconds: float, step: float, rest: str) -> list[tuple[float, float]]:
     """(start, end) of the windows in `length` seconds.
 
-    >>> _spans(10.0, 4.0, 4.0, "drop"), _spans(10.0, 4.0, 4.0, "keep")[-1], _spans(10.0, 4.0, 4.0, "shift")[-1]
-    ([(0.0, 4.0), (4.0, 8.0)], (8.0, 10.0), (6.0, 10.0))
+    >>> _windows_in(10.0, 4.0, 4.0, "drop")
+    [(0.0, 4.0), (4.0, 8.0)]
+    >>> _windows_in(10.0, 4.0, 4.0, "keep")[-1], _windows_in(10.0, 4.0, 4.0, "shift")[-1]
+    ((8.0, 10.0), (6.0, 10.0))
     """
     n = max(0, math.floor((length - seconds) / step + 1e-6) + 1)
     spans = [(i * step, i * step + seconds) for i in range(n)]
     left = length - spans[-1][1] if spans else length
-    if rest != "drop" and (not spans or left > CRUMB * seconds):
+    if rest != "drop" and (not spans or left > MIN_REST * seconds):
         spans.append((n * step if rest == "keep" else max(0.0, length - seconds), length))
     return spans
 
 
-def as_table(clips, folder) -> tuple[pd.DataFrame, str | os.PathLike]:
+def as_table(
+    clips: pd.DataFrame | str | os.PathLike | Iterable, folder: str | os.PathLike
+) -> tuple[pd.DataFrame, str | os.PathLike]:
     """A table with the column `path` from one, from a list of paths or from a folder; and the folder that its names are below."""
     import pandas as pd
 
@@ -94,7 +98,7 @@ def _cut(span: tuple[float, float], length: float, seconds: float, step: float, 
     last = length if math.isnan(span[1]) else min(span[1], length)
     if not first < last:
         return [span]
-    return [(first + start, first + end) for start, end in _spans(last - first, seconds, step, rest)]
+    return [(first + start, first + end) for start, end in _windows_in(last - first, seconds, step, rest)]
 
 
 def cut_windows(
@@ -109,17 +113,36 @@ def cut_windows(
 
     Parameters
     ----------
-    clips : a table with the column `path`, a list of paths, or a folder. Of a row with `start` and `end` that span is cut
-    folder : what the paths are below
-    rest : what becomes of a recording's end, and of recordings shorter than a window. "drop" leaves them out, and says how many
-        recordings that costs; "keep" takes them as they are, shorter; "shift" moves the last window back until it ends with the recording
+    clips : DataFrame, str, os.PathLike or iterable
+        A table with the column `path`, a folder, or a list of paths. Of a row with `start` and `end` (s) that span is cut.
+    seconds : float
+        Length of a window.
+    overlap : float, default 0.0
+        Seconds, below `seconds`.
+    folder : str or os.PathLike, default "."
+        What the paths of a table or a list are below.
+    rest : str, default "drop"
+        What becomes of a recording's end, and of recordings shorter than a window: "drop" leaves them out, and a warning counts the
+        recordings that are lost; "keep" makes a shorter window; "shift" moves the last window back until it ends with the recording.
 
     Returns
     -------
-    The table with `start` and `end` (s, to the microsecond): a row for each window, with all columns of the recording's row. A recording
-    that cannot be read keeps its row as it is, so that drawing it says why.
+    DataFrame
+        A row for each window, with `start` and `end` (s, to the microsecond) and all columns of the recording's row. A recording
+        that cannot be read keeps its row as it is, so that drawing it reports the reason.
 
-    Raises ValueError for impossible numbers, a table without `path`, and names that lead out of `folder`.
+    Raises
+    ------
+    ValueError
+        For impossible numbers, a table without `path`, and names that lead out of `folder`.
+
+    Examples
+    --------
+    >>> sp.cut_windows(["night.wav"], seconds=2, overlap=1)
+            path  start  end
+    0  night.wav    0.0  2.0
+    1  night.wav    1.0  3.0
+    2  night.wav    2.0  4.0
     """
     _check_seconds(seconds)
     if not 0 <= overlap < seconds:
@@ -151,7 +174,7 @@ def cut_windows(
 # ---------------------------------------------------------------------- silence
 
 
-def _lengths(folder, seconds: float) -> dict[str, float]:
+def _lengths(folder: str | os.PathLike, seconds: float) -> dict[str, float]:
     """Seconds of each recording below `folder` that holds a window; a warning counts the others."""
     lengths, useless = {}, []
     for name in find_audio(folder):
@@ -175,17 +198,17 @@ def _lengths(folder, seconds: float) -> dict[str, float]:
     return lengths
 
 
-def _deal(n: int, lengths: dict[str, float]) -> dict[str, int]:
+def _allocate(n: int, lengths: dict[str, float]) -> dict[str, int]:
     """`n` windows for recordings in proportion to their lengths; the largest remainders get what is left.
 
-    >>> _deal(4, {"a.wav": 10.0, "b.wav": 20.0})
+    >>> _allocate(4, {"a.wav": 10.0, "b.wav": 20.0})
     {'a.wav': 1, 'b.wav': 3}
     """
-    wishes = {name: n * length / sum(lengths.values()) for name, length in lengths.items()}
-    dealt = {name: int(wish) for name, wish in wishes.items()}
-    for name in sorted(wishes, key=lambda name: dealt[name] - wishes[name])[: n - sum(dealt.values())]:
-        dealt[name] += 1
-    return dealt
+    exact = {name: n * length / sum(lengths.values()) for name, length in lengths.items()}
+    counts = {name: int(share) for name, share in exact.items()}
+    for name in sorted(exact, key=lambda name: counts[name] - exact[name])[: n - sum(counts.values())]:
+        counts[name] += 1
+    return counts
 
 
 def silence_clips(
@@ -202,11 +225,33 @@ def silence_clips(
 
     Parameters
     ----------
-    folder : with recordings of background, such as `_background_noise_` of Speech Commands
-    n : how many; default as many as lie side by side. More than that overlap
-    root : what the paths in the table are below; default `folder`
+    folder : str or os.PathLike
+        Recordings of background, such as `_background_noise_` of Speech Commands.
+    n : int, optional
+        Number of windows; more than lie side by side overlap. Default as many as lie side by side.
+    seconds : float, default 1.0
+        Length of a window.
+    label : str, default "silence"
+        The label of all rows.
+    root : str or os.PathLike, optional
+        What the paths in the table are below; default `folder`.
 
-    Raises ValueError where no recording holds a window; a warning counts those that do not.
+    Returns
+    -------
+    DataFrame
+        `path, start, end` (s) and `label`, one row a window.
+
+    Raises
+    ------
+    ValueError
+        Where no recording holds a window; a warning counts those that do not.
+
+    Examples
+    --------
+    >>> sp.silence_clips("clips/dog", n=2, seconds=0.2, root="clips").head(2)
+               path  start  end    label
+    0  dog/dog0.wav    0.0  0.2  silence
+    1  dog/dog1.wav    0.0  0.2  silence
     """
     import pandas as pd
 
@@ -217,7 +262,7 @@ def silence_clips(
     windows = (
         {name: math.floor(length / seconds + 1e-9) for name, length in lengths.items()}
         if n is None
-        else _deal(n, lengths)
+        else _allocate(n, lengths)
     )
     below = folder if root is None else root
     rows = []

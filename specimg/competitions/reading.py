@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..audio import find_audio, is_audio_name
+from ..audio import find_audio
+from ..audio.find import is_audio_name
 from ..core.files import inside
 from ..core.text import count, examples
 from ..core.values import choose

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..audio import Audio, Clip
+from ..audio import Audio
+from ..audio.read import Clip
 from ..render.prepare import prepare, prepare_all
 from ..render.renderer import Renderer
 from .images import FitSize, SpecImage

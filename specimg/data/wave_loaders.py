@@ -26,7 +26,8 @@ from fastai.vision.all import TfmdDL, Transform, TransformBlock
 from fastcore.meta import delegates
 from PIL import Image
 
-from ..audio import Audio, AudioError, read_clip, recording_seconds
+from ..audio import Audio, AudioError, recording_seconds
+from ..audio.read import read_clip
 from ..core.text import examples
 from ..core.warnings import warn
 from .batches import Batches

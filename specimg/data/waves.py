@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from fastai.vision.all import RandTransform, TensorBase, Transform
 
-from ..audio import Audio, AudioError, condition, filter_band, fit_length, read_clip
+from ..audio import Audio, AudioError, filter_band, fit_length
+from ..audio.read import condition, read_clip
 from ..core.figures import new_figure
 from ..core.values import Value, register
 from ..render.renderer import as_channels

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..audio import AudioError, Clip, condition, recording_seconds
+from ..audio import AudioError, recording_seconds
+from ..audio.read import Clip, condition
 from ..audio.stream import Span, check_windows, stream_spans
 from ..core.progress import progress_bar
 from ..data import NetworkInput, list_sources

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..audio import walk_audio
+from ..audio.find import walk_audio
 from ..core.files import OutsideError, inside
 from .manifest import DRAWN, UNREADABLE, Row
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..audio import Audio, AudioError, condition, read_clip
+from ..audio import Audio, AudioError
+from ..audio.read import condition, read_clip
 from ..core.parallel import map_chunks
 from .renderer import Renderer, as_channels
 

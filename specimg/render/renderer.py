@@ -13,7 +13,8 @@ from io import BytesIO
 
 import numpy as np
 
-from ..audio import Audio, Clip, condition, read_clip
+from ..audio import Audio
+from ..audio.read import Clip, condition, read_clip
 from ..core.values import Value, register
 from ..spectrogram import Mel, Representation
 from ..spectrogram.picture import Picture, encode

@@ -31,7 +31,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..audio import AudioError, SampleBuffer, UnreadableError, read_clip
+from ..audio import AudioError, UnreadableError
+from ..audio.decode import SampleBuffer
+from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.cache import default_cache
 from ..core.files import write_atomic

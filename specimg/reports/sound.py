@@ -23,7 +23,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..audio import Audio, read_clip, resample
+from ..audio import Audio, resample
+from ..audio.read import read_clip
 
 __all__ = ["Sound", "clip_sound", "encode_opus", "embed_first", "link_to", "rate_in_words", "sound_bytes"]
 

@@ -377,7 +377,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_file(source, draw, monkeypatch)
         raise MemoryError("Unable to allocate")
 
     with monkeypatch.context() as patch:
-        patch.setattr("specimg.audio.SampleBuffer.take", none_left)
+        patch.setattr("specimg.audio.decode.SampleBuffer.take", none_left)
         tree = draw(source)
     assert reasons(tree) == {"good.wav": "does not fit into the memory there is: Unable to allocate"}
     assert len(draw(source)) == 1

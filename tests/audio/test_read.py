@@ -16,18 +16,17 @@ from specimg.audio import (
     AUDIO_SUFFIXES,
     Audio,
     AudioError,
-    SampleBuffer,
-    condition,
     filter_band,
     find_audio,
     fit_length,
-    is_audio_name,
     loudness,
     read_audio,
-    read_clip,
     recording_seconds,
     resample,
 )
+from specimg.audio.decode import SampleBuffer
+from specimg.audio.find import is_audio_name
+from specimg.audio.read import condition, read_clip
 
 FORMATS = [
     ("wav", "PCM_U8"),

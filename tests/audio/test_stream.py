@@ -14,7 +14,7 @@ import torch
 
 from specimg.audio import Audio
 from specimg.audio.decode import decode
-from specimg.audio.stream import PIECE, stream_spans
+from specimg.audio.stream import BLOCK, stream_spans
 from specimg.audio.windows import cut_windows
 from specimg.cli import main
 from specimg.data import SpecDataLoaders, WaveDataLoaders
@@ -107,9 +107,9 @@ def test_windows_are_those_of_cut_windows(tmp_path, write_wav):
 
 
 def test_windows_longer_than_a_piece_that_is_read(tmp_path, write_wav):
-    y = noise(100.3 * PIECE / 48000, 48000)
+    y = noise(100.3 * BLOCK / 48000, 48000)
     path = write_wav(tmp_path / "a.wav", y, 48000, subtype="FLOAT")
-    seconds = 80.5 * PIECE / 48000
+    seconds = 80.5 * BLOCK / 48000
     spans = list(stream_spans(path, seconds))
     assert len(spans) == 2
     assert np.array_equal(spans[0].y, y[: round(spans[0].end * 48000)]) and np.array_equal(
@@ -170,7 +170,7 @@ def test_a_flac_that_was_cut_short_gives_what_there_is_and_then_the_reason(tmp_p
     path = write_wav(tmp_path / "a.flac", noise(9), SR)
     os.truncate(path, os.path.getsize(path) // 2)
     spans, begins, reason = last_words(path)
-    assert spans[:3] == [(0, 1), (1, 2), (2, 3)] and begins == spans[-1][1] and 4.5 - (4096 + PIECE) / SR < begins < 4.5
+    assert spans[:3] == [(0, 1), (1, 2), (2, 3)] and begins == spans[-1][1] and 4.5 - (4096 + BLOCK) / SR < begins < 4.5
     assert reason.startswith(("is cut short: ", "breaks off while being decoded: "))
 
 
@@ -202,7 +202,7 @@ def test_a_header_that_claims_hours_costs_no_memory(tmp_path, write_wav):
     data[22:26] = b"\xff" * 4
     path.write_bytes(data)
     spans, begins, reason = last_words(path, 10000)
-    assert spans == [(0, begins)] and 2 - PIECE / SR <= begins <= 2
+    assert spans == [(0, begins)] and 2 - BLOCK / SR <= begins <= 2
     assert reason == f"is cut short: 16000 of the {2**36 - 1} samples its header promises" or reason.startswith(
         "breaks off"
     )

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from specimg.audio import Audio, condition
+from specimg.audio import Audio
+from specimg.audio.read import condition
 from specimg.audio.variants import (
     AddNoise,
     PitchShift,

@@ -1619,9 +1619,9 @@ def test_places_are_no_part_of_a_run():
             dict(loaders={"variants": "stretch"}),
             r"loaders\['variants'\] is 'stretch'; give a list of variants, such as \[TimeStretch\(0.8\)",
         ),
-        (dict(loaders={"variants": [{"kind": "strech"}]}), "unknown variant 'strech'; did you mean 'stretch'"),
+        (dict(loaders={"variants": [{"kind": "strech"}]}), "unknown variant 'strech'; did you mean 'timestretch'"),
         (
-            dict(loaders={"variants": [{"kind": "stretch", "rate": 1}]}),
+            dict(loaders={"variants": [{"kind": "timestretch", "rate": 1}]}),
             r"TimeStretch\(rate=1\): give a rate between 0.1 and 10",
         ),
     ],

@@ -23,7 +23,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from ...audio import MAX_FRAMES_PER_BYTE, find_audio
+from ...audio import find_audio
+from ...audio.decode import MAX_FRAMES_PER_BYTE
 from ...core.files import inside
 from ...core.text import count, examples
 from ...core.values import choose

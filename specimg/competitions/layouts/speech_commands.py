@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...audio import is_audio_name
+from ...audio.find import is_audio_name
 from ...core.files import OutsideError, inside
 from ...core.text import count, examples
 from ...core.values import choose

@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 
-from ...audio import Clip, condition, read_clip
+from ...audio.read import Clip, condition, read_clip
 from ...core.warnings import warn
 from ...data import list_sources
 from ...data.images import Samples, SpecImage

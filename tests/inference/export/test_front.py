@@ -336,7 +336,7 @@ def test_spoken_digits_have_the_renderers_pixels(fsdd):
 )
 @pytest.mark.parametrize("windows", [1, 3])
 def test_waveforms_are_cut_as_fit_wave_cuts_them(audio, windows):
-    from specimg.audio import condition
+    from specimg.audio.read import condition
 
     fit = FitWave(audio, 1000, windows)
     front = WaveFrontEnd(fit)
