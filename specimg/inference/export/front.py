@@ -4,8 +4,8 @@
     pictures = front(samples)              # float32 (batch, n), -1 to 1 -> float32 (batch, channels, height, width), 0 to 1
     cannot_draw(renderer)                  # reasons why a renderer has no such module, in words
 
-The pixels are those of a picture that was drawn, written as a PNG, read and resized; about one in a hundred thousand is a level off,
-where the renderer's single precision rounds to the other side. `benchmarks/onnx_agreement.py` measures what that does to probabilities.
+The pixels are those of a picture that was drawn, written as a PNG, read and resized, but for a few that are a level off where a rounding
+went to the other side. Probabilities agree within 1e-3; `benchmarks/onnx_agreement.py` measures by how much.
 
 Samples come mono and at the rate that was drawn: reading, mixing down and resampling stay outside. What needs to look at a clip
 before it knows what to do - trimming, gates, loudness - or filters backwards in time has no place in a graph and is refused.
@@ -26,9 +26,9 @@ from ...data.inputs import NetworkInput, WaveInput
 from ...data.waves import FitWave
 from ...render.renderer import Renderer
 from ...spectrogram.picture import _palette
-from .features import feature_module, list_graph_representations, without_module
-from .pixels import cut_columns, own_range, resize_floats, resize_levels, to_colours, to_levels
-from .transform import as_double, fit_length, normalize, window_firsts
+from .pixels import FILTERS, cut_columns, own_range, resize, resize_levels, to_colours, to_levels
+from .representations import feature_module, list_graph_representations, without_module
+from .transform import fit_length, normalize, window_firsts
 
 __all__ = ["AudioFrontEnd", "WaveFrontEnd", "cannot_draw", "front_end"]
 
@@ -54,6 +54,9 @@ def cannot_draw(renderer: Renderer, fit: FitSize | None = None, n_samples: int |
         why.append(
             f"the representation {' and '.join(dict.fromkeys(missing))} (these can: {', '.join(list_graph_representations())})"
         )
+    resized = renderer.picture.height is not None or renderer.picture.width is not None
+    if resized and renderer.picture.resample not in FILTERS:
+        why.append(f"Picture(resample={renderer.picture.resample!r}) (these can: {', '.join(FILTERS)})")
     why += _cannot_condition(renderer.audio)
     any_length = n_samples is None and renderer.audio.duration is None
     if fit is not None and fit.method != "squish" and renderer.picture.width is not None and any_length:
@@ -147,20 +150,22 @@ class AudioFrontEnd(nn.Module):
         palette = (
             None if picture.colormap is None else np.frombuffer(_palette(picture.colormap), np.uint8).reshape(256, 3)
         )
-        self.register_buffer("palette", None if palette is None else as_double(palette))
-        self.register_buffer("blank", None if fit is None else as_double(fit.blank).reshape(-1, 1, 1))
+        self.register_buffer("palette", None if palette is None else torch.tensor(palette, dtype=torch.float32))
+        self.register_buffer(
+            "blank", None if fit is None else torch.tensor(fit.blank, dtype=torch.float32).reshape(-1, 1, 1)
+        )
 
     def forward(self, samples: Tensor) -> Tensor:
         levels, frames = self.levels(samples)
         if self.fit is not None:
             levels = self._fitted(levels, frames)
-        return levels.float() / 255.0
+        return levels / 255.0
 
     def levels(self, samples: Tensor) -> tuple[Tensor, int]:
-        """The picture as it is stored: levels, double `(batch, channels, height, width)`, low notes at the bottom; and its frames."""
+        """The picture as it is stored: levels, float32 `(batch, channels, height, width)`, low notes at the bottom; and its frames."""
         picture = self.renderer.picture
         x = self.features(_conditioned(samples, self.renderer.audio, self.sr).double())
-        resized = resize_floats(x, picture.height, picture.width, picture.resample)
+        resized = resize(x, picture.height, picture.width, picture.resample)
         levels = to_levels(resized, self._ranges(x)).flip(2)
         return levels if self.palette is None else to_colours(levels, self.palette), x.shape[3]
 

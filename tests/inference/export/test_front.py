@@ -17,7 +17,7 @@ from specimg.inference.export import (
     feature_module,
     list_graph_representations,
 )
-from specimg.inference.export.pixels import resize_floats, resize_levels, to_levels
+from specimg.inference.export.pixels import FILTERS, resize, resize_levels, to_levels
 from specimg.inference.export.transform import Fourier, cut_frames, fit_length, normalize
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import (
@@ -67,6 +67,13 @@ def assert_same_pixels(got, want, share=1e-3):
     assert got.shape == want.shape
     off = np.abs(got.astype(float) - want)
     assert off.max() <= 1 and (off > 0).mean() <= share
+
+
+def assert_near_pixels(got, want):
+    """Levels of one shape, resized in another order than Pillow's: never more than two apart, a quarter of one in the mean."""
+    assert got.shape == want.shape
+    off = np.abs(got.astype(float) - want)
+    assert off.max() <= 2 and off.mean() <= 0.25
 
 
 # ---------------------------------------------------------------------- samples and frames
@@ -146,22 +153,23 @@ def test_a_cell_far_below_its_frame_is_exact():
 SIZES = [(20, 31), (40, 64), (7, 200), (64, 50), (1, 1), (97, 13)]
 
 
-@pytest.mark.parametrize("resample", ["nearest", "box", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("resample", FILTERS)
 def test_floats_are_resized_as_pillow_does_it(resample):
     x = np.random.default_rng(0).normal(-40, 20, (40, 50)).astype(np.float32)
     for height, width in SIZES:
         want = np.asarray(Image.fromarray(x).resize((width, height), getattr(Image.Resampling, resample.upper())))
-        got = resize_floats(torch.from_numpy(x)[None, None], height, width, resample)[0, 0].numpy()
-        np.testing.assert_allclose(got, want, rtol=2e-7, atol=1e-5)
+        got = resize(torch.from_numpy(x)[None, None], height, width, resample)[0, 0].numpy()
+        off = np.abs(got - want) > 1e-3
+        assert off.mean() <= (0.02 if resample == "nearest" else 0)  # where two pixels are equally near
 
 
-def test_levels_are_resized_to_the_very_levels_of_pillow():
+def test_levels_are_resized_to_the_levels_of_pillow_or_those_beside_them():
     x = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
     x[:8, :9] = np.array([0, 255])[np.indices((8, 9)).sum(0) % 2]  # a chequerboard, where sums lie at the ends
     for height, width in SIZES:
-        want = np.asarray(Image.fromarray(x).resize((width, height), Image.Resampling.BILINEAR))
-        got = resize_levels(torch.from_numpy(x)[None, None].double(), height, width)[0, 0].numpy()
-        np.testing.assert_array_equal(got, want)
+        want = np.asarray(Image.fromarray(x).resize((width, height), Image.Resampling.BILINEAR)).astype(int)
+        got = resize_levels(torch.from_numpy(x)[None, None].float(), height, width)[0, 0].numpy()
+        assert np.abs(got - want).max() <= 1
 
 
 def test_levels_saturate_and_a_picture_of_one_value_is_black():
@@ -223,7 +231,7 @@ def test_the_list_names_what_was_tested():
     "picture",
     [
         Picture(height=30, width=50),
-        Picture(width=90, resample="lanczos"),
+        Picture(width=90, resample="bicubic"),
         Picture(height=64, resample="nearest"),
         Picture(low=-60.0, high=-10.0),
         Picture(colormap="magma"),
@@ -244,7 +252,7 @@ def test_the_network_gets_the_pixels_of_the_stored_picture(picture, audio):
     front = AudioFrontEnd(look, fit)
     for y in (chirp(0.2), chirp(0.9, seed=1)):
         want = np.asarray(fit(SpecImage.create(look.png(y, SR)), split_idx=1))
-        assert_same_pixels(run(front, y) * 255, want, share=5e-3)
+        assert_near_pixels(run(front, y) * 255, want)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +272,7 @@ def test_windows_and_padding_are_those_of_fit_size(fit):
         for clip in (chirp(0.2), chirp(0.7)) if seconds is None else (chirp(0.7),):
             front = AudioFrontEnd(look, fit, n_samples=None if seconds is None else len(clip))
             want = np.asarray(fit(SpecImage.create(look.png(clip, SR)), split_idx=1))
-            assert_same_pixels(run(front, clip) * 255, want, share=5e-3)
+            assert_near_pixels(run(front, clip) * 255, want)
 
 
 @pytest.mark.parametrize("sr", [8000, 11025, 48000])
@@ -365,6 +373,9 @@ def test_everything_that_cannot_be_drawn_is_named():
     ):
         AudioFrontEnd(look, sr=SR)
     assert cannot_draw(Renderer(MEL)) == []
+    assert cannot_draw(Renderer(MEL, Picture(width=90, resample="lanczos"))) == [
+        "Picture(resample='lanczos') (these can: nearest, bilinear, bicubic)"
+    ]
 
 
 def test_crops_of_a_fixed_width_need_one_length():
