@@ -1,17 +1,14 @@
-"""What a classifier said, in numbers: the constructors and tables of `SpecInterpretation`.
+"""Predictions in numbers: the constructors and tables of `SpecInterpretation`.
 
-`Findings` hold one `Predictions`, what is known of the training, and where it is at hand the learner. Its methods are the
-functions of `tables` and `maps`; maps are computed once.
-
->>> findings = Findings(Predictions.load("valid.npz"))                # doctest: +SKIP
->>> findings.summary()["accuracy"], findings.most_confused()[0]       # doctest: +SKIP
-(0.912, ('meow', 'bark', 7))
+`Findings` hold one `Predictions`, the history of the training, and where available the learner. Its methods are the functions of
+`statistics` and `tsne`; t-SNE coordinates are computed once.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +16,13 @@ import numpy as np
 import pandas as pd
 from fastai.vision.all import DataLoader, Learner
 from sklearn.metrics import label_ranking_average_precision_score
+from torch import nn
 
 from ..core.text import count
 from ..experiments import Blend, Run
 from ..metrics import wilson_interval
 from ..training import Predictions, predict_all
-from . import statistics as tables, tsne as maps
+from . import statistics, tsne
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,17 +30,17 @@ if TYPE_CHECKING:
 __all__ = ["Findings"]
 
 
-# ---------------------------------------------------------------------- what a learner remembers of its training
+# ---------------------------------------------------------------------- the training of a learner
 
 
 def _history(learn: Learner) -> pd.DataFrame | None:
-    """`learn.history` where a recipe left it, else the epochs of the last fit that fastai's Recorder holds."""
+    """`learn.history` where `fit` left it, else the epochs of the last fit in fastai's Recorder."""
     history = getattr(learn, "history", None)
     if isinstance(history, pd.DataFrame):
         return history.copy()
     recorder = getattr(learn, "recorder", None)
     names = [name for name in getattr(recorder, "metric_names", []) if name not in ("epoch", "time")]
-    # learn.validate() and learn.get_preds() put a shorter row, which is no epoch, in the place of all that was there
+    # learn.validate() and learn.get_preds() replace the rows by a shorter one, which is no epoch
     rows = [list(row) for row in getattr(recorder, "values", []) if len(row) == len(names)]
     if not rows:
         return None
@@ -50,14 +48,14 @@ def _history(learn: Learner) -> pd.DataFrame | None:
 
 
 def _rates(learn: Learner) -> np.ndarray | None:
-    """The learning rate of every iteration of the last fit, of the last parameter group, which is the head."""
+    """The learning rate of the head, the last parameter group, at each iteration of the last fit."""
     recorder = getattr(learn, "recorder", None)
     rates = getattr(recorder, "lrs", []) or getattr(recorder, "hps", {}).get("lr", [])
     return np.asarray(rates, dtype=float) if len(rates) else None
 
 
 def _kept_networks(members) -> dict[int, Path]:
-    """The folder of the classifier that judged each fold; of several seeds the first."""
+    """Fold -> folder of the classifier that predicted it; of several seeds the first."""
     return {member.fold: member.folder / "classifier" for member in reversed(members)}
 
 
@@ -68,7 +66,7 @@ class Findings:
         self,
         predictions: Predictions,
         history: pd.DataFrame | None = None,
-        rates=None,
+        rates: Sequence[float] | None = None,
         learn: Learner | None = None,
         networks: dict[int, Path] | None = None,
         run: Run | Blend | None = None,
@@ -84,46 +82,79 @@ class Findings:
         self.learn = learn
         self.networks = networks or {}
         self.run = run
-        self._maps = {}  # t-SNE coordinates by setting
+        self._embedded = {}  # t-SNE coordinates, by (features, perplexity, seed)
 
     @classmethod
     def from_learner(
-        cls, learn: Learner, ds_idx: int = 1, dl: DataLoader | None = None, embeddings=True, layers=None
+        cls,
+        learn: Learner,
+        ds_idx: int = 1,
+        dl: DataLoader | None = None,
+        embeddings: bool | nn.Module = True,
+        layers: str | list[str] | bool | None = None,
     ) -> Self:
-        """One pass of the network over the validation set, with `ds_idx=0` the training set, or over `dl`.
+        """Predict the validation set, in one pass of the network.
 
-        The arguments are those of `predict_all`; `layers=["layer4"]` keeps that layer's output for maps and neighbours.
+        Parameters
+        ----------
+        learn : Learner
+            As `spec_learner` makes one.
+        ds_idx : int, default 1
+            Which of the learner's sets: 1 validation, 0 training.
+        dl : DataLoader, optional
+            Predict this instead.
+        embeddings, layers
+            What to keep for `tsne` and `nearest`, as in `predict_all`; `layers=["layer4"]` keeps the output of that layer.
+
+        Returns
+        -------
+        SpecInterpretation
+
+        Raises
+        ------
+        ValueError
+            Where `learn` is no learner, or there are no clips.
         """
         if not isinstance(learn, Learner):
             raise ValueError(
-                f"{type(learn).__name__} is no learner; give one of spec_learner, or of a run from_run(run)"
+                f"{type(learn).__name__} is not a learner; give one of spec_learner(dls), or call from_run(run)"
             )
         return cls(predict_all(learn, dl, ds_idx, embeddings, layers=layers), _history(learn), _rates(learn), learn)
 
     @classmethod
     def from_run(cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None) -> Self:
-        """What the networks of a run, or of a blend, said about the clips that each of them never saw.
+        """The out-of-fold predictions of a run or a blend.
 
-        A blend has no loss of its own: it gets the cross-entropy of its probabilities.
+        The clips of all folds are in one table, with the mean over seeds. There are no embeddings then: those of different networks
+        do not share a space. A blend has no loss of its own, and gets the cross-entropy of its probabilities.
 
         Parameters
         ----------
-        run : a Run, a Blend, or the folder of a run.
-        fold, seed : one network of a run, with its embeddings and the epochs of its own training. Of several networks there are
-            no embeddings, which do not live in one space, and so no map or neighbours by them; the clips of all folds stand in
-            one table, the mean over seeds.
+        run : Run, Blend or path
+            Or the folder of a run.
+        fold, seed : int, optional
+            Only the network of this fold or seed, with its embeddings and the history of its own training.
 
-        Raises ValueError for what is no run, and where the run has no such network.
+        Returns
+        -------
+        SpecInterpretation
+
+        Raises
+        ------
+        ValueError
+            Where `run` is not a run, or has no such network.
         """
         run = Run.open(run) if isinstance(run, (str, os.PathLike)) else run
         if not isinstance(getattr(run, "predictions", None), Predictions):
             raise ValueError(
-                f"{type(run).__name__} is no run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
-                "of a learner from_learner(learn)"
+                f"{type(run).__name__} is not a run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
+                "for a learner call from_learner(learn)"
             )
         if fold is None and seed is None:
             networks = _kept_networks(getattr(run, "members", []))
-            return cls(tables.with_losses(run.predictions), getattr(run, "history", None), networks=networks, run=run)
+            return cls(
+                statistics.with_losses(run.predictions), getattr(run, "history", None), networks=networks, run=run
+            )
         members = [m for m in getattr(run, "members", []) if fold in (None, m.fold) and seed in (None, m.seed)]
         if len(members) != 1:
             there = "; ".join(str(m) for m in getattr(run, "members", [])) or "none of its own"
@@ -142,26 +173,30 @@ class Findings:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a clip: path, picture, target, prediction, loss, confidence, right ..."""
+        """DataFrame of one row per clip: path, picture, target, prediction, loss, confidence, right ..."""
         return self.predictions.table
 
     @property
     def vocab(self) -> list[str]:
-        """The labels, in the order of the network's outputs."""
+        """The labels in the order of the network's outputs."""
         return self.predictions.vocab
 
-    # ------------------------------------------------------------------ in numbers
+    # ------------------------------------------------------------------ tables
 
     @property
     def _share(self) -> str:
-        """What the share of clips that are right throughout is called."""
+        """The name of the share of correct clips."""
         return "exact match" if self.predictions.is_multi else "accuracy"
 
     def summary(self) -> pd.Series:
-        """Clips, accuracy with its 95 % interval (Wilson), error rate and MAP@3 of the clips that have a target.
+        """Scores of the clips with a target.
 
-        With several labels a clip, "exact match" stands for accuracy, the share of clips of which every label is right, and
-        the last line is the label ranking average precision.
+        Returns
+        -------
+        Series
+            clips, clips with a target, accuracy with its 95 % Wilson interval (accuracy low, accuracy high), error rate, MAP@3. With
+            several labels per clip "exact match", the share of clips whose labels are all correct, takes the place of accuracy, and
+            label ranking average precision (LRAP) that of MAP@3.
         """
         known = self.predictions.labelled
         n, right = int(known.sum()), int(self.table["right"].fillna(False).sum())
@@ -190,64 +225,187 @@ class Findings:
         return self.summary().to_frame("value").to_html(header=False, float_format="{:.3f}".format)
 
     def top_losses(self, k: int | None = None, largest: bool = True) -> pd.DataFrame:
-        """The k rows of `table` with the highest loss (or lowest), that one first; NaN counts as infinite."""
-        return tables.top_losses(self.predictions, k, largest)
+        """Clips by loss.
+
+        Parameters
+        ----------
+        k : int, optional
+            How many; default all.
+        largest : bool, default True
+            The highest losses first, else the lowest. NaN counts as infinite.
+
+        Returns
+        -------
+        DataFrame
+            Rows of `table` with a target.
+        """
+        return statistics.top_losses(self.predictions, k, largest)
 
     def confusion_matrix(self, normalize: bool = False, order: str = "vocab") -> pd.DataFrame:
         """Clips by actual class (rows) and predicted class (columns).
 
-        normalize : divide each row by its sum; NaN where a class has no clips
-        order : "vocab", or "clusters", which puts classes that are taken for one another side by side
+        Parameters
+        ----------
+        normalize : bool, default False
+            Divide each row by its sum; NaN where a class has no clips.
+        order : {"vocab", "clusters"}, default "vocab"
+            "clusters" makes classes that are often confused neighbours.
+
+        Returns
+        -------
+        DataFrame
+            Shape (classes, classes); int, or float where normalised.
+
+        Raises
+        ------
+        ValueError
+            Where clips have several labels.
         """
-        return tables.confusion_matrix(self.predictions, normalize, order)
+        return statistics.confusion_matrix(self.predictions, normalize, order)
 
     def most_confused(self, min_val: int = 1) -> list[tuple[str, str, int]]:
-        """(actual, predicted, clips) of the mistakes made at least `min_val` times, the most frequent first."""
-        return tables.most_confused(self.predictions, min_val)
+        """Pairs of confused classes, the most frequent first.
+
+        Parameters
+        ----------
+        min_val : int, default 1
+            Fewest clips.
+
+        Returns
+        -------
+        list of (str, str, int)
+            Actual class, predicted class, clips.
+        """
+        return statistics.most_confused(self.predictions, min_val)
 
     def clips_of(self, actual: str, predicted: str) -> pd.DataFrame:
-        """The rows of `table` in one cell of the confusion matrix, those that the network was surest of first."""
-        return tables.clips_of(self.predictions, actual, predicted)
+        """The clips of one cell of the confusion matrix.
+
+        Parameters
+        ----------
+        actual, predicted : str
+            Its classes.
+
+        Returns
+        -------
+        DataFrame
+            Rows of `table`, by descending confidence.
+        """
+        return statistics.clips_of(self.predictions, actual, predicted)
 
     def classification_report(self) -> pd.DataFrame:
-        """Precision, recall, F1 and support of each label, then their averages, as scikit-learn computes them.
+        """Precision, recall, F1 and support of each label, as scikit-learn computes them.
 
-        A label without clips, or never predicted, has zeros.
+        Returns
+        -------
+        DataFrame
+            One row per label, then accuracy (with several labels per clip "micro avg"), "macro avg" and "weighted avg"; columns precision,
+            recall, f1-score, support (clips). A label without clips, or never predicted, has zeros.
         """
-        return tables.classification_report(self.predictions)
+        return statistics.classification_report(self.predictions)
 
-    def by_group(self, column: str | pd.Series, metric=None) -> pd.DataFrame:
-        """One row a group: clips, accuracy with its 95 % interval (Wilson), mean loss, and the metric; see `tables.by_group`.
+    def by_group(self, column: str | pd.Series, metric: str | Callable | None = None) -> pd.DataFrame:
+        """Accuracy of each group of clips: a speaker, a recorder, a fold ...
 
-        column : of `table`, such as "group" or "fold", or a Series of groups indexed by path
+        Parameters
+        ----------
+        column : str or Series
+            A column of `table`, such as "group" or "fold"; or the groups of the clips, indexed by path, as
+            `train.set_index("path")["verified"]`. Clips without a group are the group "(unknown)".
+        metric : str or callable, optional
+            Also score each group by this, as `Predictions.score` takes it; NaN where it is undefined for a group.
+
+        Returns
+        -------
+        DataFrame
+            One row per group: clips, accuracy with its 95 % Wilson interval (low, high), loss (mean), and the metric under its name. With
+            several labels per clip accuracy is the share of clips whose labels are all correct.
+
+        Raises
+        ------
+        ValueError
+            For an unknown column, or groups of other paths.
         """
-        return tables.by_group(self.predictions, column, metric)
+        return statistics.by_group(self.predictions, column, metric)
 
     def calibration(self, n_bins: int = 15) -> pd.DataFrame:
-        """How often a probability comes true, one row a bin: low, high, n, confidence, accuracy with its interval.
+        """Do probabilities match observed frequencies? A reliability curve.
 
-        Of the most probable label of each clip; with several labels a clip, of all labels. `attrs["expected_calibration_error"]` is
-        the mean distance between probability and truth (Guo et al. 2017).
+        It is that of the predicted label of each clip; with several labels per clip, that of all labels.
+
+        Parameters
+        ----------
+        n_bins : int, default 15
+            Bins of equal width between 0 and 1.
+
+        Returns
+        -------
+        DataFrame
+            One row per bin: low, high, n, confidence (mean probability), accuracy with its 95 % interval (accuracy_low, accuracy_high).
+            `attrs["expected_calibration_error"]` is the mean gap between the two, `attrs["left_out"]` counts clips whose probabilities are
+            NaN.
+
+        References
+        ----------
+        Guo et al., "On calibration of modern neural networks", ICML 2017.
         """
-        return tables.calibration(self.predictions, n_bins)
+        return statistics.calibration(self.predictions, n_bins)
 
     def tsne(self, on: str = "embeddings", perplexity: float = 30, seed: int = 0) -> pd.DataFrame:
-        """Where t-SNE (van der Maaten and Hinton 2008) puts each clip: columns x, y, class, right, path, picture.
+        """Clips in the plane by t-SNE: those that are similar to the network lie close together.
 
-        `class` is the target, or the prediction where no target is known; the first of several. The perplexity is
-        lowered to (clips - 1) / 3 where that is less; `attrs["perplexity"]` is the one used. Computed once for each
-        setting; beyond 3,000 clips by openTSNE, if it is installed.
+        It is computed once for each setting; for more than 3,000 clips by openTSNE, where that is installed.
 
-        on : "embeddings", "probabilities", or the name of a layer that `predictions.layers` keep
+        Parameters
+        ----------
+        on : str, default "embeddings"
+            Features: "embeddings", the input of the last layer; "probabilities"; or a layer in `predictions.layers`.
+        perplexity : float, default 30
+            Roughly the number of neighbours of a clip; lowered to (clips - 1) / 3 where that is less.
+        seed : int, default 0
+            Of the random initialisation.
+
+        Returns
+        -------
+        DataFrame
+            One row per clip: x, y, class (the target, or the prediction where there is none; the first of several), right, path, picture.
+            `attrs["perplexity"]` is the one used.
+
+        Raises
+        ------
+        ValueError
+            For fewer than 4 clips, or features with NaN.
+
+        References
+        ----------
+        van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9, 2008.
         """
         setting = on, float(perplexity), seed
-        if setting not in self._maps:
-            self._maps[setting] = maps.places(self.predictions, *setting)
-        return self._maps[setting].copy()
+        if setting not in self._embedded:
+            self._embedded[setting] = tsne.coordinates(self.predictions, *setting)
+        return self._embedded[setting].copy()
 
     def nearest(self, path_or_row: str | os.PathLike | int, k: int = 8, on: str = "embeddings") -> pd.DataFrame:
-        """The k other clips most alike to one by the cosine of their features, as rows of `table` with the column `distance`.
+        """The nearest neighbours of a clip by cosine distance of their features.
 
-        path_or_row : the clip's path, an end of it that no other clip has, or its row in `table`
+        Parameters
+        ----------
+        path_or_row : path or int
+            The clip's path, a unique end of it, or its row in `table`.
+        k : int, default 8
+            Number of neighbours.
+        on : str, default "embeddings"
+            Features, as in `tsne`.
+
+        Returns
+        -------
+        DataFrame
+            Rows of `table` after the column distance (0 same direction, 1 orthogonal, 2 opposite), the nearest first. Clips whose features
+            are NaN or all 0 are left out.
+
+        Raises
+        ------
+        ValueError
+            For an unknown clip, and one whose own features are NaN or all 0.
         """
-        return maps.nearest(self.predictions, path_or_row, k, on)
+        return tsne.nearest(self.predictions, path_or_row, k, on)

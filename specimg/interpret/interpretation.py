@@ -1,15 +1,8 @@
-"""What a classifier learnt, and where it is wrong: pictures and tables read from one `Predictions`.
+"""What a classifier learnt and where it is wrong: figures and tables of one `Predictions`.
 
-`SpecInterpretation.from_learner` sends the validation clips through the network once. Everything after that, the clips
-with the highest loss, the confusion matrix, the scores of each class and speaker, calibration, the t-SNE map of what the
-network sees as alike, is read from the table of that one pass, and so works as well on predictions saved long ago and on
-the out-of-fold predictions of a run. Only the Grad-CAM overlay asks the network again.
-
->>> interp = SpecInterpretation.from_learner(learn)                   # doctest: +SKIP
->>> interp.plot_top_losses(9, cam=True).savefig("worst.png")          # doctest: +SKIP
->>> interp.most_confused(min_val=2)                                   # doctest: +SKIP
-[('meow', 'bark', 7), ('cough', 'bark', 2)]
->>> SpecInterpretation.from_run("runs/r34").by_group("group")         # doctest: +SKIP
+`SpecInterpretation.from_learner` predicts the validation clips once. Top losses, confusion matrix, scores of classes and speakers,
+calibration and t-SNE are then computed from the table of that pass, and so work as well on saved predictions and on the out-of-fold
+predictions of a run. Only Grad-CAM uses the network again.
 """
 
 from __future__ import annotations
@@ -26,7 +19,7 @@ from ..core.text import count
 from ..core.values import choose
 from ..data.waves import draw_recording
 from ..inference import load_classifier
-from . import plots, statistics as tables, tsne as maps
+from . import plots, statistics, tsne
 from .cam import Cam, clip_cams
 from .findings import Findings
 from .plots import named, number, short
@@ -35,40 +28,58 @@ __all__ = ["SpecInterpretation"]
 
 
 class SpecInterpretation(Findings):
-    """Tables and pictures of what a classifier got right and wrong.
+    """Figures and tables of what a classifier got right and wrong.
+
+    Every `plot_` method returns a matplotlib Figure, and draws on `ax` where that is given.
 
     Parameters
     ----------
-    predictions : what the network said, of at least one clip.
-    history : for the learning curves, one row an epoch: phase, epoch, train_loss, valid_loss, the metrics, lr, seconds; with the
-        columns seed and fold the epochs of several trainings.
-    rates : the learning rate of every iteration.
-    learn : the learner that predicted, for Grad-CAM.
-    networks : in its place the folders of classifiers, by the fold that each judged.
-    run : the run, or the blend, that the predictions are of; a page tells its choices.
+    predictions : Predictions
+        Of at least one clip.
+    history : DataFrame, optional
+        For learning curves, one row per epoch: phase, epoch, train_loss, valid_loss, metrics, lr, seconds; with the columns seed and fold
+        those of several trainings.
+    rates : sequence of float, optional
+        The learning rate at each iteration.
+    learn : Learner, optional
+        The learner that predicted, for Grad-CAM.
+    networks : dict of int to Path, optional
+        In its place, folders of classifiers by the fold that each predicted.
+    run : Run or Blend, optional
+        What the predictions are of, for `report`.
 
-    Every plot returns a matplotlib Figure, and draws on `ax` where that is given.
+    Examples
+    --------
+    >>> with learn.no_bar():
+    ...     interp = sp.SpecInterpretation.from_learner(learn)
+    >>> list(interp.confusion_matrix())
+    ['cat', 'dog']
+    >>> fig = interp.plot_top_losses(4, cam=True)
+    >>> fig.savefig("worst.png")
+    >>> runs = sp.SpecInterpretation.from_run(run)
+    >>> runs.by_group("group").columns.tolist()
+    ['clips', 'accuracy', 'low', 'high', 'loss']
     """
 
     # ------------------------------------------------------------------ clips
 
     def _cams(self, clips: pd.DataFrame) -> list[Cam | None]:
-        """What speaks for the label that was predicted; None where the picture is gone."""
+        """Class activation maps of the predicted labels; None where the picture is missing."""
         if self.learn is not None:
             return list(clip_cams(self.learn, clips["picture"].tolist()))
         if not self.networks:
             raise ValueError(
-                "Grad-CAM asks the network again and this interpretation has none; make it with "
+                "Grad-CAM needs the network and this interpretation has none; make it with "
                 "SpecInterpretation.from_learner(learn) or from_run(run), or leave cam=False (a blend has no network "
                 "of its own)"
             )
         cams: dict[int, Cam | None] = {}
-        for fold, rows in clips.groupby("fold"):  # each clip is shown to the network that had not seen it
+        for fold, rows in clips.groupby("fold"):  # each clip with the network that was not trained on it
             cams |= zip(rows.index, clip_cams(load_classifier(self.networks[int(fold)]), rows["picture"].tolist()))
         return [cams[row] for row in clips.index]
 
     def _draw(self, ax: Axes, row: int, title: str = "") -> None:
-        """One clip: its picture or, where a network listened to the waveform, that."""
+        """One clip: its picture or, of a network of waveforms, its waveform."""
         clip = self.table.loc[row]
         if clip["picture"] or not clip.get("recording"):
             plots.draw_clip(ax, clip["picture"], title)
@@ -90,50 +101,82 @@ class SpecInterpretation(Findings):
             f"{short(os.path.basename(clip['path']), 46)}"
         )
 
-    def plot_top_losses(self, k: int = 9, largest: bool = True, ax=None, cam: bool = False) -> Figure:
-        """The pictures of the k clips with the highest loss (or lowest), over seconds and hertz.
-
-        Above each what was predicted and what it is, both with their probabilities, the loss and the file's name.
+    def plot_top_losses(
+        self, k: int = 9, largest: bool = True, ax: Axes | Sequence[Axes] | None = None, cam: bool = False
+    ) -> Figure:
+        """The pictures of the clips with the highest loss over seconds and hertz, with prediction, target, their probabilities and loss.
 
         Parameters
         ----------
-        ax : axes for the clips, as many as there are.
-        cam : lay over each picture where the network looked for the label that it predicted (Grad-CAM).
+        k : int, default 9
+            Number of clips.
+        largest : bool, default True
+            The highest losses, else the lowest.
+        ax : sequence of Axes, optional
+            One for each clip.
+        cam : bool, default False
+            Overlay Grad-CAM of the predicted label.
 
-        Raises ValueError for `cam` without a network.
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ValueError
+            For `cam` without a network.
         """
         worst = self.top_losses(k, largest)
-        looks = self._cams(worst) if cam else [None] * len(worst)
+        cams = self._cams(worst) if cam else [None] * len(worst)
         figure, axes = plots.axes_for(ax, len(worst), 4, 3.3)
-        for clip_ax, row, look in zip(axes, worst.index, looks):
-            if look is None:
+        for clip_ax, row, one in zip(axes, worst.index, cams):
+            if one is None:
                 self._draw(clip_ax, row)
             else:
-                look.plot(clip_ax, title="")
+                one.plot(clip_ax, title="")
             plots.title_clip(clip_ax, self._title(row))
         if cam and ax is None:
             figure.supxlabel(
-                "colour: what speaks for the predicted label (Grad-CAM), blue a little, yellow most", fontsize="small"
+                "colour: evidence for the predicted label (Grad-CAM), from blue, weak, to yellow, strong",
+                fontsize="small",
             )
         return figure
 
-    def plot_most_confused(self, k_pairs: int = 4, examples: int = 3, ax=None) -> Figure:
-        """A row for each of the most confused pairs of classes: clips of the one that were taken for the other, the surest first.
+    def plot_most_confused(
+        self, k_pairs: int = 4, examples: int = 3, ax: Axes | Sequence[Axes] | None = None
+    ) -> Figure:
+        """Examples of the most confused pairs of classes: a row of clips for each pair, by descending confidence.
 
-        ax : k_pairs x examples axes
+        Parameters
+        ----------
+        k_pairs : int, default 4
+            Number of pairs.
+        examples : int, default 3
+            Clips of each.
+        ax : sequence of Axes, optional
+            `k_pairs` x `examples` axes.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ValueError
+            Where no clip is misclassified.
         """
         for name, value in {"k_pairs": k_pairs, "examples": examples}.items():
             if value < 1:
                 raise ValueError(f"{name}={value}: give at least 1")
         pairs = self.most_confused()[:k_pairs]
         if not pairs:
-            raise ValueError("no clip was taken for another class: there is nothing to show")
+            raise ValueError("no clip is misclassified: there is no pair of confused classes to show")
         figure, axes = plots.axes_for(ax, len(pairs) * examples, 3.6, 3.1, examples, "examples")
         support = self.confusion_matrix().sum(axis=1)
         for i, (actual, predicted, n) in enumerate(pairs):
             row_axes, clips = axes[i * examples : (i + 1) * examples], self.clips_of(actual, predicted)
             heading = (
-                f"{short(actual, 24)} taken for {short(predicted, 24)}: {n} of {count(int(support[actual]), 'clip')}"
+                f"{short(actual, 24)} predicted as {short(predicted, 24)}: {n} of {count(int(support[actual]), 'clip')}"
             )
             plots.head_row(row_axes[0], heading, 2)
             for clip_ax, clip in zip(row_axes, clips.itertuples()):
@@ -148,12 +191,27 @@ class SpecInterpretation(Findings):
                 empty.set_axis_off()
         return figure
 
-    def plot_nearest(self, path_or_row: str | os.PathLike | int, k: int = 8, on: str = "embeddings", ax=None) -> Figure:
-        """A clip and the k others most alike to it, framed dark where they have its label, rose and dashed where not.
+    def plot_nearest(
+        self,
+        path_or_row: str | os.PathLike | int,
+        k: int = 8,
+        on: str = "embeddings",
+        ax: Axes | Sequence[Axes] | None = None,
+    ) -> Figure:
+        """A clip and its nearest neighbours, framed dark where they have its label, rose and dashed where not.
 
-        ax : axes for the clip and its neighbours, k + 1
+        Parameters
+        ----------
+        path_or_row, k, on
+            As in `nearest`.
+        ax : sequence of Axes, optional
+            `k` + 1 axes.
+
+        Returns
+        -------
+        Figure
         """
-        found, row = self.nearest(path_or_row, k, on), maps.find_row(self.predictions, path_or_row)
+        found, row = self.nearest(path_or_row, k, on), tsne.find_row(self.predictions, path_or_row)
         figure, axes = plots.axes_for(ax, 1 + len(found), 3.6, 2.9)
         labels = self.table["target"].where(self.predictions.labelled, self.table["prediction"])
         for clip_ax, one, distance in zip(axes, [row, *found.index], [None, *found["distance"]]):
@@ -164,8 +222,8 @@ class SpecInterpretation(Findings):
                 f"{lead}\n{short(named(labels[one]), 40)}\n{short(os.path.basename(self.table.at[one, 'path']), 40)}",
             )
             if distance is not None:
-                alike = labels[one] == labels[row]
-                plots.frame_clip(clip_ax, plots.GOOD if alike else plots.BAD, "-" if alike else "--")
+                same = labels[one] == labels[row]
+                plots.frame_clip(clip_ax, plots.GOOD if same else plots.BAD, "-" if same else "--")
         if ax is None:
             figure.supxlabel(
                 "frame: dark where a neighbour has the clip's label, rose and dashed where it has another",
@@ -176,11 +234,18 @@ class SpecInterpretation(Findings):
     # ------------------------------------------------------------------ classes and groups
 
     def plot_confusion_matrix(self, normalize: bool = False, order: str = "vocab", ax: Axes | None = None) -> Figure:
-        """Actual classes down, predicted ones across.
+        """The confusion matrix, actual classes down, predicted ones across; where cells are too small for numbers, with a colour scale.
 
-        The figure grows with the number of classes; where cells become too small for numbers, a colour scale says them.
+        Parameters
+        ----------
+        normalize, order
+            As in `confusion_matrix`.
+        ax : Axes, optional
+            By default a figure that grows with the number of classes.
 
-        order : "vocab", or "clusters", which puts classes that are taken for one another side by side
+        Returns
+        -------
+        Figure
         """
         table, counts = self.confusion_matrix(normalize, order), self.confusion_matrix()
         ax = plots.axes(ax, *plots.matrix_size(self.vocab))
@@ -195,13 +260,22 @@ class SpecInterpretation(Findings):
         return ax.figure
 
     def plot_class_scores(self, order: str = "f1-score", ax: Axes | None = None) -> Figure:
-        """Precision, recall and F1 of each class, one row each, and at the right its clips.
+        """Precision, recall and F1 of each class, one row each, with its number of clips.
 
-        order : "f1-score", "precision", "recall" or "support", the highest at the top and classes without clips at the end; or "vocab"
+        Parameters
+        ----------
+        order : {"f1-score", "precision", "recall", "support", "vocab"}, default "f1-score"
+            By descending score, classes without clips last; or as in the vocabulary.
+        ax : Axes, optional
+            By default a figure with a column for each 60 classes.
+
+        Returns
+        -------
+        Figure
         """
         choose(order, ["f1-score", "precision", "recall", "support", "vocab"], "order of classes")
         report = self.classification_report()
-        scores, macro = report.iloc[: -tables.AVERAGES], float(report["f1-score"].iloc[-2])
+        scores, macro = report.iloc[: -statistics.AVERAGES], float(report["f1-score"].iloc[-2])
         if order != "vocab":
             places = np.lexsort([-scores[order].to_numpy(), scores["support"].to_numpy() == 0])
             scores = scores.iloc[places]
@@ -216,9 +290,20 @@ class SpecInterpretation(Findings):
         return figure
 
     def plot_groups(self, column: str | pd.Series, ax: Axes | None = None) -> Figure:
-        """Accuracy of each group, such as a speaker, a recorder, a fold, with its 95 % interval, and at the right its clips.
+        """Accuracy of each group with its 95 % interval, one row each, with its number of clips.
 
-        Groups that are numbers stand in their order, others by accuracy, the best at the top. `column` as in `by_group`.
+        Numeric groups are in their order, others by descending accuracy.
+
+        Parameters
+        ----------
+        column : str or Series
+            The groups, as in `by_group`.
+        ax : Axes, optional
+            By default a figure with a column for each 60 groups.
+
+        Returns
+        -------
+        Figure
         """
         groups = self.by_group(column)
         if groups.index.dtype.kind not in "iuf":
@@ -236,7 +321,19 @@ class SpecInterpretation(Findings):
     # ------------------------------------------------------------------ probabilities
 
     def plot_calibration(self, n_bins: int = 15, ax: Axes | None = None) -> Figure:
-        """Share that is right over the probability given (a reliability diagram), and the expected calibration error."""
+        """A reliability diagram, observed accuracy over predicted probability, with the expected calibration error.
+
+        Parameters
+        ----------
+        n_bins : int, default 15
+            Bins of equal width.
+        ax : Axes, optional
+            Where to draw.
+
+        Returns
+        -------
+        Figure
+        """
         curve = self.calibration(n_bins)
         ax = plots.axes(ax, 5.6, 5)
         what, n, lost = (
@@ -254,20 +351,31 @@ class SpecInterpretation(Findings):
         return ax.figure
 
     def plot_probabilities(self, label: str | None = None, bins: int = 20, ax: Axes | None = None) -> Figure:
-        """Histograms: how sure the network was where it was right, and where it was wrong.
+        """Histograms of the confidence of correct and of wrong predictions.
 
-        label : the probability of this label instead, in clips that have it and in clips that do not
+        Parameters
+        ----------
+        label : str, optional
+            Instead, the probability of this label in clips with and without it.
+        bins : int, default 20
+            Bins of equal width.
+        ax : Axes, optional
+            Where to draw.
+
+        Returns
+        -------
+        Figure
         """
         if bins < 1:
             raise ValueError(f"bins={bins}: give at least 1")
-        parts = tables.probabilities_of(self.predictions, label)
+        parts = statistics.probabilities_of(self.predictions, label)
         ax = plots.axes(ax, 6.5, 4)
         plots.draw_histograms(ax, parts, bins)
         of = (
             short(label, 40) if label is not None else "a label" if self.predictions.is_multi else "the predicted label"
         )
         ax.set_title(f"probability of {of}", fontsize="medium", parse_math=False)
-        ax.set(xlabel="probability", ylabel="share of its kind in each bin")
+        ax.set(xlabel="probability", ylabel="share in each bin")
         return ax.figure
 
     # ------------------------------------------------------------------ maps
@@ -279,71 +387,99 @@ class SpecInterpretation(Findings):
         thumbnails: bool | int = False,
         names: bool = True,
         seed: int = 0,
-        ax=None,
+        ax: Axes | Sequence[Axes] | None = None,
         hulls: bool | float = False,
     ) -> Figure:
-        """A map on which clips lie near each other that the network sees as alike.
+        """A t-SNE map: clips that are similar to the network lie close together.
 
         Parameters
         ----------
-        on : "embeddings", what the last layer is given; "probabilities", what it makes of them; the name of a layer that was kept;
-            or a list of these, one panel each, as ["head1", "head2"]; `ax` is then as many axes.
-        perplexity : about how many neighbours count; lowered, and said, where there are too few clips.
-        thumbnails : draw the pictures of clips that stand free, at most 120 or the number given.
-        names : write each class at the median of its clips; else a legend.
-        hulls : draw the convex hull of each class; 0.9 that of the 90 % of its clips nearest to the median.
+        on : str or list of str, default "embeddings"
+            Features, as in `tsne`; a list gives a panel for each.
+        perplexity : float, default 30
+            As in `tsne`; the title reports one that was lowered.
+        thumbnails : bool or int, default False
+            Show pictures of clips where they do not overlap, at most 120 or this number.
+        names : bool, default True
+            Write each class's name at the median of its clips; else a legend.
+        seed : int, default 0
+            Of the random initialisation.
+        ax : Axes or sequence of Axes, optional
+            One for each of `on`.
+        hulls : bool or float, default False
+            Draw the convex hull of each class; of the share of its clips nearest the median, where below 1.
+
+        Returns
+        -------
+        Figure
         """
         if not 0 <= hulls <= 1:
             raise ValueError(f"hulls={hulls}: give True, False or a share of each class between 0 and 1")
-        asked = [on] if isinstance(on, str) else list(on)
-        if not asked:
+        features = [on] if isinstance(on, str) else list(on)
+        if not features:
             raise ValueError("on=[]: name at least one kind of features, such as 'embeddings'")
-        found = {name: self.tsne(name, perplexity, seed) for name in asked}
-        some = found[asked[0]]
+        found = {name: self.tsne(name, perplexity, seed) for name in features}
+        some = found[features[0]]
         classes = [label for label in [*self.vocab, "none"] if label in set(some["class"])]
         side = plots.map_side(len(classes))
         beside = (
-            0 if names else plots.legend_size(classes, side * 0.65)[0] / len(asked)
-        )  # axes themselves are about that high
-        figure, axes = plots.axes_for(ax, len(asked), side + beside, side * 0.85, len(asked), "maps")
-        for one, (name, places) in zip(axes, found.items()):
-            self._draw_map(one, name, places, perplexity, classes, float(hulls))
+            0 if names else plots.legend_size(classes, side * 0.65)[0] / len(features)
+        )  # about the height of the axes
+        figure, axes = plots.axes_for(ax, len(features), side + beside, side * 0.85, len(features), "maps")
+        for one, (name, points) in zip(axes, found.items()):
+            self._draw_map(one, name, points, perplexity, classes, float(hulls))
         if not names:
             plots.class_legend(axes[-1])
-        for one, places in zip(axes, found.values()):  # last, when nothing moves any more
+        for one, points in zip(axes, found.values()):  # last, when the layout is final
             if thumbnails:
                 plots.draw_thumbnails(
-                    one, places, classes, plots.MAX_THUMBNAILS if thumbnails is True else int(thumbnails)
+                    one, points, classes, plots.MAX_THUMBNAILS if thumbnails is True else int(thumbnails)
                 )
             if names:
-                plots.name_places(one, plots.class_places(places, classes))
+                plots.name_centres(one, plots.class_centres(points, classes))
         return figure
 
     def _draw_map(
-        self, ax: Axes, name: str, places: pd.DataFrame, asked: float, classes: list[str], hulls: float
+        self, ax: Axes, name: str, points: pd.DataFrame, wanted: float, classes: list[str], hulls: float
     ) -> None:
-        used, known = places.attrs["perplexity"], places["right"].dropna()
-        lowered = f"\nlowered from {asked:g}: {len(places)} clips allow no more" if used < asked else ""
+        used, known = points.attrs["perplexity"], points["right"].dropna()
+        lowered = f"\nlowered from {wanted:g}: {len(points)} clips allow no more" if used < wanted else ""
         ax.set_title(f"t-SNE on {name}, perplexity {used:.3g}{lowered}", fontsize="medium", parse_math=False)
         edges = f"\nblack edge: predicted wrong, {len(known) - known.sum()} of {len(known)}" if len(known) else ""
         ax.set(xlabel=f"t-SNE 1 (no unit){edges}", ylabel="t-SNE 2 (no unit)", xticks=[], yticks=[])
         ax.margins(0.1)
         ax.set_aspect("equal", adjustable="datalim")  # distances mean the same in both directions
-        plots.draw_points(ax, places, classes)
+        plots.draw_points(ax, points, classes)
         if hulls:
-            plots.draw_hulls(ax, places, classes, hulls)
+            plots.draw_hulls(ax, points, classes, hulls)
 
     # ------------------------------------------------------------------ training
 
     def plot_learning_curves(self, history: pd.DataFrame | None = None, ax: Axes | None = None) -> Figure:
-        """Losses and metrics of every epoch; the epochs in which only the head learnt are shaded.
+        """Losses and metrics of each epoch; epochs with a frozen body are shaded.
 
-        Of a run with several folds or seeds: thin lines for each, thick ones for their mean.
+        Of several folds or seeds, thin lines for each and thick ones for their mean.
+
+        Parameters
+        ----------
+        history : DataFrame, optional
+            One row per epoch; default that of the training.
+        ax : Axes, optional
+            Where to draw.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ValueError
+            Where no epochs are known.
         """
         history = self.history if history is None else history
         if history is None or not len(history):
             raise ValueError(
-                "no epochs to draw: pass history=, one row an epoch with train_loss and valid_loss, "
+                "no epochs to draw: pass history=, one row per epoch with train_loss and valid_loss, "
                 "or make the interpretation from the learner that was fitted, before fastai's validate "
                 "or get_preds empties its recorder"
             )
@@ -352,7 +488,22 @@ class SpecInterpretation(Findings):
         return ax.figure
 
     def plot_lr(self, ax: Axes | None = None) -> Figure:
-        """The head's learning rate over the iterations of the last fit; over epochs where only those are known."""
+        """The head's learning rate over the iterations of the last fit, or over epochs where only those are known.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ValueError
+            Where no learning rates are known.
+        """
         has_epochs = self.history is not None and "lr" in self.history
         if self.rates is None and not has_epochs:
             raise ValueError(

@@ -1,16 +1,12 @@
-"""Tables read from `Predictions`: worst clips, confusion, scores of each class and group, calibration.
+"""Tables computed from `Predictions`: top losses, confusion, scores of each class and group, calibration.
 
-Each is a function of predictions alone, so that it works on what was saved long ago, on a fold, on a blend. Clips whose
-target nobody knows are left out everywhere; clips whose probabilities are NaN, as a diverged network gives them, count as
-wrong where there is something to count, and are left out of confusion and calibration.
+Each is a function of predictions alone, and so works on saved ones, on a fold, on a blend; `SpecInterpretation` has them as methods,
+which describe parameters and columns. Clips without a target are left out everywhere. Clips whose probabilities are NaN, as those of a
+diverged network, count as wrong in scores, and are left out of confusion and calibration.
 
->>> p = Predictions.load("valid.npz")                                  # doctest: +SKIP
->>> most_confused(p, min_val=2)                                        # doctest: +SKIP
-[('meow', 'bark', 7), ('cough', 'bark', 2)]
->>> by_group(p, "group")                                               # doctest: +SKIP
-       clips  accuracy    low   high   loss
-group
-theo     500     0.914  0.886  0.936  0.281
+>>> from specimg.interpret.statistics import is_known
+>>> is_known(interp.predictions).all()
+np.True_
 """
 
 from __future__ import annotations
@@ -51,14 +47,14 @@ __all__ = [
 
 ORDERS = ("vocab", "clusters")  # of the classes of a confusion matrix
 AVERAGES = 3  # rows at the end of a classification report
-UNKNOWN = "(unknown)"  # the group of clips that have none
+UNKNOWN = "(unknown)"  # the group of clips without one
 
 
 # ---------------------------------------------------------------------- which clips
 
 
 def labelled_rows(p: Predictions) -> np.ndarray:
-    """Row numbers of the clips that have a target. ValueError where there are none."""
+    """Row numbers of the clips with a target. ValueError where there are none."""
     rows = np.flatnonzero(p.labelled)
     if not len(rows):
         raise ValueError(f"none of the {len(p)} clips has a target; predict a loader with labels")
@@ -66,25 +62,25 @@ def labelled_rows(p: Predictions) -> np.ndarray:
 
 
 def is_known(p: Predictions) -> np.ndarray:
-    """(n,) bool: where every probability is a number."""
+    """(n,) bool: are all probabilities of a clip numbers?"""
     return np.asarray(~np.isnan(p.probs).any(axis=1))
 
 
-def _judged_rows(p: Predictions) -> np.ndarray:
-    """Row numbers of the clips that have a target and probabilities. ValueError where there are none."""
+def _scored_rows(p: Predictions) -> np.ndarray:
+    """Row numbers of the clips with a target and probabilities. ValueError where there are none."""
     rows = labelled_rows(p)
-    judged = rows[is_known(p)[rows]]
-    if not len(judged):
+    scored = rows[is_known(p)[rows]]
+    if not len(scored):
         raise ValueError(
-            f"the probabilities of all {count(len(rows), 'clip')} are NaN: the network diverged; train with a lower rate"
+            f"the probabilities of all {count(len(rows), 'clip')} are NaN: the network diverged; train with a lower learning rate"
         )
-    return judged
+    return scored
 
 
 def with_losses(p: Predictions) -> Predictions:
-    """These predictions, where they know no loss at all with the cross-entropy of each clip in nats, of several labels its mean.
+    """Predictions with a loss: where they have none, the cross-entropy of each clip in nats, of several labels the binary one's mean.
 
-    NaN where there is no target, or no probabilities.
+    It is NaN without a target or probabilities.
     """
     if p.table["loss"].notna().any():
         return p
@@ -96,7 +92,7 @@ def with_losses(p: Predictions) -> Predictions:
 
 
 def top_losses(p: Predictions, k: int | None = None, largest: bool = True) -> pd.DataFrame:
-    """The k rows of the table with the highest loss (or lowest), that one first; NaN counts as infinite."""
+    """The `k` rows of the table with the highest loss, or the lowest; NaN counts as infinite."""
     if k is not None and k < 1:
         raise ValueError(f"k={k}: give at least 1 clip")
     rows = p.table.iloc[labelled_rows(p)]
@@ -108,10 +104,13 @@ def top_losses(p: Predictions, k: int | None = None, largest: bool = True) -> pd
 
 
 def cluster_order(counts: np.ndarray) -> np.ndarray:
-    """The classes (n, n counts, actual down) so that those often taken for one another stand side by side.
+    """An order (n,) of the classes of a confusion matrix (n, n counts) in which those often confused are neighbours.
 
-    The rates at which two classes are taken for each other, both ways averaged, make average-linkage clusters, whose leaves
-    are put into the order that lets neighbours be most alike (Bar-Joseph, Gifford and Jaakkola 2001).
+    Average-linkage clustering by the rate at which two classes are confused, the mean of both directions, with optimal leaf ordering.
+
+    References
+    ----------
+    Bar-Joseph, Gifford and Jaakkola, "Fast optimal leaf ordering for hierarchical clustering", Bioinformatics 17, 2001.
     """
     if len(counts) < 3:
         return np.arange(len(counts))
@@ -122,17 +121,11 @@ def cluster_order(counts: np.ndarray) -> np.ndarray:
 
 
 def confusion_matrix(p: Predictions, normalize: bool = False, order: str = "vocab") -> pd.DataFrame:
-    """Clips by actual class (rows) and predicted class (columns).
-
-    normalize : divide each row by its sum; NaN where a class has no clips
-    order : "vocab", or "clusters" of classes that are taken for one another
-
-    Raises ValueError where clips have several labels.
-    """
+    """Clips by actual class (rows) and predicted class (columns); see `SpecInterpretation.confusion_matrix`."""
     choose(order, ORDERS, "order of classes")
     if p.is_multi:
         raise ValueError(
-            "a confusion matrix needs one label a clip and these clips have lists of labels; "
+            "a confusion matrix needs one label per clip and these clips have lists of labels; "
             "use classification_report() for each label's precision and recall, or top_losses()"
         )
     rows = labelled_rows(p)
@@ -147,7 +140,7 @@ def confusion_matrix(p: Predictions, normalize: bool = False, order: str = "voca
 
 
 def most_confused(p: Predictions, min_val: int = 1) -> list[tuple[str, str, int]]:
-    """(actual, predicted, clips) of the mistakes made at least `min_val` times, the most frequent first."""
+    """(actual, predicted, clips) of the confusions that occur at least `min_val` times, the most frequent first."""
     counts = confusion_matrix(p).to_numpy()
     cells = zip(*np.nonzero(counts >= min_val))
     found = [(p.vocab[i], p.vocab[j], int(counts[i, j])) for i, j in cells if i != j]
@@ -155,7 +148,7 @@ def most_confused(p: Predictions, min_val: int = 1) -> list[tuple[str, str, int]
 
 
 def clips_of(p: Predictions, actual: str, predicted: str) -> pd.DataFrame:
-    """The clips of one cell of the confusion matrix, those that the network was surest of first."""
+    """The clips of one cell of the confusion matrix, by descending confidence."""
     for label in (actual, predicted):
         choose(label, p.vocab, "label")
     here = (p.table["target"] == actual) & (p.table["prediction"] == predicted)
@@ -166,16 +159,13 @@ def clips_of(p: Predictions, actual: str, predicted: str) -> pd.DataFrame:
 
 
 def classification_report(p: Predictions) -> pd.DataFrame:
-    """Precision, recall, F1 and support of each label, then their averages, as scikit-learn computes them.
-
-    A label without clips, or never predicted, has zeros.
-    """
+    """Precision, recall, F1 and support of each label, then three averages, as scikit-learn computes them; undefined ones are 0."""
     rows = labelled_rows(p)
     actual, chosen = p.hot[rows], p.chosen[rows] & is_known(p)[rows, None]
     score = partial(precision_recall_fscore_support, actual.astype(int), chosen.astype(int), zero_division=0)
     names = ["precision", "recall", "f1-score", "support"]
     labels = pd.DataFrame(dict(zip(names, score(average=None))), index=p.vocab)
-    micro = "micro avg" if p.is_multi else "accuracy"  # the same where a clip has one label
+    micro = "micro avg" if p.is_multi else "accuracy"  # equal with one label per clip
     averages = {micro: "micro", "macro avg": "macro", "weighted avg": "weighted"}
     rest = pd.DataFrame(
         {name: [*score(average=kind)[:3], actual.sum()] for name, kind in averages.items()}, index=names
@@ -184,7 +174,7 @@ def classification_report(p: Predictions) -> pd.DataFrame:
 
 
 def _group_names(p: Predictions, column) -> tuple[str, pd.Series]:
-    """What the groups are called together, and the group of each clip."""
+    """The name of the grouping, and the group of each clip."""
     if not isinstance(column, pd.Series):
         name = choose(column, p.table.columns, "group column")
         return name, p.table[name]
@@ -201,7 +191,7 @@ def _group_names(p: Predictions, column) -> tuple[str, pd.Series]:
 
 
 def _in_order(names: Sequence) -> list[int]:
-    """The places of the names by value where they compare, else as text; clips without a group last."""
+    """Positions of the names sorted by value where they compare, else as text; UNKNOWN last."""
     places = [i for i, name in enumerate(names) if name != UNKNOWN]
     try:
         places.sort(key=lambda i: names[i])
@@ -211,7 +201,7 @@ def _in_order(names: Sequence) -> list[int]:
 
 
 def _score_or_nan(p: Predictions, metric) -> float:
-    """NaN where these clips have no value of the metric, or a diverged network gave them no probabilities."""
+    """The metric; NaN where it is undefined for these clips, or their probabilities are NaN."""
     try:
         return p.score(metric) if is_known(p).all() else math.nan
     except UndefinedError:
@@ -219,18 +209,7 @@ def _score_or_nan(p: Predictions, metric) -> float:
 
 
 def by_group(p: Predictions, column: str | pd.Series, metric=None) -> pd.DataFrame:
-    """One row a group: clips, accuracy with its 95 % interval (Wilson) from low to high, mean loss, and the metric.
-
-    With several labels a clip, accuracy is the share of clips of which every label is right.
-
-    Parameters
-    ----------
-    column : of the table: "group" (a speaker, a recorder), "fold", "verified" ...; or a Series of groups indexed by path, as
-        `train.set_index("path")["verified"]`, joined by name. Clips without a group are one group, "(unknown)".
-    metric : a name or function as `Predictions.score` takes; NaN where it is not defined for a group.
-
-    Raises ValueError for an unknown column, naming the near ones.
-    """
+    """One row per group: clips, accuracy with its interval, loss, and the metric; see `SpecInterpretation.by_group`."""
     rows = labelled_rows(p)
     name, groups = _group_names(p, column)
     groups = groups.iloc[rows].map(lambda one: named(one) if isinstance(one, (list, tuple)) else one)
@@ -248,35 +227,42 @@ def by_group(p: Predictions, column: str | pd.Series, metric=None) -> pd.DataFra
         members = np.split(rows[np.argsort(of_row, kind="stable")], np.cumsum(n)[:-1])
         found[title] = [_score_or_nan(p.subset(part), metric) for part in members]
     found = found.iloc[_in_order(names)]
-    return found.set_axis(found.index.infer_objects())  # numbers are numbers again
+    return found.set_axis(found.index.infer_objects())  # numbers as numbers, not as objects
 
 
 # ---------------------------------------------------------------------- probabilities
 
 
 def calibration(p: Predictions, n_bins: int = 15) -> pd.DataFrame:
-    """How often a probability comes true: `metrics.reliability_curve` of these clips; with several labels a clip, of all labels.
-
-    `attrs["expected_calibration_error"]` is the mean distance, `attrs["left_out"]` the clips whose probabilities are NaN.
-    """
-    rows = _judged_rows(p)
+    """A reliability curve, one row per bin; see `SpecInterpretation.calibration`."""
+    rows = _scored_rows(p)
     curve = calibration_curve(p.probs[rows], p.hot[rows], n_bins, p.is_multi)
     curve.attrs = {"expected_calibration_error": error_of_curve(curve), "left_out": int(p.labelled.sum()) - len(rows)}
     return curve
 
 
 def probabilities_of(p: Predictions, label: str | None = None) -> dict[str, np.ndarray]:
-    """The probabilities of two kinds of clip by name.
+    """Two samples of probabilities by name, to compare as histograms.
 
-    label : its probability, in clips that have it and in clips that do not. Without one, the confidence in predictions that are
-        right and in those that are wrong; with several labels a clip, of the labels that clips have and of those they have not.
+    Parameters
+    ----------
+    p : Predictions
+        Of at least one clip with a target.
+    label : str, optional
+        Compare the probability of this label in clips with and without it. By default the confidence of correct and of wrong
+        predictions; with several labels per clip, the probabilities of labels that clips have, and of those they have not.
+
+    Returns
+    -------
+    dict of ndarray
+        Name -> probabilities, shape (m,).
     """
-    rows = _judged_rows(p)
+    rows = _scored_rows(p)
     probs, hot = p.probs[rows], p.hot[rows]
     if label is not None:
         i = p.vocab.index(choose(label, p.vocab, "label"))
-        return {"clips that have it": probs[hot[:, i], i], "clips that do not": probs[~hot[:, i], i]}
+        return {"clips with it": probs[hot[:, i], i], "clips without it": probs[~hot[:, i], i]}
     if p.is_multi:
-        return {"labels that clips have": probs[hot], "labels that they have not": probs[~hot]}
+        return {"labels present": probs[hot], "labels absent": probs[~hot]}
     right = hot[np.arange(len(rows)), probs.argmax(axis=1)]
     return {"right": probs.max(axis=1)[right], "wrong": probs.max(axis=1)[~right]}

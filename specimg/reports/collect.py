@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from .. import __version__
-from ..interpret import statistics as tables
-from ..interpret.tsne import places
+from ..interpret import statistics
+from ..interpret.tsne import coordinates
 from ..labels.tables import clip_spans
 from ..training import Predictions
 from .facts import Subject
@@ -95,14 +95,14 @@ def _in_order(values: pd.Series) -> list[str]:
         there = sorted(there)
     except TypeError:
         there = sorted(there, key=str)
-    return list(dict.fromkeys(map(str, there))) + [tables.UNKNOWN] * bool(values.isna().any())
+    return list(dict.fromkeys(map(str, there))) + [statistics.UNKNOWN] * bool(values.isna().any())
 
 
 def _groups(table: pd.DataFrame) -> list[dict]:
     groups = []
     for name in group_columns(table):
         number = {value: k for k, value in enumerate(_in_order(table[name]))}
-        of = [number[tables.UNKNOWN if pd.isna(cell) else str(cell)] for cell in table[name]]
+        of = [number[statistics.UNKNOWN if pd.isna(cell) else str(cell)] for cell in table[name]]
         groups.append({"name": str(name), "values": list(number), "of": of})
     return groups
 
@@ -111,7 +111,7 @@ def _clips(p: Predictions, order: np.ndarray, media: Media) -> dict:
     """The table of clips, column by column."""
     p = p.subset(order)
     table, keys = p.table, clip_spans(p.table)
-    known = tables.is_known(p)
+    known = statistics.is_known(p)
     own = np.where(p.labelled, (p.probs * p.hot).max(axis=1, initial=0), np.nan) if len(p) else np.zeros(0)
     best = np.argsort(-p.probs, axis=1)[:, :TOP]
     top = [[[int(k), round(float(row[k]), 3)] for k in ks] if ok else None for row, ks, ok in zip(p.probs, best, known)]
@@ -139,7 +139,7 @@ def _report(p: Predictions) -> tuple[list[dict], list[dict]]:
     """(a row for each class, the averages)."""
     if not p.labelled.any():
         return [], []
-    found = tables.classification_report(p).rename(columns={"f1-score": "f1"})
+    found = statistics.classification_report(p).rename(columns={"f1-score": "f1"})
     rows = [{"label": str(label), **plain(row.to_dict(), 4)} for label, row in found.iterrows()]
     rows = [{**row, "support": int(row["support"])} for row in rows]
     n = len(p.vocab)
@@ -152,7 +152,7 @@ def _breakdown(p: Predictions, groups: list[dict]) -> list[dict]:
         return []
     found = []
     for group in groups:
-        rows = tables.by_group(p, group["name"])
+        rows = statistics.by_group(p, group["name"])
         told = [
             {
                 "value": str(value),
@@ -171,7 +171,7 @@ def _class_order(p: Predictions) -> list[int] | None:
     """The classes so that those that are confused stand side by side."""
     if p.is_multi or len(p.vocab) < 4 or not p.labelled.any():
         return None
-    return tables.cluster_order(tables.confusion_matrix(p).to_numpy()).tolist()
+    return statistics.cluster_order(statistics.confusion_matrix(p).to_numpy()).tolist()
 
 
 def _map(p: Predictions, order: np.ndarray) -> dict:
@@ -180,7 +180,7 @@ def _map(p: Predictions, order: np.ndarray) -> dict:
     chosen = np.sort(np.random.default_rng(0).permutation(len(p))[:MOST_ON_MAP])
     on = "probabilities" if p.embeddings is None else "embeddings"
     try:
-        found = places(p.subset(chosen), on)
+        found = coordinates(p.subset(chosen), on)
     except ValueError as exc:
         return {"why": str(exc)}
     return {

@@ -18,7 +18,7 @@ from torch import nn
 
 from specimg import Mel, Picture
 from specimg.inference import load_classifier
-from specimg.interpret import SpecInterpretation, statistics as tables, tsne as maps
+from specimg.interpret import SpecInterpretation, statistics, tsne
 from specimg.spectrogram import picture
 from specimg.training import Predictions
 
@@ -145,7 +145,7 @@ def test_several_labels_have_a_report_but_no_confusion():
     averages = ["micro avg", "macro avg", "weighted avg"]
     assert interp.classification_report().index.tolist() == ["rain", "wind", "owl", *averages]
     for ask in (interp.confusion_matrix, interp.most_confused, interp.plot_confusion_matrix):
-        with pytest.raises(ValueError, match="needs one label a clip.*use classification_report"):
+        with pytest.raises(ValueError, match="needs one label per clip.*use classification_report"):
             ask()
 
 
@@ -205,8 +205,8 @@ def test_tsne_keeps_classes_apart_and_repeats():
 
 def test_tsne_is_computed_once_for_each_setting(monkeypatch):
     calls = []
-    original = maps.TSNE
-    monkeypatch.setattr(maps, "TSNE", lambda **kwargs: calls.append(kwargs) or original(**kwargs))
+    original = tsne.TSNE
+    monkeypatch.setattr(tsne, "TSNE", lambda **kwargs: calls.append(kwargs) or original(**kwargs))
     interp = many(12, ["x", "y"])
     handed_out = interp.tsne()
     handed_out["x"] = 0.0
@@ -333,9 +333,9 @@ def test_top_losses_stand_on_seconds_and_hertz(tree):
     assert (worst.get_xlabel(), worst.get_ylabel()) == ("seconds", "Hz")
     assert worst.get_xlim()[1] == pytest.approx(1.0, abs=0.1)
     assert worst.get_title() == "predicted yes 0.75\nactual no 0.25, loss 2.00\nc.wav"
-    assert second.texts[0].get_text() == "picture cannot be read"
+    assert second.texts[0].get_text() == "picture unreadable"
     assert (third.get_xlabel(), third.get_ylabel()) == ("pixels", "pixels") and third.images
-    assert least.texts[0].get_text() == "picture gone" and not least.images
+    assert least.texts[0].get_text() == "picture missing" and not least.images
 
 
 def test_top_losses_of_odd_names(tree):
@@ -569,15 +569,15 @@ def test_most_confused_pairs_with_examples(tree):
     figure = with_pictures(tree, *["a.wav.png"] * 4).plot_most_confused(k_pairs=3, examples=2)
     first, empty = figure.axes
     assert first.get_title().strip() == "c.wav\npredicted 0.75, actual 0.25" and first.images and not empty.axison
-    assert "no taken for yes: 1 of 2 clips" in words(figure)
-    top = boxes([text for text in figure.findobj(Text) if "taken for" in text.get_text()])[0]
+    assert "no predicted as yes: 1 of 2 clips" in words(figure)
+    top = boxes([text for text in figure.findobj(Text) if "predicted as" in text.get_text()])[0]
     assert top[3] <= figure.bbox.height and not overlap(
         top, boxes([first.title])[0][:3] + [boxes([first.title])[0][3] - 40]
     )
 
 
 def test_most_confused_of_nothing_or_on_few_axes(tree):
-    with pytest.raises(ValueError, match="no clip was taken for another class"):
+    with pytest.raises(ValueError, match="no clip is misclassified"):
         said(("w", "w")).plot_most_confused()
     with pytest.raises(ValueError, match="examples=0: give at least 1"):
         four().plot_most_confused(examples=0)
@@ -734,11 +734,10 @@ def test_probabilities_right_and_wrong_or_of_a_label():
     figure = four().plot_probabilities("yes")
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (
-        legend == ["clips that have it (2)", "clips that do not (2)"]
-        and figure.axes[0].get_title() == "probability of yes"
+        legend == ["clips with it (2)", "clips without it (2)"] and figure.axes[0].get_title() == "probability of yes"
     )
     n_hot = int(several().predictions.hot.sum())
-    assert f"labels that clips have ({n_hot})" in words(several().plot_probabilities())
+    assert f"labels present ({n_hot})" in words(several().plot_probabilities())
     with pytest.raises(ValueError, match="unknown label 'ja'"):
         four().plot_probabilities("ja")
     with pytest.raises(ValueError, match="bins=0"):
@@ -793,14 +792,14 @@ def test_hulls_hold_their_class():
 def test_opentsne_takes_over_beyond_many_clips(monkeypatch, n, asked):
     if asked == "openTSNE":
         pytest.importorskip("openTSNE")
-    monkeypatch.setattr(maps, "MANY", 20)
+    monkeypatch.setattr(tsne, "MANY", 20)
     places = many(n, ["x", "y"]).tsne(perplexity=5)
     assert places.attrs["by"] == asked and np.isfinite(places[["x", "y"]]).all(axis=None)
 
 
 def test_many_clips_without_opentsne_are_said(monkeypatch):
-    monkeypatch.setattr(maps, "MANY", 20)
-    monkeypatch.setattr(maps.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(tsne, "MANY", 20)
+    monkeypatch.setattr(tsne.importlib.util, "find_spec", lambda name: None)
     with pytest.warns(
         UserWarning, match=r"takes minutes for the t-SNE of 21 clips; openTSNE .*specimg\[tsne\]"
     ) as said:
@@ -848,7 +847,7 @@ def test_windows_of_one_recording_are_told_by_their_row():
     p = four().predictions
     windows = Predictions(p.table.assign(path="n/a.wav", start=[0, 1, 2, 3]), p.probs, p.vocab)
     with pytest.raises(ValueError, match=r"4 clips are called 'a.wav' \(rows 0, 1, 2, 3\); give the row$"):
-        maps.find_row(windows, "a.wav")
+        tsne.find_row(windows, "a.wav")
 
 
 def test_nearest_needs_features():
@@ -938,22 +937,22 @@ def test_a_blend_has_losses_to_be_ordered_by():
         ["x", "y"],
         is_multi=True,
     )
-    losses = tables.with_losses(several).table["loss"].tolist()
+    losses = statistics.with_losses(several).table["loss"].tolist()
     assert losses[:2] == pytest.approx(
         [-(np.log(0.8) + np.log(0.5)) / 2, -(np.log(0.2) + np.log(0.5)) / 2], rel=1e-5
     ) and np.isnan(losses[2])
-    assert tables.with_losses(p) is p
+    assert statistics.with_losses(p) is p
 
 
 @pytest.mark.parametrize(
     "make, what, message",
     [
-        (SpecInterpretation.from_run, 3, "int is no run; give a Run, a blend, or the folder"),
-        (SpecInterpretation.from_run, None, "NoneType is no run"),
+        (SpecInterpretation.from_run, 3, "int is not a run; give a Run, a blend, or the folder"),
+        (SpecInterpretation.from_run, None, "NoneType is not a run"),
         (
             SpecInterpretation.from_learner,
             "runs/a",
-            "str is no learner; give one of spec_learner, or of a run from_run",
+            r"str is not a learner; give one of spec_learner\(dls\), or call from_run\(run\)",
         ),
     ],
 )
@@ -1016,9 +1015,9 @@ def test_top_losses_with_what_the_network_looked_at(heard):
 def test_a_picture_that_is_gone_has_no_map(heard):
     p = SpecInterpretation.from_learner(heard).predictions
     gone = Predictions(p.table.assign(picture=[*p.table["picture"][:3], "gone.png"]), p.probs, p.vocab)
-    with pytest.warns(UserWarning, match="1 clip of 4 without a map"):
+    with pytest.warns(UserWarning, match="1 clip of 4 without a class map"):
         figure = SpecInterpretation(gone, learn=heard).plot_top_losses(4, cam=True)
-    assert "picture gone" in words(figure) and sum(len(ax.images) == 2 for ax in figure.axes) == 3
+    assert "picture missing" in words(figure) and sum(len(ax.images) == 2 for ax in figure.axes) == 3
 
 
 def test_each_fold_of_a_run_is_looked_at_by_its_own_network(heard, tmp_path):
@@ -1048,8 +1047,7 @@ def spec_learner_like(learn, seed):
 
 def test_grad_cam_needs_a_network():
     with pytest.raises(
-        ValueError,
-        match=r"Grad-CAM asks the network again.*from_learner\(learn\) or from_run\(run\), or leave cam=False",
+        ValueError, match=r"Grad-CAM needs the network.*from_learner\(learn\) or from_run\(run\), or leave cam=False"
     ):
         four().plot_top_losses(cam=True)
 

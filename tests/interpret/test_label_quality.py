@@ -10,7 +10,7 @@ import soundfile as sf
 
 from specimg.data import SpecDataLoaders
 from specimg.datasets import sine
-from specimg.interpret.label_quality import RANKINGS, label_issues, list_rankings, surely
+from specimg.interpret.label_quality import RANKINGS, confident_labels, label_issues, list_rankings
 from specimg.labels.corrections import apply_corrections, write_corrections
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel
@@ -39,22 +39,22 @@ def several_labels(**columns):
 # ---------------------------------------------------------------------- confident learning
 
 
-def test_who_surely_has_which_label():
+def test_which_label_a_network_is_confident_of():
     probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])
-    assert surely(probs, np.array([0, 0, 0, 1, 1])).tolist() == [0, 0, 1, 1, -1]
+    assert confident_labels(probs, np.array([0, 0, 0, 1, 1])).tolist() == [0, 0, 1, 1, -1]
 
 
 def test_of_two_labels_that_are_sure_the_more_probable_counts():
     probs = np.array([[0.45, 0.50, 0.05], [0.4, 0.3, 0.3], [0.3, 0.4, 0.3], [0.0, 0.0, 1.0]])
-    assert surely(probs, np.array([0, 0, 1, 2])).tolist() == [1, -1, 1, 2]  # thresholds 0.425, 0.4, 1.0
+    assert confident_labels(probs, np.array([0, 0, 1, 2])).tolist() == [1, -1, 1, 2]  # thresholds 0.425, 0.4, 1.0
 
 
 def test_a_label_that_nobody_carries_is_never_sure():
-    assert surely(np.array([[0.4, 0.6], [0.9, 0.1]]), np.array([0, 0])).tolist() == [-1, 0]
+    assert confident_labels(np.array([[0.4, 0.6], [0.9, 0.1]]), np.array([0, 0])).tolist() == [-1, 0]
 
 
 def test_equal_probabilities_reach_their_own_mean():
-    assert surely(np.full((3, 2), [0.7, 0.3]), np.array([0, 0, 0])).tolist() == [0, 0, 0]
+    assert confident_labels(np.full((3, 2), [0.7, 0.3]), np.array([0, 0, 0])).tolist() == [0, 0, 0]
 
 
 def test_the_clip_with_the_wrong_label_stands_first():
@@ -81,13 +81,13 @@ def test_the_clip_with_the_wrong_label_stands_first():
 
 
 def test_a_threshold_that_anything_reaches_names_no_issue():
-    """The only clip of c has probability 0.01 of it, so that 0.02 is surely c; the clip's own label is far more probable."""
+    """The only clip of c has probability 0.01 of it, so that the network is confident of c at 0.02; the clip's own label is far more probable."""
     probs = [[0.6, 0.02, 0.38], [1.0, 0.0, 0.0], [0.0, 0.01, 0.99], [0.0, 0.0, 1.0]]
     with pytest.warns(
-        UserWarning, match="2 labels carried by one clip \\(c, d\\): who judged it had never heard another"
+        UserWarning, match="2 labels with one clip \\(c, d\\): the network that predicted it was trained on no other"
     ):
         listed = label_issues(predictions_of(["a", "a", "c", "d"], probs, ["a", "c", "d"]))
-    assert surely(np.array(probs), np.array([0, 0, 1, 2]))[0] == 1
+    assert confident_labels(np.array(probs), np.array([0, 0, 1, 2]))[0] == 1
     assert not listed.loc[0, "issue"] and listed.loc[0, "suggestion"] == "a"
 
 
@@ -202,7 +202,7 @@ def test_whatever_holds_predictions_is_taken():
 def test_clips_without_a_label_are_left_out():
     clips = two_labels([None, "a", "a", "b", "b"])
     assert sorted(label_issues(clips).index) == [1, 2, 3, 4]
-    with pytest.raises(ValueError, match="none of the 5 clips has a label; there is none to doubt"):
+    with pytest.raises(ValueError, match="none of the 5 clips has a label: there is nothing to check"):
         label_issues(two_labels([None] * 5))
 
 
@@ -222,7 +222,7 @@ def test_clips_without_probabilities_are_counted():
 
 def test_one_label_only():
     with pytest.raises(
-        ValueError, match="the vocabulary holds the label 'a' only; there is no other that could be right"
+        ValueError, match="the vocabulary holds the label 'a' only: there is no other that could be correct"
     ):
         label_issues(predictions_of(["a", "a"], [[1.0], [1.0]], ["a"]))
     with warnings.catch_warnings():  # of a larger vocabulary one label may be carried alone
@@ -235,7 +235,7 @@ def test_what_a_network_was_trained_on_is_refused():
     clips = two_labels()
     seen = pd.DataFrame({"path": ["1.wav", "4.wav", "other.wav"]})
     message = (
-        r"2 of 5 clips were trained on by the network that judges them \(1.wav, 4.wav\): it knows their labels by heart"
+        r"2 of 5 clips were in the training set of the network that predicted them \(1.wav, 4.wav\): it has memorised"
     )
     dls = SimpleNamespace(train=SimpleNamespace(clips=seen))
     for trained_on in (seen, dls, SimpleNamespace(dls=dls)):
@@ -248,9 +248,7 @@ def test_what_a_network_was_trained_on_is_refused():
         len(label_issues(SimpleNamespace(predictions=clips, learn=SimpleNamespace(dls=None)))) == 5
     )  # trained elsewhere: nobody knows
     for wrong in ("learner", pd.DataFrame({"file": ["1.wav"]})):
-        with pytest.raises(
-            ValueError, match=f"trained_on={type(wrong).__name__} does not say on what; give the learner"
-        ):
+        with pytest.raises(ValueError, match=f"trained_on={type(wrong).__name__} names no clips; give the learner"):
             label_issues(clips, trained_on=wrong)
 
 
@@ -268,7 +266,7 @@ def test_a_learner_knows_what_it_was_trained_on(tmp_path):
     with learn.no_bar():
         held_out, trained = predict_all(learn), predict_all(learn, ds_idx=0)
     assert sorted(label_issues(held_out, trained_on=learn)["path"]) == ["10.wav", "11.wav", "8.wav", "9.wav"]
-    with pytest.raises(ValueError, match="8 of 8 clips were trained on"):
+    with pytest.raises(ValueError, match="8 of 8 clips were in the training set"):
         label_issues(trained, trained_on=dls)
 
 

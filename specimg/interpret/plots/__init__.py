@@ -1,34 +1,34 @@
-"""One thing drawn on given axes each: a clip, a confusion matrix, a cloud of points with names, curves, rows of scores.
+"""Functions that draw on given axes: a clip, a confusion matrix, a scatter plot with names, line plots, rows of scores.
 
-These functions know matplotlib and plain tables, nothing of networks; `interpret` fills them. Colours and markers are told
-apart by colour-blind readers, labels are text however much they look like markup, and sizes follow the number of classes.
+They know matplotlib and plain tables, no networks; `SpecInterpretation` calls them. Colours and markers can be told apart with
+colour blindness, labels are shown literally (no mathematics, no markup), and sizes follow the number of classes.
 
-    common      words, colours and axes that all share
-    clips       pictures on seconds and hertz
+    style       text, colours and axes that all share
+    panels      pictures of clips over seconds and hertz
     matrices    confusion
-    maps        clouds of clips, with names, hulls, thumbnails
-    curves      epochs, learning rates, calibration
+    scatter     clips in the plane, with names, hulls, thumbnails
+    lines       epochs, learning rates, calibration
     bars        scores of classes and groups, histograms
 """
 
 from .bars import draw_groups, draw_histograms, draw_scores, group_marks, row_axes, score_marks, title_rows
-from .clips import draw_clip, frame_clip, head_row, title_clip
-from .common import BAD, GOOD, axes, axes_for, colour, first, legend, marker, named, number, say, settle, short
-from .curves import draw_calibration, draw_history, draw_rates, trainings
+from .lines import draw_calibration, draw_history, draw_rates, trainings
 from .matrices import draw_matrix, matrix_size
+from .panels import draw_clip, frame_clip, head_row, title_clip
 from .scatter import (
     MAX_THUMBNAILS,
+    class_centres,
     class_legend,
-    class_places,
     draw_hulls,
     draw_points,
     draw_thumbnails,
     hull,
     legend_size,
     map_side,
-    mark_places,
-    name_places,
+    mark_centres,
+    name_centres,
 )
+from .style import BAD, GOOD, axes, axes_for, colour, first, legend, marker, named, number, settle, short
 
 __all__ = [
     "BAD",
@@ -41,7 +41,6 @@ __all__ = [
     "marker",
     "named",
     "number",
-    "say",
     "settle",
     "short",
     "draw_clip",
@@ -52,15 +51,15 @@ __all__ = [
     "matrix_size",
     "MAX_THUMBNAILS",
     "class_legend",
-    "class_places",
+    "class_centres",
     "draw_hulls",
     "draw_points",
     "draw_thumbnails",
     "hull",
     "legend_size",
     "map_side",
-    "mark_places",
-    "name_places",
+    "mark_centres",
+    "name_centres",
     "draw_calibration",
     "draw_history",
     "draw_rates",

@@ -1,8 +1,7 @@
 """Rows and bars: scores of each class, accuracy of each group, histograms of probabilities.
 
-Rows are as many as there are classes or groups; where they would make too tall a picture they stand in several columns,
-each on axes of its own. `row_axes` makes these; on axes of the caller's all rows share them, and names are left out where
-they would touch.
+There is one row per class or group. More than 60 rows are split into columns, each on its own axes, which `row_axes` makes.
+On the caller's axes all rows share one, and names that would touch are left out.
 """
 
 from __future__ import annotations
@@ -16,17 +15,30 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...core.figures import new_figure
-from .common import BAD, GOOD, inches, legend, short, text_that_fits
+from .style import BAD, GOOD, inches, legend, short, text_that_fits
 
 __all__ = ["draw_groups", "draw_histograms", "draw_scores", "group_marks", "row_axes", "score_marks", "title_rows"]
 
-ROWS = 60  # of one column
+ROWS = 60  # in one column
 
 
 def row_axes(ax: Axes | None, n: int, longest: int) -> tuple[Figure, list[tuple[Axes, slice]]]:
-    """The figure, and which of n rows stand on which axes: those given, or one column of a new figure for each 60 rows.
+    """The figure, and which of `n` rows are drawn on which axes.
 
-    longest : characters of the longest name
+    Parameters
+    ----------
+    ax : Axes or None
+        All rows are drawn here; None makes a new figure with one column for each 60 rows.
+    n : int
+        Number of rows.
+    longest : int
+        Characters of the longest name.
+
+    Returns
+    -------
+    figure : Figure
+    parts : list of (Axes, slice)
+        The axes, and their rows.
     """
     if ax is not None:
         return ax.figure, [(ax, slice(0, n))]
@@ -41,7 +53,7 @@ def row_axes(ax: Axes | None, n: int, longest: int) -> tuple[Figure, list[tuple[
 
 
 def _name_rows(ax: Axes, names: list[str], numbers: list[int], header: str) -> float:
-    """Names at the left, the best at the top, and numbers at the right; returns a row's height in inches."""
+    """Names at the left, the first at the top, and numbers at the right; returns the height of a row in inches."""
     n = len(names)
     pitch = inches(ax)[1] / n
     size, every = text_that_fits(pitch, 9.0)
@@ -52,7 +64,7 @@ def _name_rows(ax: Axes, names: list[str], numbers: list[int], header: str) -> f
     for row in range(0, n, every):
         ax.text(1.03, row, f"{numbers[row]:,}", va="center", **style)
     ax.text(1.03, -0.7, header, va="bottom", **style)
-    for row in range(1, n, 2):  # stripes lead the eye
+    for row in range(1, n, 2):  # stripes
         ax.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0, linewidth=0)
     ax.set_xlim(-0.03, 1.03)
     ax.grid(axis="x", color="0.9", zorder=0)
@@ -64,7 +76,7 @@ def _name_rows(ax: Axes, names: list[str], numbers: list[int], header: str) -> f
 def title_rows(
     figure: Figure, parts: list[tuple[Axes, slice]], ax: Axes | None, title: str, marks: dict[str, Line2D]
 ) -> None:
-    """A title over all columns and a legend below them; on axes of the caller's (`ax`) both are theirs."""
+    """A title above all columns and a legend below them; on the caller's axes (`ax`) both belong to these."""
     if ax is None:
         figure.suptitle(title, fontsize="medium", parse_math=False)
         figure.legend(
@@ -93,7 +105,7 @@ def title_rows(
 
 
 def draw_scores(ax: Axes, scores: pd.DataFrame) -> None:
-    """Precision, recall and F1 of each class (rows of `scores`, with the column support): one row each."""
+    """Precision, recall and F1 of each class, one row of `scores` each (columns precision, recall, f1-score, support)."""
     pitch = _name_rows(ax, list(scores.index), scores["support"].tolist(), "clips")
     rows, known = np.arange(len(scores)), scores["support"].to_numpy() > 0
     ends = scores[["precision", "recall"]].to_numpy()
@@ -119,7 +131,7 @@ def draw_scores(ax: Axes, scores: pd.DataFrame) -> None:
 
 
 def score_marks() -> dict[str, Line2D]:
-    """What the marks of `draw_scores` mean."""
+    """Legend of `draw_scores`: name -> marker."""
     return {
         "precision": Line2D(
             [], [], marker="o", markerfacecolor="white", markeredgecolor=GOOD, markeredgewidth=1.5, linestyle=""
@@ -133,7 +145,7 @@ def score_marks() -> dict[str, Line2D]:
 
 
 def draw_groups(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
-    """Accuracy of each group (rows of `groups`: clips, accuracy, low, high) with its interval, beside that of all clips."""
+    """Accuracy of each group with its interval, one row of `groups` each (columns clips, accuracy, low, high), and `overall`."""
     _name_rows(ax, [str(name) for name in groups.index], groups["clips"].tolist(), "clips")
     rows = np.arange(len(groups))
     ax.hlines(rows, groups["low"], groups["high"], color=GOOD, linewidth=2, alpha=0.5, zorder=2)
@@ -142,7 +154,7 @@ def draw_groups(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
 
 
 def group_marks(overall: float) -> dict[str, Line2D]:
-    """What the marks of `draw_groups` mean."""
+    """Legend of `draw_groups`: name -> marker."""
     return {
         "group, 95 % interval": Line2D([], [], marker="o", color=GOOD, markersize=5, linewidth=2),
         f"all clips {overall:.3f}": Line2D([], [], color=BAD, linestyle="--", linewidth=1.2),
@@ -153,13 +165,13 @@ def group_marks(overall: float) -> dict[str, Line2D]:
 
 
 def draw_histograms(ax: Axes, parts: dict[str, np.ndarray], bins: int) -> None:
-    """Histograms of two kinds of probability, each in shares of its own kind, so that few can be seen beside many."""
+    """Histograms of two sets of probabilities, each normalised by its own size, so that a small one is visible beside a large one."""
     edges = np.linspace(0, 1, bins + 1)
-    looks = [{"color": GOOD, "alpha": 0.35}, {"facecolor": "none", "edgecolor": BAD, "hatch": "////", "linewidth": 0}]
+    styles = [{"color": GOOD, "alpha": 0.35}, {"facecolor": "none", "edgecolor": BAD, "hatch": "////", "linewidth": 0}]
     handles = []
-    for values, look, shade in zip(parts.values(), looks, (GOOD, BAD)):
+    for values, style, shade in zip(parts.values(), styles, (GOOD, BAD)):
         share = np.histogram(values, edges)[0] / max(1, len(values))
-        handles.append(ax.stairs(share, edges, fill=True, **look))
+        handles.append(ax.stairs(share, edges, fill=True, **style))
         ax.stairs(share, edges, color=shade, linewidth=1.6)
     ax.set_xlim(0, 1)
     ax.set_ylim(bottom=0)

@@ -1,6 +1,7 @@
-"""A confusion matrix: numbers in its cells while they can be read, a colour scale where they cannot.
+"""A confusion matrix: numbers in its cells while they are legible, else a colour scale.
 
->>> draw_matrix(ax, interp.confusion_matrix(order="clusters"), normalize=False)      # doctest: +SKIP
+>>> from specimg.interpret import plots
+>>> plots.draw_matrix(plots.axes(None, 4, 4), interp.confusion_matrix(order="clusters"), normalize=False)
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from .common import inches, short, text_that_fits
+from .style import inches, short, text_that_fits
 
 __all__ = ["draw_matrix", "matrix_size"]
 
-# No clip is white, a single one can be seen among hundreds of classes; a class without clips has no rates, and is grey
+# 0 clips are white, and 1 is visible among hundreds of classes; the row of a class without clips, NaN when normalised, is grey
 _BLUES = LinearSegmentedColormap.from_list("blues", colormaps["Blues"](np.linspace(0.25, 1, 256))).with_extremes(
     under="white", bad="0.93"
 )
@@ -30,7 +31,7 @@ def matrix_size(labels: list[str]) -> tuple[float, float]:
 
 
 def _write_cells(ax: Axes, matrix: np.ndarray, cell: float, decimals: int) -> None:
-    """The numbers into the cells; zeros only where there are few classes."""
+    """Numbers in the cells; zeros only where there are few classes."""
     half = np.nanmax(matrix, initial=0) / 2
     size = min(11.0, cell * 72 * (0.35 if decimals else 0.45))
     for row, column in zip(*np.nonzero(np.isfinite(matrix))):

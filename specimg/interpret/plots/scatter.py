@@ -1,8 +1,11 @@
-"""Maps: a cloud of clips in which alike ones lie together, with the names, hulls and pictures of its classes.
+"""Scatter plots of clips in the plane, similar ones close together, with names, hulls and thumbnails of the classes.
 
-A cloud is a table of points with the columns x, y, class, right, picture, as `SpecInterpretation.tsne` makes one.
+The points are a table with the columns x, y, class, right, picture, as `SpecInterpretation.tsne` returns it.
 
->>> draw_points(ax, places, ["cat", "dog"]); name_places(ax, class_places(places, ["cat", "dog"]))      # doctest: +SKIP
+>>> from specimg.interpret import plots
+>>> ax, points = plots.axes(None, 7, 6), interp.tsne("probabilities")
+>>> plots.draw_points(ax, points, ["cat", "dog"])
+>>> plots.name_centres(ax, plots.class_centres(points, ["cat", "dog"]))
 """
 
 from __future__ import annotations
@@ -17,48 +20,48 @@ from matplotlib.patches import Polygon
 from PIL import Image
 from scipy.spatial import ConvexHull
 
-from .common import colour, inches, legend, marker, settle, short
+from .style import colour, inches, legend, marker, settle, short
 
 __all__ = [
     "MAX_THUMBNAILS",
     "class_legend",
-    "class_places",
+    "class_centres",
     "draw_hulls",
     "draw_points",
     "draw_thumbnails",
     "hull",
     "legend_size",
     "map_side",
-    "mark_places",
-    "name_places",
+    "mark_centres",
+    "name_centres",
 ]
 
 MAX_THUMBNAILS = 120
 
 
 def map_side(n_classes: int) -> float:
-    """Inches that a map of so many names needs."""
+    """Side of a map with this many class names, in inches."""
     return next(side for most, side in [(15, 7), (60, 10), (150, 16), (math.inf, 22)] if n_classes <= most)
 
 
 def draw_points(ax: Axes, points: pd.DataFrame, classes: list[str]) -> None:
-    """Every clip a marker in its class's colour and shape; wrong ones have a black edge."""
+    """A marker per clip in its class's colour and shape; misclassified ones have a black edge."""
     wrong = points["right"].eq(False).fillna(False).to_numpy(bool)
     size = float(np.clip(4000 / len(points), 16 if len(points) < 2000 else 9, 45))  # points squared
     for i, label in enumerate(classes):
-        look = {"s": size, "color": colour(i), "marker": marker(i)}
+        style = {"s": size, "color": colour(i), "marker": marker(i)}
         here = (points["class"] == label).to_numpy()
         right = points[here & ~wrong]
-        ax.scatter(right["x"], right["y"], **look, edgecolors="white", linewidths=0.3, zorder=3, label=label)
+        ax.scatter(right["x"], right["y"], **style, edgecolors="white", linewidths=0.3, zorder=3, label=label)
         missed = points[here & wrong]
-        ax.scatter(missed["x"], missed["y"], **look, edgecolors="black", linewidths=size**0.5 / 5, zorder=4)
+        ax.scatter(missed["x"], missed["y"], **style, edgecolors="black", linewidths=size**0.5 / 5, zorder=4)
 
 
 # ---------------------------------------------------------------------- classes
 
 
-def class_places(points: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """The median place of each class (x, y), how far half of its clips stand from there (radius), and its colour."""
+def class_centres(points: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """The median of each class (x, y), the median distance of its clips from there (radius), and its colour."""
     places = points.groupby("class")[["x", "y"]].median()
     away = np.linalg.norm(points[["x", "y"]].to_numpy() - places.loc[points["class"]].to_numpy(), axis=1)
     places = places.assign(radius=pd.Series(away).groupby(points["class"].to_numpy()).median()).loc[classes]
@@ -66,19 +69,19 @@ def class_places(points: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
 
 
 def hull(xy: np.ndarray, share: float = 1.0) -> np.ndarray:
-    """(corners, 2): the convex hull of points (n, 2), or of the `share` of them nearest their median; two ends of a line."""
+    """(corners, 2): the convex hull of points (n, 2), or of the `share` of them nearest their median; of points on a line its two ends."""
     away = np.linalg.norm(xy - np.median(xy, axis=0), axis=1)
     xy = xy[np.argsort(away, kind="stable")[: max(1, math.ceil(share * len(xy)))]]
     offsets = xy - xy.mean(axis=0)
     if np.linalg.matrix_rank(offsets) == 2:
         return xy[ConvexHull(xy).vertices]
-    along = offsets @ np.linalg.svd(offsets, full_matrices=False)[2][0]  # all in one place or on one line
+    along = offsets @ np.linalg.svd(offsets, full_matrices=False)[2][0]  # all points coincide, or lie on a line
     return xy[[along.argmin(), along.argmax()]]
 
 
 def draw_hulls(ax: Axes, points: pd.DataFrame, classes: list[str], share: float = 1.0) -> None:
-    """The convex hull of each class, in its colour: of all its clips, or of the `share` of them nearest its median."""
-    fill, edge = (0.13, 0.8) if len(classes) <= 60 else (0.02, 0.45)  # hundreds lie one over the other
+    """The convex hull of each class in its colour, of all its clips or of the `share` of them nearest its median."""
+    fill, edge = (0.13, 0.8) if len(classes) <= 60 else (0.02, 0.45)  # hundreds overlap
     for i, label in enumerate(classes):
         corners = hull(points.loc[(points["class"] == label).to_numpy(), ["x", "y"]].to_numpy(float), share)
         ax.add_patch(Polygon(corners, facecolor=colour(i), alpha=fill, zorder=1, linewidth=0))
@@ -88,9 +91,9 @@ def draw_hulls(ax: Axes, points: pd.DataFrame, classes: list[str], share: float 
 def _spread(centres: np.ndarray, sizes: np.ndarray, low, high, rounds: int = 300) -> np.ndarray:
     """Centres (k, 2) of boxes of `sizes` (k, 2), pushed apart between the corners `low` and `high` until none overlap.
 
-    Where there is no room for all, some still do after `rounds`.
+    Where there is no room for all, some still overlap after `rounds`.
     """
-    centres = centres + np.linspace(0, 1e-3, len(centres))[:, None]  # no two in exactly one place
+    centres = centres + np.linspace(0, 1e-3, len(centres))[:, None]  # no two coincide
     need = (sizes[:, None] + sizes[None]) / 2
     others = ~np.eye(len(centres), dtype=bool)
     for _ in range(rounds):
@@ -106,13 +109,13 @@ def _spread(centres: np.ndarray, sizes: np.ndarray, low, high, rounds: int = 300
     return centres
 
 
-def mark_places(ax: Axes, places: pd.DataFrame, size: float = 6) -> None:
-    """A cross at the middle of each class."""
+def mark_centres(ax: Axes, places: pd.DataFrame, size: float = 6) -> None:
+    """A cross at the median of each class."""
     ax.plot(places["x"], places["y"], "P", markersize=size, color="black", markeredgecolor="white", zorder=6)
 
 
-def name_places(ax: Axes, places: pd.DataFrame) -> None:
-    """A cross at each of `places` (x, y, radius in data units; colour), its name above it, moved until none overlap."""
+def name_centres(ax: Axes, places: pd.DataFrame) -> None:
+    """A cross at each of `places` (x, y, radius in data units; colour) and its name above it, moved until none overlap."""
     size = 9 if len(places) <= 15 else 7 if len(places) <= 60 else 5
     style = {"fontsize": size, "ha": "center", "va": "center", "zorder": 7, "parse_math": False}
     box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.85, "linewidth": size / 8}
@@ -128,14 +131,14 @@ def name_places(ax: Axes, places: pd.DataFrame) -> None:
     lifted = at + np.minimum(rim - at, 30 * point) + sizes * [0, 0.6]
     frame = ax.get_window_extent()
     free = ax.transData.inverted().transform(_spread(lifted, sizes, frame.min, frame.max))
-    mark_places(ax, places, size * 0.7)
+    mark_centres(ax, places, size * 0.7)
     for text, start, end in zip(texts, centres, free):
         text.set_position(end)
         ax.plot(*zip(start, end), color="0.3", linewidth=0.6, zorder=5)
 
 
 def legend_size(labels: list[str], height: float) -> tuple[float, int]:
-    """(inches across, columns) of a legend beside a map of this height in inches."""
+    """(width in inches, columns) of a legend beside a map of this height in inches."""
     columns = math.ceil(len(labels) / max(1, int(height / 0.2)))
     return columns * (0.7 + 0.07 * min(24, max(map(len, labels)))), columns
 
@@ -160,7 +163,7 @@ def class_legend(ax: Axes) -> None:
 
 
 def draw_thumbnails(ax: Axes, points: pd.DataFrame, classes: list[str], most: int) -> None:
-    """Small pictures at the places of clips, framed in the colour of their class, as many as stand free; the classes take turns."""
+    """Thumbnails of at most `most` clips where they do not overlap, framed in the colour of their class; the classes take turns."""
     settle(ax)
     points = points.iloc[np.argsort(points.groupby("class").cumcount().to_numpy(), kind="stable")]
     side, shades = 34, {label: colour(i) for i, label in enumerate(classes)}  # points

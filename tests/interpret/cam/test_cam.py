@@ -18,7 +18,7 @@ from specimg.data.images import FitSize
 from specimg.data.tta import TTA, fit_with_tta
 from specimg.inference import Classifier
 from specimg.interpret.cam import Cam, cam_audio, class_maps, clip_cam, clip_cams
-from specimg.interpret.cam.layers import MapLayer, as_in_validation, find_map_layers
+from specimg.interpret.cam.map_layers import MapLayer, evaluating, find_map_layers
 from specimg.models.nets import list_nets, net_facts
 from specimg.models.networks import create_spec_net
 from specimg.render.renderer import Renderer
@@ -211,7 +211,7 @@ def test_unknown_methods_and_answers_that_are_no_logits_are_refused():
 
 
 def layers_of(model, x, layer=None):
-    with as_in_validation(model):
+    with evaluating(model):
         return find_map_layers(model, x, layer)
 
 
@@ -297,7 +297,7 @@ def test_a_layer_by_name():
     assert earlier.shape == (1, 64, 96) and earlier.max() == last.max() == 1 and (earlier - last).abs().max() > 0.1
     with pytest.raises(ValueError, match="unknown layer 'layer9'"):
         class_maps(model, x, 0, layer="layer9")
-    with pytest.raises(ValueError, match="'1.8' gives 3 numbers for a picture; name one that gives maps"):
+    with pytest.raises(ValueError, match="'1.8' returns 3 numbers for a picture; name one that gives maps"):
         class_maps(model, x, 0, layer="1.8")
 
 
@@ -434,16 +434,16 @@ def test_a_diverged_network_has_no_map():
     looker = bright(FitSize((32, 50)))
     looker.model[3].weight.data[:] = math.nan
     assert class_maps(looker.model, torch.rand(1, 1, 5, 5), 0).isnan().all()
-    with pytest.raises(ValueError, match="samples 0: the network answers NaN or infinity: it diverged"):
+    with pytest.raises(ValueError, match="samples 0: the network returns NaN or infinity: it diverged"):
         clip_cam(looker, (burst(1000, 0.3), SR))
-    with pytest.warns(UserWarning, match="1 clip of 1 without a map: samples 0: the network answers NaN"):
+    with pytest.warns(UserWarning, match="1 clip of 1 without a class map: samples 0: the network returns NaN"):
         assert list(clip_cams(looker, [(burst(1000, 0.3), SR)])) == [None]
 
 
 def test_who_looks_at_no_fitted_pictures_is_refused():
     dls = DataLoaders.from_dsets([(torch.rand(1, 8, 8), 0)] * 4, [(torch.rand(1, 8, 8), 0)] * 4, bs=2)
     learn = Learner(dls, Linear([IDENTITY], [[1.0]]), loss_func=CrossEntropyLossFlat())
-    with pytest.raises(ValueError, match="looks at no pictures that a FitSize brought to one size"):
+    with pytest.raises(ValueError, match="are not brought to one size by a FitSize"):
         clip_cam(learn, (burst(1000, 0.3), SR))
 
 
@@ -453,7 +453,7 @@ def test_many_clips_keep_their_order_and_bad_files_cost_a_warning(tmp_path, writ
     (tmp_path / "bad.wav").write_bytes(b"RIFF no sound")
     sources = [files[0], tmp_path / "bad.wav", files[1], tmp_path / "gone.png", files[2], files[3]]
     with pytest.warns(
-        UserWarning, match=r"2 clips of 6 without a map: \S+bad.wav: .*; \S+gone.png: No such file"
+        UserWarning, match=r"2 clips of 6 without a class map: \S+bad.wav: .*; \S+gone.png: No such file"
     ) as caught:
         cams = list(clip_cams(looker, sources, labels=["loud", None, "quiet", None, None, "loud"], bs=2))
     assert len(caught) == 1 and caught[0].filename == __file__
@@ -479,7 +479,8 @@ def test_what_clip_cams_is_asked_for_is_checked_at_once():
 def test_a_picture_of_another_tree_is_a_bad_file(tmp_path):
     twice = Renderer(Stack(LOOK.representation, LOOK.representation))
     with pytest.warns(
-        UserWarning, match=r"1 clip of 3 without a map: \S+two.png: is \(2, 32, 50\) where the first is \(1, 32, 50\)"
+        UserWarning,
+        match=r"1 clip of 3 without a class map: \S+two.png: is \(2, 32, 50\) where the first is \(1, 32, 50\)",
     ):
         for name, look in [("one.png", LOOK), ("two.png", twice), ("three.png", LOOK)]:
             (tmp_path / name).write_bytes(look.png(burst(1000, 0.3), SR))
@@ -659,15 +660,17 @@ def test_keep_says_how_much_is_heard(two_tones):
     little, much = (np.sum(cam_audio(of_halves(), two_tones, "low", keep=keep)[0] ** 2) for keep in (1.0, 0.2))
     assert little <= much
     for keep in (0, 1.5):
-        with pytest.raises(ValueError, match=f"keep={keep}: give a strength"):
+        with pytest.raises(ValueError, match=f"keep={keep}: give a map value"):
             cam_audio(of_halves(), two_tones, keep=keep)
 
 
 def test_nothing_to_hear_is_said(two_tones):
     looker = bright(FitSize((32, 50)))
-    with pytest.warns(UserWarning, match="nothing in two.wav speaks for 'quiet': nothing is heard"):
+    with pytest.warns(
+        UserWarning, match="class map of two.wav is 0 everywhere: there is no evidence for 'quiet', and nothing is kept"
+    ):
         y, _ = cam_audio(looker, two_tones, "quiet")
-    with pytest.warns(UserWarning, match="all of it is heard"):
+    with pytest.warns(UserWarning, match="all of it is kept"):
         rest, _ = cam_audio(looker, two_tones, "quiet", inverse=True)
     assert not y.any() and np.array_equal(rest, read_audio(two_tones)[0])
 
@@ -693,6 +696,6 @@ def test_sources_without_sound_are_refused(tmp_path):
 @pytest.mark.parametrize("looker", [3, "classifier/", None])
 def test_what_has_no_network(looker):
     with pytest.raises(
-        ValueError, match=f"{type(looker).__name__} has no network to look into; give a learner, or load_classifier"
+        ValueError, match=f"{type(looker).__name__} has no network for Grad-CAM; give a learner, or load_classifier"
     ):
         clip_cam(looker, "dog.wav")

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from specimg.interpret import plots
-from specimg.interpret.plots.common import text_that_fits
+from specimg.interpret.plots.style import text_that_fits
 
 
 def test_words_are_cut_in_the_middle():

@@ -1,7 +1,8 @@
-"""Clips: their pictures on seconds and hertz, one or a grid of them.
+"""Panels that show one clip each: its picture over seconds and hertz, a title, a coloured frame.
 
->>> fig, axes = axes_for(None, 2, 4, 3.3)                                             # doctest: +SKIP
->>> draw_clip(axes[0], "cache/.../dog.wav.png", "predicted cat 0.81\\nactual dog")    # doctest: +SKIP
+>>> from specimg.interpret import plots
+>>> fig, axes = plots.axes_for(None, 2, 4, 3.3)
+>>> plots.draw_clip(axes[0], interp.table["picture"][0], "predicted cat 0.81")
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from ...spectrogram import picture
-from .common import printable, say
+from .style import printable, write_message
 
 __all__ = ["draw_clip", "frame_clip", "head_row", "title_clip"]
 
 
 def title_clip(ax: Axes, title: str, size: float = 9) -> None:
-    """Lines above a clip, as they stand, whatever they look like."""
+    """A title of several lines above a clip, shown literally."""
     ax.set_title(printable(title), fontsize=size, parse_math=False)  # a file's name need not be UTF-8
 
 
 def draw_clip(ax: Axes, path: str, title: str = "") -> None:
-    """A clip's picture with seconds and hertz; in pixels where it does not say them; words where it cannot be read."""
+    """A clip's picture over seconds and hertz; over pixels where it is not specimg's; a message where it cannot be read."""
     try:
         try:
             picture.show_picture(path, ax=ax, title="")
@@ -32,21 +33,21 @@ def draw_clip(ax: Axes, path: str, title: str = "") -> None:
             ax.set_xlabel("pixels")
             ax.set_ylabel("pixels")
     except FileNotFoundError:
-        say(ax, "picture gone")
+        write_message(ax, "picture missing")
     except OSError:
-        say(ax, "picture cannot be read")
+        write_message(ax, "picture unreadable")
     if title:
         title_clip(ax, title)
 
 
 def frame_clip(ax: Axes, colour: str, style: str = "-") -> None:
-    """A frame round a clip."""
+    """A coloured frame around a clip."""
     for spine in ax.spines.values():
         spine.set(color=colour, linewidth=4, linestyle=style)
 
 
 def head_row(ax: Axes, heading: str, lines: int) -> None:
-    """A heading above a row of clips, left, over titles of so many lines below which it must not stand."""
+    """A heading at the left above a row of clips, clear of their titles of `lines` lines."""
     size = 11.0
     ax.annotate(
         heading,

@@ -1,4 +1,4 @@
-"""What all plots share: words that fit, colours and markers that differ, axes that exist, sizes that can be read.
+"""What all plots share: text that fits, distinguishable colours and markers, axes, readable sizes.
 
 >>> short("a_recording_with_a_long_name_0001.wav", 20)
 'a_recordi…e_0001.wav'
@@ -30,10 +30,10 @@ __all__ = [
     "named",
     "number",
     "printable",
-    "say",
     "settle",
     "short",
     "text_that_fits",
+    "write_message",
 ]
 
 MARKERS = ["o", "s", "^", "D", "v", "P", "<", ">"]  # with 9 colours 72 different pairs
@@ -41,16 +41,16 @@ _UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 GOOD, BAD = COLOURS[0], COLOURS[1]  # right and wrong, everywhere: indigo and rose
 
 
-# ---------------------------------------------------------------------- words
+# ---------------------------------------------------------------------- text
 
 
 def printable(text: str) -> str:
-    """`text` with a replacement character for what neither fonts nor XML take: control characters, halves of surrogates."""
+    """`text` with U+FFFD for characters that fonts and XML refuse: control characters and lone surrogates."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def short(text, width: int) -> str:
-    """`text` on one line of at most `width` characters, cut in the middle: the ends of file names differ."""
+    """`text` on one line of at most `width` characters, cut in the middle, as file names differ at their ends."""
     text = printable(" ".join(str(text).split()))
     if len(text) <= width:
         return text
@@ -69,11 +69,11 @@ def first(labels) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """With so many digits after the point, and no minus before zero."""
+    """`value` with `digits` decimals, and no minus sign before zero."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}"
 
 
-# ---------------------------------------------------------------------- looks
+# ---------------------------------------------------------------------- colours and legends
 
 
 def colour(i: int) -> str:
@@ -87,19 +87,19 @@ def marker(i: int) -> str:
 
 
 def legend(ax: Axes, handles: list, labels: list[str], **kwargs) -> None:
-    """A legend without a frame that writes `$x$` as it stands, where matplotlib would set mathematics."""
+    """A legend without a frame that shows `$x$` literally, not as mathematics."""
     for text in ax.legend(handles, labels, frameon=False, **kwargs).get_texts():
         text.set_parse_math(False)
 
 
-def say(ax: Axes, text: str) -> None:
-    """Empty axes that say why they are empty."""
+def write_message(ax: Axes, text: str) -> None:
+    """Write on otherwise empty axes why they are empty."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4", parse_math=False)
     ax.set_xticks([])
     ax.set_yticks([])
 
 
-# ---------------------------------------------------------------------- room
+# ---------------------------------------------------------------------- axes and sizes
 
 
 def axes(ax: Axes | None, width: float, height: float) -> Axes:
@@ -110,12 +110,30 @@ def axes(ax: Axes | None, width: float, height: float) -> Axes:
 def axes_for(
     ax, n: int, width: float, height: float, columns: int | None = None, noun: str = "clips"
 ) -> tuple[Figure, list[Axes]]:
-    """The figure and n axes of it: the first n given, of which the others are emptied, or those of a new figure.
+    """The figure and `n` of its axes: the first `n` given, or those of a new figure.
 
-    width, height : of each, in inches
-    columns : by default as many as there are rows, or one more
+    Parameters
+    ----------
+    ax : Axes, sequence of Axes or None
+        Axes to draw on; those beyond the first `n` are switched off. None makes a new figure.
+    n : int
+        How many are needed.
+    width, height : float
+        Of each axes of a new figure, in inches.
+    columns : int, optional
+        Columns of a new figure; by default as many as rows, or one more.
+    noun : str, default "clips"
+        What is drawn, for the message.
 
-    Raises ValueError where fewer are given.
+    Returns
+    -------
+    figure : Figure
+    axes : list of Axes
+
+    Raises
+    ------
+    ValueError
+        Where fewer than `n` axes are given.
     """
     if ax is None:
         columns = columns or math.ceil(math.sqrt(n))
@@ -130,19 +148,19 @@ def axes_for(
 
 
 def settle(ax: Axes) -> None:
-    """Lay the figure out and keep the limits of its axes, so that pixels can be counted."""
+    """Run the layout and fix the axes' limits, so that pixel positions are final."""
     ax.figure.draw_without_rendering()
     ax.set_autoscale_on(False)
-    ax.set_adjustable("box")  # should anything still move, the frame gives way and not the limits
+    ax.set_adjustable("box")  # should anything still move, it is the frame and not the limits
 
 
 def inches(ax: Axes) -> np.ndarray:
-    """(width, height) of the axes, before names and numbers take their part."""
+    """(width, height) of the axes in inches, before labels take their part."""
     box = ax.get_position()
     return ax.figure.bbox.size / ax.figure.dpi * [box.width, box.height]
 
 
 def text_that_fits(pitch: float, largest: float = 10.0) -> tuple[float, int]:
-    """(size in points, every how many) of names that stand `pitch` inches apart: where they would touch, some are left out."""
+    """(font size in points, step) for labels `pitch` inches apart: where they would touch, only every `step`-th is written."""
     size = min(largest, max(4.0, pitch * 72 * 0.75))
     return size, max(1, math.ceil(size / 72 / pitch))

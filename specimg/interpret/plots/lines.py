@@ -1,10 +1,11 @@
-"""Curves: losses, metrics and learning rates over epochs, of one training or of all folds of a run; calibration.
+"""Line plots: losses, metrics and learning rates over epochs, of one training or of all folds of a run; calibration.
 
-A history is a table of one row an epoch; with the columns seed or fold, as `Run.history` has them, several trainings stand
-in it one below the other: each becomes thin lines, and their mean, over those that came so far, a thick one.
+A history has one row per epoch. With the columns seed or fold, as in `Run.history`, it holds several trainings: each is drawn as
+thin lines, and the mean at each epoch, over the trainings that reached it, as thick ones.
 
->>> draw_history(ax, run.history)                                     # doctest: +SKIP
->>> draw_calibration(ax, interp.calibration(10))                      # doctest: +SKIP
+>>> from specimg.interpret import plots
+>>> plots.draw_history(plots.axes(None, 7, 4), run.history)
+>>> plots.draw_calibration(plots.axes(None, 5, 5), interp.calibration(10))
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from .common import BAD, GOOD, colour, legend, marker
+from .style import BAD, GOOD, colour, legend, marker
 
 __all__ = ["draw_calibration", "draw_history", "draw_rates", "trainings"]
 
@@ -26,26 +27,32 @@ _NO_METRICS = {*LOSSES, "epoch", "lr", "seconds", "time", "seed", "fold"}
 
 
 def trainings(history: pd.DataFrame) -> list[pd.DataFrame]:
-    """The tables of the single trainings that stand in a history, by seed and fold."""
+    """The single trainings of a history, by seed and fold."""
     by = [name for name in ("seed", "fold") if name in history]
     return [part for _, part in history.groupby(by, dropna=False)] if by else [history]
 
 
 def _lines(ax: Axes, parts: list[pd.DataFrame], name: str, style: str, shade: str, mark: str):
-    """The values of a column over the epochs of each training, thin, and their mean, whose line is returned."""
+    """A column over the epochs, a thin line per training, and the mean, whose line is returned."""
     values = [part[name].to_numpy(float) for part in parts]
     if len(values) > 1:
         for one in values:
             ax.plot(np.arange(1, len(one) + 1), one, style, color=shade, linewidth=0.7, alpha=0.45)
-    mean = pd.DataFrame([pd.Series(one) for one in values]).mean()  # at each epoch, of those that came so far
-    look = {"markersize": 3} if len(values) == 1 else {"markersize": 4, "linewidth": 2.6}
+    mean = pd.DataFrame([pd.Series(one) for one in values]).mean()  # over the trainings that reached the epoch
+    style_of_mean = {"markersize": 3} if len(values) == 1 else {"markersize": 4, "linewidth": 2.6}
     return ax.plot(
-        np.arange(1, len(mean) + 1), mean, style, color=shade, marker=mark, label=name.replace("_", " "), **look
+        np.arange(1, len(mean) + 1),
+        mean,
+        style,
+        color=shade,
+        marker=mark,
+        label=name.replace("_", " "),
+        **style_of_mean,
     )[0]
 
 
 def _draw_metrics(ax: Axes, parts: list[pd.DataFrame], names: list[str]) -> list:
-    """Dashed lines on an axis of their own at the right."""
+    """Dashed lines on a second axis at the right."""
     right = ax.twinx()
     right.set_ylabel("metric (dashed)")
     values = pd.concat(parts)[names]
@@ -55,13 +62,13 @@ def _draw_metrics(ax: Axes, parts: list[pd.DataFrame], names: list[str]) -> list
 
 
 def _frozen_until(part: pd.DataFrame) -> int:
-    """The last epoch in which the body was frozen; 0 where it never was."""
+    """The last epoch with a frozen body; 0 where there was none."""
     frozen = part["phase"].eq("frozen").to_numpy() if "phase" in part else np.zeros(0, bool)
     return int(np.flatnonzero(frozen)[-1]) + 1 if frozen.any() else 0
 
 
 def draw_history(ax: Axes, history: pd.DataFrame) -> None:
-    """Losses on the left axis, metrics on the right; the epochs in which the body was frozen are shaded."""
+    """Losses on the left axis, metrics on the right; epochs with a frozen body are shaded."""
     parts = trainings(history)
     metrics = [
         name for name in history.select_dtypes("number") if name not in _NO_METRICS and history[name].notna().any()
@@ -94,9 +101,9 @@ def draw_rates(ax: Axes, rates: list[np.ndarray], unit: str) -> None:
 
 
 def draw_calibration(ax: Axes, curve: pd.DataFrame, what: str = "clips") -> None:
-    """A reliability diagram: share that is right over the probability given, with 95 % intervals, beside the diagonal.
+    """A reliability diagram: observed accuracy over predicted probability with 95 % intervals, and the diagonal.
 
-    Grey bars, on the right axis, say what share of `what` each bin holds.
+    Grey bars, on the right axis, show the share of `what` in each bin.
     """
     known = curve[curve["n"] > 0]
     counts = ax.twinx()
@@ -129,11 +136,11 @@ def draw_calibration(ax: Axes, curve: pd.DataFrame, what: str = "clips") -> None
         zorder=3,
         clip_on=False,
     )
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability given, mean of the bin", ylabel="share that is right (dots)")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability, mean of the bin", ylabel="share correct (dots)")
     legend(
         ax,
         [dots, gaps, diagonal],
-        ["share right, 95 % interval", "distance", "well calibrated"],
+        ["share correct, 95 % interval", "gap", "perfect calibration"],
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         borderaxespad=4,

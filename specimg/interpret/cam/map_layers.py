@@ -1,15 +1,14 @@
-"""Which layer of a network is looked into, and how its output is read as maps.
+"""Which layer of a network Grad-CAM reads, and how its output is read as maps.
 
-Wanted is the last layer whose maps still say where, and through which everything passes: what comes before it reaches the
-answer by no other way. That is tried out on one picture (a branch of an Inception block or the inside of a residual one fails),
-so it needs no list of architectures:
+It is the last layer whose output still has time and frequency, and through which every path from input to output leads. This is tested
+on one picture (a branch of an Inception block, or the inside of a residual one, fails), so no list of architectures is needed:
 
-- a convolutional network: the maps before its last pooling, `(batch, features, height, width)`, also where it computes channels last
-- a transformer: the last tokens that can still change the answer, laid out on the grid of the last map before them. Where a class
-  token is read off at the end, these are the tokens that the last block looks at
+- a convolutional network: the maps before its last pooling, `(batch, features, height, width)`, also with channels last
+- a transformer: the last tokens that can still change the output, on the grid of the last map before them. With a class token these are
+  the tokens that the last block attends to
 - `subspectral_net`: the same of each band, each for its own rows
 
-Maps of one row or one column are passed over while there are larger ones.
+Maps of one row or one column are used only where there are no larger ones.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from ...models.nets.subspectral import SubSpectralNet
 from ...models.networks import ChannelsFirst, NamedNet, Normalise, SpecNet
 from ...training.layers import find_layer
 
-__all__ = ["MapLayer", "Tap", "as_in_validation", "find_map_layers"]
+__all__ = ["DetachedOutput", "MapLayer", "evaluating", "find_map_layers"]
 
 MOST_PREFIX = 16  # tokens before those of the grid: class, distillation, registers
 _FEATURES_FIRST = (nn.Conv2d, nn.BatchNorm2d, ChannelsFirst)  # whatever the network around them does
@@ -34,16 +33,16 @@ _FEATURES_FIRST = (nn.Conv2d, nn.BatchNorm2d, ChannelsFirst)  # whatever the net
 
 @dataclass(frozen=True)
 class MapLayer:
-    """A layer, and how its output becomes maps."""
+    """A layer, and how to read its output as maps."""
 
     module: nn.Module
     name: str
     channels_last: bool = False  # (batch, height, width, features)
-    grid: tuple[int, int] | None = None  # of tokens (batch, others + grid, features): height, width
+    grid: tuple[int, int] | None = None  # height, width of tokens (batch, others + grid, features)
     rows: tuple[float, float] = (0.0, 1.0)  # the part of the picture's height that the maps show, from the top
 
     def read(self, out: Tensor) -> Tensor:
-        """(batch, features, height, width) of what the layer gave."""
+        """The output of the layer as (batch, features, height, width)."""
         if self.grid is not None:
             height, width = self.grid
             return out[:, out.shape[1] - height * width :].transpose(1, 2).unflatten(2, self.grid)
@@ -51,13 +50,13 @@ class MapLayer:
 
 
 @contextlib.contextmanager
-def as_in_validation(model: nn.Module) -> Iterator[None]:
-    """The network as it answers, with gradients; afterwards every part is in the mode in which it was."""
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode, with gradients; afterwards each module is in its previous mode."""
     modes = [(module, module.training) for module in model.modules()]
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     plain = (
         torch.backends.cudnn.flags(enabled=False) if recurrent else contextlib.nullcontext()
-    )  # cuDNN's have no gradient in validation
+    )  # cuDNN's have no gradient in evaluation mode
     try:
         model.eval()
         with torch.inference_mode(False), torch.enable_grad(), plain:
@@ -67,30 +66,30 @@ def as_in_validation(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-class Tap:
-    """While it is open, what a layer gives is cut off from what made it: `given` holds it, one tensor a run, to ask gradients of."""
+class DetachedOutput:
+    """A context in which a layer's output is a leaf of the graph; `given` holds it, one tensor per call, to take gradients of."""
 
     def __init__(self, layer: nn.Module):
         self.layer, self.given = layer, []
 
-    def _cut_off(self, layer: nn.Module, args, out):
+    def _detach(self, layer: nn.Module, args, out):
         if not isinstance(out, Tensor):
             self.given.append(out)
             return out
         self.given.append(out.detach().clone().requires_grad_())
-        return self.given[-1].clone()  # the next layer may work in place
+        return self.given[-1].clone()  # the next layer may be in place
 
-    def __enter__(self) -> Tap:
-        self.handle = self.layer.register_forward_hook(self._cut_off)
+    def __enter__(self) -> DetachedOutput:
+        self.handle = self.layer.register_forward_hook(self._detach)
         return self
 
     def __exit__(self, *exc) -> None:
         self.handle.remove()
 
 
-# ---------------------------------------------------------------- what the layers give
+# ---------------------------------------------------------------- outputs of layers
 def _shapes(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
-    """Shape of what each layer gives that gives one tensor, once, with a row for each picture; in the order in which they finish."""
+    """Output shapes of the layers that return one tensor, once, with a row per picture; in the order in which they finish."""
     runs: list[tuple[str, object]] = []
     handles = [
         module.register_forward_hook(
@@ -110,7 +109,7 @@ def _shapes(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
 
 
 def _is_channels_last(model: nn.Module, name: str) -> bool:
-    """Does timm say that the network around this layer computes (batch, height, width, features)?"""
+    """Does timm declare that the network around this layer computes (batch, height, width, features)?"""
     modules = dict(model.named_modules())
     if isinstance(modules[name], _FEATURES_FIRST):
         return False
@@ -120,7 +119,7 @@ def _is_channels_last(model: nn.Module, name: str) -> bool:
 
 
 def _maps(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[MapLayer, int, int]]:
-    """(layer, height, width) of all that give maps. What stands inside of attention is left out: no way leads through it alone."""
+    """(layer, height, width) of all layers that give maps, but for those inside attention, which are never the only path."""
     modules, found = dict(model.named_modules()), {}
     for name, shape in shapes.items():
         if len(shape) == 4 and not isinstance(modules[name], Normalise) and "attn" not in name.split("."):
@@ -130,10 +129,10 @@ def _maps(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> dict[str, tup
     return found
 
 
-# ---------------------------------------------------------------- the one to look into
-def _is_passage(node, answer, x: Tensor) -> bool:
-    """Does every way of autograd's graph from the answer back to `x` lead through this node?"""
-    seen, left = {node}, [answer]
+# ---------------------------------------------------------------- the choice
+def _is_bottleneck(node, output, x: Tensor) -> bool:
+    """Does every path of the autograd graph from the output back to `x` lead through this node?"""
+    seen, left = {node}, [output]
     while left:
         at = left.pop()
         if at is None or at in seen:
@@ -145,41 +144,39 @@ def _is_passage(node, answer, x: Tensor) -> bool:
     return True
 
 
-def _passages(model: nn.Module, layers: list[MapLayer], x: Tensor) -> Iterator[MapLayer]:
-    """Those through whose output everything passes, the last first, from one forward pass; poolings are looked into from before."""
+def _bottlenecks(model: nn.Module, layers: list[MapLayer], x: Tensor) -> Iterator[MapLayer]:
+    """The layers through which every path leads, the last first, from one forward pass; poolings are left out."""
     x, nodes = x.detach().clone().requires_grad_(), {}
     handles = [
         layer.module.register_forward_hook(lambda module, args, out: nodes.__setitem__(module, out.grad_fn))
         for layer in layers
     ]
     try:
-        answer = model(x).sum()
+        output = model(x).sum()
     finally:
         for handle in handles:
             handle.remove()
     for layer in reversed(layers):
         node = nodes[layer.module]
-        if node is not None and "Pool" not in node.name() and _is_passage(node, answer.grad_fn, x):
+        if node is not None and "Pool" not in node.name() and _is_bottleneck(node, output.grad_fn, x):
             yield layer
 
 
 def _tried(model: nn.Module, layer: MapLayer, x: Tensor) -> tuple[bool, bool]:
-    """(does all of `x` reach the answer through this layer, can its maps change the answer)."""
+    """(does every path from `x` to the output lead through this layer, can its maps change the output)."""
     x = x.detach().clone().requires_grad_()
-    with Tap(layer.module) as tap:
-        answer = model(x)
-    if not answer.requires_grad:
+    with DetachedOutput(layer.module) as detached:
+        output = model(x)
+    if not output.requires_grad:
         return False, False
-    around, through = torch.autograd.grad(answer.max(), [x, tap.given[0]], allow_unused=True)
+    around, through = torch.autograd.grad(output.max(), [x, detached.given[0]], allow_unused=True)
     return around is None and through is not None, through is not None and bool(layer.read(through).ne(0).any())
 
 
-def _last_passage(model: nn.Module, layers: list[MapLayer], x: Tensor, changing: bool = False) -> MapLayer | None:
-    """The last of these through which everything passes; with `changing`, and whose maps can change the answer."""
-    for layer in _passages(model, layers, x):
-        alone, changes = _tried(
-            model, layer, x
-        )  # a layer that hands on what it was given is passed by, though its output is not
+def _last_bottleneck(model: nn.Module, layers: list[MapLayer], x: Tensor, changing: bool = False) -> MapLayer | None:
+    """The last of these through which every path leads; with `changing`, whose maps can also change the output."""
+    for layer in _bottlenecks(model, layers, x):
+        alone, changes = _tried(model, layer, x)  # an identity is bypassed, though its output is not
         if alone and (changes or not changing):
             return layer
     return None
@@ -188,7 +185,7 @@ def _last_passage(model: nn.Module, layers: list[MapLayer], x: Tensor, changing:
 def _tokens_behind(
     model: nn.Module, shapes: dict[str, tuple[int, ...]], before: str, grid: tuple[int, int]
 ) -> list[MapLayer]:
-    """Layers that finish after the layer `before` and give tokens of this grid."""
+    """Layers that finish after the layer `before` and return tokens of this grid."""
     modules, names = dict(model.named_modules()), list(shapes)
     behind = {name: shapes[name] for name in names[names.index(before) + 1 :]}
     cells = grid[0] * grid[1]
@@ -200,7 +197,7 @@ def _tokens_behind(
 
 
 def _bands(net: SubSpectralNet, height: int) -> list[MapLayer]:
-    """What stands before the last pooling of each band, for the rows of the picture that the band sees."""
+    """The layer before the last pooling of each band, with the rows of the picture that it covers."""
     found = []
     for i, (band, rows) in enumerate(zip(net.bands, net.rows)):
         last, at = len(band[0]) - 1, len(band[0][-1]) - 2
@@ -215,8 +212,8 @@ def _refusal(model: nn.Module, maps: dict, x: Tensor) -> ValueError:
     name = type(net).__name__
     if isinstance(net, FeatureCNN):
         return ValueError(
-            f"{name} averages over time before it looks: its maps show no seconds. Grad-CAM needs a network that looks at "
-            "the whole picture, such as 'resnet34' or 'mini_resnet'"
+            f"{name} averages over time first: its maps have no time axis. Grad-CAM needs a network of whole pictures, "
+            "such as 'resnet34' or 'mini_resnet'"
         )
     if maps:
         return ValueError(
@@ -224,7 +221,7 @@ def _refusal(model: nn.Module, maps: dict, x: Tensor) -> ValueError:
             f"{x.shape[-1]} pixels passes; use larger pictures, or name a layer with layer="
         )
     return ValueError(
-        f"{name} has no layer with maps of time and frequency, (batch, features, height, width), to look into; Grad-CAM "
+        f"{name} has no layer with maps of time and frequency, (batch, features, height, width); Grad-CAM "
         "needs a convolutional network, such as 'resnet34' or 'mini_resnet'. A compiled network hides its layers"
     )
 
@@ -237,21 +234,21 @@ def _search(model: nn.Module, x: Tensor) -> list[MapLayer]:
     maps = {} if isinstance(own, FeatureCNN) else _maps(model, shapes)
     large = [layer for layer, height, width in maps.values() if min(height, width) > 1]
     slim = [layer for layer, height, width in maps.values() if max(height, width) > 1]
-    found = _last_passage(model, large, x) or _last_passage(model, slim, x)
+    found = _last_bottleneck(model, large, x) or _last_bottleneck(model, slim, x)
     if found is None:
         raise _refusal(model, maps, x)
     tokens = _tokens_behind(model, shapes, found.name, maps[found.name][1:])
-    return [_last_passage(model, tokens, x, changing=True) or found]
+    return [_last_bottleneck(model, tokens, x, changing=True) or found]
 
 
 def _named(model: nn.Module, x: Tensor, name: str) -> MapLayer:
-    """The layer that a user names. ValueError where it gives no maps."""
+    """The layer of this name. ValueError where it gives no maps."""
     module, shapes = find_layer(model, name), _shapes(model, x)
     full = next(known for known, one in model.named_modules() if one is module)
     shape = shapes.get(full)
     if shape is None:
         raise ValueError(
-            f"the layer {name!r} does not give one tensor, once, for each picture; name one that gives maps"
+            f"the layer {name!r} does not return one tensor, once, for each picture; name one that gives maps"
         )
     if len(shape) == 4 and max(shape[1:3] if _is_channels_last(model, full) else shape[2:4]) > 1:
         return MapLayer(module, full, _is_channels_last(model, full))
@@ -260,17 +257,31 @@ def _named(model: nn.Module, x: Tensor, name: str) -> MapLayer:
         if any(layer.module is module for layer in _tokens_behind(model, shapes, other, tuple(before[other]))):
             return MapLayer(module, full, grid=tuple(before[other]))
     raise ValueError(
-        f"the layer {name!r} gives {' x '.join(map(str, shape[1:]))} numbers for a picture; name one that gives maps of more "
+        f"the layer {name!r} returns {' x '.join(map(str, shape[1:]))} numbers for a picture; name one that gives maps of more "
         "than one cell, (batch, features, height, width), or leave layer= out"
     )
 
 
 def find_map_layers(model: nn.Module, x: Tensor, layer: str | None = None) -> list[MapLayer]:
-    """The layers to look into, tried out on the first picture of `x`; one, but for networks whose parts see parts of a picture.
+    """The layers that Grad-CAM reads, found with the first picture of `x`; one, but for networks whose parts see parts of a picture.
 
-    layer : the name of one, of which the beginning may be left out: "layer3"
+    Parameters
+    ----------
+    model : nn.Module
+        Within `evaluating`.
+    x : Tensor
+        A batch as the network takes it.
+    layer : str, optional
+        Name of the layer to read; its beginning may be left out, as in "layer3".
 
-    Raises ValueError where nothing gives maps. Call it inside of `as_in_validation`.
+    Returns
+    -------
+    list of MapLayer
+
+    Raises
+    ------
+    ValueError
+        Where no layer, or not this one, gives maps.
     """
     one = x[:1]
     return _search(model, one) if layer is None else [_named(model, one, layer)]
