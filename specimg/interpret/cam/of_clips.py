@@ -34,7 +34,7 @@ from ...data.images import FitSize, OpenPicture
 from ...inference import Classifier
 from ...render.renderer import Renderer
 from ...spectrogram.picture import PictureError, PictureInfo, draw_pixels
-from ...training import activation
+from ...training.predict import activation
 from .gradcam import METHODS, maps_and_logits
 from .map_layers import MapLayer, evaluating, find_map_layers
 
