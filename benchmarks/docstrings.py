@@ -64,11 +64,12 @@ def described(section) -> set[str]:
     return names
 
 
-def lacks_of_function(function, needs_example: bool) -> list[str]:
-    """What one function's docstring lacks."""
-    if not function.__doc__:
+def lacks_of_function(function, needs_example: bool, text: str | None = None) -> list[str]:
+    """What one function's docstring lacks; `text` is the one that an overriding method inherits."""
+    text = inspect.getdoc(function) or text
+    if not text:
         return ["docstring"]
-    doc, lacks = docscrape.NumpyDocString(inspect.getdoc(function)), []
+    doc, lacks = docscrape.NumpyDocString(text), []
     parameters = wanted_parameters(function)
     unnamed = [name for name in parameters if name not in described(doc["Parameters"])]
     if unnamed:
@@ -82,7 +83,7 @@ def lacks_of_function(function, needs_example: bool) -> list[str]:
     returns = str(hints.get("return", ""))
     if returns not in ("None", "NoReturn") and not doc["Returns"] and not doc["Yields"]:
         lacks.append("returns")
-    if needs_example and ">>>" not in function.__doc__:
+    if needs_example and ">>>" not in text:
         lacks.append("example")
     return lacks
 
@@ -115,7 +116,7 @@ def survey(rooms: list[str]) -> dict[str, list[str]]:
         if inspect.isclass(thing):
             found[name] = lacks_of_class(thing)
             for method, function in methods_of(thing).items():
-                found[f"{name}.{method}"] = lacks_of_function(function, needs_example=False)
+                found[f"{name}.{method}"] = lacks_of_function(function, False, inspect.getdoc(getattr(thing, method)))
         else:
             found[name] = lacks_of_function(thing, needs_example=True)
     return found

@@ -106,7 +106,7 @@ def linear(comp: sp.Competition, cache, out: Path) -> tuple[float, pd.DataFrame]
             )
         )
     rows = clip_index(clips).get_indexer(clip_index(comp.test))
-    answers = comp.format.answers(comp.test, np.mean(probs, axis=0)[rows], comp.vocab)
+    answers = comp.format.to_submission(comp.test, np.mean(probs, axis=0)[rows], comp.vocab)
     sp.check_submission(answers, comp)
     answers.to_csv(out, index=False)
     return float(np.concatenate(right).mean()), answers

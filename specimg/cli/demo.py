@@ -101,7 +101,7 @@ def write_submission(
     vocab, known = predictions.attrs["vocab"], predictions[predictions["status"] == "ok"]
     by_name = dict(zip((Path(p).name for p in known["path"]), known[[f"p_{label}" for label in vocab]].to_numpy()))
     commonness = np.array([len(prior) - prior.index(label) if label in prior else 0 for label in vocab], float)
-    answers = form.answers(
+    answers = form.to_submission(
         rows, np.stack([by_name.get(name, commonness / commonness.sum()) for name in rows["id"]]), vocab
     )
     check_submission(answers, read_text(sample), format=form, vocab=vocab)

@@ -1,17 +1,17 @@
-"""Competitions: their layouts on disk, their tables, and how their answers are written and checked.
+"""Competitions: their layouts on disk, their tables, and how submissions are written and checked.
 
-    comp = Competition.open("freesound-audio-tagging")        # found below /kaggle/input, or in a folder that is named
-    comp = Competition.from_toml("my-birds.toml")             # any other, described by hand
+    comp = Competition.open("freesound-audio-tagging")        # found below /kaggle/input, or in a given folder
+    comp = Competition.from_toml("my-birds.toml")             # any other, described in a file
     check_submission("submission.csv", comp)
 
-`layouts` has one module for each kind of competition; each registers itself with `@layout` of `registry`.
+`layouts` has one module for each kind of competition; `registry` says how to add one.
 """
 
 from . import layouts
 from .competition import Competition, list_competitions
-from .formats import BestLabels, ClassColumns, Decisions, LabelSets, SubmissionFormat
 from .registry import LAYOUTS, Layout, layout
 from .submission import check_submission, guess_format
+from .submission_formats import BestLabels, ClassColumns, Decisions, LabelSets, SubmissionFormat
 
 __all__ = [
     "LAYOUTS",

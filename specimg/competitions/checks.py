@@ -1,7 +1,7 @@
-"""The tables of a competition, checked: text is text, numbers are numbers, and no row stands there twice.
+"""Checks of a competition's tables: text is text, numbers are numbers, and no row is there twice.
 
-`checked_train` and `checked_test` take a table as people or layouts make it and give a copy that all that follows can rely on;
-what cannot be relied on is a ValueError that counts the rows and names some of them.
+`checked_train` and `checked_test` take a table as people or layouts make it and return a copy that all that follows can rely on, or
+raise a ValueError that counts the invalid rows and names some of them.
 
 >>> table = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": [7, 8], "fold": ["0", "1"]})
 >>> checked_train(table, Path("birds"))["label"].tolist(), checked_train(table, Path("birds"))["fold"].tolist()
@@ -22,20 +22,19 @@ import pandas as pd
 from ..core.files import inside
 from ..core.text import count, examples
 from ..labels.classes import label_lists
-from ..labels.tables import is_multilabel
-from .reading import KEY
+from ..labels.tables import KEY, is_multilabel
 
 __all__ = ["check_columns", "with_ids", "checked_train", "checked_test"]
 
 
-def _refuse(bad: pd.Series, table: pd.DataFrame, which: str, way_out: str) -> None:
-    """ValueError that counts the rows where `bad` holds and names some of their paths, if there are any."""
-    if bad.any():
-        raise ValueError(f"{count(int(bad.sum()), 'row')} of the {which} ({examples(table['path'][bad])}); {way_out}")
+def _refuse(mask: pd.Series, table: pd.DataFrame, which: str, way_out: str = "correct it") -> None:
+    """ValueError that counts the rows where a mask is True and names some of their paths, if there are any."""
+    if mask.any():
+        raise ValueError(f"{count(int(mask.sum()), 'row')} of the {which} ({examples(table['path'][mask])}); {way_out}")
 
 
-def check_columns(table, what: str, needed: Sequence[str]) -> None:
-    """ValueError where it is no DataFrame, or lacks a column."""
+def check_columns(table: pd.DataFrame, what: str, needed: Sequence[str]) -> None:
+    """ValueError where a table is no DataFrame, or lacks a column."""
     wanted = ", ".join(needed)
     if not isinstance(table, pd.DataFrame):
         raise ValueError(f"the {what} table is a {type(table).__name__}; give a DataFrame with the columns {wanted}")
@@ -71,25 +70,21 @@ def _with_times(table: pd.DataFrame, what: str) -> pd.DataFrame:
     if "start" not in table:
         return table
     start, end = (_numbers(table, name, what) for name in ("start", "end"))
-    right = (start.isna() & end.isna()) | ((start >= 0) & (end > start) & (end < math.inf))
-    _refuse(
-        ~right,
-        table,
-        f"{what} table whose times are not 0 <= start < end",
-        "correct them; both are empty for a whole recording",
-    )
+    valid = (start.isna() & end.isna()) | ((start >= 0) & (end > start) & (end < math.inf))
+    rule = f"{what} table whose times are not 0 <= start < end"
+    _refuse(~valid, table, rule, "correct them; both are empty for a whole recording")
     return table.assign(start=start, end=end)
 
 
 def with_ids(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The table with the names of its rows as text, each different."""
+    """The table with its row names (`id`) as text, each unique."""
     ids = table["id"].astype(object)
     _refuse(ids.isna() | (ids == ""), table, f"{what} table without an id", "give each row its name in the submission")
     ids = ids.map(str)
     double = ids[ids.duplicated()]
     if len(double):
         raise ValueError(
-            f"{count(len(double), what + ' row')} with an id that stood there already ({examples(double)}); give each its own"
+            f"{count(len(double), what + ' row')} with an id that is there already ({examples(double)}); give each its own"
         )
     return table.assign(id=ids)
 
@@ -104,75 +99,57 @@ def _labels(train: pd.DataFrame) -> pd.Series:
 
 
 def _folds(train: pd.DataFrame) -> pd.Series:
-    """Whole numbers from -1; floats where they are still to be dealt."""
+    """Integers from -1; floats where folds are still to be assigned."""
     fold = _numbers(train, "fold", "training")
     wrong = fold.notna() & ((fold < -1) | (fold != fold.round()))
-    _refuse(wrong, train, "training table whose fold is no whole number from -1", "correct it")
+    _refuse(wrong, train, "training table whose fold is no whole number from -1")
     if (fold == -1).all():
         raise ValueError(
             "every row of the training table has fold -1, so that nothing is held out; give other folds, or leave them empty"
         )
     if (fold >= 0).any():
-        _refuse(
-            fold.isna(),
-            train,
-            "training table without a fold, where others have one",
-            "give each its fold, -1 if it always trains",
-        )
+        rule = "training table without a fold, where others have one"
+        _refuse(fold.isna(), train, rule, "give each its fold, -1 if it is always in training")
     return fold if fold.isna().any() else fold.astype(int)
 
 
 def _weights(train: pd.DataFrame) -> pd.Series:
     weight = _numbers(train, "weight", "training")
-    _refuse(
-        ~((weight >= 0) & (weight < math.inf)),
-        train,
-        "training table whose weight is no finite number from 0",
-        "correct it",
-    )
+    _refuse(~((weight >= 0) & (weight < math.inf)), train, "training table whose weight is no finite number from 0")
     return weight
 
 
-def _truths(train: pd.DataFrame) -> pd.Series:
-    _refuse(
-        ~train["scored"].isin([True, False]),
-        train,
-        "training table whose scored is neither True nor False",
-        "correct it",
-    )
+def _scored(train: pd.DataFrame) -> pd.Series:
+    _refuse(~train["scored"].isin([True, False]), train, "training table whose scored is neither True nor False")
     return train["scored"].astype(bool)
 
 
-_READ = {"label": _labels, "fold": _folds, "weight": _weights, "scored": _truths}
+_READ = {"label": _labels, "fold": _folds, "weight": _weights, "scored": _scored}
 
 
 # ---------------------------------------------------------------------- tables
 
 
 def checked_train(train: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """A copy with labels as text, numbers as numbers and truths as truths; ValueError where a cell is none."""
+    """A copy of a training table with text, numbers and booleans in their columns; ValueError where a cell is invalid."""
     check_columns(train, "training", ["path", "label"])
     if not len(train):
         raise ValueError("the training table has no rows; give one for each clip")
     _check_paths(train, folder, "training")
     train = _with_times(train.reset_index(drop=True), "training")
     double = train.duplicated([name for name in KEY if name in train])
-    _refuse(double, train, "training table of a clip that stood there already", "keep one row a clip")
+    _refuse(double, train, "training table of a clip that is there already", "keep one row per clip")
     train = train.assign(**{name: read(train) for name, read in _READ.items() if name in train})
     if "group" in train:
         held_out = train["fold"] != -1 if "fold" in train else True
-        _refuse(
-            train["group"].isna() & held_out,
-            train,
-            "training table without a group",
-            "give each clip one, such as its own path",
-        )
+        rule = "training table without a group"
+        _refuse(train["group"].isna() & held_out, train, rule, "give each clip one, such as its own path")
     return train
 
 
 def checked_test(test: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """A copy with text as text and numbers as numbers; ValueError where a cell is none."""
+    """A copy of a test table with text and numbers in their columns; ValueError where a cell is invalid."""
     check_columns(test, "test", ["id", "path"])
     _check_paths(test, folder, "test")
     test = with_ids(_with_times(test.reset_index(drop=True), "test"), "test")
-    return test.assign(asked=test["asked"].map(str)) if "asked" in test else test
+    return test.assign(target_label=test["target_label"].map(str)) if "target_label" in test else test

@@ -1,20 +1,11 @@
-"""A competition: what there is to learn from, what is asked, how answers are scored and written.
+"""A competition: training and test tables, metric and format of the submission.
 
     comp = Competition.open("freesound-audio-tagging", "freesound/")     # a known layout; on Kaggle the folder is found
     comp = Competition("my-birds", "birds/", train=table, metric="map@3", format=BestLabels(k=3))     # by hand
     comp = Competition.from_toml("my-birds.toml")                        # the same from a file
-    print(comp)                                                          # classes, clips, what is asked
+    print(comp)                                                          # classes, clips, test rows
 
-`train` has one row a clip: `path` (below the folder) and `label` (lists where a clip may have several), and where known
-
-    start, end     seconds, where a clip is part of a recording
-    group          speaker, site, source: what must never stand on both sides of a split
-    fold           folds that the data set itself gives; -1 trains always and is never held out; empty where folds are still to be dealt
-    weight         how far its label is to be trusted, 1 fully: becomes a sampling rate or a weight in the loss
-    scored         does it count for the score? (labels that nobody verified do not)
-
-`test` has one row for each row of the submission: `id`, `path`, where it asks about part of a recording `start, end`, and where it
-asks about one label `asked`. Data sets without a test set are answered clip by clip, each by the networks that never saw it.
+Data sets without a test set predict their training clips, each by the networks that were not trained on it.
 """
 
 from __future__ import annotations
@@ -26,6 +17,7 @@ import numbers
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -33,20 +25,30 @@ from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
 from ..labels.classes import class_counts
-from ..labels.tables import is_multilabel
+from ..labels.tables import KEY, clip_spans, is_multilabel
 from ..metrics import get_metric, list_metrics
 from .checks import check_columns, checked_test, checked_train, with_ids
-from .formats import BestLabels, SubmissionFormat
-from .places import find_place
-from .reading import KEY, clip_spans
+from .locate import find_folder
 from .registry import FILE_READERS, LAYOUTS, Layout
 from .submission import check_submission
+from .submission_formats import BestLabels, SubmissionFormat
 
 __all__ = ["Competition", "list_competitions"]
 
 
 def list_competitions() -> list[str]:
-    """The slugs that `Competition.open` knows."""
+    """The competitions that `Competition.open` knows.
+
+    Returns
+    -------
+    list of str
+        Their slugs, sorted.
+
+    Examples
+    --------
+    >>> list_competitions()[:2]
+    ['ESC-10', 'ESC-50']
+    """
     return sorted(LAYOUTS)
 
 
@@ -59,19 +61,19 @@ def _read_layout(known: Layout, folder: Path, options: dict) -> Competition:
     return known.read(folder, **slug, **options)
 
 
-# ---------------------------------------------------------------------- what people read
+# ---------------------------------------------------------------------- the printed summary
 
 
 def _count_list(counts: pd.Series, n: int = 4) -> str:
-    """The commonest and the rarest: "dog 12, cat 9, owl 9 ... wren 2"."""
+    """The most and the least frequent: "dog 12, cat 9, owl 9 ... wren 2"."""
     named = [f"{name} {number}" for name, number in counts.items()]
     return ", ".join(named) if len(named) <= n else f"{', '.join(named[: n - 1])} ... {named[-1]}"
 
 
 def _fold_line(fold: pd.Series, given: list[int]) -> str:
     always = int((fold == -1).sum())
-    what = f"{', '.join(map(str, given))}, as the data set gives them" if given else "to be dealt"
-    return what + (f"; {count(always, 'clip')} only to train on" if always else "")
+    what = f"{', '.join(map(str, given))}, as the data set gives them" if given else "to be assigned"
+    return what + (f"; {count(always, 'clip')} always in training" if always else "")
 
 
 def _weight_line(weight: pd.Series) -> str:
@@ -82,14 +84,14 @@ def _weight_line(weight: pd.Series) -> str:
 
 
 def _row_line(table: pd.DataFrame) -> str:
-    """How many rows, of how many recordings, and one of these."""
+    """Number of rows and recordings, and one of these."""
     files = table["path"].unique()
     parts = f" of {count(len(files), 'recording')}" if len(files) < len(table) else ""
     return f"{count(len(table), 'row')}{parts}" + (f", such as {files[0]}" if len(files) else "")
 
 
 def _plain(cell):
-    """A cell as JSON says it, the same with every version of pandas."""
+    """A cell as JSON writes it, the same with every version of pandas."""
     if isinstance(cell, list):
         return sorted(cell)
     if pd.isna(cell):
@@ -102,21 +104,47 @@ def _plain(cell):
 
 @dataclass(frozen=True, eq=False)
 class Competition:
-    """What a competition gives and asks; see the module's docstring for the columns of its tables.
+    """A competition: training and test tables, metric and format of the submission.
 
     Parameters
     ----------
-    train : one row a clip
-    metric : the name of a metric; see `specimg.metrics.list_metrics`
-    format : how answers are written
-    test : one row a row of the submission; None where clips of training are answered, each by networks that never saw it
-    vocab : the labels, in the order of the submission's columns; default the sorted labels of training
-    sample : the sample submission
-    solution : `id, label` of test rows whose answer is known
-    options : what `open` was given besides the folder
-    source : the TOML file that described it, where one did
+    slug : str
+        Its name.
+    folder : str or path-like
+        The folder that paths are relative to.
+    train : DataFrame
+        One row per clip: `path`, `label` (lists where a clip may have several), and where known `start, end` (seconds, of a clip in
+        a recording); `group` (speaker, site, source: never split between training and validation); `fold` (given by the data set; -1
+        is always in training, empty where folds are still to be assigned); `weight` (how far its label is to be trusted, 1 fully: a
+        sampling rate or a weight in the loss); `scored` (False for labels that nobody verified, which do not count for the score).
+    metric : str, default "accuracy"
+        One of `specimg.metrics.list_metrics()`.
+    format : SubmissionFormat, default BestLabels()
+        How submissions are written.
+    test : DataFrame, default None
+        One row per row of the submission: `id`, `path`, where it is a part of a recording `start, end`, and where it is about one
+        label `target_label`. None where clips of training are predicted, each by networks that were not trained on it.
+    vocab : sequence of str, default ()
+        The labels, in the order of the submission's columns; by default the sorted labels of training.
+    sample : str or path-like, default None
+        The sample submission.
+    solution : DataFrame, default None
+        `id, label` of test rows whose label is known.
+    options : dict, default {}
+        What `open` was given besides the folder.
+    source : Path, default None
+        The TOML file that described it, where one did.
 
-    Raises ValueError where tables, labels, metric and format do not go together.
+    Raises
+    ------
+    ValueError
+        Tables, labels, metric and format do not go together.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav"], "label": ["bark", "meow", "bark"]})
+    >>> sp.Competition("pets", ".", table, metric="map@3", format=sp.BestLabels(k=3))
+    Competition('pets': 3 clips, 2 labels, scored by map@3)
     """
 
     slug: str
@@ -132,7 +160,7 @@ class Competition:
     source: Path | None = None
 
     def __post_init__(self):
-        def put(name, value):
+        def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
         put("folder", Path(self.folder))
@@ -143,7 +171,7 @@ class Competition:
         put("vocab", tuple(map(str, self.vocab)) or tuple(labels))
         self._check_metric()
         self._check_labels(labels)
-        self._check_answers()
+        self._check_rows()
 
     def _check_metric(self) -> None:
         if get_metric(self.metric).multilabel != self.is_multi:
@@ -163,69 +191,94 @@ class Competition:
         if strange:
             what = f"{count(len(strange), 'label')} in training that the vocabulary lacks ({examples(strange)})"
             raise ValueError(f"{what}; add them, or leave their clips out")
-        unheard = [label for label in self.vocab if label not in set(labels)]
-        if unheard:
+        untrained = [label for label in self.vocab if label not in set(labels)]
+        if untrained:
             warn(
-                f"{count(len(unheard), 'label')} asked for but not in training ({examples(unheard)}): no network could know them"
+                f"{count(len(untrained), 'label')} of the vocabulary without a clip in training ({examples(untrained)}): "
+                "no network can learn them"
             )
 
-    def _check_answers(self) -> None:
-        """Can the rows be answered in this format, and does the solution speak of them?"""
-        rows = with_ids(self.answer_rows(), "training")
+    def _check_rows(self) -> None:
+        """ValueError where rows cannot be written in this format, or the solution has others."""
+        rows = with_ids(self.prediction_rows(), "training")
         self.format.check(rows, self.vocab)
         if self.solution is not None:
             check_columns(self.solution, "solution", ["id", "label"])
             strange = sorted(set(map(str, self.solution["id"])) - set(rows["id"]))
             if strange:
                 raise ValueError(
-                    f"{count(len(strange), 'row')} of the solution that nobody asks for ({examples(strange)}); leave them out"
+                    f"{count(len(strange), 'row')} of the solution that are no test rows ({examples(strange)}); leave them out"
                 )
 
     # -- opening
 
     @classmethod
-    def open(cls, slug: str, folder: str | os.PathLike | None = None, **options) -> Competition:
-        """A competition in its own layout.
+    def open(cls, slug: str, folder: str | os.PathLike | None = None, **options: Any) -> Competition:
+        """Open a known competition in its own layout.
 
         Parameters
         ----------
-        slug : one of `list_competitions()`, such as "freesound-audio-tagging"
-        folder : where it was unpacked, or a folder above it; None looks where Kaggle mounts it, then in the working folder
-        options : what the layout can be told, such as `seed`; an unknown one is an error that lists them
+        slug : str
+            One of `list_competitions()`, such as "freesound-audio-tagging".
+        folder : str or path-like, default None
+            Where it was unpacked, or a folder above; None searches where Kaggle mounts it, then the working directory.
+        **options : any
+            Options of the layout, such as `seed`; an unknown one is an error that lists them.
 
-        Raises ValueError where the slug is unknown or the folder is not one of this layout.
+        Returns
+        -------
+        Competition
+
+        Raises
+        ------
+        ValueError
+            The slug is unknown, or the folder does not have this layout.
         """
         known = LAYOUTS[choose(slug, LAYOUTS, "competition")]
         hint = f", or get it with specimg.fetch({known.fetched!r})" if known.fetched else ""
-        place = find_place(slug, folder, known.marks, hint, others=LAYOUTS)
-        comp = _read_layout(known, place, options)
+        comp = _read_layout(known, find_folder(slug, folder, known.marks, hint, others=LAYOUTS), options)
         object.__setattr__(comp, "options", dict(options))
         return comp
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike) -> Competition:
-        """The competition that a TOML file describes; see `specimg.competitions.layouts.from_toml`."""
+        """The competition that a TOML file describes; `specimg.competitions.layouts.from_toml` documents the file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        Competition
+
+        Raises
+        ------
+        ValueError
+            The file is invalid, or what it names does not exist; the message names the file.
+        """
         comp = FILE_READERS[".toml"](path)
         object.__setattr__(comp, "source", Path(path).absolute())
         return comp
 
-    # -- what it is
+    # -- properties
 
     @property
     def is_multi(self) -> bool:
-        """May a clip carry several labels?"""
+        """Whether a clip may have several labels."""
         return is_multilabel(self.train)
 
     @property
     def given_folds(self) -> list[int]:
-        """The folds that the data set gives, without -1; empty where they are still to be dealt."""
+        """The folds that the data set gives, without -1; empty where they are still to be assigned."""
         if "fold" not in self.train:
             return []
         return sorted(int(fold) for fold in self.train["fold"].unique() if fold >= 0)
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that stand for the clips of training, their labels, groups, folds and weights, whatever their order."""
+        """A digest, 16 hexadecimal digits, of the training clips, their labels, groups, folds and weights; their order does not matter."""
         names = [name for name in [*KEY, "label", "group", "fold", "weight", "scored"] if name in self.train]
         rows = sorted(
             json.dumps([_plain(cell) for cell in row]) for row in self.train[names].itertuples(index=False, name=None)
@@ -233,11 +286,23 @@ class Competition:
         return hashlib.blake2b(json.dumps([self.vocab, names, rows]).encode(), digest_size=8).hexdigest()
 
     def expected_rows(self) -> pd.Series:
-        """The names of the rows that a submission must have, in their order."""
-        return self.answer_rows()["id"]
+        """The row names that a submission must have.
 
-    def answer_rows(self) -> pd.DataFrame:
-        """The rows `id, path[, start, end][, asked]` that are answered: of the test set, else of all clips that are ever held out."""
+        Returns
+        -------
+        Series
+            In order.
+        """
+        return self.prediction_rows()["id"]
+
+    def prediction_rows(self) -> pd.DataFrame:
+        """The rows that are predicted: the test set, or without one all training clips that are ever held out.
+
+        Returns
+        -------
+        DataFrame
+            `id, path` and where there are any `start, end`, `target_label`.
+        """
         if self.test is not None:
             return self.test
         held_out = self.train[self.train["fold"] != -1] if "fold" in self.train else self.train
@@ -251,14 +316,30 @@ class Competition:
         )
         return held_out[[name for name in KEY if name in held_out]].assign(id=ids).reset_index(drop=True)
 
-    def check(self, submission) -> str:
-        """`check_submission` of a file or DataFrame against this competition."""
+    def check(self, submission: str | os.PathLike | pd.DataFrame) -> str:
+        """Check a submission against this competition; see `check_submission`.
+
+        Parameters
+        ----------
+        submission : str or path-like or DataFrame
+            A csv file, or a table.
+
+        Returns
+        -------
+        str
+            What was accepted.
+
+        Raises
+        ------
+        ValueError
+            It would not be accepted; the message lists every problem.
+        """
         return check_submission(submission, self)
 
     def _what(self) -> str:
-        several = ", several a clip" if self.is_multi else ""
-        asked = f", {count(len(self.test), 'test row')}" if self.test is not None else ""
-        return f"{count(len(self.train), 'clip')}, {count(len(self.vocab), 'label')}{several}{asked}, scored by {self.metric}"
+        several = ", several per clip" if self.is_multi else ""
+        test = f", {count(len(self.test), 'test row')}" if self.test is not None else ""
+        return f"{count(len(self.train), 'clip')}, {count(len(self.vocab), 'label')}{several}{test}, scored by {self.metric}"
 
     def __repr__(self) -> str:
         return f"Competition({self.slug!r}: {self._what()})"
@@ -269,18 +350,17 @@ class Competition:
         lines["clips"] = _row_line(clips)
         lines["labels"] = _count_list(class_counts(clips))
         if "group" in clips:
-            lines["groups"] = f"{clips['group'].nunique()}, none on both sides of a split"
-        lines["folds"] = _fold_line(clips["fold"], self.given_folds) if "fold" in clips else "to be dealt"
+            lines["groups"] = f"{clips['group'].nunique()}, never split between training and validation"
+        lines["folds"] = _fold_line(clips["fold"], self.given_folds) if "fold" in clips else "to be assigned"
         if "weight" in clips:
             lines["weights"] = _weight_line(clips["weight"])
         if "scored" in clips and not clips["scored"].all():
             lines["scored"] = f"{clips['scored'].sum()} of {count(len(clips), 'clip')}"
-        lines["test"] = (
-            "none: clips are answered by networks that never saw them" if self.test is None else _row_line(self.test)
-        )
-        lines["answers"] = repr(self.format)
+        none = "none: training clips are predicted by networks that were not trained on them"
+        lines["test"] = none if self.test is None else _row_line(self.test)
+        lines["format"] = repr(self.format)
         return "\n".join([f"{self.slug}: {self._what()}", *(f"  {name:8} {text}" for name, text in lines.items())])
 
-    def _repr_pretty_(self, printer, cycle: bool) -> None:
-        """What a notebook shows."""
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The summary, in notebooks."""
         printer.text(str(self))

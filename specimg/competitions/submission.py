@@ -1,6 +1,6 @@
-"""Is a submission one that the competition accepts? Its columns, its rows, their order and every cell.
+"""Check a submission: its columns, its rows, their order and every cell.
 
-All that is wrong is said at once, in numbers and by example, before a daily submission is spent on it. A csv file is read
+All problems are reported at once, with counts and examples, before a daily submission is spent on them. A csv file is read
 as text, cell for cell, so that "007" is not 7 and a label named "NA" is a label.
 
 >>> sample = pd.DataFrame({"fname": ["a.wav", "b.wav"], "label": ["bark", "bark"]})
@@ -15,20 +15,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Protocol
 
 import pandas as pd
 
 from ..core.text import count, examples
-from .formats import BestLabels, ClassColumns, Decisions, LabelSets, SubmissionFormat
+from .submission_formats import BestLabels, ClassColumns, Decisions, LabelSets, SubmissionFormat
 
 __all__ = ["check_submission", "check_sample", "guess_format", "read_text"]
+
+
+class Expected(Protocol):
+    """What a `Competition`, or a run of one, knows of the submission it expects."""
+
+    format: SubmissionFormat
+    vocab: Sequence[str]
+
+    def expected_rows(self) -> pd.Series:
+        """The row names, in order."""
 
 
 # ---------------------------------------------------------------------- csv as text
 
 
 def _twice(names: Sequence[str]) -> list[str]:
-    """The names that stood there already, once for each time."""
+    """Names that are there already, once for each repetition."""
     names = pd.Series(list(names), dtype=object)
     return names[names.duplicated()].tolist()
 
@@ -36,7 +47,7 @@ def _twice(names: Sequence[str]) -> list[str]:
 def read_text(path: str | os.PathLike) -> pd.DataFrame:
     """A csv file in UTF-8 as text, cell for cell: "007" stays "007", and a label named "None" or "NA" stays a label.
 
-    Raises ValueError where a line is longer than the header or the header names a column twice.
+    ValueError where a line is longer than the header, or the header names a column twice.
     """
     try:  # the header is read like any line: pandas would rename double columns, and cut lines that are too long
         lines = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -50,11 +61,11 @@ def read_text(path: str | os.PathLike) -> pd.DataFrame:
     return lines.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
 
 
-def _as_text(table) -> pd.DataFrame:
+def _as_text(table: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
     """A DataFrame as `read_text` gives the file that it would be written to; nan is an empty cell."""
     if not isinstance(table, pd.DataFrame):
         return read_text(table)
-    columns = [table.iloc[:, i] for i in range(table.shape[1])]  # by position: names may stand there twice
+    columns = [table.iloc[:, i] for i in range(table.shape[1])]  # by position: names may repeat
     text = {
         i: ["" if blank else str(cell) for cell, blank in zip(column.tolist(), column.isna())]
         for i, column in enumerate(columns)
@@ -71,7 +82,7 @@ def _guess(sample: pd.DataFrame, vocab: Sequence[str] | None) -> SubmissionForma
     names = list(sample)
     if len(names) < 2:
         raise ValueError(
-            f"the sample submission has the columns {names}; it needs one for the row's name and one or more for answers"
+            f"the sample submission has the columns {names}; it needs one of row names and one or more of predictions"
         )
     if len(names) > 2:
         return ClassColumns(id_col=names[0])
@@ -85,11 +96,30 @@ def _guess(sample: pd.DataFrame, vocab: Sequence[str] | None) -> SubmissionForma
     return BestLabels(**here, k=max([1, *(len(cell.split()) for cell in cells)]))
 
 
-def guess_format(sample, vocab: Sequence[str] | None = None) -> SubmissionFormat:
-    """The format that a sample submission, a csv file or DataFrame, looks like.
+def guess_format(sample: str | os.PathLike | pd.DataFrame, vocab: Sequence[str] | None = None) -> SubmissionFormat:
+    """The format of a sample submission.
 
-    How many labels a row may have is read from the sample's own cells, where blanks part labels unless `vocab` knows the
-    whole cell as one.
+    Parameters
+    ----------
+    sample : str or path-like or DataFrame
+        A csv file, or its table.
+    vocab : sequence of str, default None
+        The labels. Blanks in a cell separate labels unless the whole cell is one of these.
+
+    Returns
+    -------
+    SubmissionFormat
+        `ClassColumns`, `Decisions`, `LabelSets`, or `BestLabels` with the largest number of labels in the sample's cells.
+
+    Raises
+    ------
+    ValueError
+        The sample has fewer than two columns.
+
+    Examples
+    --------
+    >>> guess_format(pd.DataFrame({"fname": ["a.wav"], "label": ["bark meow siren"]}))
+    BestLabels(k=3)
     """
     return _guess(_as_text(sample), vocab)
 
@@ -100,7 +130,7 @@ def _column_problems(found: list[str], wanted: list[str]) -> list[str]:
     missing, strange = [n for n in wanted if n not in found], [n for n in found if n not in wanted]
     problems = [
         f"{count(len(names), 'column')} {what} ({examples(map(repr, names))})"
-        for names, what in ((missing, "missing"), (strange, "too many"), (_twice(found), "that stood there already"))
+        for names, what in ((missing, "missing"), (strange, "too many"), (_twice(found), "repeated"))
         if names
     ]
     if found[0] in strange and found[0] in ("", "Unnamed: 0"):
@@ -108,7 +138,7 @@ def _column_problems(found: list[str], wanted: list[str]) -> list[str]:
     if not problems:
         first = next(i for i, (a, b) in enumerate(zip(found, wanted)) if a != b)
         problems = [
-            f"the columns stand in another order; column {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
+            f"the columns are in another order; column {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
         ]
     return problems
 
@@ -119,45 +149,42 @@ def check_sample(
     vocab: Sequence[str] | None = None,
     name: str = "the sample submission",
 ) -> None:
-    """Raise ValueError where answers in this format would not stand in the columns of the sample (all text)."""
+    """ValueError where a submission of this format would not have the columns of the sample (all text)."""
     problems = _column_problems(format.columns(list(sample)[1:] if vocab is None else vocab), list(sample))
     if problems:
         raise ValueError(
-            f"{name} does not fit the format {format.kind}, whose answers have {'; '.join(problems)}; "
-            "give another format or other labels"
+            f"{name} does not fit the format {format.kind}: {'; '.join(problems)}; give another format or other labels"
         )
     double = _twice(sample.iloc[:, 0])
     if double:
-        raise ValueError(
-            f"{name} has {count(len(double), 'row')} that stood there already ({examples(double)}); get it anew"
-        )
+        raise ValueError(f"{name} has {count(len(double), 'row')} repeated ({examples(double)}); download it again")
 
 
 # ---------------------------------------------------------------------- the submission
 
 
 def _row_problems(found: list[str], wanted: list[str]) -> list[str]:
-    """Rows that are missing, too many, double, or in another order."""
+    """Rows that are missing, too many, repeated, or in another order."""
     if found == wanted:
         return []
     here, there = set(found), set(wanted)
     missing, strange = [n for n in wanted if n not in here], [n for n in found if n not in there]
     problems = [
         f"{count(len(names), 'row')} {what} ({examples(names)})"
-        for names, what in ((missing, "missing"), (strange, "too many"), (_twice(found), "that stood there already"))
+        for names, what in ((missing, "missing"), (strange, "too many"), (_twice(found), "repeated"))
         if names
     ]
     if not problems:
         first = next(i for i, (a, b) in enumerate(zip(found, wanted)) if a != b)
         problems = [
-            f"the rows stand in another order; row {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
+            f"the rows are in another order; row {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
         ]
     return problems
 
 
 def _expected(sample, format, vocab) -> tuple[list[str], list[str], SubmissionFormat, Sequence[str] | None]:
-    """(names of the rows, columns, format, labels), as far as they are known."""
-    if hasattr(sample, "expected_rows"):  # a Competition, or what a run keeps of one
+    """(row names, columns, format, labels), as far as they are known."""
+    if hasattr(sample, "expected_rows"):  # a Competition, or what a run stores of one
         format, vocab = format or sample.format, list(sample.vocab if vocab is None else vocab)
         return list(sample.expected_rows()), format.columns(vocab), format, vocab
     sample = _as_text(sample)
@@ -167,27 +194,50 @@ def _expected(sample, format, vocab) -> tuple[list[str], list[str], SubmissionFo
 
 
 def check_submission(
-    submission, sample, *, format: SubmissionFormat | None = None, vocab: Sequence[str] | None = None
+    submission: str | os.PathLike | pd.DataFrame,
+    sample: str | os.PathLike | pd.DataFrame | Expected,
+    *,
+    format: SubmissionFormat | None = None,
+    vocab: Sequence[str] | None = None,
 ) -> str:
-    """Raise a ValueError that lists all that is wrong with a submission; else return a sentence that says what was accepted.
+    """Check a submission against the sample submission or the competition.
+
+    Columns and rows must be the sample's, in its order; probabilities numbers from 0 to 1; labels those of `vocab`.
 
     Parameters
     ----------
-    submission : a csv file, or a DataFrame (its index is not part of it)
-    sample : the competition's sample_submission.csv, a DataFrame like it, or a `Competition`, which knows its format and labels too
-    format, vocab : what a row may say; by default guessed from the sample, which cannot tell which labels there are
+    submission : str or path-like or DataFrame
+        A csv file, or a table (its index is not part of it).
+    sample : str or path-like or DataFrame or Competition
+        sample_submission.csv, its table, or the competition, which knows its format and labels too.
+    format : SubmissionFormat, default None
+        None is that of the competition, or guessed from the sample.
+    vocab : sequence of str, default None
+        The labels; None is those of the competition, or unknown.
 
-    Columns and rows must be the sample's, in its order; probabilities numbers from 0 to 1; labels those of `vocab`.
+    Returns
+    -------
+    str
+        What was accepted.
+
+    Raises
+    ------
+    ValueError
+        The submission would not be accepted; the message lists every problem.
+
+    Examples
+    --------
+    >>> sample = pd.DataFrame({"fname": ["a.wav", "b.wav"], "label": ["bark", "bark"]})
+    >>> sp.check_submission(sample.assign(label=["meow", "bark"]), sample)
+    '2 rows in the columns fname, label: accepted'
     """
     if hasattr(submission, "expected_rows"):
         raise ValueError(
             "the first argument is the submission, the second the competition: check_submission('submission.csv', comp)"
         )
     wanted, columns, format, vocab = _expected(sample, format, vocab)
-    table, name = (
-        _as_text(submission),
-        "the submission" if isinstance(submission, pd.DataFrame) else repr(os.fspath(submission)),
-    )
+    table = _as_text(submission)
+    name = "the submission" if isinstance(submission, pd.DataFrame) else repr(os.fspath(submission))
     problems = _column_problems(list(table), columns)
     if not problems:
         problems = _row_problems(table[format.id_col].tolist(), wanted) + format.problems(table, vocab)

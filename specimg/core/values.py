@@ -88,7 +88,8 @@ def _short_repr(value: Value) -> str:
     texts, leading = [], True
     for field in dataclasses.fields(value):
         part = getattr(value, field.name)
-        if not field.init or (field.default is not dataclasses.MISSING and part == field.default):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if not field.init or (default is not dataclasses.MISSING and part == default):
             leading = False
             continue
         leading = leading and isinstance(part, Value)

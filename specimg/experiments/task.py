@@ -76,13 +76,13 @@ class Task:
     is_multi: bool
     digest: str  # of the training table
     has_test: bool  # else clips of training are answered
-    rows: pd.DataFrame  # id, path, and where known start, end, asked
+    rows: pd.DataFrame  # id, path, and where known start, end, target_label
 
     @classmethod
     def of(cls, comp: Competition) -> Task:
         """What has to be known of this competition."""
-        rows = comp.answer_rows()
-        rows = rows[[name for name in ("id", *KEY, "asked") if name in rows]].reset_index(drop=True)
+        rows = comp.prediction_rows()
+        rows = rows[[name for name in ("id", *KEY, "target_label") if name in rows]].reset_index(drop=True)
         return cls(
             comp.slug,
             comp.metric,
@@ -274,7 +274,7 @@ def write_answers(
             raise ValueError(f"threshold={threshold}: answers are written as {form.kind}, without a threshold")
         form = form.replace(threshold=threshold)
     filled, without = fill_rows(task.rows, clips, probs, prior)
-    table = form.answers(task.rows, filled, list(task.vocab))
+    table = form.to_submission(task.rows, filled, list(task.vocab))
     check_submission(table, task)
     if without.any():
         named = examples(task.rows["path"][without])

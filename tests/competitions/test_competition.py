@@ -1,6 +1,5 @@
 """Competitions: where they are found, what their tables may say, and what is known of them afterwards."""
 
-import doctest
 import errno
 import os
 import subprocess
@@ -18,16 +17,15 @@ from specimg.competitions import (
     Competition,
     Decisions,
     LabelSets,
-    checks,
     competition,
     layout,
     list_competitions,
-    places,
+    locate,
     reading as tables,
     registry,
 )
 from specimg.competitions.layouts import from_toml as by_hand
-from specimg.competitions.places import find_place, has_marks
+from specimg.competitions.locate import find_folder, has_marks
 
 MARKS = [("train.csv", "audio_train"), ("meta.csv",)]
 
@@ -51,14 +49,8 @@ def kaggle(tmp_path, monkeypatch):
     """Kaggle's input folder, and an empty working folder."""
     (tmp_path / "working").mkdir()
     monkeypatch.chdir(tmp_path / "working")
-    monkeypatch.setattr(places, "KAGGLE_INPUT", tmp_path / "kaggle")
+    monkeypatch.setattr(locate, "KAGGLE_INPUT", tmp_path / "kaggle")
     return tmp_path / "kaggle"
-
-
-@pytest.mark.parametrize("module", [by_hand, checks], ids=lambda m: m.__name__)
-def test_the_docstrings_are_right(module):
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
 
 
 def test_importing_it_is_light():
@@ -69,7 +61,7 @@ def test_importing_it_is_light():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == []
 
 
-# ---------------------------------------------------------------------- places
+# ---------------------------------------------------------------------- folders
 
 
 def test_marks_are_alternatives_of_which_all_must_be_there(tmp_path):
@@ -86,23 +78,23 @@ def test_marks_are_alternatives_of_which_all_must_be_there(tmp_path):
 @pytest.mark.parametrize("below", ["", "freesound", "freesound/unpacked"])
 def test_found_in_the_named_folder_and_up_to_two_below(below, tmp_path):
     wanted = place(tmp_path / "data" / below)
-    assert find_place("x", tmp_path / "data", MARKS) == find_place("x", str(tmp_path / "data"), MARKS) == wanted
+    assert find_folder("x", tmp_path / "data", MARKS) == find_folder("x", str(tmp_path / "data"), MARKS) == wanted
 
 
 def test_not_found_three_below(tmp_path):
     place(tmp_path / "a/b/c")
     with pytest.raises(
         ValueError,
-        match=r"no freesound in '.*': a folder with 'train.csv' and 'audio_train' or 'meta.csv' was looked for",
+        match=r"no freesound in '.*': searched for a folder with 'train.csv' and 'audio_train' or 'meta.csv'",
     ):
-        find_place("freesound", tmp_path, MARKS)
+        find_folder("freesound", tmp_path, MARKS)
 
 
 def test_the_uppermost_is_taken(tmp_path):
     place(tmp_path / "a/copy")
     place(tmp_path / "b")
-    assert find_place("x", tmp_path, MARKS) == tmp_path / "b"
-    assert find_place("x", place(tmp_path), MARKS) == tmp_path
+    assert find_folder("x", tmp_path, MARKS) == tmp_path / "b"
+    assert find_folder("x", place(tmp_path), MARKS) == tmp_path
 
 
 def test_two_that_look_alike_are_an_error(tmp_path):
@@ -110,14 +102,14 @@ def test_two_that_look_alike_are_an_error(tmp_path):
     with pytest.raises(
         ValueError, match=r"2 folders below '.*' look like freesound \(.*2018, .*2019\); give the one that is meant"
     ):
-        find_place("freesound", tmp_path, MARKS)
-    assert find_place("freesound", tmp_path / "2019", MARKS) == tmp_path / "2019"
+        find_folder("freesound", tmp_path, MARKS)
+    assert find_folder("freesound", tmp_path / "2019", MARKS) == tmp_path / "2019"
 
 
 def test_two_names_of_one_folder_are_one_place(tmp_path):
     place(tmp_path / "real")
     (tmp_path / "also").symlink_to("real")
-    assert os.path.realpath(find_place("x", tmp_path, MARKS)) == str(tmp_path / "real")
+    assert os.path.realpath(find_folder("x", tmp_path, MARKS)) == str(tmp_path / "real")
 
 
 @pytest.mark.parametrize(
@@ -136,29 +128,31 @@ def test_two_names_of_one_folder_are_one_place(tmp_path):
 def test_found_where_kaggle_mounts_it(mount, kaggle):
     touch(kaggle / "weights/model.safetensors", kaggle / "datasets/somebody/else/readme.md")
     wanted = place(kaggle / mount)
-    assert find_place("birds", None, MARKS) == wanted
+    assert find_folder("birds", None, MARKS) == wanted
 
 
 def test_its_own_name_goes_first(kaggle):
     place(kaggle / "aaa")
     wanted = place(kaggle / "datasets/me/birds")
-    assert find_place("birds", None, MARKS) == wanted
-    assert find_place("birds", None, MARKS) != place(kaggle / "competitions/birds") == find_place("birds", None, MARKS)
+    assert find_folder("birds", None, MARKS) == wanted
+    assert (
+        find_folder("birds", None, MARKS) != place(kaggle / "competitions/birds") == find_folder("birds", None, MARKS)
+    )
 
 
 def test_another_competition_with_the_same_marks_is_not_taken(kaggle):
     place(kaggle / "birds-2023/unpacked")
     with pytest.raises(ValueError, match="no birds-2024 in '.*kaggle' or 'birds-2024'"):
-        find_place("birds-2024", None, MARKS, others=["birds-2023", "birds-2024"])
-    assert find_place("birds-2023", None, MARKS, others=["birds-2023", "birds-2024"]) == kaggle / "birds-2023/unpacked"
+        find_folder("birds-2024", None, MARKS, others=["birds-2023", "birds-2024"])
+    assert find_folder("birds-2023", None, MARKS, others=["birds-2023", "birds-2024"]) == kaggle / "birds-2023/unpacked"
     assert (
-        find_place("birds-2024", kaggle, MARKS, others=["birds-2023"]) == kaggle / "birds-2023/unpacked"
+        find_folder("birds-2024", kaggle, MARKS, others=["birds-2023"]) == kaggle / "birds-2023/unpacked"
     )  # it was named
 
 
 def test_found_in_the_working_folder(kaggle):
     place("birds/unpacked")
-    assert find_place("birds", None, MARKS).as_posix() == "birds/unpacked"
+    assert find_folder("birds", None, MARKS).as_posix() == "birds/unpacked"
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -167,7 +161,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         with pytest.raises(
             ValueError, match=r"is not a folder; give the one that birds was unpacked to, with .* in it, or fetch it$"
         ):
-            find_place("birds", folder, MARKS, ", or fetch it")
+            find_folder("birds", folder, MARKS, ", or fetch it")
 
 
 def test_folders_that_may_not_be_read_are_passed_over(tmp_path, monkeypatch):
@@ -184,14 +178,14 @@ def test_folders_that_may_not_be_read_are_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(
         os.path, "exists", lambda path: not os.fspath(path).startswith(str(tmp_path / "a")) and exists(path)
     )
-    assert find_place("x", tmp_path, MARKS) == wanted
+    assert find_folder("x", tmp_path, MARKS) == wanted
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="may read everything")
 def test_a_closed_folder_is_passed_over(tmp_path):
     wanted = place(tmp_path / "b")
     (tmp_path / "a").mkdir(mode=0)
-    assert find_place("x", tmp_path, MARKS) == wanted
+    assert find_folder("x", tmp_path, MARKS) == wanted
 
 
 def test_links_in_a_circle_end(tmp_path):
@@ -199,17 +193,17 @@ def test_links_in_a_circle_end(tmp_path):
     (tmp_path / "nowhere").symlink_to("gone")
     (tmp_path / "up").symlink_to(tmp_path)
     with pytest.raises(ValueError, match="no x in"):
-        find_place("x", tmp_path, MARKS)
+        find_folder("x", tmp_path, MARKS)
     wanted = place(tmp_path / "z/unpacked")
     assert os.path.samefile(
-        find_place("x", tmp_path, MARKS), wanted
+        find_folder("x", tmp_path, MARKS), wanted
     )  # what cannot be looked into does not hide the others
 
 
 def test_a_file_in_the_place_of_a_folder(tmp_path):
     touch(tmp_path / "birds", tmp_path / "train.csv/", tmp_path / "b/audio_train")
     with pytest.raises(ValueError, match="no birds in"):
-        find_place("birds", tmp_path, MARKS)
+        find_folder("birds", tmp_path, MARKS)
 
 
 def test_5000_folders_are_looked_through_quickly(tmp_path):
@@ -217,9 +211,9 @@ def test_5000_folders_are_looked_through_quickly(tmp_path):
         (tmp_path / f"{i:04}").mkdir()
     start = time.perf_counter()
     with pytest.raises(ValueError, match="no x in"):
-        find_place("x", tmp_path, MARKS)
+        find_folder("x", tmp_path, MARKS)
     wanted = place(tmp_path / "zz")
-    assert find_place("x", tmp_path, MARKS) == wanted
+    assert find_folder("x", tmp_path, MARKS) == wanted
     assert time.perf_counter() - start < 5
 
 
@@ -355,7 +349,7 @@ def test_numbers_and_truths_are_made_of_what_a_csv_holds():
 
 def test_the_vocabulary_may_be_ordered_and_hold_more():
     with pytest.warns(
-        UserWarning, match=r"^1 label asked for but not in training \(owl\): no network could know them$"
+        UserWarning, match=r"^1 label of the vocabulary without a clip in training \(owl\): no network can learn them$"
     ) as said:
         comp = Competition("pets", ".", small(), vocab=["owl", "dog", "cat"])
     assert comp.vocab == ("owl", "dog", "cat") and said[0].filename == __file__
@@ -382,7 +376,7 @@ def test_the_vocabulary_may_be_ordered_and_hold_more():
         (small(path=["a.wav", np.nan, "c.wav", "d.wav"]), "names the path nan; write text"),
         (
             small(path=["a.wav", "b.wav", "a.wav", "a.wav"]),
-            r"2 rows of the training table of a clip that stood there already \(a.wav\)",
+            r"2 rows of the training table of a clip that is there already \(a.wav\)",
         ),
         (small(label=["dog", None, "dog", ""]), r"column 'label' is empty in 2 rows \(2, 4\)"),
         (small(label=[["dog"], ["cat"], None, []]), r"column 'label' is empty in 1 row \(3\)"),
@@ -433,11 +427,11 @@ def test_windows_of_one_recording_are_different_clips():
     table = small(path="a.wav", start=[0, 1, 2, np.nan], end=[1, 2, 3, np.nan])
     assert len(Competition("pets", ".", table).train) == 4
     refused(
-        "1 row of the training table of a clip that stood there already",
+        "1 row of the training table of a clip that is there already",
         table.assign(start=[0, 1, 1, np.nan], end=[1, 2, 2, np.nan]),
     )
     refused(
-        "1 row of the training table of a clip that stood",
+        "1 row of the training table of a clip that is there",
         table.assign(start=[0, np.nan, 1, np.nan], end=[1, np.nan, 2, np.nan]),
     )
 
@@ -455,7 +449,7 @@ TEST = pd.DataFrame({"id": ["1", "2"], "path": ["t/1.wav", "t/2.wav"]})
     [
         (TEST.drop(columns="id"), "the test table lacks the column 'id'; it has path and needs id, path"),
         (TEST.assign(path=["t/1.wav", "../2.wav"]), "'../2.wav' leads out of"),
-        (TEST.assign(id="1"), r"1 test row with an id that stood there already \(1\); give each its own"),
+        (TEST.assign(id="1"), r"1 test row with an id that is there already \(1\); give each its own"),
         (
             TEST.assign(id=["1", None]),
             r"1 row of the test table without an id \(t/2.wav\); give each row its name in the submission",
@@ -474,14 +468,14 @@ def test_test_tables_that_cannot_be_relied_on(table, what):
 
 
 def test_test_tables():
-    test = TEST.assign(id=[1, 2], asked=["cat", "dog"], start=["0", "1"], end=["1", "2"]).set_axis([5, 5])
+    test = TEST.assign(id=[1, 2], target_label=["cat", "dog"], start=["0", "1"], end=["1", "2"]).set_axis([5, 5])
     comp = Competition("pets", ".", small(), test=test)
     assert (
         comp.test["id"].tolist() == ["1", "2"]
         and comp.test.index.tolist() == [0, 1]
         and comp.test["end"].tolist() == [1.0, 2.0]
     )
-    assert comp.answer_rows() is comp.test and comp.expected_rows().tolist() == ["1", "2"]
+    assert comp.prediction_rows() is comp.test and comp.expected_rows().tolist() == ["1", "2"]
     double = TEST.assign(path="t/1.wav")  # two questions about one recording
     assert len(Competition("pets", ".", small(), test=double).test) == 2
     assert len(Competition("pets", ".", small(), test=TEST[:0]).expected_rows()) == 0  # recordings that come later
@@ -510,21 +504,24 @@ def test_test_tables():
         ),
         (
             dict(train=small(label=["big dog", "cat", "cat", "owl"]), format=BestLabels(k=3)),
-            r"1 label with blanks \('big dog'\), which part",
+            r"1 label with blanks \('big dog'\), which separate",
         ),
         (
             dict(train=small(label=["fname", "cat", "cat", "owl"]), format=ClassColumns()),
             "the label 'fname' has the name of the column",
         ),
-        (dict(format=Decisions(), test=TEST), "need the column 'asked'"),
-        (dict(format=Decisions(), test=TEST.assign(asked=["dog", "owl"])), r"1 label asked for but not known \(owl\)"),
+        (dict(format=Decisions(), test=TEST), "need the column 'target_label'"),
+        (
+            dict(format=Decisions(), test=TEST.assign(target_label=["dog", "owl"])),
+            r"1 target label not in the vocabulary \(owl\)",
+        ),
         (dict(format=LabelSets(), train=small(label=["a b", "c", "c", "c"])), "1 label with blanks"),
         (
             dict(test=TEST, solution=pd.DataFrame({"id": list("543721"), "label": "dog"})),
             r"4 rows of the solution that .* \(3, 4, 5, ...\)",
         ),
         (dict(test=TEST, solution=pd.DataFrame({"id": ["1"]})), "the solution table lacks the column 'label'"),
-        (dict(train=small(id=["1", "2", "3", "3"])), r"1 training row with an id that stood there already \(3\)"),
+        (dict(train=small(id=["1", "2", "3", "3"])), r"1 training row with an id that is there already \(3\)"),
     ],
 )
 def test_labels_metric_format_and_answers_must_go_together(kwargs, what):
@@ -556,7 +553,7 @@ def test_given_folds(fold, given):
 
 def test_without_a_test_set_all_clips_are_answered_that_are_ever_held_out():
     comp = Competition("pets", ".", small())
-    assert comp.answer_rows().to_dict("list") == {
+    assert comp.prediction_rows().to_dict("list") == {
         "path": ["a.wav", "b.wav", "c.wav", "d.wav"],
         "id": ["a.wav", "b.wav", "c.wav", "d.wav"],
     }
@@ -574,7 +571,7 @@ def test_windows_without_a_test_set_are_named_by_their_seconds():
         "pets", ".", small(path="a.wav", start=[0, 12345.61, 12345.64, np.nan], end=[0.25, 12345.64, 12346, np.nan])
     )
     assert comp.expected_rows().tolist() == ["a.wav@0-0.25", "a.wav@12345.61-12345.64", "a.wav@12345.64-12346", "a.wav"]
-    assert list(comp.answer_rows()) == ["path", "start", "end", "id"]
+    assert list(comp.prediction_rows()) == ["path", "start", "end", "id"]
 
 
 def test_the_digest_stands_for_the_clips_whatever_their_order():
@@ -648,7 +645,7 @@ def test_in_a_line():
     comp = Competition("pets", ".", small(), metric="map@3", test=TEST)
     assert repr(comp) == "Competition('pets': 4 clips, 2 labels, 2 test rows, scored by map@3)"
     several = Competition("pets", ".", small(label=[["dog"], [], [], ["dog"]]), metric="lwlrap")
-    assert repr(several) == "Competition('pets': 4 clips, 1 label, several a clip, scored by lwlrap)"
+    assert repr(several) == "Competition('pets': 4 clips, 1 label, several per clip, scored by lwlrap)"
 
 
 def test_in_full():
@@ -659,9 +656,9 @@ pets: 4 clips, 2 labels, 2 test rows, scored by accuracy
   folder   data/pets
   clips    4 rows, such as a.wav
   labels   cat 2, dog 2
-  folds    to be dealt
+  folds    to be assigned
   test     2 rows, such as t/1.wav
-  answers  BestLabels()"""
+  format   BestLabels()"""
     )
 
 
@@ -683,16 +680,16 @@ def test_in_full_with_all_that_may_be_known():
     assert (
         str(comp)
         == """\
-birds: 24 clips, 7 labels, several a clip, scored by macro_auc
+birds: 24 clips, 7 labels, several per clip, scored by macro_auc
   folder   birds
   clips    24 rows of 12 recordings, such as audio/00.wav
   labels   bird 6 12, bird 0 2, bird 1 2 ... bird 5 2
-  groups   3, none on both sides of a split
-  folds    0, 1, 2, as the data set gives them; 2 clips only to train on
+  groups   3, never split between training and validation
+  folds    0, 1, 2, as the data set gives them; 2 clips always in training
   weights  1 for 20 clips, 0.25 for 4 clips
   scored   20 of 24 clips
-  test     none: clips are answered by networks that never saw them
-  answers  ClassColumns(id_col='row_id')"""
+  test     none: training clips are predicted by networks that were not trained on them
+  format   ClassColumns(id_col='row_id')"""
     )
 
 
@@ -703,7 +700,7 @@ def test_in_full_many_weights_and_folds_to_be_dealt():
     text = str(Competition("p", ".", table.assign(fold=[np.nan] * 5 + [-1])))
     assert (
         "\n  weights  0 to 1, 0.5 on average\n" in text
-        and "\n  folds    to be dealt; 1 clip only to train on\n" in text
+        and "\n  folds    to be assigned; 1 clip always in training\n" in text
     )
     assert "\n  labels   a 2, b 2, c 2\n" in text
 
@@ -871,7 +868,7 @@ def test_test_rows(pets_folder):
     assert quietly(tables.test_rows, ["sub/b.wav"], pets_folder, "train")["path"].tolist() == ["train/sub/b.wav"]
     with pytest.warns(
         UserWarning,
-        match=r"^2 of 3 test files are missing \(test/3, test/sub/1.wav\); their rows are answered with the",
+        match=r"^2 of 3 test files are missing \(test/3, test/sub/1.wav\); the class prior is predicted for",
     ):
         rows = tables.test_rows(["3", "1.wav", "sub/1.wav"], pets_folder, "test")
     assert rows["id"].tolist() == ["3", "1.wav", "sub/1.wav"]
@@ -879,17 +876,17 @@ def test_test_rows(pets_folder):
 
 
 def test_asked_rows(pets_folder):
-    sample, rows = quietly(tables.asked_rows, pets_folder, "test")
+    sample, rows = quietly(tables.sample_rows, pets_folder, "test")
     assert sample == pets_folder / "sample_submission.csv" and rows["path"].tolist() == ["test/1.wav", "test/2.wav"]
     with pytest.raises(ValueError, match="unknown column in sample_submission.csv 'id'"):
-        tables.asked_rows(pets_folder, "test", "id")
+        tables.sample_rows(pets_folder, "test", "id")
     sample.unlink()
     with pytest.warns(
-        UserWarning, match="no sample_submission.csv in '.*pets': 2 recordings in 'test' will be answered, by name"
+        UserWarning, match="no sample_submission.csv in '.*pets': 2 recordings in 'test' are the test rows, by name"
     ):
-        sample, rows = tables.asked_rows(pets_folder, "test")
+        sample, rows = tables.sample_rows(pets_folder, "test")
     assert sample is None and rows["id"].tolist() == ["1.wav", "2.wav"]
-    assert tables.asked_rows(pets_folder, "elsewhere") == (None, None)
+    assert tables.sample_rows(pets_folder, "elsewhere") == (None, None)
 
 
 def test_test_windows(tmp_path):
@@ -908,16 +905,10 @@ def test_test_windows(tmp_path):
 def test_drop_unknown():
     labels = [["owl", "wren"], [], ["crow"], ["owl", "crow", "dove", "crow"]]
     with pytest.warns(
-        UserWarning, match=r"^4 secondary labels left out, of 2 labels that .* does not ask for \(crow, dove\)$"
+        UserWarning, match=r"^4 secondary labels left out, of 2 labels that .* does not use \(crow, dove\)$"
     ):
         assert tables.drop_unknown(labels, ["owl", "wren"], "secondary label") == [["owl", "wren"], [], [], ["owl"]]
     assert quietly(tables.drop_unknown, labels, ["owl", "wren", "crow", "dove"], "label") == labels
-
-
-def test_clip_spans():
-    assert tables.clip_spans(small()[:2]) == [("a.wav", None, None), ("b.wav", None, None)]
-    times = small(start=["0", "", None, np.nan], end=[1, None, np.nan, ""])
-    assert tables.clip_spans(times) == [("a.wav", 0.0, 1.0), *((f"{name}.wav", None, None) for name in "bcd")]
 
 
 def test_refuse(tmp_path):
@@ -1078,21 +1069,21 @@ def test_windows(pets_folder, toml):
 def test_questions(pets_folder, toml):
     (pets_folder / "sample_submission.csv").write_text("row_id,target\n1_dog_5,False\n1_big_cat_5,False\n")
     (pets_folder / "train.csv").write_text("fname,label\na.wav,dog\n007.wav,cat\nsub/b.wav,big_cat\n")
-    comp = toml(PETS + TRAIN + asks(suffix=".wav", row_id="{stem}_{asked}_{end}", seconds=5))
+    comp = toml(PETS + TRAIN + asks(suffix=".wav", row_id="{stem}_{label}_{end}", seconds=5))
     assert (
         comp.format == Decisions()
-        and comp.test["asked"].tolist() == ["dog", "big_cat"]
+        and comp.test["target_label"].tolist() == ["dog", "big_cat"]
         and set(comp.test["path"]) == {"test/1.wav"}
     )
     (pets_folder / "sample_submission.csv").write_text("row_id,target\n1_owl_5,False\n")
     with pytest.raises(
-        ValueError, match=r"1 row of sample_submission.csv whose name is not {stem}_{asked}_{end} \(1_owl_5\)"
+        ValueError, match=r"1 row of sample_submission.csv whose name is not {stem}_{label}_{end} \(1_owl_5\)"
     ):
-        toml(PETS + TRAIN + asks(suffix=".wav", row_id="{stem}_{asked}_{end}", seconds=5))
+        toml(PETS + TRAIN + asks(suffix=".wav", row_id="{stem}_{label}_{end}", seconds=5))
 
 
 def test_a_format_and_labels_of_its_own(pets_folder, toml):
-    with pytest.warns(UserWarning, match="1 label asked for but not in training .owl."):
+    with pytest.warns(UserWarning, match="1 label of the vocabulary without a clip in training .owl."):
         comp = toml(
             PETS + 'vocab = ["owl", "dog", "cat"]\n' + TRAIN + asks() + '[format]\nkind = "bestlabels"\nk = 3\n'
         )
@@ -1119,10 +1110,11 @@ def test_without_a_folder_it_is_looked_for(kaggle, toml):
     comp = toml("slug = 'pets'\n[train]\naudio = 'rec'\nregex = '(\\w+)_'\n")
     assert comp.folder == kaggle / "datasets/me/pets"
     with pytest.raises(
-        ValueError, match=r"no owls in '.*kaggle' or 'owls': a folder with 'train.csv' and 'rec' and 's.csv' was"
+        ValueError,
+        match=r"no owls in '.*kaggle' or 'owls': searched for a folder with 'train.csv' and 'rec' and 's.csv'",
     ):
         toml("slug = 'owls'\n[train]\naudio = 'rec'\ncsv = 'train.csv'\n[test]\nsample = 's.csv'\naudio = 'rec'\n")
-    with pytest.raises(ValueError, match="no folder is given, and nothing is named by which it could be found"):
+    with pytest.raises(ValueError, match="no folder is given, and no file is named by which it could be found"):
         toml("slug = 'owls'\n[train]\nfolders = true\n")
 
 
@@ -1151,9 +1143,9 @@ def test_a_known_layout(pets, tmp_path, toml, kaggle):
         (PETS + 'metrik = "map@3"\n' + TRAIN, "unknown field of CompetitionFile 'metrik'; did you mean 'metric'"),
         (
             PETS + TRAIN + 'metric = "map@3"\n',
-            r"metric stands below \[train\], and so belongs to it; write it above the first table",
+            r"metric is below \[train\], so it belongs to that table; write it above the first table",
         ),
-        ('slug = "pets"\n[options]\nfolder = "pets"\n', r"folder stands below \[options\]"),
+        ('slug = "pets"\n[options]\nfolder = "pets"\n', r"folder is below \[options\]"),
         (PETS + TRAIN + 'fname_col = "x"\n', "unknown field of TrainFile 'fname_col'; did you mean 'fn_col'"),
         (PETS + TRAIN + asks(secs=5), "unknown field of TestFile 'secs'; "),
         (
@@ -1187,7 +1179,7 @@ def test_a_known_layout(pets, tmp_path, toml, kaggle):
         ),
         (PETS + TRAIN + "on = 'path'\n", r"\[train\] gives on, which has no meaning beside csv"),
         (PETS + TRAIN + "start_col = 'x'\n", "gives only one of start_col and end_col"),
-        (PETS + "[train]\nregex = '(x)'\non = 'nam'\n", "unknown place to search 'nam'; did you mean 'name'"),
+        (PETS + "[train]\nregex = '(x)'\non = 'nam'\n", "unknown text to search 'nam'; did you mean 'name'"),
         (PETS + "[train]\nregex = '(x'\naudio = 'train'\n", "is not a regular expression"),
         (
             PETS + TRAIN + asks(seconds=5),
@@ -1197,7 +1189,7 @@ def test_a_known_layout(pets, tmp_path, toml, kaggle):
         (PETS + TRAIN + asks(seconds=0, row_id="{stem}_{end}"), "seconds = 0: give the length of a window, above 0"),
         (
             PETS + TRAIN + asks(row_id="{end}"),
-            "row_id = '{end}': it needs {stem}, and may have {end} and {asked}, each once",
+            "row_id = '{end}': it needs {stem}, and may have {end} and {label}, each once",
         ),
         (PETS + TRAIN + asks(row_id="{stem}{stem}"), "each once"),
         (PETS + TRAIN + asks(row_id="{stm}"), "unknown field of row_id 'stm'; did you mean 'stem'"),
@@ -1231,7 +1223,7 @@ def test_a_known_layout(pets, tmp_path, toml, kaggle):
         ),
         (
             PETS + TRAIN + asks() + "[format]\nkind = 'bestlabels'\nlabel_col = 'species'\n",
-            r"sample_submission.csv does not fit the format bestlabels, .* 1 column missing \('label'\); 1 column too many \('species'\)",
+            r"sample_submission.csv does not fit the format bestlabels: 1 column missing \('label'\); 1 column too many \('species'\)",
         ),
         (
             PETS + TRAIN + asks() + "[format]\nkind = 'classcolumns'\n",
@@ -1239,7 +1231,7 @@ def test_a_known_layout(pets, tmp_path, toml, kaggle):
         ),
         (
             PETS + 'vocab = ["cat", "dog"]\n' + TRAIN + asks() + "[format]\nkind = 'classcolumns'\n",
-            r"classcolumns, .* missing \('label'\)",
+            r"classcolumns: .* missing \('label'\)",
         ),
     ],
 )

@@ -655,7 +655,7 @@ def test_a_folder_of_other_choices_is_refused_by_their_names(run, comp, change, 
     assert frozen_in_time(run.folder) == before
 
 
-@pytest.mark.filterwarnings("ignore:1 label asked for but not in training")
+@pytest.mark.filterwarnings("ignore:1 label of the vocabulary without a clip in training")
 def test_a_folder_of_other_data_is_refused(run, home):
     folder = home / "töne"
     labels = train_table()["label"].tolist()
@@ -889,7 +889,7 @@ def test_sides_by_hand():
 
 
 def test_a_class_that_nobody_heard_does_no_harm(untrained, home, tmp_path):
-    with pytest.warns(UserWarning, match="1 label asked for but not in training"):
+    with pytest.warns(UserWarning, match="1 label of the vocabulary without a clip in training"):
         comp = competition(home / "töne", vocab=("unheard", "mid", "low", "high"), format=ClassColumns())
     run = go(comp, tmp_path / "out")
     assert run.prior[0] == 0 and run.test_probs.shape == (3, 4) and 0 < run.score <= 1
@@ -1115,7 +1115,13 @@ def test_rows_are_filled_by_name_and_times_not_by_order():
 def test_rows_that_ask_about_one_label_each(tmp_path):
     """Two questions about the same seconds, one about a recording that is not there."""
     rows = pd.DataFrame(
-        {"id": ["q1", "q2", "q3"], "path": ["x", "x", "gone"], "start": 0.0, "end": 5.0, "asked": ["a", "b", "b"]}
+        {
+            "id": ["q1", "q2", "q3"],
+            "path": ["x", "x", "gone"],
+            "start": 0.0,
+            "end": 5.0,
+            "target_label": ["a", "b", "b"],
+        }
     )
     clips = pd.DataFrame({"path": ["x"], "start": [0.0], "end": [5.0]})
     task = task_of(rows, Decisions(), "macro_f1")

@@ -1,14 +1,14 @@
-"""BirdCLEF on Kaggle, 2021 to 2025: which birds are heard in each 5 seconds of recordings made in the field?
+"""BirdCLEF on Kaggle, 2021 to 2025: which birds are audible in each 5 seconds of recordings made in the field?
 
-    comp = Competition.open("birdclef-2023")                              # on Kaggle; elsewhere name the folder
-    comp = Competition.open("birdclef-2024", "birds/", unrated=2.5)       # clips that nobody rated count half
+    comp = Competition.open("birdclef-2023")                              # on Kaggle; elsewhere give the folder
+    comp = Competition.open("birdclef-2024", "birds/", unrated=2.5)       # clips without a rating count half
 
 Training clips are recordings of one bird (the primary label) with others in the background (secondary labels). A clip's weight is
-its rating, 1 to 5 stars, divided by 5. Clips of one author stay on one side of a split: they share a microphone, a place and often
-the very bird, and a network that knows these again scores better on them than it will on anybody else's recordings.
+its rating, 1 to 5 stars, divided by 5. Clips of one author are a group: they share a microphone, a site and often the very bird, and a
+network that recognises these again scores better on them than it will on anybody else's recordings.
 
-The test recordings are Kaggle's own and appear when it runs a submitted notebook. So the rows are made from the recordings that
-are there, and where there are none from the few rows of the sample submission.
+The test recordings are Kaggle's own and appear when it runs a submitted notebook. So the test rows are those of the recordings that
+exist, and where there are none the few rows of the sample submission.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
 from ..competition import Competition
-from ..formats import ClassColumns, Decisions, LabelSets, SubmissionFormat
-from ..reading import drop_unknown, read_text, refuse, test_windows, train_rows, with_audio
+from ..reading import drop_unknown, need_columns, numbers, read_text, refuse, test_windows, train_rows, with_audio
 from ..registry import layout
+from ..submission_formats import ClassColumns, Decisions, LabelSets, SubmissionFormat
 
 __all__ = ["read_birdclef"]
 
@@ -49,14 +49,12 @@ class _Year:
     birds: int  # different primary labels: tells the years apart
     metric: str
     format: SubmissionFormat
-    row: tuple[
-        str, ...
-    ]  # what a row's name is joined from: the recording, perhaps the bird asked for, the end in seconds
+    row: tuple[str, ...]  # parts of a row's name: the recording, perhaps the bird, the end in seconds
     table: str = "train_metadata.csv"
     audio: str = "train_audio"
-    also: str = ""  # a file that tells its folder from another year's
+    also: str = ""  # a file by which its folder is recognised
     by_bird: bool = False  # file names lack the folder, which is the bird's
-    test_csv: bool = False  # rows are those of test.csv; else of the recordings that are there
+    test_csv: bool = False  # the rows are those of test.csv; else of the recordings
     dated: bool = False  # names of soundscapes end with a date, which names of rows lack
     soundscapes: str = ""  # labels of train_soundscapes, where there are any
     scored: str = ""  # the birds that count for the score, where not all do
@@ -93,25 +91,6 @@ _YEARS = {
 # ---------------------------------------------------------------------- training clips
 
 
-def _need(table: pd.DataFrame, csv: Path, *names: str) -> None:
-    for name in names:
-        choose(name, list(table), f"column in {csv.name}")
-
-
-def _numbers(table: pd.DataFrame, csv: Path, column: str) -> np.ndarray:
-    """Floats; nan where a cell is empty."""
-    cells = table[column].str.strip()
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
-    refuse(
-        ~np.isfinite(numbers) & ~cells.str.lower().isin(["", "nan"]).to_numpy(),
-        csv,
-        column,
-        "is no number",
-        "correct these rows",
-    )
-    return numbers
-
-
 def _as_list(cell: str) -> list[str] | None:
     """The labels of a Python list in text, "['amecro', 'houfin']"; None where it is something else. Nothing is executed."""
     try:
@@ -126,8 +105,8 @@ def _as_list(cell: str) -> list[str] | None:
 def _secondary(table: pd.DataFrame, csv: Path) -> list[list[str]]:
     cells = table["secondary_labels"].tolist()
     lists = {cell: _as_list(cell) for cell in set(cells)}
-    bad = [lists[cell] is None for cell in cells]
-    refuse(bad, csv, "secondary_labels", "is no list of labels such as \"['amecro']\"", "correct these rows")
+    invalid = [lists[cell] is None for cell in cells]
+    refuse(invalid, csv, "secondary_labels", "is no list of labels such as \"['amecro']\"")
     return [lists[cell] for cell in cells]
 
 
@@ -136,11 +115,11 @@ def _weights(rating: np.ndarray, unrated: float) -> np.ndarray:
 
 
 def _authors(table: pd.DataFrame, csv: Path, names: Sequence[str]) -> list[str]:
-    """The author of each clip; a clip of nobody stands for itself."""
+    """The author of each clip; a clip without an author is a group of its own."""
     authors = table["author"].str.strip().tolist()
-    nobody = sum(not author for author in authors)
-    if nobody:
-        warn(f"{csv.name}: {count(nobody, 'clip')} without an author, each a group of its own")
+    without = sum(not author for author in authors)
+    if without:
+        warn(f"{csv.name}: {count(without, 'clip')} without an author, each a group of its own")
     return [author or name for author, name in zip(authors, names)]
 
 
@@ -171,33 +150,28 @@ def _clips(
     columns = {}
     for name in ("rating", "latitude", "longitude"):
         if name in table:
-            made[name] = _numbers(table, csv, name)
+            made[name] = numbers(table, csv, name)
     for name in ("author", "collection"):
         if name in table:
             made[name] = table[name].tolist()
     if "rating" in made:
-        refuse(
-            (made["rating"] < 0) | (made["rating"] > STARS),
-            csv,
-            "rating",
-            f"is not from 0 to {STARS:g}",
-            "correct these rows",
-        )
+        outside = (made["rating"] < 0) | (made["rating"] > STARS)
+        refuse(outside, csv, "rating", f"is not from 0 to {STARS:g}")
     if rating_weight:
         made["weight"], columns["weight_col"] = _weights(made["rating"].to_numpy(), unrated), "weight"
     if group and "author" in table:
         made["group"], columns["group_col"] = _authors(table, csv, names), "group"
     elif group:
-        warn(f"{csv.name} has no column 'author', so that clips of one author may stand on both sides of a split")
+        warn(f"{csv.name} has no column 'author', so clips of one author may be in both training and validation")
     keep = [name for name in ("rating", "author", "latitude", "longitude", "collection") if name in made]
     return train_rows(made, folder, year.audio, fn_col="file", keep=dict(zip(keep, keep)), **columns)
 
 
-# ---------------------------------------------------------------------- rows that ask about five seconds
+# ---------------------------------------------------------------------- rows of five seconds
 
 
 def _recordings(folder: Path, below: str, dated: bool) -> dict[str, str]:
-    """What rows call a soundscape -> its path below the folder; empty where there is none."""
+    """Name of a soundscape in rows -> its path below the folder; empty where there is none."""
     found: dict[str, str] = {}
     for path in find_audio(folder / below) if (folder / below).is_dir() else []:
         stem = PurePosixPath(path).stem
@@ -211,44 +185,38 @@ def _recordings(folder: Path, below: str, dated: bool) -> dict[str, str]:
 
 
 def _row_parts(ids: Sequence[str], given: pd.DataFrame | None, year: _Year, csv: Path) -> pd.DataFrame:
-    """What each row's name is joined from: out of the columns of `given`, where it has them, else out of the name itself."""
+    """The parts of each row's name: the columns of `given`, where it has them, else split from the name itself."""
     n = len(year.row)
     split = [name.rsplit("_", n - 1) for name in ids]
-    parts = pd.DataFrame(
-        [cells if len(cells) == n else [""] * n for cells in split], columns=list(year.row), dtype=object
-    )
+    cells = [part if len(part) == n else [""] * n for part in split]
+    parts = pd.DataFrame(cells, columns=list(year.row), dtype=object)
     for column in year.row if given is not None else ():
         if column in given:
             known = dict(zip(given["row_id"], given[column].str.strip()))
             parts[column] = [known.get(name, own) for name, own in zip(ids, parts[column])]
     end = pd.to_numeric(parts[year.row[-1]], errors="coerce").to_numpy(float)
-    bad = ~(np.isfinite(end) & (end >= SECONDS)) | (parts == "").any(axis=1).to_numpy()
-    form, such = "_".join(f"<{name}>" for name in year.row), examples(np.asarray(ids, object)[bad], 1)
-    refuse(
-        bad,
-        csv,
-        "row_id",
-        f"is not {form} with a time of {SECONDS:g} s or later",
-        f"correct these rows, such as {such!r}",
-    )
+    invalid = ~(np.isfinite(end) & (end >= SECONDS)) | (parts == "").any(axis=1).to_numpy()
+    form, such = "_".join(f"<{name}>" for name in year.row), examples(np.asarray(ids, object)[invalid], 1)
+    rule = f"is not {form} with a time of {SECONDS:g} s or later"
+    refuse(invalid, csv, "row_id", rule, f"correct these rows, such as {such!r}")
     return parts.assign(end=end)
 
 
-def _questions(
+def _windows_of(
     ids: Sequence[str], given: pd.DataFrame | None, folder: Path, below: str, year: _Year, csv: Path
 ) -> pd.DataFrame:
-    """Rows `id, path, start, end[, asked]`, in the order of `ids`; of a recording that is not there too."""
+    """Rows `id, path, start, end[, target_label]`, in the order of `ids`; of missing recordings too."""
     recordings, parts = _recordings(folder, below, year.dated), _row_parts(ids, given, year, csv)
     names = ["_".join(cells) for cells in zip(*(parts[name] for name in year.row[:-1] if name != "bird"))]
     paths = {name: recordings.get(name) or f"{below}/{inside(folder / below, name + '.ogg')}" for name in set(names)}
     rows = pd.DataFrame(
         {"id": list(ids), "path": [paths[name] for name in names], "start": parts["end"] - SECONDS, "end": parts["end"]}
     )
-    return rows.assign(asked=parts["bird"]) if "bird" in parts else rows
+    return rows.assign(target_label=parts["bird"]) if "bird" in parts else rows
 
 
 def _seconds(path: Path) -> float | None:
-    """The length of a recording as its header says; None where that cannot be read or cannot be true."""
+    """The length of a recording by its header; None where that cannot be read or cannot be true."""
     import soundfile
 
     try:
@@ -258,61 +226,61 @@ def _seconds(path: Path) -> float | None:
     return info.duration if info.frames <= MAX_FRAMES_PER_BYTE * size else None
 
 
-def _heard(folder: Path, year: _Year) -> pd.DataFrame:
-    """Rows `id, path, start, end`, one for every full five seconds of the recordings that are there."""
+def _recorded(folder: Path, year: _Year) -> pd.DataFrame:
+    """Rows `id, path, start, end`, one for every full five seconds of the recordings that exist."""
     files = [path[len(TEST) + 1 :] for path in _recordings(folder, TEST, year.dated).values()]
     lengths = {name: _seconds(folder / TEST / name) for name in files}
     broken = [name for name, length in lengths.items() if length is None]
     if broken:
         warn(
-            f"{count(len(broken), 'recording')} in {TEST} cannot be read ({examples(broken)}); they have the rows that {SAMPLE} names, "
-            "answered with the class prior"
+            f"{count(len(broken), 'recording')} in {TEST} cannot be read ({examples(broken)}); they keep the rows of {SAMPLE}, "
+            "for which the class prior is predicted"
         )
     known = {name: length for name, length in lengths.items() if length is not None}
     return test_windows(known, folder, TEST, SECONDS, lambda stem, end: f"{stem}_{end}")
 
 
 def _by_recordings(sample: pd.DataFrame, folder: Path, year: _Year) -> pd.DataFrame:
-    """The rows of the sample submission where it has all of those of the recordings; else it only stands in for one that will.
+    """The rows of the sample submission where it has all rows of the recordings; else it is a placeholder for the true one.
 
-    Then the rows are those of the recordings, and beside them what it names of recordings that cannot be read.
+    Then the rows are those of the recordings, and those of the sample whose recording cannot be read.
     """
-    named, heard = _questions(sample["row_id"], None, folder, TEST, year, folder / SAMPLE), _heard(folder, year)
-    more = ~heard["id"].isin(named["id"])
+    named = _windows_of(sample["row_id"], None, folder, TEST, year, folder / SAMPLE)
+    recorded = _recorded(folder, year)
+    more = ~recorded["id"].isin(named["id"])
     if not more.any():
         return named
-    there = named["path"].isin(set(_recordings(folder, TEST, year.dated).values()))
-    if not there.all():
+    exists = named["path"].isin(set(_recordings(folder, TEST, year.dated).values()))
+    if not exists.all():
         warn(
-            f"{SAMPLE} lacks {more.sum()} of the {count(len(heard), 'row')} of the recordings in {TEST}, so that it only stands in for "
-            f"the true one; {count(int((~there).sum()), 'row')} of recordings that are not there left out "
-            f"({examples(named['id'][~there])})"
+            f"{SAMPLE} lacks {more.sum()} of the {count(len(recorded), 'row')} of the recordings in {TEST}, so it is a placeholder; "
+            f"{count(int((~exists).sum()), 'row')} of recordings that do not exist left out ({examples(named['id'][~exists])})"
         )
-    return pd.concat([heard, named[there & ~named["id"].isin(heard["id"])]], ignore_index=True)
+    return pd.concat([recorded, named[exists & ~named["id"].isin(recorded["id"])]], ignore_index=True)
 
 
 def _by_test_csv(sample: pd.DataFrame, folder: Path, year: _Year) -> pd.DataFrame:
-    """The rows of the sample submission and of test.csv, in the sample's order; one of them may lack some of the other's."""
+    """The rows of the sample submission and of test.csv, in the sample's order; one of them may lack rows of the other."""
     csv = folder / "test.csv"
     if not csv.exists():
-        return _questions(sample["row_id"], None, folder, TEST, year, folder / SAMPLE)
+        return _windows_of(sample["row_id"], None, folder, TEST, year, folder / SAMPLE)
     given = read_text(csv)
-    _need(given, csv, "row_id")
+    need_columns(given, csv, "row_id")
     ours, theirs = set(sample["row_id"]), set(given["row_id"])
     if ours - theirs and theirs - ours:
         differ = f"{examples(sorted(ours - theirs))} and {examples(sorted(theirs - ours))}"
-        raise ValueError(f"{SAMPLE} and test.csv ask for different rows ({differ}); take both from one place")
+        raise ValueError(f"{SAMPLE} and test.csv have different rows ({differ}); take both from one source")
     ids = [*sample["row_id"], *(name for name in given["row_id"] if name not in ours)]
-    return _questions(ids, given, folder, TEST, year, csv)
+    return _windows_of(ids, given, folder, TEST, year, csv)
 
 
-def _say_missing(test: pd.DataFrame, folder: Path) -> None:
+def _warn_missing_recordings(test: pd.DataFrame, folder: Path) -> None:
     missing = {path for path in set(test["path"]) if not os.path.lexists(folder / path)}
     rows = test["path"].isin(missing)
     if missing:
         warn(
-            f"{rows.sum()} of {count(len(test), 'test row')} ask about recordings that are not in {TEST} "
-            f"({examples(test['path'][rows])}); they are answered with the class prior. "
+            f"{rows.sum()} of {count(len(test), 'test row')} are of recordings that are not in {TEST} "
+            f"({examples(test['path'][rows])}); the class prior is predicted for them. "
             "Kaggle puts the recordings there when it runs a submitted notebook"
         )
 
@@ -321,11 +289,11 @@ def _windows(folder: Path, year: _Year, vocab: Sequence[str], rating_weight: boo
     """The training table of five-second windows of train_soundscapes; one recording is one group."""
     csv = folder / year.soundscapes
     table = read_text(csv)
-    _need(table, csv, "row_id", "birds")
-    refuse(table["birds"].str.strip() == "", csv, "birds", "is empty", "write 'nocall' where nothing is heard")
-    rows = _questions(table["row_id"], table, folder, "train_soundscapes", year, csv).drop(columns="id")
-    heard = [[bird for bird in cell.split() if bird != year.format.nothing] for cell in table["birds"]]
-    rows["label"] = drop_unknown(heard, vocab, "label of soundscapes")
+    need_columns(table, csv, "row_id", "birds")
+    refuse(table["birds"].str.strip() == "", csv, "birds", "is empty", "write 'nocall' where no bird is audible")
+    rows = _windows_of(table["row_id"], table, folder, "train_soundscapes", year, csv).drop(columns="id")
+    audible = [[bird for bird in cell.split() if bird != year.format.nothing] for cell in table["birds"]]
+    rows["label"] = drop_unknown(audible, vocab, "label of soundscapes")
     if rating_weight:
         rows["weight"] = 1.0
     if group:
@@ -347,23 +315,23 @@ def _scored_birds(json_file: Path) -> list[str]:
 
 
 def _vocabulary(sample: pd.DataFrame, folder: Path, year: _Year, primary: Sequence[str]) -> list[str]:
-    """The sample's class columns; where it has none all birds of training, and with them those that are scored."""
+    """The sample's class columns; where it has none all birds of training and those that are scored."""
     if isinstance(year.format, ClassColumns):
         return list(sample)[1:]
     return sorted({*primary, *(_scored_birds(folder / year.scored) if year.scored else ())})
 
 
-def _check_asked(test: pd.DataFrame, vocab: Sequence[str], year: _Year) -> None:
-    unknown = sorted(set(test["asked"]) - set(vocab)) if "asked" in test else []
+def _check_targets(test: pd.DataFrame, vocab: Sequence[str], year: _Year) -> None:
+    unknown = sorted(set(test["target_label"]) - set(vocab)) if "target_label" in test else []
     if unknown:
         raise ValueError(
-            f"{count(len(unknown), 'bird')} asked for that neither {year.table} nor {year.scored} knows "
-            f"({examples(unknown)}); take test.csv and both from one place"
+            f"{count(len(unknown), 'bird')} in test rows but neither in {year.table} nor in {year.scored} "
+            f"({examples(unknown)}); take test.csv and both from one source"
         )
 
 
 def _check_year(slug: str, folder: Path, primary: Sequence[str], sample: pd.DataFrame) -> None:
-    """ValueError where the folder is another year's, which looks alike."""
+    """ValueError where the folder is another year's, whose layout is alike."""
     n, year = len(set(primary)), _YEARS[slug]
     for other, facts in _YEARS.items():
         if n == facts.birds != year.birds:
@@ -380,7 +348,7 @@ def _check_year(slug: str, folder: Path, primary: Sequence[str], sample: pd.Data
     if not right:
         wanted = "row_id and one for each bird" if by_class else " and ".join(year.format.columns(()))
         raise ValueError(
-            f"{SAMPLE} has the columns {examples(list(sample), 4)}; that of {slug} has {wanted}; take it from there"
+            f"{SAMPLE} has the columns {examples(list(sample), 4)}; that of {slug} has {wanted}; use that one"
         )
 
 
@@ -401,9 +369,9 @@ def _check_options(
 
 
 def _scored_only(train: pd.DataFrame, test: pd.DataFrame, folder: Path, year: _Year) -> tuple[pd.DataFrame, list[str]]:
-    """Other birds' clips stay, as clips without any of the scored birds."""
+    """Training with the labels of scored birds only (clips without any stay), and the vocabulary."""
     vocab = _scored_birds(folder / year.scored)
-    vocab += sorted(set(test["asked"]) - set(vocab))
+    vocab += sorted(set(test["target_label"]) - set(vocab))
     return train.assign(label=[[label for label in labels if label in vocab] for labels in train["label"]]), vocab
 
 
@@ -417,25 +385,45 @@ def read_birdclef(
     soundscapes: bool = False,
     scored_only: bool = False,
 ) -> Competition:
-    """The BirdCLEF competition of one year. Its labels are the class columns of the sample submission; before 2023, when it had none, the
-    sorted birds of training.
+    """The BirdCLEF competition of one year.
+
+    Its labels are the class columns of the sample submission; before 2023, when it had none, the sorted birds of training.
 
     Parameters
     ----------
-    secondary : clips carry the birds in their background too; those that are not asked for are left out, and counted
-    rating_weight : a clip's weight is its rating / 5
-    unrated : stars that clips without a rating (0) count as, by default the middle; with 0 they have no weight
-    group : "author" keeps the clips of one author on one side of every split; None does not
-    soundscapes : 2021: the labelled five seconds of train_soundscapes train too, those in which no bird is heard included
-    scored_only : 2022: the labels are the scored birds, so that the score means what the competition's does; else those of all clips
+    folder : Path
+        The folder as Kaggle gives it.
+    slug : str
+        "birdclef-2021" ... "birdclef-2025".
+    secondary : bool, default True
+        Clips have the birds in their background as labels too; unknown ones are left out, and counted.
+    rating_weight : bool, default True
+        A clip's weight is its rating / 5.
+    unrated : float, default 3.0
+        Stars that clips without a rating count as, 0 to 5; with 0 they have no weight.
+    group : {"author", None}, default "author"
+        "author" never splits the clips of one author between training and validation.
+    soundscapes : bool, default False
+        2021: the labelled windows of train_soundscapes are in training too, including those without birds.
+    scored_only : bool, default False
+        2022: the labels are the scored birds, so that the score is comparable with the competition's; otherwise those of all clips.
 
-    Raises ValueError where tables do not have their columns, cells cannot be read, or the folder is another year's.
+    Returns
+    -------
+    Competition
+
+    Raises
+    ------
+    ValueError
+        Tables lack columns, cells cannot be read, or the folder is another year's.
     """
     year = _YEARS[slug]
     _check_options(slug, year, unrated, group, soundscapes, scored_only)
     csv = folder / year.table
     table, sample = read_text(csv), read_text(folder / SAMPLE)
-    _need(table, csv, "primary_label", "filename", *["secondary_labels"] * secondary, *["rating"] * rating_weight)
+    need_columns(
+        table, csv, "primary_label", "filename", *["secondary_labels"] * secondary, *["rating"] * rating_weight
+    )
     primary = _primary(table, csv)
     _check_year(slug, folder, primary, sample)
     vocab = _vocabulary(sample, folder, year, primary)
@@ -445,10 +433,10 @@ def read_birdclef(
     test = (_by_test_csv if year.test_csv else _by_recordings)(sample, folder, year)
     if not len(test):
         raise ValueError(
-            f"{SAMPLE} has no rows, and {TEST} no recording of {SECONDS:g} s; take the sample submission from {slug}"
+            f"{SAMPLE} has no rows, and {TEST} no recording of {SECONDS:g} s; use the sample submission of {slug}"
         )
-    _say_missing(test, folder)
-    _check_asked(test, vocab, year)
+    _warn_missing_recordings(test, folder)
+    _check_targets(test, vocab, year)
     if scored_only:
         train, vocab = _scored_only(train, test, folder, year)
     return Competition(slug, folder, train, year.metric, year.format, test, tuple(vocab), sample=folder / SAMPLE)

@@ -3,9 +3,9 @@
     comp = Competition.open("ESC-50", "ESC-50-master/")      # 50 classes, 5 folds; accuracy
     comp.given_folds                                         # [1, 2, 3, 4, 5]
 
-They have no test set: every clip is answered by the networks that never saw its fold, and the published figures are the accuracy of
-these answers. Only the given folds compare with them, and only they keep the slices of one long recording (the group) on one side;
-folds dealt anew are answered from slices of the very recording that is asked about. Copies that break this are said.
+They have no test set: every clip is predicted by the networks that were not trained on its fold, and the published figures are the
+accuracy of these predictions. Only the given folds are comparable, and only they keep the slices of one recording (the group) together;
+with other folds a network is scored on slices of recordings that it was trained on. Copies that break this are reported.
 
 Sources: Piczak, "ESC: Dataset for environmental sound classification", ACM Multimedia 2015; Salamon, Jacoby and Bello, "A dataset and
 taxonomy for urban sound research", ACM Multimedia 2014.
@@ -18,57 +18,56 @@ from pathlib import Path
 import pandas as pd
 
 from ...core.text import count, examples
-from ...core.values import choose
 from ...core.warnings import warn
 from ..competition import Competition
-from ..formats import BestLabels
-from ..places import has_marks
-from ..reading import read_text, refuse, train_rows, with_audio
+from ..locate import has_marks
+from ..reading import need_columns, read_text, refuse, train_rows, with_audio
 from ..registry import layout
+from ..submission_formats import BestLabels
 
 __all__ = ["read_esc", "read_urbansound8k"]
 
 # (csv, folder that the names in it are relative to): as published, then as widely copied on Kaggle
-ESC_PLACES = (("meta/esc50.csv", "audio"), ("esc50.csv", "audio/audio/44100"))
-URBAN_PLACES = (("metadata/UrbanSound8K.csv", "audio"), ("UrbanSound8K.csv", ""))
+ESC_FILES = (("meta/esc50.csv", "audio"), ("esc50.csv", "audio/audio/44100"))
+URBAN_FILES = (("metadata/UrbanSound8K.csv", "audio"), ("UrbanSound8K.csv", ""))
 _URBAN_MARKS = (("metadata/UrbanSound8K.csv", "audio"), ("UrbanSound8K.csv", "fold1"))
 
 
-def _place(folder: Path, places: tuple[tuple[str, str], ...]) -> tuple[Path, str]:
+def _files(folder: Path, alternatives: tuple[tuple[str, str], ...]) -> tuple[Path, str]:
     """The csv file, and the folder of the audio below `folder`."""
-    csv, audio = next(place for place in places if has_marks(folder, [place]))
+    csv, audio = next(names for names in alternatives if has_marks(folder, [names]))
     return folder / csv, audio
 
 
 def _read(csv: Path, *columns: str) -> pd.DataFrame:
-    """The csv as text, with blanks around these columns' cells taken off; none of them may be missing or empty."""
+    """The csv as text, these columns stripped; none of them may be missing or have an empty cell."""
     table = read_text(csv)
+    need_columns(table, csv, *columns)
     for name in columns:
-        choose(name, list(table), f"column in {csv.name}")
         table[name] = table[name].str.strip()
         refuse(table[name] == "", csv, name, "is empty", "fill it in or leave these rows out")
     return table
 
 
 def _with_folds(table: pd.DataFrame, csv: Path, n: int) -> pd.DataFrame:
-    """The table with whole numbers 1 to `n` as folds."""
+    """The table with integers 1 to `n` as folds."""
     folds = pd.to_numeric(table["fold"], errors="coerce")
-    refuse(~folds.isin(range(1, n + 1)), csv, "fold", f"is none of the folds 1 to {n}", "correct these rows")
+    refuse(~folds.isin(range(1, n + 1)), csv, "fold", f"is none of the folds 1 to {n}")
     return table.assign(fold=folds.astype(int))
 
 
 def _check_folds(train: pd.DataFrame, n: int) -> None:
-    """Warn of folds without a clip and of groups that stand on two sides."""
+    """Warn of folds without a clip and of groups in several folds."""
     empty = sorted(set(range(1, n + 1)) - set(train["fold"]))
     if empty:
         names = f"fold{'s' * (len(empty) > 1)} {examples(empty, n)}"
-        warn(f"no clip in {names} of 1 to {n}; results do not compare with published ones")
+        warn(f"no clip in {names} of 1 to {n}; results are not comparable with published ones")
     folds = train.groupby("group")["fold"].nunique()
-    parted = folds.index[folds > 1]
-    if len(parted):
+    split = folds.index[folds > 1]
+    if len(split):
         warn(
-            f"{count(len(parted), 'source recording')} with clips in more than one fold ({examples(parted)}), which the published data "
-            "have not: scores on these folds are too good"
+            f"{count(len(split), 'source recording')} with clips in more than one fold ({examples(split)}), unlike the published data: "
+            "scores on these folds are too optimistic"
         )
 
 
@@ -76,7 +75,7 @@ def _check_names(train: pd.DataFrame, csv: Path) -> None:
     double = train["id"][train["id"].duplicated()]
     if len(double):
         raise ValueError(
-            f"{csv.name}: {count(len(double), 'clip')} with a name that stood there already ({examples(double)}); "
+            f"{csv.name}: {count(len(double), 'clip')} with a name that is there already ({examples(double)}); "
             "keep one of each name"
         )
 
@@ -91,18 +90,30 @@ def _competition(
 
 def _is_esc10(table: pd.DataFrame, csv: Path) -> pd.Series:
     words = table["esc10"].str.lower()
-    refuse(~words.isin(["true", "false"]), csv, "esc10", "is neither True nor False", "correct these rows")
+    refuse(~words.isin(["true", "false"]), csv, "esc10", "is neither True nor False")
     if not (words == "true").any():
         raise ValueError(
-            f"{csv.name}: no row has esc10 True, so that there is no ESC-10 in it; take the file of ESC-50 as published"
+            f"{csv.name}: no row has esc10 True, so there is no ESC-10 in it; use the file of ESC-50 as published"
         )
     return words == "true"
 
 
-@layout("ESC-50", "ESC-10", marks=ESC_PLACES, fetched="ESC-50")
+@layout("ESC-50", "ESC-10", marks=ESC_FILES, fetched="ESC-50")
 def read_esc(folder: Path, slug: str) -> Competition:
-    """ESC-50: 2,000 clips of 5 s in 50 classes and 5 folds; ESC-10: the 400 clips of its ten classes that are told most easily."""
-    csv, audio = _place(folder, ESC_PLACES)
+    """ESC-50: 2,000 clips of 5 s in 50 classes and 5 folds; ESC-10: the 400 clips of its ten easiest classes.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder with `meta/esc50.csv` and `audio`, or with `esc50.csv` and `audio/audio/44100`.
+    slug : {"ESC-50", "ESC-10"}
+        Which of them.
+
+    Returns
+    -------
+    Competition
+    """
+    csv, audio = _files(folder, ESC_FILES)
     table = _read(csv, "filename", "fold", "category", "src_file", *["esc10"] * (slug == "ESC-10"))
     table = _with_folds(table, csv, 5)
     chosen = table[_is_esc10(table, csv)] if slug == "ESC-10" else table
@@ -124,22 +135,24 @@ def read_esc(folder: Path, slug: str) -> Competition:
 def read_urbansound8k(folder: Path) -> Competition:
     """UrbanSound8K: 8,732 clips of up to 4 s in 10 classes and 10 folds.
 
-    `salience` is 1 where the sound stands in front, 2 where it is in the background. `start` and `end` of the csv are not the clip's: they
-    say where in the source recording it was cut out.
+    `start` and `end` of the csv are not the clip's: they say where it was cut from its source recording.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder with `metadata/UrbanSound8K.csv` and `audio`, or with `UrbanSound8K.csv` and `fold1` ... `fold10`.
+
+    Returns
+    -------
+    Competition
+        Training has the column `salience`: 1 where the sound is in the foreground, 2 where it is in the background.
     """
-    csv, audio = _place(folder, URBAN_PLACES)
+    csv, audio = _files(folder, URBAN_FILES)
     table = _with_folds(_read(csv, "slice_file_name", "fsID", "fold", "class", "salience"), csv, 10)
     salience = pd.to_numeric(table["salience"], errors="coerce")
-    refuse(
-        ~salience.isin([1, 2]),
-        csv,
-        "salience",
-        "is neither 1 (in front) nor 2 (in the background)",
-        "correct these rows",
-    )
-    table = table.assign(
-        salience=salience.astype(int), file="fold" + table["fold"].astype(str) + "/" + table["slice_file_name"]
-    )
+    refuse(~salience.isin([1, 2]), csv, "salience", "is neither 1 (in front) nor 2 (in the background)")
+    file = "fold" + table["fold"].astype(str) + "/" + table["slice_file_name"]
+    table = table.assign(salience=salience.astype(int), file=file)
     rows = train_rows(
         table,
         folder,

@@ -1,13 +1,13 @@
-"""Freesound's two competitions: 41 kinds of sound, one a clip (2018), and 80, several a clip (2019).
+"""Freesound's two competitions: 41 kinds of sound, one per clip (2018), and 80, several per clip (2019).
 
     comp = Competition.open("freesound-audio-tagging", "freesound/", unverified=0.5)
     comp = Competition.open("freesound-audio-tagging-2019", "freesound-2019/", noisy="leave")
 
-Both are read as Kaggle gives them, and as they were published afterwards (FSDKaggle2018, FSDKaggle2019), with the answers to
+Both are read as Kaggle gives them, and as they were published afterwards (FSDKaggle2018, FSDKaggle2019), with the labels of
 their test sets and without the clips that Kaggle mixed in and never scored.
 
-In both a large part of the labels was never checked by ear. Such clips train with a smaller weight and do not count for the
-score: a score on wrong labels says how well the mistakes were learnt.
+In both a large part of the labels was never verified by listening. Such clips are trained on with a smaller weight and do not count for
+the score: a score on wrong labels tells how well the mistakes were learnt.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
 from ..competition import Competition
-from ..formats import BestLabels, ClassColumns
-from ..reading import asked_rows, drop_unknown, read_text, test_rows, train_rows, with_audio
+from ..reading import drop_unknown, need_columns, read_text, sample_rows, test_rows, train_rows, with_audio
 from ..registry import layout
+from ..submission_formats import BestLabels, ClassColumns
 
 __all__ = ["BROKEN_2019", "read_2018", "read_2019"]
 
@@ -38,12 +38,12 @@ PADDING = "None"  # the label, in solutions, of test clips that are not scored
 
 @dataclass(frozen=True)
 class _Edition:
-    """Where an edition keeps its tables and recordings."""
+    """The files of an edition."""
 
     train: tuple[tuple[str, str], ...]  # csv and audio folder of each part of the training set
     test: str  # audio folder
-    answers: tuple[str, ...]  # csv files that may hold the answers to the test set, the best first
-    asks: bool = True  # does a sample submission say what is asked? else the answers do
+    solutions: tuple[str, ...]  # csv files that may hold the labels of the test set, the best first
+    has_sample: bool = True  # a sample submission lists the test rows; else the solution does
 
     def is_in(self, folder: Path) -> bool:
         return all((folder / name).exists() for name in self.train[0])
@@ -60,7 +60,7 @@ _EDITIONS = {
             (("FSDKaggle2018.meta/train_post_competition.csv", "FSDKaggle2018.audio_train"),),
             "FSDKaggle2018.audio_test",
             ("FSDKaggle2018.meta/test_post_competition_scoring_clips.csv",),
-            asks=False,
+            has_sample=False,
         ),
     ),
     2019: (
@@ -76,7 +76,7 @@ _EDITIONS = {
             ),
             "FSDKaggle2019.audio_test",
             ("FSDKaggle2019.meta/test_post_competition.csv",),
-            asks=False,
+            has_sample=False,
         ),
     ),
 }
@@ -93,28 +93,27 @@ def _edition(year: int, folder: Path) -> _Edition:
 def _check_weight(name: str, weight: float) -> None:
     if not isinstance(weight, numbers.Real) or not 0 <= weight < math.inf:
         raise ValueError(
-            f"{name}={weight!r}; give a weight from 0 (never drawn) to 1 (drawn as often as a clip whose label was checked)"
+            f"{name}={weight!r}; give a weight from 0 (never drawn) to 1 (drawn as often as a clip with a verified label)"
         )
 
 
 # ---------------------------------------------------------------------- training and test rows
 
 
-def _training(folder: Path, csv: str, audio: str, what: str, **columns) -> pd.DataFrame:
-    """The rows of a csv whose recording is there, with where a clip comes from, as far as the csv says it."""
+def _training(folder: Path, csv: str, audio: str, what: str, **columns: str) -> pd.DataFrame:
+    """The rows of a csv whose recording exists, with the source of each clip as far as the csv has it."""
     keep = {name: name for name in ("freesound_id", "license") if name in read_text(folder / csv)}
     rows = train_rows(folder / csv, folder, audio, keep=keep, **columns)
     return with_audio(rows, folder, audio, what)
 
 
-def _answers(folder: Path, edition: _Edition, label_col: str) -> pd.DataFrame | None:
-    """`id, label` and, where it is known, `usage` (of the public or the private leaderboard); None where no csv tells."""
-    found = [folder / name for name in edition.answers if (folder / name).is_file()]
+def _solution(folder: Path, edition: _Edition, label_col: str) -> pd.DataFrame | None:
+    """`id, label` and, where it is known, `usage` (public or private leaderboard); None where there is no such csv."""
+    found = [folder / name for name in edition.solutions if (folder / name).is_file()]
     if not found:
         return None
     table = read_text(found[0])
-    for name in ("fname", label_col):
-        choose(name, list(table), f"column in {found[0].name}")
+    need_columns(table, found[0], "fname", label_col)
     kept = table[["fname", label_col] + [name for name in ("usage",) if name in table]]
     return kept.rename(columns={"fname": "id", label_col: "label"})
 
@@ -122,24 +121,25 @@ def _answers(folder: Path, edition: _Edition, label_col: str) -> pd.DataFrame | 
 def _test(
     folder: Path, edition: _Edition, label_col: str
 ) -> tuple[Path | None, pd.DataFrame | None, pd.DataFrame | None]:
-    """The sample submission, the test rows, and the answers to those of them whose answer is known."""
-    answers = _answers(folder, edition, label_col)
-    if edition.asks:
-        sample, test = asked_rows(folder, edition.test)
+    """The sample submission, the test rows, and the labels of those of them whose label is known."""
+    solution = _solution(folder, edition, label_col)
+    if edition.has_sample:
+        sample, test = sample_rows(folder, edition.test)
     else:
-        sample, there = None, answers is not None and (folder / edition.test).is_dir()
-        test = test_rows(answers["id"], folder, edition.test) if there else None
-    if answers is None or test is None:
+        sample, known = None, solution is not None and (folder / edition.test).is_dir()
+        test = test_rows(solution["id"], folder, edition.test) if known else None
+    if solution is None or test is None:
         return sample, test, None
-    known = answers["id"].isin(set(test["id"])) & (answers["label"] != PADDING)
-    return sample, test, answers[known].reset_index(drop=True)
+    scored = solution["id"].isin(set(test["id"])) & (solution["label"] != PADDING)
+    return sample, test, solution[scored].reset_index(drop=True)
 
 
-def _check_answers(solution: pd.DataFrame | None, train: pd.DataFrame) -> None:
-    strange = [] if solution is None else sorted(set(solution["label"].explode()) - set(train["label"].explode()))
-    if strange:
+def _check_solution(solution: pd.DataFrame | None, train: pd.DataFrame) -> None:
+    unknown = [] if solution is None else sorted(set(solution["label"].explode()) - set(train["label"].explode()))
+    if unknown:
         warn(
-            f"{count(len(strange), 'label')} in the answers but not in training ({examples(strange)}): no network could know them"
+            f"{count(len(unknown), 'label')} of the solution without a clip in training ({examples(unknown)}): "
+            "no network can learn them"
         )
 
 
@@ -148,30 +148,41 @@ def _check_answers(solution: pd.DataFrame | None, train: pd.DataFrame) -> None:
 
 @layout("freesound-audio-tagging", marks=_marks(2018), fetched="FSDKaggle2018")
 def read_2018(folder: Path, unverified: float = 0.65, scored: str = "verified") -> Competition:
-    """Freesound General-Purpose Audio Tagging Challenge (2018): the best three of 41 labels, MAP@3.
+    """Freesound General-Purpose Audio Tagging Challenge (2018): the likeliest three of 41 labels, MAP@3.
+
+    Three test files hold no samples; they are test rows all the same.
 
     Parameters
     ----------
-    unverified : weight of the clips whose label nobody verified. The makers of the data estimate that at least 65 to 70 % of these
-        labels are right, in each class
-    scored : "verified", so that only verified clips count for the score; or "all"
+    folder : Path
+        The folder as Kaggle gives it, or as published (FSDKaggle2018).
+    unverified : float, default 0.65
+        Weight of the clips whose label nobody verified. The makers of the data estimate that at least 65 to 70 % of these labels are
+        right, in each class.
+    scored : {"verified", "all"}, default "verified"
+        The clips that count for the score.
 
-    Training has the columns `verified`, `weight`, `scored`, and in the published edition `freesound_id, license`. Three test files
-    hold no samples; they are asked for all the same and keep their rows.
+    Returns
+    -------
+    Competition
+        Training has the columns `verified`, `weight`, `scored`, and in the published edition `freesound_id, license`.
+
+    References
+    ----------
+    Fonseca et al., "General-purpose tagging of Freesound audio with AudioSet labels", DCASE 2018.
     """
     choose(scored, ["verified", "all"], "choice for scored")
     _check_weight("unverified", unverified)
     edition = _edition(2018, folder)
-    train = _training(folder, *edition.train[0], "training", valid_col="manually_verified").rename(
-        columns={"is_valid": "verified"}
-    )
+    train = _training(folder, *edition.train[0], "training", valid_col="manually_verified")
+    train = train.rename(columns={"is_valid": "verified"})
     if scored == "verified" and not train["verified"].any():
         none = f"none of {count(len(train), 'training clip')} is verified"
-        raise ValueError(f"{none}, so that nothing would be scored; open it with scored='all'")
+        raise ValueError(f"{none}, so nothing would be scored; open it with scored='all'")
     train["weight"] = np.where(train["verified"], 1.0, unverified)
     train["scored"] = train["verified"] | (scored == "all")
     sample, test, solution = _test(folder, edition, "label")
-    _check_answers(solution, train)
+    _check_solution(solution, train)
     return Competition(
         "freesound-audio-tagging",
         folder,
@@ -188,7 +199,7 @@ def read_2018(folder: Path, unverified: float = 0.65, scored: str = "verified") 
 
 
 def _without(rows: pd.DataFrame, names: Sequence[str] | None) -> pd.DataFrame:
-    """The rows without the recordings named; None stands for those known to be broken, as far as they are there."""
+    """The rows without some recordings; None leaves out those that are known to be broken."""
     if isinstance(names, str):
         raise ValueError(f"leave_out={names!r}; give a list of file names, such as leave_out=[{names!r}]")
     files = rows["path"].map(lambda path: path.partition("/")[2])
@@ -201,7 +212,7 @@ def _without(rows: pd.DataFrame, names: Sequence[str] | None) -> pd.DataFrame:
 
 
 def _parts(folder: Path, edition: _Edition, noisy: str) -> pd.DataFrame:
-    """The curated clips and, where they are there and wanted, the noisy ones: `path, label, curated`."""
+    """The curated clips and, where they exist and are wanted, the noisy ones: `path, label, curated`."""
     parts = []
     for (csv, audio), curated in zip(edition.train, (True, False)):
         if curated or (noisy != "leave" and (folder / csv).exists() and (folder / audio).is_dir()):
@@ -211,9 +222,7 @@ def _parts(folder: Path, edition: _Edition, noisy: str) -> pd.DataFrame:
             )
     if len(parts) == 1 and noisy != "leave":
         csv, audio = edition.train[1]
-        warn(
-            f"{csv!r} or {audio!r} is not there: training has the curated clips only; noisy='leave' says that this is meant"
-        )
+        warn(f"{csv!r} or {audio!r} is missing: training has the curated clips only; noisy='leave' accepts that")
     return pd.concat(parts, ignore_index=True)
 
 
@@ -225,14 +234,26 @@ def read_2019(
 
     Parameters
     ----------
-    noisy : the clips with labels made by machine: "train" in every fold and never held out; "fold", held out like the others, though
-        only curated clips count for the score; or "leave", not used
-    noisy_weight : their weight; curated clips have 1
-    leave_out : file names of clips not to use; by default the five curated clips with another clip's label and the silent one that
-        the data set's description lists, `BROKEN_2019`; `()` leaves out none
+    folder : Path
+        The folder as Kaggle gives it, or as published (FSDKaggle2019).
+    noisy : {"train", "fold", "leave"}, default "train"
+        The clips with automatic labels: in training of every fold and never held out; in folds like the others, though only curated
+        clips count for the score; or not used.
+    noisy_weight : float, default 0.25
+        Their weight; curated clips have 1.
+    leave_out : sequence of str, default None
+        File names of clips not to use; None leaves out `BROKEN_2019`, the five curated clips with another clip's label and the silent
+        one that the data set's description lists; `()` none.
 
-    Training has the columns `curated`, `weight`, `scored`, and `fold`: -1 for clips that are never held out, empty where folds are
-    to be dealt.
+    Returns
+    -------
+    Competition
+        Training has the columns `curated`, `weight`, `scored`, and `fold`: -1 for clips that are never held out, empty where folds are
+        to be assigned.
+
+    References
+    ----------
+    Fonseca et al., "Audio tagging with noisy labels and minimal supervision", DCASE 2019.
     """
     choose(noisy, ["train", "fold", "leave"], "choice for noisy")
     _check_weight("noisy_weight", noisy_weight)
@@ -247,7 +268,7 @@ def read_2019(
         train["label"] = drop_unknown(train["label"], vocab, "training label")
     if solution is not None:
         solution["label"] = [cell.split(",") for cell in solution["label"]]
-    _check_answers(solution, train)
+    _check_solution(solution, train)
     return Competition(
         "freesound-audio-tagging-2019",
         folder,

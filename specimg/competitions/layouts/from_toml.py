@@ -1,11 +1,11 @@
-r"""A competition that a TOML file describes: a known one and where it lies, or any other, by hand.
+r"""A competition that a TOML file describes: a known one and its folder, or any other, by hand.
 
     slug = "freesound-audio-tagging"     # a known layout
-    folder = "freesound"                 # seen from the TOML file; left out, it is looked for as Competition.open does
+    folder = "freesound"                 # relative to the TOML file; left out, it is searched as Competition.open does
     [options]
     unverified = 0.5
 
-Or anything else. Names are seen from `folder` and stay below it:
+Or any other. Names are relative to `folder` and stay below it:
 
     slug = "my-birds"
     folder = "birds"
@@ -16,10 +16,10 @@ Or anything else. Names are seen from `folder` and stay below it:
     fn_col = "fname"
     label_col = "species"
     [test]                               # left out where there is no test set
-    sample = "sample_submission.csv"     # its rows are answered, in its format unless a table [format] gives another
+    sample = "sample_submission.csv"     # its rows are predicted, in its format unless a table [format] gives another
     audio = "audio_test"
 
-Where a test row asks about some seconds of a recording, `seconds = 5` and `row_id = "{stem}_{end}"` say how its name is made.
+Where test rows are windows of recordings, `seconds = 5` and `row_id = "{stem}_{end}"` describe their names.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from ...core.values import Value, _toml, choose, register
 from ...labels.classes import class_counts
 from ...labels.tables import is_multilabel, labels_from_folders, labels_from_names
 from ..competition import Competition
-from ..formats import BestLabels, ClassColumns, SubmissionFormat
-from ..places import find_place
+from ..locate import find_folder
 from ..reading import train_rows, under, warn_missing, with_audio
 from ..registry import file_reader
 from ..submission import check_sample, guess_format, read_text
+from ..submission_formats import BestLabels, ClassColumns, SubmissionFormat
 
-__all__ = ["CompetitionFile", "TrainFile", "TestFile", "read_toml"]
+__all__ = ["CompetitionFile", "TrainFile", "TestFile", "read_competition"]
 
 
-# ---------------------------------------------------------------------- what the file may say
+# ---------------------------------------------------------------------- fields of the file
 
 
 def _names_in(row_id: str) -> list[str]:
@@ -77,23 +77,56 @@ _OF_CSV = (
 @register
 @dataclass(frozen=True)
 class TrainFile(Value):
-    """Where labels come from: a csv file, the names of recordings, or the folders they lie in. Columns go by name."""
+    """The source of labels: a csv file, the names of recordings, or their folders. Columns go by name.
 
-    audio: str = ""  # folder of the recordings; the competition's own by default
+    Parameters
+    ----------
+    audio : str, default ""
+        Folder of the recordings; the competition's own by default.
+    csv : str, default None
+        A csv file of labels.
+    fn_col, label_col : str, default "fname", "label"
+        Its columns of file names and labels.
+    label_delim : str, default None
+        What separates the labels of one cell.
+    suffix : str, default ""
+        Appended to the names in the csv, such as ".wav".
+    start_col, end_col : str, default None
+        Columns of start and end in seconds, where clips are parts of recordings.
+    group_col : str, default None
+        What must never be split between training and validation.
+    fold_col, weight_col : str, default None
+        Columns of given folds and of weights.
+    scored_col : str, default None
+        True, or 1, where a clip counts for the score.
+    regex : str, default None
+        A regular expression with a group named label, and where known group, fold, start, end.
+    on : {"name", "path"}, default "name"
+        Where it is searched: in the file's name, or in its path below `audio`.
+    folders : bool, default False
+        Each recording is labelled with the name of its folder.
+
+    Examples
+    --------
+    >>> TrainFile(csv="train.csv", label_col="species")
+    TrainFile(csv='train.csv', label_col='species')
+    """
+
+    audio: str = ""
     csv: str | None = None
     fn_col: str = "fname"
     label_col: str = "label"
-    label_delim: str | None = None  # what parts the labels of one cell
-    suffix: str = ""  # added to the names in the csv, such as ".wav"
-    start_col: str | None = None  # s
-    end_col: str | None = None  # s
-    group_col: str | None = None  # what must never stand on both sides of a split
+    label_delim: str | None = None
+    suffix: str = ""
+    start_col: str | None = None
+    end_col: str | None = None
+    group_col: str | None = None
     fold_col: str | None = None
     weight_col: str | None = None
-    scored_col: str | None = None  # True, or 1, where a clip counts for the score
-    regex: str | None = None  # with a group named label, and where known group, fold, start, end
-    on: str = "name"  # searched in the file's name, or in its path below `audio`
-    folders: bool = False  # each recording is labelled with its folder's name
+    scored_col: str | None = None
+    regex: str | None = None
+    on: str = "name"
+    folders: bool = False
 
     def _check(self):
         given = [name for name in ("csv", "regex", "folders") if getattr(self, name)]
@@ -111,28 +144,49 @@ class TrainFile(Value):
             )
         if (self.start_col is None) != (self.end_col is None):
             raise ValueError("[train] gives only one of start_col and end_col; a clip of a recording needs both")
-        choose(self.on, ["name", "path"], "place to search")
+        choose(self.on, ["name", "path"], "text to search")
 
 
 @register
 @dataclass(frozen=True)
 class TestFile(Value):
-    """What is asked: the rows of the sample submission, and how their names tell the recording."""
+    """The test rows: those of the sample submission, and how their names contain the recording.
 
-    sample: str  # the sample submission
-    audio: str = ""  # folder of the recordings; the competition's own by default
-    id_col: str | None = None  # column of the rows' names; None is the sample's first
-    suffix: str = ""  # added to a recording's name, such as ".wav"
-    seconds: float | None = None  # where rows ask about windows: their length, in s
-    row_id: str = "{stem}"  # how a row's name is made: {stem} the recording, {end} of a window in s, {asked} a label
+    Parameters
+    ----------
+    sample : str
+        The sample submission.
+    audio : str, default ""
+        Folder of the recordings; the competition's own by default.
+    id_col : str, default None
+        Column of the row names; None is the sample's first.
+    suffix : str, default ""
+        Appended to a recording's name, such as ".wav".
+    seconds : float, default None
+        Length of a window in s, where rows are windows of recordings.
+    row_id : str, default "{stem}"
+        How a row's name is made: {stem} the recording, {end} of a window in s, {label} the label that it is about.
+
+    Examples
+    --------
+    >>> TestFile("sample_submission.csv", seconds=5, row_id="{stem}_{end}").seconds
+    5.0
+    """
+
+    sample: str
+    audio: str = ""
+    id_col: str | None = None
+    suffix: str = ""
+    seconds: float | None = None
+    row_id: str = "{stem}"
 
     def _check(self):
         known = _names_in(self.row_id)
         for name in known:
-            choose(name, ["stem", "end", "asked"], "field of row_id")
+            choose(name, ["stem", "end", "label"], "field of row_id")
         if "stem" not in known or len(set(known)) < len(known):
             raise ValueError(
-                f"row_id = {self.row_id!r}: it needs {{stem}}, and may have {{end}} and {{asked}}, each once"
+                f"row_id = {self.row_id!r}: it needs {{stem}}, and may have {{end}} and {{label}}, each once"
             )
         if self.seconds is not None and self.seconds <= 0:
             raise ValueError(f"seconds = {self.seconds:g}: give the length of a window, above 0")
@@ -146,16 +200,41 @@ class TestFile(Value):
 @register
 @dataclass(frozen=True)
 class CompetitionFile(Value):
-    """A TOML file; without [train] its slug is one of `list_competitions()`."""
+    """The content of a TOML file; without [train] its slug is one of `list_competitions()`.
+
+    Parameters
+    ----------
+    slug : str
+        Name of the competition.
+    folder : str, default None
+        Its folder, relative to the file; None searches it as `Competition.open` does.
+    options : dict, default {}
+        Options of a known layout.
+    metric : str, default "accuracy"
+        One of `specimg.metrics.list_metrics()`.
+    vocab : tuple of str, default ()
+        The labels in order; by default the sample's class columns, else the sorted labels of training.
+    train : TrainFile, default None
+        The source of labels, of any other competition.
+    test : TestFile, default None
+        The test rows; None where clips of training are predicted.
+    format : SubmissionFormat, default None
+        None is what the sample looks like.
+
+    Examples
+    --------
+    >>> CompetitionFile("ESC-50", folder="ESC-50-master")
+    CompetitionFile(slug='ESC-50', folder='ESC-50-master')
+    """
 
     slug: str
-    folder: str | None = None  # seen from the file; None looks for it as Competition.open does
-    options: dict = field(default_factory=dict)  # of a known layout
+    folder: str | None = None
+    options: dict = field(default_factory=dict)
     metric: str = "accuracy"
-    vocab: tuple[str, ...] = ()  # the labels in order; default the sample's class columns, else training's, sorted
+    vocab: tuple[str, ...] = ()
     train: TrainFile | None = None
     test: TestFile | None = None
-    format: SubmissionFormat | None = None  # default what the sample looks like
+    format: SubmissionFormat | None = None
 
     def _check(self):
         if self.train is None:
@@ -176,7 +255,7 @@ class CompetitionFile(Value):
 
 
 def _file(folder: Path, name: str, what: str) -> Path:
-    """A file below the folder; ValueError where it is not there."""
+    """A file below the folder; ValueError where it does not exist."""
     path = folder / inside(folder, name)
     if not path.is_file():
         raise ValueError(f"{what} = {name!r}: there is no such file in {str(folder)!r}")
@@ -184,15 +263,15 @@ def _file(folder: Path, name: str, what: str) -> Path:
 
 
 def _audio(folder: Path, name: str) -> str:
-    """The folder of the recordings, seen from `folder`; ValueError where it is not there."""
+    """The folder of the recordings, relative to `folder`; ValueError where it does not exist."""
     below = inside(folder, name)
     if not (folder / below).is_dir():
         raise ValueError(f"audio = {name!r}: there is no such folder in {str(folder)!r}")
     return below
 
 
-def _place(about: CompetitionFile, beside: Path) -> Path:
-    """The folder; where the file does not say, it is known by what the file names in it."""
+def _folder(about: CompetitionFile, beside: Path) -> Path:
+    """The folder; where the file does not give it, it is recognised by what the file names in it."""
     if about.folder is not None:
         folder = beside / about.folder
         if not folder.is_dir():
@@ -203,8 +282,8 @@ def _place(about: CompetitionFile, beside: Path) -> Path:
     named = [about.train.csv, about.train.audio, *([about.test.sample, about.test.audio] if about.test else [])]
     marks = tuple(dict.fromkeys(filter(None, named)))
     if not marks:
-        raise ValueError("no folder is given, and nothing is named by which it could be found; give the folder")
-    return find_place(about.slug, None, [marks])
+        raise ValueError("no folder is given, and no file is named by which it could be found; give the folder")
+    return find_folder(about.slug, None, [marks])
 
 
 # ---------------------------------------------------------------------- training
@@ -222,22 +301,21 @@ def _train(file: TrainFile, folder: Path) -> pd.DataFrame:
         return rows.assign(path=[under(audio, path) for path in rows["path"]])
     columns = {name: getattr(file, name) for name in _OF_CSV if name != "scored_col"} | {"valid_col": file.scored_col}
     rows = train_rows(_file(folder, file.csv, "csv"), folder, audio, **columns).rename(columns={"is_valid": "scored"})
-    return with_audio(
-        rows, folder, [] if audio == "." else audio
-    )  # the competition's own folder holds the test set's recordings as well
+    # the competition's own folder holds the test set's recordings as well
+    return with_audio(rows, folder, [] if audio == "." else audio)
 
 
 # ---------------------------------------------------------------------- test
 
 
 def _row_pattern(row_id: str, labels: Sequence[str]) -> re.Pattern:
-    """What reads the name of a row back.
+    """A pattern that parses the name of a row.
 
-    >>> _row_pattern("{stem}_{asked}_{end}", ["bark", "meow"]).fullmatch("night_2_meow_15").groupdict()
-    {'stem': 'night_2', 'asked': 'meow', 'end': '15'}
+    >>> _row_pattern("{stem}_{label}_{end}", ["bark", "meow"]).fullmatch("night_2_meow_15").groupdict()
+    {'stem': 'night_2', 'label': 'meow', 'end': '15'}
     """
     known = "|".join(re.escape(label) for label in sorted(labels, key=len, reverse=True))
-    reads = {"stem": "(?P<stem>.+?)", "end": r"(?P<end>\d+(?:\.\d+)?)", "asked": f"(?P<asked>{known})", None: ""}
+    reads = {"stem": "(?P<stem>.+?)", "end": r"(?P<end>\d+(?:\.\d+)?)", "label": f"(?P<label>{known})", None: ""}
     return re.compile(
         "".join(re.escape(text) + reads[name] for text, name, _, _ in string.Formatter().parse(row_id)), re.DOTALL
     )
@@ -262,7 +340,7 @@ def _test(file: TestFile, sample: pd.DataFrame, folder: Path, labels: Sequence[s
     if file.seconds is not None:
         end = np.array([match["end"] for match in found], float)
         rows = rows.assign(start=end - file.seconds, end=end)
-    return rows.assign(asked=[match["asked"] for match in found]) if "asked" in _names_in(file.row_id) else rows
+    return rows.assign(target_label=[match["label"] for match in found]) if "label" in _names_in(file.row_id) else rows
 
 
 # ---------------------------------------------------------------------- the whole
@@ -283,31 +361,45 @@ def _by_hand(about: CompetitionFile, folder: Path) -> Competition:
     return Competition(about.slug, folder, train, about.metric, format, test, vocab, sample=path)
 
 
-def _check_places(data: dict) -> None:
-    """In TOML a line below a [table] belongs to it: where such a line is the whole competition's, that is not what was meant."""
+def _check_tables(data: dict) -> None:
+    """ValueError where a line of the whole competition is below a [table], which it belongs to in TOML."""
     for table, lines in data.items():
         for name in ("slug", "folder", "metric", "vocab"):
             if isinstance(lines, dict) and name in lines:
-                raise ValueError(f"{name} stands below [{table}], and so belongs to it; write it above the first table")
+                raise ValueError(
+                    f"{name} is below [{table}], so it belongs to that table; write it above the first table"
+                )
 
 
 @file_reader(".toml")
-def read_toml(path: str | os.PathLike) -> Competition:
+def read_competition(path: str | os.PathLike) -> Competition:
     """The competition that a TOML file describes: a `CompetitionFile`, in which [train] is a `TrainFile` and [test] a `TestFile`.
 
-    Raises ValueError, with the file's name, where it says what it may not, or what it names is not there.
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    Competition
+
+    Raises
+    ------
+    ValueError
+        The file is invalid, or what it names does not exist; the message names the file.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is not a file; give the TOML file that describes the competition")
     try:
         data = _toml().loads(path.read_text(encoding="utf-8-sig"))
-        _check_places(data)
+        _check_tables(data)
         about = CompetitionFile.from_dict(data)
         if about.train is None:
             return Competition.open(
                 about.slug, None if about.folder is None else path.parent / about.folder, **about.options
             )
-        return _by_hand(about, _place(about, path.parent))
-    except ValueError as exc:  # of TOML itself as well
+        return _by_hand(about, _folder(about, path.parent))
+    except ValueError as exc:  # of TOML itself too
         raise ValueError(f"{str(path)!r}: {exc}") from exc

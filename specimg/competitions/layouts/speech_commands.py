@@ -1,15 +1,15 @@
-"""Short spoken words: Kaggle's TensorFlow Speech Recognition Challenge, and the Speech Commands that it took its words from.
+"""Short spoken words: Kaggle's TensorFlow Speech Recognition Challenge, and the Speech Commands that its words are from.
 
     comp = Competition.open("tensorflow-speech-recognition-challenge", "speech/")       # ten words, silence, unknown
     comp = Competition.open("speech_commands", "speech_commands_v0.02/")                # every word
     comp = Competition.open("speech_commands", "words/", words=["up", "down"], unknown=0.1, silence=0.1)
 
-One folder a word, one file a clip: `yes/00f0204f_nohash_0.wav` is the first "yes" of speaker 00f0204f, and file names come back in
-other folders. Speakers are groups. Clips of all other words may be drawn as "unknown", and windows of the long recordings in
-`_background_noise_` as "silence"; what is drawn depends on the seed and on the names of the files alone.
+One folder per word, one file per clip: `yes/00f0204f_nohash_0.wav` is the first "yes" of speaker 00f0204f, and file names repeat in
+other folders. Speakers are groups. Clips of all other words may be sampled as "unknown", and windows of the long recordings in
+`_background_noise_` as "silence"; what is sampled depends on the seed and on the names of the files only.
 
 Both layouts are read under both names: as Kaggle has it (`train/audio/yes/...`, `test/audio/...`), and as the data set unpacks
-(`yes/...`, no test set). So may your own words be laid out.
+(`yes/...`, no test set). Your own words may be laid out like that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import hashlib
 import math
 import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +30,9 @@ from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
 from ..competition import Competition
-from ..formats import BestLabels
-from ..reading import asked_rows
+from ..reading import sample_rows
 from ..registry import layout
+from ..submission_formats import BestLabels
 
 __all__ = ["TEN_WORDS", "read_challenge", "read_speech_commands"]
 
@@ -43,16 +43,16 @@ LISTS = ("validation_list.txt", "testing_list.txt")  # folds 0 and 1 of the offi
 MARKS = [("train/audio",), LISTS, (NOISE,), ("yes", "no")]
 
 
-# ---------------------------------------------------------------------- what is there
+# ---------------------------------------------------------------------- files
 
 
 def _audio_below(folder: Path) -> str:
-    """Where the folders of the words lie: as on Kaggle, as in its `train` folder, or in the folder itself."""
+    """The folder of the words' folders: as on Kaggle, as in its `train` folder, or the folder itself."""
     return next((below for below in ("train/audio", "audio") if (folder / below).is_dir()), "")
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:
-    """The names of recordings and of folders in a folder, sorted; nothing is asked about single files."""
+    """The names of recordings and of folders in a folder, sorted; without a request for each file."""
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -64,7 +64,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _words_in(folder: Path) -> dict[str, list[str]]:
-    """The recordings in the folder of each word. ValueError where there are none, a warning where some lie outside."""
+    """The recordings in the folder of each word. ValueError where there are none, a warning where some are outside."""
     stray, folders = _listed(folder)
     if stray:
         what = f"{count(len(stray), 'recording')} directly in {str(folder)!r}, not used ({examples(stray)})"
@@ -73,13 +73,13 @@ def _words_in(folder: Path) -> dict[str, list[str]]:
     if not any(found.values()):
         raise ValueError(
             f"no recordings in the folders of {str(folder)!r}; "
-            "unpack them to one folder a word, such as 'yes/00f0204f_nohash_0.wav'"
+            "unpack them to one folder per word, such as 'yes/00f0204f_nohash_0.wav'"
         )
     return {word: files for word, files in found.items() if files}
 
 
 def _speaker(word: str, file: str) -> str:
-    """Who spoke: what stands before `_nohash_`; a file without it stands for itself."""
+    """The speaker: the name before `_nohash_`; a file without it is its own group."""
     name, mark, _ = file.partition("_nohash_")
     return name if mark else f"{word}/{file}"
 
@@ -98,7 +98,7 @@ def _every_word(there: dict[str, list[str]]) -> list[str]:
 
 
 def _the_ten(there: dict[str, list[str]]) -> list[str]:
-    """The words that the challenge asks for; all there are, if there is none of them."""
+    """The words of the challenge; all there are, if there is none of them."""
     words = [word for word in TEN_WORDS if word in there]
     if not words:
         words = _every_word(there)
@@ -107,19 +107,18 @@ def _the_ten(there: dict[str, list[str]]) -> list[str]:
     elif len(words) < len(TEN_WORDS):
         missing = [word for word in TEN_WORDS if word not in there]
         warn(
-            f"{len(missing)} of the challenge's ten words have no folder ({examples(missing)}): no network could know them"
+            f"{len(missing)} of the challenge's ten words have no folder ({examples(missing)}): no network can learn them"
         )
     return words
 
 
-# ---------------------------------------------------------------------- drawing
+# ---------------------------------------------------------------------- sampling
 
 
-def _lot(seed: int, name: str) -> int:
-    """A number that depends on the seed and on a name alone, so that neither order nor other files change who is drawn."""
-    return int.from_bytes(
-        hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big"
-    )
+def _random_number(seed: int, name: str) -> int:
+    """A number that depends on the seed and on a name only, so that neither order nor other files change what is sampled."""
+    text = f"{seed} {name}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 def _how_many(name: str, share: float, n: int) -> int:
@@ -129,7 +128,7 @@ def _how_many(name: str, share: float, n: int) -> int:
 
 
 def _even_shares(n: int, there: dict[str, int]) -> dict[str, int]:
-    """`n` clips from words that have so many `there`: the same number of each, as far as they reach.
+    """Divide `n` clips over words that have these numbers of clips: the same number of each, as far as they have.
 
     >>> _even_shares(7, {"bed": 10, "cat": 1, "dog": 10})
     {'cat': 1, 'bed': 3, 'dog': 3}
@@ -145,12 +144,12 @@ def _draw_unknown(others: dict[str, list[str]], n: int, seed: int) -> list[tuple
     total = sum(map(len, others.values()))
     if n > total:
         warn(f"{count(n, 'clip')} of unknown words wanted, but the other words have {total}")
-    by_lot = sorted(others, key=lambda word: _lot(seed, word))
-    shares = _even_shares(n, {word: len(others[word]) for word in by_lot})
+    order = sorted(others, key=lambda word: _random_number(seed, word))
+    shares = _even_shares(n, {word: len(others[word]) for word in order})
     return [
         (word, file)
         for word, k in shares.items()
-        for file in sorted(others[word], key=lambda file: _lot(seed, f"{word}/{file}"))[:k]
+        for file in sorted(others[word], key=lambda file: _random_number(seed, f"{word}/{file}"))[:k]
     ]
 
 
@@ -179,21 +178,20 @@ def _lengths(folder: Path, seconds: float) -> dict[str, float]:
 
 
 def _windows_each(n: int, lengths: dict[str, float]) -> dict[str, int]:
-    """`n` windows dealt to recordings in proportion to their lengths; the largest remainders get what is left."""
-    wished = {file: n * length / sum(lengths.values()) for file, length in lengths.items()}
-    dealt = {file: int(wish) for file, wish in wished.items()}
-    for file in sorted(wished, key=lambda file: dealt[file] - wished[file])[: n - sum(dealt.values())]:
-        dealt[file] += 1
-    return dealt
+    """Divide `n` windows over recordings in proportion to their lengths; the largest remainders get what is left."""
+    exact = {file: n * length / sum(lengths.values()) for file, length in lengths.items()}
+    whole = {file: int(share) for file, share in exact.items()}
+    for file in sorted(exact, key=lambda file: whole[file] - exact[file])[: n - sum(whole.values())]:
+        whole[file] += 1
+    return whole
 
 
-def _starts(n: int, length: float, seconds: float, lot: int) -> np.ndarray:
-    """Where `n` windows begin, in whole milliseconds: at random and apart where they fit side by side, else evenly spread."""
+def _starts(n: int, length: float, seconds: float, seed: int) -> np.ndarray:
+    """Starts of `n` windows in whole milliseconds: random without overlap where they fit, else evenly spread."""
     room = length - n * seconds
     if room >= 0:
-        gaps = np.sort(
-            np.random.RandomState(lot % 2**32).uniform(0, room, n)
-        )  # frozen by numpy: the same with every version
+        # numpy keeps RandomState the same in every version
+        gaps = np.sort(np.random.RandomState(seed % 2**32).uniform(0, room, n))
         starts = gaps + seconds * np.arange(n)
     else:
         starts = np.linspace(0, length - seconds, n)
@@ -201,11 +199,11 @@ def _starts(n: int, length: float, seconds: float, lot: int) -> np.ndarray:
 
 
 def _silence(folder: Path, below: str, n: int, seconds: float, seed: int) -> pd.DataFrame:
-    """`n` windows of the recordings of noise: `path, start, end, group`; fewer, with a warning, where they do not hold so many."""
+    """`n` windows of the recordings of noise: `path, start, end, group`; fewer, with a warning, where they are too short."""
     lengths = _lengths(folder, seconds) if folder.is_dir() else {}
     rows = []
     for file, k in _windows_each(n, lengths).items() if lengths else ():
-        starts = _starts(k, lengths[file], seconds, _lot(seed, file))
+        starts = _starts(k, lengths[file], seconds, _random_number(seed, file))
         rows += [(f"{below}{NOISE}/{file}", start, round(start + seconds, 6), f"{NOISE}/{file}") for start in starts]
     if len(rows) < n:
         warn(f"{count(n, 'clip')} of silence wanted, but the recordings in {str(folder)!r} give {len(rows)}")
@@ -232,7 +230,7 @@ def _lists_in(folder: Path, audio: Path, there: dict[str, list[str]]) -> dict[st
     if missing:
         raise ValueError(
             f"split='official' needs {' and '.join(missing)} in {str(folder)!r}; "
-            "unpack them there, or open it with split='deal'"
+            "unpack them there, or open it with split='random'"
         )
     validation, testing = (_read_list(folder / name, audio) for name in LISTS)
     both = sorted(validation & testing)
@@ -249,19 +247,19 @@ def _lists_in(folder: Path, audio: Path, there: dict[str, list[str]]) -> dict[st
 
 
 def _official_folds(clips: pd.DataFrame, fold_of: dict[str, int], below: str, seed: int) -> list[int]:
-    """Words go where the lists say, -1 where none names them; two of the recordings of noise, by lot, are held out as well."""
-    noises = sorted(set(clips["group"][clips["start"].notna()]), key=lambda file: _lot(seed, file))
+    """Folds of words by the lists, -1 where none names them; two random recordings of noise are held out as well."""
+    noises = sorted(set(clips["group"][clips["start"].notna()]), key=lambda file: _random_number(seed, file))
     held_out = dict(zip(noises, (0, 1))) if len(noises) > 1 else {}
     folds = [
         held_out.get(group, -1) if start == start else fold_of.get(path[len(below) :], -1)
         for path, group, start in zip(clips["path"], clips["group"], clips["start"])
     ]
-    sides = pd.Series(folds).groupby(clips["group"].to_numpy()).nunique()
-    torn = sides.index[sides > 1]
-    if len(torn):
+    n_folds = pd.Series(folds).groupby(clips["group"].to_numpy()).nunique()
+    split = n_folds.index[n_folds > 1]
+    if len(split):
         warn(
-            f"{count(len(torn), 'speaker')} on more than one side of the official split ({examples(torn)}): "
-            "their clips make the score look better than it is; split='deal' keeps every speaker together"
+            f"{count(len(split), 'speaker')} in more than one part of the official split ({examples(split)}): "
+            "scores are too optimistic; split='random' keeps every speaker together"
         )
     return folds
 
@@ -272,7 +270,7 @@ def _official_folds(clips: pd.DataFrame, fold_of: dict[str, int], below: str, se
 def _word_clips(
     there: dict[str, list[str]], words: list[str], unknown: float, below: str, seed: int
 ) -> tuple[pd.DataFrame, int]:
-    """`path, label, group, word` of the known words and what is drawn from the others; and how many of them are known words'.
+    """`path, label, group, word` of the known words and a sample of the others; and the number of clips of known words.
 
     Folders named silence and unknown hold clips of these labels, all of which are used.
     """
@@ -287,10 +285,17 @@ def _word_clips(
 
 
 def _clips(
-    folder: Path, words, default_words, unknown: float, silence: float, seed: int, seconds: float, split: str
+    folder: Path,
+    words: Sequence[str] | None,
+    default_words: Callable,
+    unknown: float,
+    silence: float,
+    seed: int,
+    seconds: float,
+    split: str,
 ) -> pd.DataFrame:
     """The training table."""
-    choose(split, ["deal", "official"], "split")
+    choose(split, ["random", "official"], "split")
     if not isinstance(seconds, numbers.Real) or not 0 < seconds < math.inf:
         raise ValueError(f"seconds={seconds!r}; give the length of a window of silence, above 0")
     audio = _audio_below(folder)
@@ -301,7 +306,7 @@ def _clips(
     if nameless.any():
         warn(
             f"{int(nameless.sum())} of {count(len(spoken), 'clip')} without a speaker in their name, such as 00f0204f_nohash_0.wav "
-            f"({examples(spoken['path'][nameless])}); each stands for itself, so that one voice may be on both sides of a split"
+            f"({examples(spoken['path'][nameless])}); each is a group of its own, so one voice may be in both training and validation"
         )
     n_silence = _how_many("silence", silence, n_known)
     quiet = _silence(folder / audio / NOISE, below, n_silence, seconds, seed).assign(label=SILENCE, word=SILENCE)
@@ -309,7 +314,7 @@ def _clips(
     clips = clips.sort_values(["path", "start"])[["path", "label", "start", "end", "group", "word"]].reset_index(
         drop=True
     )
-    if split == "deal":
+    if split == "random":
         return clips.assign(fold=np.nan)
     lists = folder / "train" if audio == "train/audio" else folder
     return clips.assign(fold=_official_folds(clips, _lists_in(lists, folder / audio, there), below, seed))
@@ -323,25 +328,38 @@ def read_challenge(
     silence: float = 0.1,
     seed: int = 0,
     seconds: float = 1.0,
-    split: str = "deal",
+    split: str = "random",
 ) -> Competition:
     """TensorFlow Speech Recognition Challenge (2017): ten words, silence and unknown; accuracy.
 
+    A tenth of unknown clips and a tenth of silence are the defaults of TensorFlow's tutorial to the challenge.
+
     Parameters
     ----------
-    words : the words that are labels; by default the challenge's ten, or all there are where it has none of them
-    unknown : clips drawn from all other words, evenly over the words, as a share of the clips of known words
-    silence : windows cut from the recordings in `_background_noise_`, as such a share; without overlap where that is possible
-    seed : of what is drawn
-    seconds : length of a window of silence
-    split : "deal", folds are still to be dealt; or "official", fold 0 is the validation list, fold 1 the testing list, and all else
-        always trains. Two recordings of noise are held out with them, if there are two or more
+    folder : Path
+        The folder as Kaggle gives it, or as Speech Commands unpacks.
+    words : sequence of str, default None
+        The words that are labels; None is the challenge's ten, or all there are where it has none of them.
+    unknown : float, default 0.1
+        Clips sampled from all other words, evenly over the words, as a fraction of the clips of known words.
+    silence : float, default 0.1
+        Windows cut from the recordings in `_background_noise_`, as such a fraction; without overlap where possible.
+    seed : int, default 0
+        Of what is sampled.
+    seconds : float, default 1.0
+        Length of a window of silence in s.
+    split : {"random", "official"}, default "random"
+        Folds are still to be assigned; or fold 0 is the validation list, fold 1 the testing list, and all else is always in training.
+        Two recordings of noise are held out with them, if there are two or more.
 
-    Training has the columns `label, start, end` (empty for whole files), `group` (the speaker, or the recording of noise), `word` (what is
-    really said) and `fold`. A tenth of unknown clips and a tenth of silence is what TensorFlow's tutorial to the challenge takes.
+    Returns
+    -------
+    Competition
+        Training has the columns `label, start, end` (empty for whole files), `group` (the speaker, or the recording of noise), `word`
+        (the spoken one) and `fold`.
     """
     train = _clips(folder, words, _the_ten, unknown, silence, seed, seconds, split)
-    sample, test = asked_rows(folder, "test/audio")
+    sample, test = sample_rows(folder, "test/audio")
     return Competition(
         "tensorflow-speech-recognition-challenge",
         folder,
@@ -361,12 +379,26 @@ def read_speech_commands(
     silence: float = 0.0,
     seed: int = 0,
     seconds: float = 1.0,
-    split: str = "deal",
+    split: str = "random",
 ) -> Competition:
-    """Speech Commands (Warden 2018, arXiv 1804.03209): every word is a label, without silence and unknown; accuracy.
+    """Speech Commands: every word is a label, without silence and unknown; accuracy.
 
-    The parameters are those of `tensorflow-speech-recognition-challenge`, but for these defaults.
-    There is no test set: the clips that are held out are answered.
+    There is no test set: the clips that are held out are predicted.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder as Speech Commands unpacks, or as Kaggle gives the challenge.
+    words, unknown, silence, seed, seconds, split
+        As for the challenge, `read_challenge`; other words and silence are not sampled by default.
+
+    Returns
+    -------
+    Competition
+
+    References
+    ----------
+    Warden, "Speech Commands: a dataset for limited-vocabulary speech recognition", arXiv 1804.03209, 2018.
     """
     train = _clips(folder, words, _every_word, unknown, silence, seed, seconds, split)
     return Competition("speech_commands", folder, train, metric="accuracy", format=BestLabels(k=1))

@@ -12,13 +12,13 @@ import pytest
 import soundfile as sf
 from miniatures.birds import BIRDS, HEARD, RATINGS, SCORED, SOUNDSCAPES, birdclef, birdclef_answers
 
-from specimg.competitions import Competition, check_submission, places
+from specimg.competitions import Competition, check_submission, locate
 from specimg.competitions.layouts.birdclef import _as_list
 from specimg.core.files import OutsideError
 from specimg.labels.folds import add_folds
 
 SLUGS = sorted(BIRDS)
-KEPT_OUT = "4 secondary labels left out, of 1 label that the competition does not ask for (zzzbird)"
+KEPT_OUT = "4 secondary labels left out, of 1 label that the competition does not use (zzzbird)"
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_2022_asks_for_one_bird_a_row(written):
         "path": "test_soundscapes/soundscape_453028782.ogg",
         "start": 5.0,
         "end": 10.0,
-        "asked": "akiapo",
+        "target_label": "akiapo",
     }
     assert comp.vocab == BIRDS["birdclef-2022"]  # all birds of training, not only the scored ones
 
@@ -171,11 +171,11 @@ def test_2022_asks_for_one_bird_a_row(written):
 def test_the_true_answers_make_an_accepted_submission(slug, written):
     comp, true = quietly(slug, written(slug)), birdclef_answers(slug)
     if slug == "birdclef-2022":
-        pairs = zip(true["label"], comp.test["asked"])
+        pairs = zip(true["label"], comp.test["target_label"])
         probs = np.array([[label and bird == asked for bird in comp.vocab] for label, asked in pairs], float)
     else:
         probs = np.array([[bird in label for bird in comp.vocab] for label in true["label"]], float)
-    answers = comp.format.answers(comp.test, probs, comp.vocab)
+    answers = comp.format.to_submission(comp.test, probs, comp.vocab)
     assert "accepted" in comp.check(answers) and "accepted" in check_submission(answers, comp.sample)
     if slug == "birdclef-2021":
         assert answers["birds"].tolist() == ["acafly", "nocall", "amecro houfin", "houfin", "amecro", "nocall"]
@@ -277,14 +277,14 @@ def test_found_where_kaggle_mounts_it(slug, mount, written, tmp_path, monkeypatc
     place = tmp_path / mount.format(slug=slug)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(written(slug), target_is_directory=True)
-    monkeypatch.setattr(places, "KAGGLE_INPUT", tmp_path)
+    monkeypatch.setattr(locate, "KAGGLE_INPUT", tmp_path)
     comp = quietly(slug, None)
     assert comp.folder == place and len(comp.train) == 27
 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_folder_that_is_not_it(slug, tmp_path):
-    with pytest.raises(ValueError, match=f"no {slug} in .*: a folder with 'train.* was looked for"):
+    with pytest.raises(ValueError, match=f"no {slug} in .*: searched for a folder with 'train.*"):
         Competition.open(slug, tmp_path)
 
 
@@ -321,10 +321,11 @@ def test_a_hidden_test_set_leaves_the_rows_of_the_sample(slug, n, written):
     assert comp.test["start"].iloc[0] == 0 and comp.test["end"].iloc[-1] == 15
     assert not any((comp.folder / path).exists() for path in comp.test["path"])
     assert said[-1].startswith(
-        f"{n} of {n} test rows ask about recordings that are not in test_soundscapes (test_soundscapes/"
+        f"{n} of {n} test rows are of recordings that are not in test_soundscapes (test_soundscapes/"
     )
     assert (
-        "answered with the class prior. Kaggle puts the recordings there when it runs a submitted notebook" in said[-1]
+        "the class prior is predicted for them. Kaggle puts the recordings there when it runs a submitted notebook"
+        in said[-1]
     )
 
 
@@ -353,8 +354,8 @@ def test_rows_of_the_stand_in_that_have_no_recording_are_left_out(copy):
     comp, said = opened("birdclef-2024", folder)
     assert comp.test["id"].tolist() == [f"soundscape_1446779_{end}" for end in (5, 10, 15)]
     assert said[1:] == [
-        "sample_submission.csv lacks 2 of the 3 rows of the recordings in test_soundscapes, so that it only stands in for the true one; "
-        "3 rows of recordings that are not there left out (soundscape_998240_5, soundscape_998240_10, soundscape_998240_15)"
+        "sample_submission.csv lacks 2 of the 3 rows of the recordings in test_soundscapes, so it is a placeholder; "
+        "3 rows of recordings that do not exist left out (soundscape_998240_5, soundscape_998240_10, soundscape_998240_15)"
     ]
 
 
@@ -366,7 +367,7 @@ def test_a_complete_sample_gives_the_order(copy):
     comp, said = opened("birdclef-2025", folder)
     assert comp.test["id"].tolist() == sample["row_id"].tolist()  # with the rows of the recording that is missing
     assert said[1].startswith(
-        "3 of 6 test rows ask about recordings that are not in test_soundscapes (test_soundscapes/soundscape_10021"
+        "3 of 6 test rows are of recordings that are not in test_soundscapes (test_soundscapes/soundscape_10021"
     )
 
 
@@ -384,8 +385,8 @@ def test_a_broken_soundscape_keeps_the_rows_that_the_sample_names(content, copy)
     folder = copy("birdclef-2023")
     (folder / "test_soundscapes/soundscape_31007.ogg").write_bytes(content)
     warning = (
-        "1 recording in test_soundscapes cannot be read (soundscape_31007.ogg); they have the rows that sample_submission.csv "
-        "names, answered with the class prior"
+        "1 recording in test_soundscapes cannot be read (soundscape_31007.ogg); they keep the rows of sample_submission.csv, "
+        "for which the class prior is predicted"
     )
     comp, said = opened("birdclef-2023", folder)
     assert len(comp.test) == 6 and said[1:] == [warning]
@@ -439,7 +440,7 @@ def test_columns_of_test_csv_go_before_the_names(copy):
         "path": "test_soundscapes/soundscape_453028782.ogg",
         "start": 5.0,
         "end": 10.0,
-        "asked": "akiapo",
+        "target_label": "akiapo",
     }
 
 
@@ -457,9 +458,7 @@ def test_the_larger_of_sample_and_test_csv_counts(copy):
 def test_a_sample_and_a_test_csv_of_different_rows_are_refused(copy):
     folder = copy("birdclef-2021")
     change(folder / "test.csv", 0, row_id="1_SSW_5")
-    with pytest.raises(
-        ValueError, match=r"ask for different rows \(20152_SSW_5 and 1_SSW_5\); take both from one place"
-    ):
+    with pytest.raises(ValueError, match=r"have different rows \(20152_SSW_5 and 1_SSW_5\); take both from one source"):
         quietly("birdclef-2021", folder)
 
 
@@ -476,7 +475,7 @@ def test_a_bird_that_nobody_knows_is_refused(copy):
     folder = copy("birdclef-2022")
     change(folder / "test.csv", 2, bird="dodo")
     with pytest.raises(
-        ValueError, match=r"1 bird asked for that neither train_metadata.csv nor scored_birds.json knows \(dodo\)"
+        ValueError, match=r"1 bird in test rows but neither in train_metadata.csv nor in scored_birds.json \(dodo\)"
     ):
         quietly("birdclef-2022", folder)
 
@@ -497,7 +496,7 @@ def test_a_scored_bird_without_a_recording_is_answered_and_said(copy):
     comp, said = opened("birdclef-2022", folder)
     assert (
         "maupar" in comp.vocab
-        and said[-1] == "1 label asked for but not in training (maupar): no network could know them"
+        and said[-1] == "1 label of the vocabulary without a clip in training (maupar): no network can learn them"
     )
 
 
@@ -528,7 +527,7 @@ def test_columns_that_are_not_used_may_be_missing(copy):
     comp, said = opened("birdclef-2023", folder, secondary=False, rating_weight=False)
     assert list(comp.train) == ["path", "label"]
     assert said == [
-        "train_metadata.csv has no column 'author', so that clips of one author may stand on both sides of a split"
+        "train_metadata.csv has no column 'author', so clips of one author may be in both training and validation"
     ]
 
 
@@ -636,7 +635,7 @@ def test_a_bird_whose_only_recording_is_missing(copy):
     comp, said = opened("birdclef-2023", folder)
     assert (
         "yewgre1" in comp.vocab
-        and said[-1] == "1 label asked for but not in training (yewgre1): no network could know them"
+        and said[-1] == "1 label of the vocabulary without a clip in training (yewgre1): no network can learn them"
     )
 
 

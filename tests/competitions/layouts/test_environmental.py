@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 from miniatures.given_folds import ESC, URBAN, esc50, urbansound8k
 
-from specimg.competitions import Competition, list_competitions, places
+from specimg.competitions import Competition, list_competitions, locate
 from specimg.core.files import OutsideError
 
 CSV = {"ESC-50": "meta/esc50.csv", "ESC-10": "meta/esc50.csv", "UrbanSound8K": "metadata/UrbanSound8K.csv"}
@@ -100,10 +100,10 @@ def test_rows_of_urbansound8k(written):
 @pytest.mark.parametrize("slug", SLUGS)
 def test_every_clip_is_answered_under_its_name(slug, written):
     comp = opened(slug, written[slug])[0]
-    rows = comp.answer_rows()
+    rows = comp.prediction_rows()
     assert rows["id"].tolist() == [path.rsplit("/")[-1] for path in rows["path"]] and len(rows) == N_CLIPS[slug]
     probs = np.array([[label == own for label in comp.vocab] for own in comp.train["label"]], float)
-    answers = comp.format.answers(rows, probs, comp.vocab)
+    answers = comp.format.to_submission(rows, probs, comp.vocab)
     assert answers.iloc[:, 1].tolist() == comp.train["label"].tolist() and "accepted" in comp.check(answers)
 
 
@@ -132,7 +132,7 @@ def test_found_where_kaggle_mounts_it(slug, mount, written, tmp_path, monkeypatc
     place = tmp_path / mount.format(slug=slug)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(written[slug], target_is_directory=True)
-    monkeypatch.setattr(places, "KAGGLE_INPUT", tmp_path)
+    monkeypatch.setattr(locate, "KAGGLE_INPUT", tmp_path)
     comp, said = opened(slug, None)
     assert comp.folder == place and said == []
 
@@ -146,7 +146,7 @@ def test_found_below_the_folder_of_the_archive(written, tmp_path):
     "slug, hint", [("ESC-50", "'ESC-50'"), ("ESC-10", "'ESC-50'"), ("UrbanSound8K", "'UrbanSound8K'")]
 )
 def test_a_folder_that_is_not_it(slug, hint, tmp_path):
-    with pytest.raises(ValueError, match=rf"no {slug} in .*{CSV[slug]}.* was looked for; .*specimg.fetch\({hint}\)"):
+    with pytest.raises(ValueError, match=rf"no {slug} in .*: searched for .*{CSV[slug]}.*; .*specimg.fetch\({hint}\)"):
         Competition.open(slug, tmp_path)
 
 
@@ -187,7 +187,7 @@ def test_a_fold_without_a_clip_is_said(copy):
     shutil.rmtree(folder / "audio/fold3")
     comp, said = opened("UrbanSound8K", folder)
     assert comp.given_folds == [1, 2, 4, 5, 6, 7, 8, 9, 10]
-    assert said == ["no clip in fold 3 of 1 to 10; results do not compare with published ones"]
+    assert said == ["no clip in fold 3 of 1 to 10; results are not comparable with published ones"]
 
 
 def test_folds_whose_audio_is_missing_are_said(copy):
@@ -197,7 +197,7 @@ def test_folds_whose_audio_is_missing_are_said(copy):
     comp, said = opened("UrbanSound8K", folder)
     assert len(comp.train) == 48
     assert said[0].startswith("12 of 60 training rows have no recording and are left out (audio/fold2/7081-0-0-0.wav")
-    assert said[1:] == ["no clip in folds 2, 7 of 1 to 10; results do not compare with published ones"]
+    assert said[1:] == ["no clip in folds 2, 7 of 1 to 10; results are not comparable with published ones"]
 
 
 def test_a_source_in_two_folds_is_said(copy):
@@ -205,8 +205,8 @@ def test_a_source_in_two_folds_is_said(copy):
     change(folder / CSV["ESC-50"], 0, fold="4")
     comp, said = opened("ESC-50", folder)
     assert said == [
-        "1 source recording with clips in more than one fold (100100), which the published data have not: "
-        "scores on these folds are too good"
+        "1 source recording with clips in more than one fold (100100), unlike the published data: "
+        "scores on these folds are too optimistic"
     ]
     assert comp.train["fold"].iloc[0] == 4
 
@@ -265,7 +265,7 @@ def test_flags_of_esc_10(copy):
     with pytest.raises(ValueError, match=r"esc50.csv: column 'esc10' is neither True nor False in 1 row \(2\)"):
         opened("ESC-10", folder)
     pd.read_csv(folder / CSV["ESC-10"], dtype=str).assign(esc10="False").to_csv(folder / CSV["ESC-10"], index=False)
-    with pytest.raises(ValueError, match="esc50.csv: no row has esc10 True, so that there is no ESC-10 in it"):
+    with pytest.raises(ValueError, match="esc50.csv: no row has esc10 True, so there is no ESC-10 in it"):
         opened("ESC-10", folder)
 
 
@@ -331,7 +331,7 @@ def test_one_name_in_two_folds_is_refused(copy):
     pd.concat([table, table.iloc[[0]].assign(fold="2")]).to_csv(csv, index=False)
     shutil.copy(folder / "audio/fold1/7071-0-0-0.wav", folder / "audio/fold2/7071-0-0-0.wav")
     with pytest.raises(
-        ValueError, match=r"UrbanSound8K.csv: 1 clip with a name that stood there already \(7071-0-0-0.wav\)"
+        ValueError, match=r"UrbanSound8K.csv: 1 clip with a name that is there already \(7071-0-0-0.wav\)"
     ):
         opened("UrbanSound8K", folder)
 

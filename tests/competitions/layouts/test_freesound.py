@@ -90,7 +90,7 @@ MAKERS = {TAGGING: freesound_2018, TAGGING_2019: freesound_2019}
 @pytest.mark.parametrize("mount", ["{slug}", "competitions/{slug}", "datasets/somebody/{slug}"])
 def test_it_is_found_wherever_kaggle_mounts_it(slug, mount, tmp_path, monkeypatch):
     folder = MAKERS[slug](tmp_path / mount.format(slug=slug))
-    monkeypatch.setattr("specimg.competitions.places.KAGGLE_INPUT", tmp_path)
+    monkeypatch.setattr("specimg.competitions.locate.KAGGLE_INPUT", tmp_path)
     monkeypatch.chdir(tmp_path)
     named, found = quietly(slug, folder), quietly(slug, None)
     assert found.folder == named.folder == folder
@@ -108,10 +108,10 @@ def test_it_is_found_wherever_kaggle_mounts_it(slug, mount, tmp_path, monkeypatc
 )
 def test_an_empty_or_a_wrong_folder_is_told_what_belongs_in_it(slug, marks, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=f"no {slug} in '.*empty': a folder with {marks}"):
+    with pytest.raises(ValueError, match=f"no {slug} in '.*empty': searched for a folder with {marks}"):
         Competition.open(slug, tmp_path / "empty")
     other = MAKERS[next(each for each in MAKERS if each != slug)](tmp_path / "other")
-    with pytest.raises(ValueError, match=f"no {slug} in '.*other': a folder with {marks}"):
+    with pytest.raises(ValueError, match=f"no {slug} in '.*other': searched for a folder with {marks}"):
         Competition.open(slug, other)
 
 
@@ -146,7 +146,7 @@ def test_how_2018_is_answered(kaggle):
     )
     assert comp.test["id"].tolist() == [row["fname"] for row in rows(comp.sample)]
     assert comp.test["path"].tolist() == ["audio_test/" + name for name in comp.test["id"]]
-    answers = comp.format.answers(comp.answer_rows(), np.full((13, 4), 0.25), comp.vocab)
+    answers = comp.format.to_submission(comp.prediction_rows(), np.full((13, 4), 0.25), comp.vocab)
     assert comp.check(answers).startswith("13 rows")
 
 
@@ -220,7 +220,7 @@ def test_an_answer_that_training_does_not_know_is_said(copy):
     (copy / "solution.csv").write_text(f"fname,label\n{list(answers_2018())[0]},Yodel\n", encoding="utf-8")
     comp, said = opened(TAGGING, copy)
     assert (
-        said == ["1 label in the answers but not in training (Yodel): no network could know them"]
+        said == ["1 label of the solution without a clip in training (Yodel): no network can learn them"]
         and "Yodel" not in comp.vocab
     )
 
@@ -331,7 +331,7 @@ def test_a_missing_test_file_keeps_its_row(copy):
     (copy / "audio_test" / "0b0427e2.wav").unlink()
     comp, said = opened(TAGGING, copy)
     assert said == [
-        "1 of 13 test files are missing (audio_test/0b0427e2.wav); their rows are answered with the class prior"
+        "1 of 13 test files are missing (audio_test/0b0427e2.wav); the class prior is predicted for their rows"
     ]
     assert len(comp.test) == 13
 
@@ -340,7 +340,7 @@ def test_without_a_sample_submission_the_recordings_are_answered(copy):
     (copy / "sample_submission.csv").unlink()
     comp, said = opened(TAGGING, copy)
     assert said == [
-        f"no sample_submission.csv in {str(copy)!r}: 13 recordings in 'audio_test' will be answered, by name"
+        f"no sample_submission.csv in {str(copy)!r}: 13 recordings in 'audio_test' are the test rows, by name"
     ]
     assert comp.sample is None and comp.test["id"].tolist() == sorted(
         path.name for path in (copy / "audio_test").iterdir()
@@ -359,7 +359,7 @@ def test_where_nothing_is_verified_nothing_would_be_scored(copy):
     table = pd.read_csv(copy / "train.csv").assign(manually_verified=0)
     table.to_csv(copy / "train.csv", index=False)
     with pytest.raises(
-        ValueError, match="none of 28 training clips is verified, so that nothing would be scored; .* scored='all'"
+        ValueError, match="none of 28 training clips is verified, so nothing would be scored; .* scored='all'"
     ):
         Competition.open(TAGGING, copy)
     assert quietly(TAGGING, copy, scored="all").train["scored"].all()
@@ -394,7 +394,7 @@ def test_how_2019_is_answered(kaggle_2019):
     assert comp.sample == kaggle_2019 / "sample_submission.csv" and comp.solution is None
     assert comp.test["id"].tolist() == list(answers_2019())
     assert comp.test["path"].tolist() == ["test/" + name for name in answers_2019()]
-    answers = comp.format.answers(comp.answer_rows(), np.full((9, 5), 0.5), comp.vocab)
+    answers = comp.format.to_submission(comp.prediction_rows(), np.full((9, 5), 0.5), comp.vocab)
     assert comp.check(answers).startswith("9 rows") and list(answers) == ["fname", *HZ_2019]
 
 
@@ -425,8 +425,7 @@ def test_without_the_noisy_part_the_curated_clips_train_alone(copy_2019, gone):
         shutil.rmtree(copy_2019 / gone)
     comp, said = opened(TAGGING_2019, copy_2019)
     assert said == [
-        "'train_noisy.csv' or 'train_noisy' is not there: training has the curated clips only; "
-        "noisy='leave' says that this is meant"
+        "'train_noisy.csv' or 'train_noisy' is missing: training has the curated clips only; noisy='leave' accepts that"
     ]
     assert len(comp.train) == 35 and comp.train["curated"].all()
     assert len(quietly(TAGGING_2019, copy_2019, noisy="leave").train) == 35
@@ -466,7 +465,7 @@ def test_a_class_that_is_asked_for_and_never_heard(copy_2019):
     table = pd.read_csv(copy_2019 / "sample_submission.csv").assign(Yodel=0.0)
     table.to_csv(copy_2019 / "sample_submission.csv", index=False)
     comp, said = opened(TAGGING_2019, copy_2019)
-    assert said == ["1 label asked for but not in training (Yodel): no network could know them"]
+    assert said == ["1 label of the vocabulary without a clip in training (Yodel): no network can learn them"]
     assert comp.vocab == (*HZ_2019, "Yodel") and comp.format.columns(comp.vocab)[-1] == "Yodel"
 
 
@@ -477,7 +476,7 @@ def test_a_class_that_is_heard_and_not_asked_for(copy_2019):
     before = rows(copy_2019 / "train_curated.csv") + rows(copy_2019 / "train_noisy.csv")
     n = sum("Buzz" in row["labels"].split(",") for row in before if row["fname"] not in BROKEN_2019)
     comp, said = opened(TAGGING_2019, copy_2019)
-    assert said == [f"{n} training labels left out, of 1 label that the competition does not ask for (Buzz)"]
+    assert said == [f"{n} training labels left out, of 1 label that the competition does not use (Buzz)"]
     assert (
         "Buzz" not in comp.vocab
         and len(comp.train) == 50
@@ -496,7 +495,7 @@ def test_the_published_edition_of_2019_tells_the_answers(tmp_path, kaggle_2019):
     assert comp.solution["usage"].tolist()[:2] == ["Private", "Public"]
     edit(tmp_path / "FSDKaggle2019.meta" / "test_post_competition.csv", ",Buzz,", ',"Buzz,Yodel",')
     assert opened(TAGGING_2019, tmp_path)[1] == [
-        "1 label in the answers but not in training (Yodel): no network could know them"
+        "1 label of the solution without a clip in training (Yodel): no network can learn them"
     ]
 
 

@@ -72,7 +72,7 @@ MAKERS = {CHALLENGE: speech_challenge, COMMANDS: speech_commands}
 @pytest.mark.parametrize("mount", ["{slug}", "competitions/{slug}", "datasets/somebody/{slug}"])
 def test_it_is_found_wherever_kaggle_mounts_it(slug, mount, tmp_path, monkeypatch):
     folder = MAKERS[slug](tmp_path / mount.format(slug=slug))
-    monkeypatch.setattr("specimg.competitions.places.KAGGLE_INPUT", tmp_path)
+    monkeypatch.setattr("specimg.competitions.locate.KAGGLE_INPUT", tmp_path)
     monkeypatch.chdir(tmp_path)
     named, found = quietly(slug, folder), quietly(slug, None)
     assert found.folder == named.folder == folder
@@ -86,7 +86,7 @@ def test_an_empty_or_a_wrong_folder_is_told_what_belongs_in_it(slug, tmp_path):
     (tmp_path / "empty" / "audio_train").mkdir(parents=True)
     marks = "'train/audio' or 'validation_list.txt' and 'testing_list.txt' or '_background_noise_' or 'yes' and 'no'"
     with pytest.raises(
-        ValueError, match=f"no {slug} in '.*empty': a folder with {marks} was looked for; .*fetch\\('speech_commands_v"
+        ValueError, match=f"no {slug} in '.*empty': searched for a folder with {marks}; .*fetch\\('speech_commands_v"
     ):
         Competition.open(slug, tmp_path / "empty")
 
@@ -135,7 +135,7 @@ def test_how_the_challenge_is_answered(kaggle):
     assert comp.vocab == tuple(sorted([*TEN, "silence", "unknown"])) and comp.sample == kaggle / "sample_submission.csv"
     assert comp.test["id"].tolist() == list(speech_answers()) and comp.solution is None
     assert comp.test["path"].tolist() == ["test/audio/" + name for name in speech_answers()]
-    answers = comp.format.answers(comp.answer_rows(), np.eye(12)[[0] * 14], comp.vocab)
+    answers = comp.format.to_submission(comp.prediction_rows(), np.eye(12)[[0] * 14], comp.vocab)
     assert comp.check(answers).startswith("14 rows") and answers["label"].tolist() == ["down"] * 14
 
 
@@ -231,7 +231,7 @@ def test_speech_commands_may_have_silence_and_unknown(plain):
 
 def test_the_challenge_reads_the_plain_data_set_without_a_test_set(plain):
     comp, said = opened(CHALLENGE, plain)
-    assert said == ["8 of the challenge's ten words have no folder (up, down, left, ...): no network could know them"]
+    assert said == ["8 of the challenge's ten words have no folder (up, down, left, ...): no network can learn them"]
     assert comp.slug == CHALLENGE and comp.test is None and comp.vocab == ("no", "silence", "unknown", "yes")
     assert len(of(comp, "unknown")) == len(of(comp, "silence")) == 1
 
@@ -293,8 +293,8 @@ def test_a_speaker_on_two_sides_of_the_official_split_is_said(copy_plain):
         file.write(f"yes/{SPEAKERS[0]}_nohash_0.wav\n")
     comp, said = opened(COMMANDS, copy_plain, split="official")
     assert said == [
-        f"1 speaker on more than one side of the official split ({SPEAKERS[0]}): "
-        "their clips make the score look better than it is; split='deal' keeps every speaker together"
+        f"1 speaker in more than one part of the official split ({SPEAKERS[0]}): "
+        "scores are too optimistic; split='random' keeps every speaker together"
     ]
     assert (comp.train["fold"] == 0).sum() == 6
 
@@ -318,7 +318,7 @@ def test_a_list_that_leads_out_of_the_folder(copy_plain):
 def test_the_official_split_without_its_lists(copy):
     (copy / "train" / "testing_list.txt").unlink()
     with pytest.raises(
-        ValueError, match="split='official' needs testing_list.txt in '.*train'; .* or open it with split='deal'"
+        ValueError, match="split='official' needs testing_list.txt in '.*train'; .* or open it with split='random'"
     ):
         Competition.open(CHALLENGE, copy, split="official")
     assert len(quietly(CHALLENGE, copy).train) == 84
@@ -338,7 +338,7 @@ def test_the_official_split_without_its_lists(copy):
         ({"silence": float("nan")}, "silence=nan; give a share"),
         ({"silence": "much"}, "silence='much'; give a share"),
         ({"seconds": 0}, "seconds=0; give the length of a window of silence, above 0"),
-        ({"split": "random"}, "unknown split 'random'; choose one of deal, official"),
+        ({"split": "speakers"}, "unknown split 'speakers'; choose one of official, random"),
         ({"speed": 2}, "unknown option of tensorflow-speech-recognition-challenge 'speed'"),
     ],
 )
@@ -397,7 +397,7 @@ def test_files_without_a_speaker_stand_for_themselves(copy_plain):
     comp, said = opened(COMMANDS, copy_plain)
     assert said == [
         "2 of 35 clips without a speaker in their name, such as 00f0204f_nohash_0.wav (no/0001.wav, yes/0001.wav); "
-        "each stands for itself, so that one voice may be on both sides of a split"
+        "each is a group of its own, so one voice may be in both training and validation"
     ]
     assert comp.train["group"][comp.train["path"] == "yes/0001.wav"].tolist() == ["yes/0001.wav"]
 
@@ -412,7 +412,7 @@ def test_other_files_and_hidden_ones_are_no_clips(copy_plain, plain):
 def test_folders_without_recordings(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "no").mkdir()
-    with pytest.raises(ValueError, match="no recordings in the folders of '.*'; unpack them to one folder a word"):
+    with pytest.raises(ValueError, match="no recordings in the folders of '.*'; unpack them to one folder per word"):
         Competition.open(COMMANDS, tmp_path)
 
 
@@ -420,7 +420,7 @@ def test_a_sample_submission_that_does_not_fit(copy):
     (copy / "test" / "audio" / list(speech_answers())[0]).unlink()
     comp, said = opened(CHALLENGE, copy)
     gone = f"test/audio/{list(speech_answers())[0]}"
-    assert said == [f"1 of 14 test files are missing ({gone}); their rows are answered with the class prior"]
+    assert said == [f"1 of 14 test files are missing ({gone}); the class prior is predicted for their rows"]
     assert len(comp.test) == 14
     (copy / "sample_submission.csv").write_text("clip,label\nx.wav,silence\n", encoding="utf-8")
     with pytest.raises(ValueError, match="unknown column in sample_submission.csv 'fname'; choose one of clip, label"):
@@ -434,7 +434,7 @@ def test_without_a_sample_submission_the_test_clips_are_answered_by_name(copy):
     (copy / "sample_submission.csv").unlink()
     comp, said = opened(CHALLENGE, copy)
     assert said == [
-        f"no sample_submission.csv in {str(copy)!r}: 14 recordings in 'test/audio' will be answered, by name"
+        f"no sample_submission.csv in {str(copy)!r}: 14 recordings in 'test/audio' are the test rows, by name"
     ]
     assert comp.test["id"].tolist() == list(speech_answers())
 
