@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import torch
@@ -30,7 +30,7 @@ from .split import SplitClips
 
 __all__ = ["Batches", "Transforms", "as_list", "draw_weights", "workers_of"]
 
-Transforms = Transform | Callable | Sequence | None  # none, one, or several
+Transforms: TypeAlias = Transform | Callable | Sequence | None  # none, one, or several
 
 
 def as_list(tfms: Transforms) -> list:

@@ -13,6 +13,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
 from .split import Split
 
-Corrections = pd.DataFrame | str | os.PathLike | None
+Corrections: TypeAlias = pd.DataFrame | str | os.PathLike | None
 
 __all__ = ["Columns", "drawn_tree", "find_pictures", "label_table", "labels_of_folders", "with_pictures"]
 

@@ -76,7 +76,7 @@ class NetworkInput(Protocol):
     def prepare_clip(self, clip: Clip) -> bytes | np.ndarray:
         """The same of samples that have been read already."""
 
-    def to_tensor(self, prepared: bytes | np.ndarray) -> Tensor:
+    def to_tensor(self, prepared: Any) -> Tensor:
         """Something prepared, brought to the network's size, without the axis of the batch; several windows are an axis in front."""
 
     def one_window(self) -> NetworkInput:
@@ -124,7 +124,8 @@ class PictureInput(NetworkInput):
 
     @property
     def size(self) -> tuple[int, int]:
-        return tuple(self.transform.size)
+        height, width = self.transform.size
+        return height, width
 
     @property
     def channels(self) -> int:

@@ -88,7 +88,7 @@ class _TarInfo(tarfile.TarInfo):
     """A header whose name is bounded before it is read."""
 
     @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> _TarInfo:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _TarInfo:
         info = super().frombuf(buf, encoding, errors)
         if info.size > NAME and info.type in (b"L", b"K", b"x", b"g", b"X"):  # GNU's long names and pax headers
             raise ValueError(f"the name of one of its members takes {amount(info.size)}; {amount(NAME)} are read")

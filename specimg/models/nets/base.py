@@ -17,6 +17,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class Net(nn.Module):
     smallest = (1, 1)
 
     @classmethod
-    def check(cls, in_chans: int, size: tuple[int, int], **options: object) -> str:
+    def check(cls, in_chans: int, size: tuple[int, int], **options: Any) -> str:
         """Why pictures of these channels and this size cannot be used.
 
         Parameters
