@@ -329,7 +329,7 @@ def test_pictures_and_answers_are_those_of_the_same_segments(
     audio, sr, channels, clips, clf, tmp_path, write_wav, monkeypatch
 ):
     """To the byte, at any rate: a window is resampled by itself, as a segment is."""
-    clf = dataclasses.replace(clf, renderer=Renderer(MEL, audio=audio))
+    clf = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=Renderer(MEL, audio=audio)))
     write_wav(tmp_path / "in" / "a.wav", noise(3.3, sr, channels), sr)
     drawn = []
     encode = Renderer.encode
@@ -363,7 +363,7 @@ def test_one_window_is_what_predict_says_of_the_clip(clf, clips, tmp_path, write
 
 def test_a_short_recording_is_padded_to_a_window_and_not_stretched(clf, clips, tmp_path, write_wav):
     y = noise(0.2)
-    any_length = dataclasses.replace(clf, renderer=clf.renderer.replace(audio=Audio(sr=SR)))
+    any_length = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=clf.renderer.replace(audio=Audio(sr=SR))))
     short = write_wav(tmp_path / "short.wav", y, SR)
     padded = write_wav(tmp_path / "padded.wav", np.r_[y, np.zeros((2400, 1), "float32")], SR)
     out = any_length.predict_windows([short, padded], 0.5)
@@ -385,7 +385,7 @@ def test_several_looks_at_one_window_are_one(clips, tmp_path, write_wav):
     wide = clf.predict_windows(path, 0.75)  # three looks take in 0.75 s
     whole = clf.predict([(decode(path, 0, 0.75)[0], SR)], progress=False)
     assert probabilities(wide)[0] == pytest.approx(probabilities(whole)[0], abs=1e-5)
-    with pytest.raises(ValueError, match=r"seconds=1: the classifier hears no more than 0.75 s of a clip"):
+    with pytest.raises(ValueError, match=r"seconds=1: the network reads no more than 0.75 s of a clip"):
         clf.predict_windows(path, 1)
 
 
@@ -464,7 +464,7 @@ def test_nothing_but_bad_recordings_is_a_table_too(clf, tmp_path):
         (dict(overlap=0.7), "overlap=0.7"),
         (dict(overlap=-0.1), "overlap=-0.1"),
         (dict(bs=0), "bs=0: give 1 or more windows"),
-        (dict(seconds=0.6), "hears no more than 0.5 s of a clip"),
+        (dict(seconds=0.6), "reads no more than 0.5 s of a clip"),
         (dict(seconds=float("nan")), "seconds=nan"),
     ],
 )
@@ -474,7 +474,7 @@ def test_impossible_wishes_are_refused(clf, clips, kwargs, message):
 
 
 def test_a_classifier_of_clips_of_any_length_asks_for_seconds(clf, clips, tmp_path):
-    any_length = dataclasses.replace(clf, renderer=Renderer(MEL))
+    any_length = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=Renderer(MEL)))
     with pytest.raises(
         ValueError, match="trained on clips of any length, so it does not say how long a window is; give seconds="
     ):
