@@ -1,7 +1,7 @@
 """The manifest of a tree: one row a picture, in SQLite while drawing and as csv for people.
 
-One process writes to a connection, several processes may have one each. Rows are committed as soon as their pictures stand,
-so that a kill costs at most the pictures in flight.
+Several processes may have a connection each. Rows are committed as soon as their pictures are written, so that a kill costs at
+most the pictures in flight.
 """
 
 from __future__ import annotations
@@ -21,24 +21,48 @@ from ..core.files import write_atomic
 
 __all__ = ["Manifest", "Row", "read_rows"]
 
-PATIENCE = 60  # s to wait for another process
+LOCK_TIMEOUT = 60  # s to wait for another process
 DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"  # status
 
 
 class Row(NamedTuple):
-    """One picture, or why there is none."""
+    """One picture, or why there is none.
 
-    path: str  # of the recording, below the source's root, forward slashes
-    start: float | None  # s; None is the whole recording
-    end: float | None  # s
-    variant: str  # its name, as `Variant.name` has it; "" is the recording as it is
-    picture: str  # below images/, forward slashes; the row's key
-    size: int | None  # bytes of the recording; None where it was not there
-    mtime: int | None  # ns, of the recording
-    status: str  # "drawn", "failed" (a broken file), "unreadable" (tried again at the next call)
-    reason: str  # why there is no picture; "" where there is one
-    duration: float | None  # s that were drawn
-    sr: int | None  # Hz of the file
+    Parameters
+    ----------
+    path : str
+        The recording, below the source's root, with forward slashes.
+    start, end : float or None
+        Seconds in the recording; None for the whole of it.
+    variant : str
+        Name of the variant, as `Variant.name`; "" is the recording as it is.
+    picture : str
+        The picture below images/, with forward slashes; the row's key.
+    size : int or None
+        Bytes of the recording; None where it was not there.
+    mtime : int or None
+        Modification time of the recording in ns.
+    status : str
+        "drawn", "failed" (a broken file) or "unreadable" (tried again at the next call).
+    reason : str
+        Why there is no picture; "" where there is one.
+    duration : float or None
+        Seconds that were drawn.
+    sr : int or None
+        Sampling rate of the recording in Hz.
+    """
+
+    path: str
+    start: float | None
+    end: float | None
+    variant: str
+    picture: str
+    size: int | None
+    mtime: int | None
+    status: str
+    reason: str
+    duration: float | None
+    sr: int | None
 
 
 _TYPES = dict(start="REAL", end="REAL", size="INTEGER", mtime="INTEGER", duration="REAL", sr="INTEGER")
@@ -46,7 +70,7 @@ _COLUMNS = ", ".join(f'"{c}" {_TYPES.get(c, "TEXT")}' + (" PRIMARY KEY" if c == 
 _INSERT = f"INSERT OR REPLACE INTO pictures VALUES ({', '.join('?' * len(Row._fields))})"
 
 
-def _stored(value):
+def _stored(value: object) -> object:
     """A cell as SQLite takes it: a name that is not valid UTF-8 (Python keeps its bytes as lone surrogates) goes in as bytes."""
     try:
         if isinstance(value, str):
@@ -56,14 +80,14 @@ def _stored(value):
         return value.encode("utf-8", "surrogatepass")
 
 
-def _restored(value):
+def _restored(value: object) -> object:
     """The inverse of `_stored`."""
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
 def _switch_to_log(db: sqlite3.Connection) -> None:
-    """Readers and one writer at a time then do not wait for each other. SQLite itself does not wait while another process switches."""
-    give_up = time.monotonic() + PATIENCE
+    """Write ahead: readers and the one writer do not wait for each other. SQLite itself does not wait while another process switches."""
+    give_up = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
             db.execute("PRAGMA journal_mode=WAL")
@@ -76,7 +100,7 @@ def _switch_to_log(db: sqlite3.Connection) -> None:
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
     """A connection to the database, which is made where there is none."""
-    db = sqlite3.connect(path, timeout=PATIENCE)
+    db = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
     try:
         _switch_to_log(db)
         db.execute("PRAGMA synchronous=NORMAL")
@@ -92,7 +116,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     uri = path.resolve().as_uri()
     log = path.with_name(path.name + "-wal")
     if os.access(path.parent, os.W_OK):
-        return sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=PATIENCE)
+        return sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
     if not log.exists():
         return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
     memory = sqlite3.connect(":memory:")
@@ -106,7 +130,15 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 
 class Manifest:
-    """Rows of a tree's `manifest.db`. A context manager; `write=False` opens it where the folder may be read-only."""
+    """Rows of a tree's `manifest.db`; a context manager.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        The tree.
+    write : bool, default True
+        False opens the database where the folder may be read-only.
+    """
 
     def __init__(self, folder: str | os.PathLike, write: bool = True):
         self.folder, self._write = Path(folder), write
@@ -149,7 +181,13 @@ class Manifest:
 
 
 def read_rows(folder: str | os.PathLike) -> list[Row]:
-    """Rows of the tree in `folder`: none where nothing has been drawn yet. ValueError where its manifest.db is damaged."""
+    """Rows of the tree in `folder`, by picture; none where nothing has been drawn yet.
+
+    Raises
+    ------
+    ValueError
+        Where its manifest.db is damaged.
+    """
     path = Path(folder) / "manifest.db"
     if not path.exists():
         return []

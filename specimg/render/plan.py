@@ -1,7 +1,7 @@
-"""What there is to draw, and what of it has to be drawn: decisions only, nothing is read or written but names and times.
+"""What there is to draw, and what of it has to be drawn: decisions only; nothing but names and times is read.
 
-A source (a folder, a list of files, a table of segments) becomes a list of `Job`s, one a picture, and with variants some more of
-each; `render_action` then says whether a picture is new, stands already, or has to be drawn again.
+A source (a folder, a list of files, a table of segments) becomes a list of `Job`s, one a picture, and one more for each variant;
+`render_action` then decides whether a picture is new, up to date, or has to be drawn again.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import functools
 import math
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..audio.find import walk_audio
 from ..core.files import OutsideError, inside
 from .manifest import DRAWN, UNREADABLE, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action", "variant_jobs"]
 
@@ -22,7 +25,7 @@ MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
 
 
 class Job(NamedTuple):
-    """A picture to draw, and the state of its recording when the decision was made."""
+    """A picture to draw, and the state of its recording when the decision was made; the first fields of a `Row`."""
 
     path: str
     start: float | None
@@ -33,8 +36,8 @@ class Job(NamedTuple):
     mtime: int | None
 
 
-def _stat(path_or_entry) -> tuple[int | None, int | None]:
-    """(bytes, ns) of a file; Nones where there is nothing to look at."""
+def _stat(path_or_entry: str | os.PathLike | os.DirEntry) -> tuple[int | None, int | None]:
+    """(bytes, modification time in ns) of a file; Nones where there is none."""
     try:
         stat = path_or_entry.stat() if hasattr(path_or_entry, "stat") else os.stat(path_or_entry)
     except (OSError, ValueError):  # ValueError: a name that no file can have
@@ -42,7 +45,7 @@ def _stat(path_or_entry) -> tuple[int | None, int | None]:
     return stat.st_size, min(stat.st_mtime_ns, MAX_INTEGER)
 
 
-def _seconds(value) -> float | None:
+def _seconds(value: float | None) -> float | None:
     """A cell of a segment table: None and NaN are None."""
     return None if value is None or value != value else float(value)
 
@@ -79,7 +82,7 @@ def name_below(root: str, file: str) -> str:
         )  # the root is resolved too, so that the two compare
 
 
-def jobs_of_files(source, root: str) -> list[Job]:
+def jobs_of_files(source: str | os.PathLike | Iterable[str], root: str) -> list[Job]:
     """One job for each recording below a folder, or of a list of names below `root`."""
     if isinstance(source, (str, os.PathLike)):
         found = [(name, _stat(entry)) for name, entry in walk_audio(source)]
@@ -88,7 +91,7 @@ def jobs_of_files(source, root: str) -> list[Job]:
     return [Job(name, None, None, "", _picture_name(name, None, None), *stat) for name, stat in found]
 
 
-def jobs_of_segments(table, root: str) -> list[Job]:
+def jobs_of_segments(table: pd.DataFrame | Iterable[dict], root: str) -> list[Job]:
     """One job for each row `path, start, end` of a DataFrame or a list of dictionaries."""
     rows = table.to_dict("records") if hasattr(table, "to_dict") else list(table)
     missing = [c for c in ("path", "start", "end") if any(c not in row for row in rows)]
@@ -105,7 +108,7 @@ def jobs_of_segments(table, root: str) -> list[Job]:
     return list(jobs.values())
 
 
-def resolve_source(source, root) -> tuple[str, str | list[str]]:
+def resolve_source(source: str | os.PathLike | Iterable, root: str | os.PathLike | None) -> tuple[str, str | list[str]]:
     """(root folder, the folder itself or names below the root). ValueError for a missing folder, OutsideError for an escape."""
     if isinstance(source, (str, os.PathLike)):
         if not os.path.isdir(source):
@@ -130,11 +133,27 @@ def resolve_source(source, root) -> tuple[str, str | list[str]]:
 
 
 def render_action(row: Row | None, stat: tuple[int | None, int | None], has_picture: bool) -> str:
-    """What to do about a recording: "draw", "keep" or "redraw".
+    """What to do about a picture.
 
-    row : what the manifest says, or None
-    stat : (bytes, ns) of the recording now
-    has_picture : does the picture stand in the tree?
+    Parameters
+    ----------
+    row : Row, optional
+        Its row in the manifest, or None.
+    stat : tuple of (int or None, int or None)
+        Size (bytes) and modification time (ns) of the recording now.
+    has_picture : bool
+        Whether the file of the picture is in the tree.
+
+    Returns
+    -------
+    str
+        "draw" (new), "keep" or "redraw" (the recording changed, was unreadable, or its picture is gone).
+
+    Examples
+    --------
+    >>> from specimg.render import render_action
+    >>> render_action(None, (2044, 1700000000), has_picture=False)
+    'draw'
     """
     if row is None:
         return "draw"

@@ -1,10 +1,10 @@
-"""New recordings become what a network is given, in memory: PNGs for one that looks, samples for one that listens.
+"""New recordings become the input of a network, in memory: PNGs for networks of pictures, samples for networks of waveforms.
 
-    for ready, trouble in prepare_all(Renderer(Mel()), ["a.wav", "b.ogg"], n_jobs=2):
-        ...                                   # ready: the very bytes that `render_tree` would store; None where there is trouble
+    for prepared, reason in prepare_all(Renderer(Mel()), ["a.wav", "b.ogg"], n_jobs=2):
+        ...                                   # the very bytes that `render_tree` would store, or None and the reason
 
-Order is kept, a bad recording is a reason and never the end, and at most a few hundred inputs wait at a time. Worker processes
-draw and read only, so that they start without torch.
+Order is kept, an unreadable recording never ends the run, and at most a few hundred inputs are in memory. Workers only read and
+draw, so that they start without torch.
 """
 
 from __future__ import annotations
@@ -14,61 +14,80 @@ import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..audio import Audio, AudioError
 from ..audio.read import condition, read_clip
 from ..core.parallel import map_chunks
 from .renderer import Renderer, as_channels
 
-__all__ = ["MOST_SAMPLES", "prepare", "prepare_all"]
+__all__ = ["MAX_SAMPLES", "prepare", "prepare_all"]
 
-MOST_SAMPLES = 2**27  # of all channels in one recording: 50 minutes of mono at 44.1 kHz, half a gigabyte as floats
-ROUND = 256  # recordings that are prepared before the next are begun: what waits for the network stays small
+MAX_SAMPLES = 2**27  # of all channels in one recording: 50 minutes of mono at 44.1 kHz, half a gigabyte as floats
+ROUND = 256  # recordings that are prepared before the next are begun, which bounds what waits for the network in memory
 
 
-def _check_length(path) -> None:
-    """AudioError where a recording is too long for one picture; silent where it is none, or no plain file, which reading will say."""
+Source = str | os.PathLike | tuple[ArrayLike, int]
+
+
+def _check_length(path: str | os.PathLike) -> None:
+    """AudioError where a recording is too long for one picture. What is no recording, or no plain file, is left to reading."""
     import soundfile
 
-    if not os.path.isfile(path):  # to look into a pipe would wait for somebody to write
+    if not os.path.isfile(path):  # opening a pipe would wait for somebody to write
         return
     try:
         info = soundfile.info(path if os.name == "nt" else os.fsencode(path))
     except (soundfile.SoundFileError, OSError):
         return
-    if info.frames * info.channels > MOST_SAMPLES:
+    if info.frames * info.channels > MAX_SAMPLES:
         raise AudioError(
             path,
-            f"lasts {info.frames / info.samplerate:.0f} s ({info.frames * info.channels} samples), too long for one answer; "
+            f"lasts {info.frames / info.samplerate:.0f} s ({info.frames * info.channels} samples), too long for one prediction; "
             f"cut it into windows (predict_windows)",
         )
 
 
-def _read_samples(y, sr, audio: Audio) -> np.ndarray:
-    """Samples in memory as `audio` says; ValueError where they are none."""
+def _condition_samples(y: ArrayLike, sr: int, audio: Audio) -> np.ndarray:
+    """Samples in memory as `audio` asks for them; ValueError where they are none."""
     if np.ndim(sr) or sr < 1 or sr != int(sr):
         raise ValueError(f"sampling rate {sr!r}: give a whole number of samples a second, 1 or more")
     return condition(as_channels(y), int(sr), audio)[0]
 
 
-def prepare(look: Renderer | Audio, source) -> bytes | np.ndarray:
-    """A recording (a path, or a pair `(y, sr)`) as the PNG that a renderer draws, or as the samples `(samples,)` that `Audio` asks for.
+def prepare(reader: Renderer | Audio, source: Source) -> bytes | np.ndarray:
+    """Prepare one recording for a network.
 
-    Raises ValueError, AudioError above all, with the reason.
+    Parameters
+    ----------
+    reader : Renderer or Audio
+        A renderer draws; `Audio` reads only.
+    source : str, os.PathLike or tuple
+        Path of a recording, or a pair `(y, sr)` of samples and their sampling rate in Hz.
+
+    Returns
+    -------
+    bytes or np.ndarray
+        The PNG that the renderer draws, or float32 `(samples,)`.
+
+    Raises
+    ------
+    ValueError
+        With the reason; an AudioError where it is about a file.
     """
     if isinstance(source, (str, os.PathLike)):
         _check_length(source)
-        return look.png(source) if isinstance(look, Renderer) else read_clip(source, look).y
+        return reader.png(source) if isinstance(reader, Renderer) else read_clip(source, reader).y
     if not isinstance(source, tuple):
         raise ValueError(f"a {type(source).__name__} is no recording; give paths or pairs (y, sr)")
     y, sr = source
-    return look.png(y, sr) if isinstance(look, Renderer) else _read_samples(y, sr, look)
+    return reader.png(y, sr) if isinstance(reader, Renderer) else _condition_samples(y, sr, reader)
 
 
-def _prepare_one(look: Renderer | Audio, source) -> tuple[bytes | np.ndarray | None, str]:
-    """(what the network is given, "") or (None, why not)."""
+def _prepare_one(reader: Renderer | Audio, source: Source) -> tuple[bytes | np.ndarray | None, str]:
+    """(what `prepare` returns, "") or (None, the reason)."""
     try:
-        return prepare(look, source), ""
+        return prepare(reader, source), ""
     except ValueError as exc:  # an AudioError has its reason without the path
         return None, getattr(exc, "reason", str(exc))
     except ImportError:
@@ -77,19 +96,33 @@ def _prepare_one(look: Renderer | Audio, source) -> tuple[bytes | np.ndarray | N
         return None, f"{type(exc).__name__}: {exc}"
 
 
-def _prepare_some(look: Renderer | Audio, sources: Sequence) -> list[tuple[bytes | np.ndarray | None, str]]:
+def _prepare_some(reader: Renderer | Audio, sources: Sequence[Source]) -> list[tuple[bytes | np.ndarray | None, str]]:
     """What a worker runs."""
-    return [_prepare_one(look, source) for source in sources]
+    return [_prepare_one(reader, source) for source in sources]
 
 
 def prepare_all(
-    look: Renderer | Audio, sources: Sequence, n_jobs: int = 1
+    reader: Renderer | Audio, sources: Sequence[Source], n_jobs: int = 1
 ) -> Iterator[tuple[bytes | np.ndarray | None, str]]:
-    """Yield (what the network is given, "") or (None, the reason) for each source, in order.
+    """Prepare recordings for a network, in worker processes where that pays.
 
-    n_jobs : processes, as joblib counts them; they are started only where more than a few seconds of work are left
+    Parameters
+    ----------
+    reader : Renderer or Audio
+        As in `prepare`.
+    sources : sequence
+        Paths and pairs `(y, sr)`.
+    n_jobs : int, default 1
+        Processes, as joblib counts them; they are started only where more than a few seconds of work are left.
+
+    Yields
+    ------
+    prepared : bytes, np.ndarray or None
+        As `prepare` returns it, in the order of `sources`; None where there is a reason.
+    reason : str
+        Why the recording could not be prepared; "" where it was.
     """
-    work = functools.partial(_prepare_some, look)
+    work = functools.partial(_prepare_some, reader)
     for first in range(0, len(sources), ROUND):
         for done in map_chunks(work, list(sources[first : first + ROUND]), n_jobs):
             yield from done

@@ -1,8 +1,8 @@
-"""How a recording is drawn: one value of three, called on a file or on samples.
+"""`Renderer` says how a recording is drawn, and draws it: a value of three values.
 
-look = Renderer(Mel(n_mels=128), Picture(), Audio(sr=32000))
-look("dog.wav")                    # PIL image, as it would be stored
-look.png(y, 44100)                 # the bytes of the same picture, from samples
+renderer = Renderer(Mel(n_mels=128), Picture(), Audio(sr=32000))
+renderer("dog.wav")                    # PIL image, as it would be stored
+renderer.png(y, 44100)                 # the bytes of the same picture, from samples
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +20,14 @@ from ..core.values import Value, register
 from ..spectrogram import Mel, Representation
 from ..spectrogram.picture import Picture, encode
 
+if TYPE_CHECKING:
+    import PIL.Image
+    from numpy.typing import ArrayLike
+
 __all__ = ["Renderer", "as_channels"]
 
 
-def as_channels(samples) -> np.ndarray:
+def as_channels(samples: ArrayLike) -> np.ndarray:
     """Samples `(samples,)` or `(samples, channels)` as float32 `(samples, channels)`."""
     y = np.asarray(samples, np.float32)
     if y.ndim not in (1, 2) or not y.size:
@@ -38,17 +43,52 @@ def as_channels(samples) -> np.ndarray:
 @register
 @dataclass(frozen=True)
 class Renderer(Value):
-    """How a recording is drawn: representation, picture and audio. Call it on a file, or on samples."""
+    """How a recording is drawn. Call it on a file, or on samples.
+
+    Parameters
+    ----------
+    representation : Representation, default Mel()
+        Which spectrogram, with its settings.
+    picture : Picture, default Picture()
+        How its numbers become pixels.
+    audio : Audio, default Audio()
+        How the recording is read.
+
+    Examples
+    --------
+    >>> renderer = sp.Renderer(sp.Mel(n_mels=64), audio=sp.Audio(sr=16000, duration=1))
+    >>> image = renderer("dog.wav")
+    >>> image.size, image.mode                               # (width, height) in pixels
+    ((32, 64), 'L')
+    """
 
     representation: Representation = Mel()
     picture: Picture = Picture()
     audio: Audio = Audio()
 
-    def __call__(self, source, sr: int | None = None, *, start: float | None = None, end: float | None = None):
-        """The picture as it would be stored: a PIL image of mode L, P or RGB.
+    def __call__(
+        self,
+        source: str | os.PathLike | ArrayLike,
+        sr: int | None = None,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> PIL.Image.Image:
+        """The picture as it would be stored.
 
-        source : path of a recording, or samples `(samples,)` or `(samples, channels)` together with their `sr`
-        start, end : seconds in a file
+        Parameters
+        ----------
+        source : str, os.PathLike or array_like
+            Path of a recording, or samples `(samples,)` or `(samples, channels)` together with `sr`.
+        sr : int, optional
+            Sampling rate of samples in Hz.
+        start, end : float, optional
+            Seconds in a file.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Of mode L, P or RGB.
         """
         from PIL import Image
 
@@ -56,8 +96,33 @@ class Renderer(Value):
         image.load()
         return image
 
-    def png(self, source, sr: int | None = None, *, start: float | None = None, end: float | None = None) -> bytes:
-        """The bytes of the picture as they would be stored."""
+    def png(
+        self,
+        source: str | os.PathLike | ArrayLike,
+        sr: int | None = None,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> bytes:
+        """The bytes of the picture as they would be stored.
+
+        Parameters
+        ----------
+        source, sr, start, end
+            As in calling the renderer.
+
+        Returns
+        -------
+        bytes
+            A PNG with its text chunk.
+
+        Raises
+        ------
+        AudioError
+            Where a file cannot be used.
+        ValueError
+            Where samples come without their sampling rate, or are too few for the representation.
+        """
         if isinstance(source, (str, os.PathLike)):
             return self.encode(read_clip(source, self.audio, start, end))
         if sr is None:
@@ -73,7 +138,18 @@ class Renderer(Value):
         return self.encode(Clip(y, sr_drawn, cut / sr_drawn, len(source) / sr, int(sr)))
 
     def encode(self, clip: Clip) -> bytes:
-        """Samples that are ready -> the bytes of the picture."""
+        """The bytes of the picture of samples that are conditioned already.
+
+        Parameters
+        ----------
+        clip : Clip
+            As `read_clip` returns it.
+
+        Returns
+        -------
+        bytes
+            A PNG with its text chunk.
+        """
         x = self.representation(clip.y, clip.sr)
         return encode(x, self.representation, self.picture, clip.sr, clip.begin)
 
@@ -84,5 +160,5 @@ class Renderer(Value):
 
     @property
     def slug(self) -> str:
-        """A few letters for people to recognise a tree by."""
+        """Short text by which people recognise a tree."""
         return self.representation.slug

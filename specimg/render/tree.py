@@ -1,17 +1,19 @@
 """Folders of recordings become a cached tree of pictures.
 
-    look = Renderer(Mel(n_mels=128), Picture(), Audio(sr=32000))
-    look("dog.wav")                                        # one picture, in memory
-    tree = render_tree("audio_train", look)                # all of them, in parallel, on disk
+    renderer = Renderer(Mel(n_mels=128), Picture(), Audio(sr=32000))
+    tree = render_tree("audio_train", renderer)            # in parallel, on disk
     tree.table; tree.failures; tree.picture("dog.wav"); tree.show("dog.wav")
 
-A second call draws only what is new or changed. A bad file costs one row with its reason, never the run; a kill costs the
+A second call draws only what is new or changed. An unreadable file costs one row with its reason, never the run; a kill costs the
 pictures in flight. The bytes of a picture depend on the recording and the renderer alone, not on workers or order.
 
     cache/audio_train-mel128-0f9e8d7c6b5a/
       renderer.json                 the renderer, and the library versions that drew with it
       manifest.db, manifest.csv     one row a picture
       images/<path>.png             "00044347.wav" -> "00044347.wav.png"; a variant adds its name: "00044347.wav@stretch-0.8.png"
+
+The key at the end of the name is a digest of the renderer, the format number and the source, so that pictures of another format
+never stand in one tree. `versions` has the rule for libraries whose numbers change.
 """
 
 from __future__ import annotations
@@ -47,16 +49,15 @@ from .renderer import Renderer
 from .versions import Recorded, compare_versions, installed_versions, read_versions, warn_of_versions
 
 if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
     import pandas as pd
 
-__all__ = ["Renderer", "SpecTree", "render_tree", "render_action"]
+__all__ = ["SpecTree", "render_tree"]
 
 FORMAT = 1  # of a tree; in its key, raised when the same renderer draws other bytes
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # the name is what is wrong, not the disk
-IN_FLIGHT = 600  # s: younger files without a row may belong to a process that is still drawing
-
-
-# ---------------------------------------------------------------------- one picture
+IN_FLIGHT = 600  # s; younger files without a row may belong to a process that is still drawing
 
 
 # ---------------------------------------------------------------------- drawing
@@ -65,7 +66,7 @@ IN_FLIGHT = 600  # s: younger files without a row may belong to a process that i
 def _draw_one(
     renderer: Renderer, root: str, images: str, variants: dict[str, Variant], job: Job, buffer: SampleBuffer
 ) -> Row:
-    """Draw one picture into the tree. What is wrong with the recording goes into the row; what is wrong with the disk is raised."""
+    """Draw one picture into the tree. Problems of the recording go into the row; problems of the disk are raised."""
     vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
     try:
         clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, buffer, vary)
@@ -78,7 +79,9 @@ def _draw_one(
         raise  # a package that is not installed is no fault of the file
     except ValueError as exc:
         return Row(*job, FAILED, str(exc), None, None)
-    except Exception as exc:  # whatever else one file does must not end the run; as nobody knows, it is tried again
+    except (
+        Exception
+    ) as exc:  # whatever else one file does must not end the run; as its cause is unknown, it is tried again
         return Row(*job, UNREADABLE, f"{type(exc).__name__}: {exc}", None, None)
     try:
         write_atomic(os.path.join(images, job.picture), png)
@@ -98,8 +101,8 @@ def _draw_chunk(renderer: Renderer, root: str, images: str, variants: dict[str, 
     return [_draw_one(renderer, root, images, variants, job, buffer) for job in jobs]
 
 
-def _disk_trouble(folder: Path, exc: Exception) -> OSError:
-    """The same kind of error with a sentence that says what to do."""
+def _disk_error(folder: Path, exc: Exception) -> OSError:
+    """The same kind of error with a message that names the ways out."""
     code = getattr(exc, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT) or "full" in str(exc):
         return OSError(
@@ -141,13 +144,27 @@ def _all_pictures(images: Path) -> dict[str, os.DirEntry]:
 
 
 class SpecTree:
-    """A tree of pictures on disk; `render_tree` makes it, `SpecTree.open(folder)` finds it again.
+    """A tree of pictures on disk; `render_tree` makes it, `SpecTree.open` finds it again. `len(tree)` counts its pictures.
 
-    Attributes
+    Parameters
     ----------
-    root : Path of the tree
-    renderer : the Renderer that drew it
-    source : Path of the recordings' folder, as it was when they were drawn
+    root : Path
+        Folder of the tree.
+    renderer : Renderer
+        What drew it.
+    source : Path
+        Folder of the recordings, as it was when they were drawn.
+    rows : list of Row
+        The pictures asked for.
+
+    Examples
+    --------
+    >>> tree = sp.render_tree("clips", sp.Renderer(sp.Mel(n_mels=32)), cache="cache", progress=False)
+    >>> len(tree), tree.picture("dog/dog0.wav").name
+    (12, 'dog0.wav.png')
+    >>> tree.table[["path", "status", "duration", "sr"]].head(1)
+               path status  duration    sr
+    0  cat/cat0.wav  drawn       0.5  8000
     """
 
     def __init__(self, root: Path, renderer: Renderer, source: Path, rows: list[Row]):
@@ -156,7 +173,25 @@ class SpecTree:
 
     @classmethod
     def open(cls, folder: str | os.PathLike) -> SpecTree:
-        """The tree in `folder`, where the recordings may be elsewhere or gone. ValueError where there is none."""
+        """Open a tree; its recordings may be elsewhere or gone.
+
+        A warning names the libraries of which another version is installed than drew the tree.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            Folder of the tree.
+
+        Returns
+        -------
+        SpecTree
+            With all rows that were ever drawn into it.
+
+        Raises
+        ------
+        ValueError
+            Where there is no tree, or its files are damaged.
+        """
         folder = Path(folder)
         try:
             facts = json.loads((folder / "renderer.json").read_text(encoding="utf-8"))
@@ -185,7 +220,7 @@ class SpecTree:
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
-        """One row a picture asked for: path, start, end, variant, picture, size, mtime, status, reason, duration (s), sr (Hz)."""
+        """One row a picture asked for: path, start, end (s), variant, picture, size (bytes), mtime (ns), status, reason, duration (s), sr (Hz)."""
         import pandas as pd
 
         return pd.DataFrame(self._rows, columns=list(Row._fields))
@@ -205,15 +240,29 @@ class SpecTree:
 
     @property
     def originals(self) -> pd.DataFrame:
-        """The rows of `table` that show recordings as they are, without their variants."""
+        """The rows of `table` that show recordings as they are, not variants of them."""
         return self.table[self.table["variant"] == ""].reset_index(drop=True)
 
     def picture(self, path: str | os.PathLike, start: float | None = None, variant: Variant | str = "") -> Path:
-        """The PNG of a recording (a path below the source, or a whole path), or of its segment from `start` seconds.
+        """The PNG of a recording, or of a segment of it.
 
-        variant : one that was drawn, or its name; default the recording as it is
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The recording, as a path below the source or a whole path.
+        start : float, optional
+            Seconds where the segment begins; needed where the recording has several pictures.
+        variant : Variant or str, default ""
+            A variant that was drawn, or its name; default the recording as it is.
 
-        ValueError where it was not drawn, with the reason.
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        ValueError
+            Where it was not drawn, with the reason.
         """
         name, variant = os.fspath(path), getattr(variant, "name", variant)
         if name not in self._by_path:
@@ -237,19 +286,45 @@ class SpecTree:
             raise ValueError(f"{name!r} was not drawn: {chosen[0].reason}")
         return self.images / chosen[0].picture
 
-    def show(self, path: str | os.PathLike, start: float | None = None, ax=None, variant: Variant | str = ""):
-        """Draw the picture of a recording with seconds and hertz on its axes; returns the matplotlib Figure."""
+    def show(
+        self,
+        path: str | os.PathLike,
+        start: float | None = None,
+        ax: matplotlib.axes.Axes | None = None,
+        variant: Variant | str = "",
+    ) -> matplotlib.figure.Figure:
+        """Draw the picture of a recording with seconds and hertz on its axes.
+
+        Parameters
+        ----------
+        path, start, variant
+            As in `picture`.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; default a new figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
         title = " ".join(filter(None, [os.path.basename(os.fspath(path)), getattr(variant, "name", variant)]))
         return show_picture(self.picture(path, start, variant), ax=ax, title=title)
 
     def verify(self, drop: bool = False) -> pd.DataFrame:
-        """Read every picture through and list those that are missing or damaged: path, picture, problem.
+        """Read every picture and list those that are missing or damaged.
 
-        drop : delete damaged pictures, so that the next `render_tree` draws them again
+        Parameters
+        ----------
+        drop : bool, default False
+            Delete damaged pictures, so that the next `render_tree` draws them again.
+
+        Returns
+        -------
+        DataFrame
+            `path`, `picture`, `problem`; empty where all pictures are intact.
         """
         import pandas as pd
 
-        bad = []
+        damaged = []
         for row in self._rows:
             problem = (
                 picture_problem(self.images / row.picture, self.renderer.representation)
@@ -257,15 +332,23 @@ class SpecTree:
                 else None
             )
             if problem:
-                bad.append((row.path, row.picture, problem))
+                damaged.append((row.path, row.picture, problem))
                 if drop:
                     (self.images / row.picture).unlink(missing_ok=True)
-        return pd.DataFrame(bad, columns=["path", "picture", "problem"])
+        return pd.DataFrame(damaged, columns=["path", "picture", "problem"])
 
     def gc(self) -> list[str]:
-        """Delete what no longer belongs: pictures of recordings that are gone, pictures without a row, what killed processes left.
+        """Delete pictures of recordings that are gone, pictures without a row, and what killed processes left.
 
-        Returns the names of the files that were deleted. ValueError where the recordings' folder itself is gone: then nothing is.
+        Returns
+        -------
+        list of str
+            Names of the files that were deleted.
+
+        Raises
+        ------
+        ValueError
+            Where the recordings' folder itself is gone; then nothing is deleted.
         """
         if not self.source.is_dir():
             raise ValueError(
@@ -368,7 +451,7 @@ def _draw_into(
         )
         raise
     except (OSError, sqlite3.OperationalError) as exc:
-        raise _disk_trouble(folder, exc) from exc
+        raise _disk_error(folder, exc) from exc
 
 
 def render_tree(
@@ -378,7 +461,7 @@ def render_tree(
     *,
     root: str | os.PathLike | None = None,
     name: str | None = None,
-    segments=None,
+    segments: pd.DataFrame | Iterable[dict] | None = None,
     variants: Iterable[Variant] = (),
     n_jobs: int = -1,
     progress: bool = True,
@@ -387,26 +470,52 @@ def render_tree(
 
     Parameters
     ----------
-    source : a folder, searched in depth, or a list of files below `root`
-    cache : the folder that holds trees; default the user's cache folder, /kaggle/working where that exists
-    root : the folder that a list's names are below; default their common folder
-    name : identifies the source instead of its folder, so that a tree can travel to another machine
-    segments : DataFrame or list of dictionaries with path, start and end in seconds: one picture a row instead of one a file
-    variants : `AddNoise(20)`, `Roll(0.1)`, `TimeStretch(0.8)`, `PitchShift(-5)` ...: each gives one picture more of every clip, for training
-    n_jobs : processes; -1 is one a core. joblib's active backend is used
+    source : str, os.PathLike or iterable
+        A folder, searched in depth, or a list of files below `root`.
+    renderer : Renderer, default Renderer()
+        How recordings are drawn.
+    cache : str or os.PathLike, optional
+        Folder that holds trees; default the user's cache folder, /kaggle/working where that exists.
+    root : str or os.PathLike, optional
+        Folder that the names of a list are below; default their common folder.
+    name : str, optional
+        Identifies the source instead of its folder, so that a tree can travel to another machine.
+    segments : DataFrame or list of dict, optional
+        `path`, `start` and `end` (s): one picture a row instead of one a file.
+    variants : iterable of Variant, optional
+        `AddNoise(20)`, `Roll(0.1)`, `TimeStretch(0.8)`, `PitchShift(-5)` ...: each gives one more picture of every clip, for training.
+    n_jobs : int, default -1
+        Processes of joblib's active backend; -1 is one a core.
+    progress : bool, default True
+        Show a progress bar.
 
     Returns
     -------
-    SpecTree, whose table has one row for each picture asked for, and whose failures say which have none, and why
+    SpecTree
+        Its `table` has one row for each picture asked for; its `failures` say which have none, and why.
 
     Raises
     ------
-    ValueError : no such folder, an empty list, a path that leads out of `root`, a variant that is none
-    OSError : the disk is full or the cache cannot be written to; what is drawn is kept
+    ValueError
+        No such folder, an empty list, a path that leads out of `root`, no variant; or a tree that was drawn with another major version
+        of librosa, noisereduce or pyloudnorm, where that library has a hand in the pictures that are to be drawn.
+    OSError
+        The disk is full, or the cache cannot be written to; what is drawn is kept.
+
+    Notes
+    -----
+    A tree records the versions of the libraries that drew it. Where something is to be drawn with others, a warning names both
+    versions of each, once: afterwards they are recorded too. Between the major versions named above numbers do change, and such
+    pictures are not mixed.
 
     Examples
     --------
-    >>> tree = render_tree("freesound/audio_train", Renderer(Mel(n_mels=64)))      # doctest: +SKIP
+    >>> renderer = sp.Renderer(sp.Mel(n_mels=32), audio=sp.Audio(duration=0.5))
+    >>> tree = sp.render_tree("clips", renderer, cache="cache", progress=False)
+    >>> len(tree), len(tree.failures)
+    (12, 0)
+    >>> len(sp.render_tree("clips", renderer, cache="cache", variants=[sp.audio.AddNoise(20)], progress=False))
+    24
     """
     if not isinstance(renderer, Renderer):
         raise ValueError(
@@ -440,7 +549,7 @@ def render_tree(
             if versions != recorded:
                 _write_renderer(folder, renderer, root, name, versions)
         except OSError as exc:
-            raise _disk_trouble(folder, exc) from exc
+            raise _disk_error(folder, exc) from exc
         _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress)
         known = {row.picture: row for row in read_rows(folder)}
     rows = [known[job.picture] for job in jobs]

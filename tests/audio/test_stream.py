@@ -363,7 +363,9 @@ def test_one_window_is_what_predict_says_of_the_clip(clf, clips, tmp_path, write
 
 def test_a_short_recording_is_padded_to_a_window_and_not_stretched(clf, clips, tmp_path, write_wav):
     y = noise(0.2)
-    any_length = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=clf.renderer.replace(audio=Audio(sr=SR))))
+    any_length = dataclasses.replace(
+        clf, input=dataclasses.replace(clf.input, renderer=clf.renderer.replace(audio=Audio(sr=SR)))
+    )
     short = write_wav(tmp_path / "short.wav", y, SR)
     padded = write_wav(tmp_path / "padded.wav", np.r_[y, np.zeros((2400, 1), "float32")], SR)
     out = any_length.predict_windows([short, padded], 0.5)

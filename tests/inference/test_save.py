@@ -409,7 +409,10 @@ def test_ten_hours_are_too_long_for_one_picture(clf, tmp_path):
     with open(path, "r+b") as file:
         file.truncate(44 + 2 * SR * seconds)  # sparse: ten hours that take no room
     [status] = clf.predict(path)["status"]
-    assert status == "lasts 36000 s (288000000 samples), too long for one answer; cut it into windows (predict_windows)"
+    assert (
+        status
+        == "lasts 36000 s (288000000 samples), too long for one prediction; cut it into windows (predict_windows)"
+    )
 
 
 # ---------------------------------------------------------------------- fastai's own way

@@ -14,7 +14,7 @@ from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel
 
 LOOK = Renderer(Mel(n_mels=16, n_fft=256, hop_length=64))
-PIPE = "import sys; from specimg.render.prepare import prepare_all; from specimg.render.tree import Renderer; print(*(why for _, why in prepare_all(Renderer(), sys.argv[1:])))"
+PIPE = "import sys; from specimg.render.prepare import prepare_all; from specimg.render import Renderer; print(*(why for _, why in prepare_all(Renderer(), sys.argv[1:])))"
 
 
 @pytest.fixture
@@ -84,8 +84,10 @@ def test_a_missing_package_is_not_the_recordings_fault(files, monkeypatch):
 
 
 def test_what_is_too_long_is_not_read(files, monkeypatch):
-    monkeypatch.setattr("specimg.render.prepare.MOST_SAMPLES", 1599)
-    with pytest.raises(AudioError, match="lasts 0 s \\(1600 samples\\), too long for one answer; cut it into windows"):
+    monkeypatch.setattr("specimg.render.prepare.MAX_SAMPLES", 1599)
+    with pytest.raises(
+        AudioError, match="lasts 0 s \\(1600 samples\\), too long for one prediction; cut it into windows"
+    ):
         prepare(LOOK, files[0])
 
 

@@ -21,8 +21,9 @@ from specimg.core.files import OutsideError
 from specimg.labels.folds import add_folds, split_valid
 from specimg.render import tree as render
 from specimg.render.manifest import Manifest, Row, read_rows
+from specimg.render.plan import render_action
 from specimg.render.renderer import Renderer
-from specimg.render.tree import SpecTree, render_action, render_tree
+from specimg.render.tree import SpecTree, render_tree
 from specimg.spectrogram import Delta, Mel, Stack
 from specimg.spectrogram.picture import Picture, describe, picture_problem, read_planes
 
