@@ -29,7 +29,7 @@ from ..models.networks import create_spec_net
 from .classifier import Classifier
 from .ensemble import Ensemble
 from .folder import CARD, GOLDEN, SETTINGS, read_whole, size_of
-from .validate import Parts, check_settings
+from .settings import Settings, check_settings
 
 __all__ = ["load_classifier", "read_settings", "read_checked"]
 
@@ -133,10 +133,10 @@ def read_checked(folder: Path, name: str, facts: dict, most: int) -> bytes:
     return data
 
 
-def _check_others(folder: Path, parts: Parts) -> None:
+def _check_others(folder: Path, settings: Settings) -> None:
     """Golden clips must be as they were saved; a card that people changed is said."""
-    for name, facts in parts.files.items():
-        if name in parts.weights:
+    for name, facts in settings.files.items():
+        if name in settings.weights:
             continue
         try:
             read_checked(folder, name, facts, MOST_OTHER)
@@ -146,9 +146,9 @@ def _check_others(folder: Path, parts: Parts) -> None:
             warn(f"{str(folder)!r}: {exc}")
 
 
-def _strangers(folder: Path, parts: Parts) -> list[str]:
+def _strangers(folder: Path, settings: Settings) -> list[str]:
     """Names of files in the folder, and in golden/, that are not the classifier's; those that begin with a dot do not count."""
-    known = {SETTINGS, *parts.weights, *parts.files}
+    known = {SETTINGS, *settings.weights, *settings.files}
     places = {"": folder, f"{GOLDEN}/": folder / GOLDEN}
     found = [
         prefix + entry for prefix, place in places.items() if place.is_dir() for entry in sorted(os.listdir(place))
@@ -256,15 +256,15 @@ def _compare(model: nn.Module, header: dict, name: str) -> None:
             )
 
 
-def _load_network(folder: Path, name: str, parts: Parts) -> nn.Module:
+def _load_network(folder: Path, name: str, settings: Settings) -> nn.Module:
     """One network with the weights in the file `name`, whose numbers are read when all else fits."""
-    facts = parts.files.get(name)  # format 1 tells none
+    facts = settings.files.get(name)  # format 1 tells none
     if facts:
         _check_size(folder, name, facts, MOST_WEIGHTS)
     else:
         size_of(folder, name, MOST_WEIGHTS)
     header = _read_header(folder / name)
-    model = _build(parts.network, sum(math.prod(shape) for _, shape in header.values()))
+    model = _build(settings.network_options, sum(math.prod(shape) for _, shape in header.values()))
     _compare(model, header, name)
     data = read_checked(folder, name, facts, MOST_WEIGHTS) if facts else read_whole(folder, name, MOST_WEIGHTS)
     model.load_state_dict(load(data))
@@ -274,14 +274,21 @@ def _load_network(folder: Path, name: str, parts: Parts) -> nn.Module:
 # ---------------------------------------------------------------------- the whole
 
 
-def _load(folder: Path, settings) -> tuple[Classifier, Parts]:
-    parts = check_settings(settings)
-    _check_others(folder, parts)
-    networks = [_load_network(folder, name, parts) for name in parts.weights]
-    model = networks[0] if len(networks) == 1 else Ensemble(networks, parts.is_multi).eval()
+def _load(folder: Path, told) -> tuple[Classifier, Settings]:
+    settings = check_settings(told)
+    _check_others(folder, settings)
+    networks = [_load_network(folder, name, settings) for name in settings.weights]
+    model = networks[0] if len(networks) == 1 else Ensemble(networks, settings.is_multi).eval()
+    about = {"training": settings.training, "versions": settings.versions}
     return Classifier(
-        model, parts.input, parts.vocab, parts.is_multi, parts.calibration, parts.network, parts.about
-    ), parts
+        model,
+        settings.input,
+        list(settings.vocab),
+        settings.is_multi,
+        settings.calibration,
+        settings.network_options,
+        about,
+    ), settings
 
 
 def load_classifier(folder: str | os.PathLike) -> Classifier:
@@ -294,9 +301,9 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     does not fit or is absurd, and where the weights are not the network's.
     """
     folder = Path(folder)
-    settings = read_settings(folder)
+    told = read_settings(folder)
     try:
-        clf, parts = _load(folder, settings)
+        clf, settings = _load(folder, told)
     except (
         ValueError,
         KeyError,
@@ -312,7 +319,7 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
         reason = " ".join(str(exc).split())  # torch's go over many lines
         kind = "" if type(exc) is ValueError else f"{type(exc).__name__}: "
         raise ValueError(f"{str(folder)!r} cannot be loaded: {kind}{reason[:500]}") from exc
-    strangers = _strangers(folder, parts)
+    strangers = _strangers(folder, settings)
     if strangers:
         warn(
             f"{count(len(strangers), 'file')} in {str(folder)!r} not the classifier's, and not opened ({examples(strangers)})"

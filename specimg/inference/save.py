@@ -10,6 +10,7 @@ whatever code it holds, so load only what you made yourself.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -41,7 +42,7 @@ from .folder import CARD, FORMAT, GOLDEN, SETTINGS, facts_of, is_own_file, to_js
 from .golden import Recording, write_golden
 from .load import load_classifier
 from .model_card import write_card
-from .validate import check_input, check_network, check_vocab
+from .settings import check_settings
 
 __all__ = ["save_classifier"]
 
@@ -258,13 +259,6 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"{str(folder)!r} holds files that are no classifier; give a new folder")
 
 
-def _check_saved(clf: Classifier) -> None:
-    """ValueError for what could not be loaded again."""
-    check_vocab(list(clf.vocab))
-    check_input(clf.input)
-    check_network({**clf.network, "size": list(clf.network.get("size", ()))}, len(clf.vocab), clf.input)
-
-
 def _clear(folder: Path) -> None:
     """Remove what an earlier classifier left in the folder, classifier.json first. ValueError where it would be removed elsewhere."""
     if (folder / GOLDEN).is_symlink():
@@ -317,6 +311,13 @@ def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], tra
         "training": training,
         "files": files,
     }
+
+
+def _check_saved(clf: Classifier) -> None:
+    """ValueError for what could not be loaded again."""
+    weights = weights_names(len(_networks(clf)))
+    files = {name: {"bytes": 0, "sha256": "0" * 64} for name in weights}
+    check_settings(json.loads(to_json(settings_of(clf, weights, files, {}))))
 
 
 def save_classifier(

@@ -15,7 +15,7 @@ import pytest
 from specimg.audio import AudioError, read_audio
 from specimg.inference import SETTINGS
 from specimg.inference.load import _read_header, read_json
-from specimg.inference.validate import check_settings
+from specimg.inference.settings import check_settings
 
 
 @pytest.fixture(scope="module")

@@ -227,7 +227,7 @@ def test_a_classifier_is_replaced_as_a_whole(learn, sounds, tmp_path, monkeypatc
     folder = save_classifier(learn, tmp_path / "clf")
     other = train(sounds, label_col="both", label_delim=" ")
     assert load_classifier(save_classifier(other, folder)).is_multi
-    monkeypatch.setattr("specimg.inference.save.settings_of", lambda *args: 1 / 0)  # killed before the last file
+    monkeypatch.setattr("specimg.inference.save.write_card", lambda *args: 1 / 0)  # killed before the last file
     with pytest.raises(ZeroDivisionError):
         save_classifier(learn, folder)
     monkeypatch.undo()
