@@ -23,7 +23,7 @@ from fsdd import AUGMENT, BATCH, NAMES, RENDERER, SIZE
 
 import specimg as sp
 from specimg.core.files import write_atomic
-from specimg.experiments.comparing import System
+from specimg.experiments import Candidate
 from specimg.metrics import wilson_interval
 from specimg.models.nets import net_facts
 from specimg.models.networks import is_own
@@ -48,14 +48,14 @@ def make_competition(data: Path, speaker: str) -> sp.Competition:
     return sp.Competition("fsdd", data, table.assign(fold=[0 if who == speaker else -1 for who in table["group"]]))
 
 
-def make_systems(epochs: int) -> list[System]:
+def make_candidates(epochs: int) -> list[Candidate]:
     """ResNet18 and ResNet34, then our own networks that look at pictures."""
     systems = []
     for arch in ["resnet18", "resnet34", *(name for name in sp.list_nets() if not net_facts(name).wave)]:
         asks = ASKS.get(arch, {})
         learner = {"net": asks["net"]} if "net" in asks else {}
         systems.append(
-            System(
+            Candidate(
                 arch,
                 arch,
                 asks.get("renderer", RENDERER),
@@ -102,7 +102,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore", DeprecationWarning)
     comp = make_competition(args.data, args.speaker)
-    systems = [system for system in make_systems(args.epochs) if not args.only or system.name in args.only]
+    systems = [system for system in make_candidates(args.epochs) if not args.only or system.name in args.only]
     found = sp.compare(
         comp,
         systems=systems,

@@ -27,8 +27,8 @@ from fsdd import ARCH, AUGMENT, BATCH, NAMES, RECIPE, RENDERER, SIZE
 
 import specimg as sp
 from specimg.experiments.drawing import draw_clips
-from specimg.experiments.held_out import deal_folds, sides
-from specimg.experiments.run import heard_clips
+from specimg.experiments.held_out import assign_folds, split_fold
+from specimg.experiments.run import drawn_test_clips
 from specimg.labels.tables import KEY, clip_index
 from specimg.metrics import accuracy
 
@@ -90,12 +90,12 @@ def lay_out(data: Path, folder: Path, speaker: str, seed: int = 0) -> None:
 
 def linear(comp: sp.Competition, cache, out: Path) -> tuple[float, pd.DataFrame]:
     """The linear baseline on the same folds: its out-of-fold accuracy, and its answers to the test set."""
-    table = deal_folds(comp, FOLDS)
+    table = assign_folds(comp, FOLDS)
     tree = draw_clips([table, comp.test], comp.folder, RENDERER, cache, progress=False)
-    clips = heard_clips(comp.test, tree)
+    clips = drawn_test_clips(comp.test, tree)
     right, probs = [], []
     for fold in range(FOLDS):
-        train, held_out = sides(table, fold)
+        train, held_out = split_fold(table, fold)
         rows = table[train | held_out].assign(is_valid=held_out[train | held_out])[[*KEY, "label", "is_valid"]]
         dls = sp.SpecDataLoaders.from_tree(tree, rows, size=SIZE, bs=BATCH, vocab=comp.vocab)
         model = sp.linear_baseline(dls)

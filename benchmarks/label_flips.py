@@ -105,7 +105,7 @@ def main() -> None:
     run = judge(table, args.data, args)
     flips = int((table["true"] != table["label"]).sum())
     print(
-        f"\n{flips} of {len(table)} labels flipped; {ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, {len(run.members)} folds "
+        f"\n{flips} of {len(table)} labels flipped; {ARCH}, {SIZE} px, {RECIPE.epochs} epochs from scratch, {len(run.fold_runs)} folds "
         f"{'by speaker' if args.by_speaker else 'stratified'}, seed {args.seed}; out of fold {run.score}; {platform.machine()}, "
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {time.perf_counter() - began:.0f} s"
     )

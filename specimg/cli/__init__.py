@@ -21,7 +21,7 @@ import argparse
 import sys
 import warnings
 
-from . import classifier as keeping, competition as competing, render as drawing, report as looking, train as training
+from . import classifier as keeping, render as drawing, report as looking, runs as competing, train as training
 
 __all__ = ["main"]
 

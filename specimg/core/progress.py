@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["progress_bar"]
+__all__ = ["line_logger", "progress_bar"]
 
 
 def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str = "clip", initial: int = 0) -> tqdm:
@@ -38,3 +40,10 @@ def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str
     return tqdm(
         total=total, desc=name, unit=unit, unit_scale=unit == "B", initial=initial, disable=not (wanted and watched)
     )
+
+
+def line_logger(log: Callable[[str], None] | None) -> Callable[[str], None]:
+    """What takes the lines of a log: `log` itself, nothing for None, and `print` without delay in files too."""
+    if log is None:
+        return lambda line: None
+    return partial(print, flush=True) if log is print else log

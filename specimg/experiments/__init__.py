@@ -1,49 +1,53 @@
-"""Folds x seeds: cross-validation that can be believed and resumed, its answers and their blends, and systems side by side.
+"""Folds x seeds: cross-validation that can be resumed, blends of runs, and candidates side by side.
 
     run = cross_validate(comp, Renderer(Mel()), "resnet34", Recipe(epochs=10), folds=5, out="runs/r34")
     run.score, run.oof, run.submission("submission.csv")
     print(blend([run, Run.open("runs/eff")]))
     print(compare(comp, ["resnet34", "mini_resnet"], [Renderer(Mel()), Renderer(Stft())], out="runs/compare"))
 
-`choices` is what is decided, `sides` who is held out when, `task` what is asked and scored, `clips` the way from sounds to
-probabilities, `run` what is read from a run's folder, `record` what is written there, `training` one fold of one seed, `cross`
-all of them, `blending` several runs as one. `systems` is what is compared, `differences` by how much one is better, `comparison` (with
-`tables` and `curves`) what stands side by side in a folder, `bench` where it is measured, `comparing` all of that in one call; `probe`
-ranks pictures without training.
+From below: `config` is the configuration of a run, `held_out` who is held out when, `task` what is scored and predicted, `drawing` the way
+from clips to probabilities, `fold_run` one network, `run` all of them as read from a folder; `storage` writes that folder, `fold_training`
+trains a network, `cross_validation` all networks; `blending` combines runs. `significance` says by how much one run is better, `candidates`
+is what is compared, `comparison` (with `learning_curves`) what is read from a folder, `comparing` makes one. `probe` ranks pictures without
+training; `baseline` (with `audio_features`) are linear models to beat.
 """
 
-from .baseline import feature_baseline, linear_baseline
+from .audio_features import clip_features, feature_columns, feature_table
+from .baseline import FeatureBaseline, LinearBaseline, feature_baseline, linear_baseline
 from .blending import Blend, blend
-from .choices import Choices, open_competition
+from .candidates import Candidate
 from .comparing import compare
 from .comparison import Comparison
+from .config import RunConfig, open_competition
 from .cross_validation import cross_validate
-from .differences import Difference, paired_difference, verdict
-from .features import clip_features, feature_table
+from .fold_run import FoldRun
 from .probe import LinearProbe, linear_probe
-from .run import Member, Run
-from .systems import System
+from .run import Run
+from .significance import Difference, paired_difference, verdict
 from .task import Score
 
 __all__ = [
+    "Blend",
+    "Candidate",
+    "Comparison",
+    "Difference",
+    "FeatureBaseline",
+    "FoldRun",
+    "LinearBaseline",
+    "LinearProbe",
+    "Run",
+    "RunConfig",
+    "Score",
+    "blend",
     "clip_features",
+    "compare",
+    "cross_validate",
     "feature_baseline",
+    "feature_columns",
     "feature_table",
     "linear_baseline",
-    "cross_validate",
-    "Run",
-    "Member",
-    "Score",
-    "Choices",
+    "linear_probe",
     "open_competition",
-    "blend",
-    "Blend",
-    "compare",
-    "Comparison",
-    "System",
-    "Difference",
     "paired_difference",
     "verdict",
-    "linear_probe",
-    "LinearProbe",
 ]

@@ -23,7 +23,7 @@ from ..core.text import count, examples
 from ..core.warnings import warn
 from ..labels.tables import is_multilabel
 from ..spectrogram.picture import read_planes
-from .features import feature_columns
+from .audio_features import feature_columns
 
 __all__ = ["FeatureBaseline", "LinearBaseline", "feature_baseline", "linear_baseline", "row_statistics"]
 

@@ -24,8 +24,8 @@ from ..core.warnings import warn
 from ..labels.tables import clip_index
 from ..metrics import get_metric
 from ..training import Predictions
-from .run import CompetitionAnswers, Run
-from .task import Score, has_threshold, metric_value, refuse_nan, score_predictions, that_count
+from .run import CompetitionPredictions, Run
+from .task import Score, has_threshold, metric_value, refuse_nan, score_predictions, scored_mask
 
 __all__ = ["blend", "Blend", "align_runs", "combine", "choose_weights", "shared_clips", "WAYS"]
 
@@ -85,7 +85,7 @@ def choose_weights(score: Callable[[np.ndarray], float], n: int) -> np.ndarray:
     """`n` weights that sum to 1: greedy selection with replacement (Caruana et al. 2004, "Ensemble selection from libraries of models").
 
     score : function of weights -> float, larger for better, nan where there is none. Of equals the blend with the fewest and
-        earliest members wins; where no blend has a score all weigh alike.
+        earliest fold_runs wins; where no blend has a score all weigh alike.
     """
     counts, best, kept = np.zeros(n), -np.inf, np.full(n, 1 / n)
     for _ in range(STEPS):
@@ -117,7 +117,7 @@ class _Common:
     @functools.cached_property
     def counts(self) -> np.ndarray:
         """(clips,) bool: which are scored."""
-        return that_count(self.first)
+        return scored_mask(self.first)
 
     @functools.cached_property
     def scaled(self) -> np.ndarray:
@@ -156,7 +156,7 @@ def shared_clips(clips: list[pd.MultiIndex]) -> pd.MultiIndex:
     return clips[0][np.logical_and.reduce([clips[0].isin(other) for other in clips])]
 
 
-def align_runs(runs: Sequence[CompetitionAnswers]) -> list[Predictions]:
+def align_runs(runs: Sequence[CompetitionPredictions]) -> list[Predictions]:
     """The runs' predictions of the clips that all of them held out, in one order; the others are said in a warning.
 
     ValueError where there is none, where the runs learnt other labels, or where one says nan.
@@ -187,7 +187,7 @@ def align_runs(runs: Sequence[CompetitionAnswers]) -> list[Predictions]:
 # ---------------------------------------------------------------------- the blend
 
 
-class Blend(CompetitionAnswers):
+class Blend(CompetitionPredictions):
     """Several runs answered as one; `print` shows what it gains. `blend` makes it.
 
     Attributes
@@ -198,10 +198,10 @@ class Blend(CompetitionAnswers):
     table : a row for each run: its score and weight
     best : the best of `singles`
     gain : by how much the blend is better than the best run
-    honest_gain : the same with each fold blended by weights that the other folds chose
+    cross_fitted_gain : the same with each fold blended by weights that the other folds chose
     """
 
-    def __init__(self, runs: Sequence[CompetitionAnswers], weights: np.ndarray, common: _Common, chosen: bool):
+    def __init__(self, runs: Sequence[CompetitionPredictions], weights: np.ndarray, common: _Common, chosen: bool):
         self.runs, self.weights, self.way, self.chosen, self._common = list(runs), weights, common.way, chosen, common
         self.task = runs[0].task
         self.predictions = common.predictions(common.blended(weights))
@@ -211,7 +211,7 @@ class Blend(CompetitionAnswers):
     @functools.cached_property
     def _answers(self) -> tuple[pd.DataFrame, np.ndarray]:
         """The test clips that all runs have heard, and their probabilities."""
-        if not all(self.task.asks_the_same(run.task) for run in self.runs):
+        if not all(self.task.same_test_rows(run.task) for run in self.runs):
             raise ValueError(
                 "the runs answer different test rows; give each of them the same with run.predict_test(comp)"
             )
@@ -251,7 +251,7 @@ class Blend(CompetitionAnswers):
         return self._common.sign * (float(self.score) - float(self.best))
 
     @functools.cached_property
-    def honest_gain(self) -> float:
+    def cross_fitted_gain(self) -> float:
         if not self.chosen:
             return self.gain
         counts = self._common.counts
@@ -279,9 +279,9 @@ class Blend(CompetitionAnswers):
             f"  {name.ljust(width)}  {score}  weight {weight:.2f}"
             for name, score, weight in zip(names, self.singles, self.weights)
         ]
-        honest = f"; with weights chosen on the other folds {self.honest_gain:+.4f}" if self.chosen else ""
+        honest = f"; with weights chosen on the other folds {self.cross_fitted_gain:+.4f}" if self.chosen else ""
         lines.append(f"  gain over the best of them {self.gain:+.4f}{honest}")
-        if self.chosen and self.gain > 0 >= self.honest_gain:
+        if self.chosen and self.gain > 0 >= self.cross_fitted_gain:
             lines.append(
                 "  no gain where other folds chose the weights: the best single run, or weights='equal', is the safer answer"
             )
@@ -291,7 +291,7 @@ class Blend(CompetitionAnswers):
 def _check_runs(runs: list, way: str) -> None:
     """ValueError unless these can be blended in this way."""
     choose(way, WAYS, "way to blend")
-    if not runs or not all(isinstance(run, CompetitionAnswers) for run in runs):
+    if not runs or not all(isinstance(run, CompetitionPredictions) for run in runs):
         raise ValueError(f"blend takes a list of runs, such as [Run.open('runs/a'), Run.open('runs/b')]; got {runs!r}")
     task = runs[0].task
     for run in runs[1:]:
@@ -315,7 +315,9 @@ def _given_weights(weights, n: int) -> np.ndarray:
     return found / found.sum()
 
 
-def blend(runs: Sequence[CompetitionAnswers], way: str = "geometric", weights: str | Sequence[float] = "oof") -> Blend:
+def blend(
+    runs: Sequence[CompetitionPredictions], way: str = "geometric", weights: str | Sequence[float] = "oof"
+) -> Blend:
     """Blend runs (or blends, or the folders of runs) of one competition.
 
     Parameters
@@ -326,7 +328,7 @@ def blend(runs: Sequence[CompetitionAnswers], way: str = "geometric", weights: s
     Raises ValueError where the runs are of different competitions, labels or data, or weights do not fit. Warns of clips that were
     not held out in every run.
     """
-    runs = [runs] if isinstance(runs, (CompetitionAnswers, str, os.PathLike)) else list(runs)
+    runs = [runs] if isinstance(runs, (CompetitionPredictions, str, os.PathLike)) else list(runs)
     runs = [Run.open(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
     _check_runs(runs, way)
     common, n = _Common(align_runs(runs), runs[0].task.metric, way), len(runs)

@@ -1,11 +1,11 @@
-"""Runs side by side as they stand in a folder: a table with differences to a baseline, curves, and what flatters the best.
+"""A comparison on disk: a table with differences to a baseline, learning curves, and what the choice of the best is worth.
 
     found = Comparison.open("runs/compare")
-    print(found)                  # score, spread, parameters, seconds an epoch, gain or loss or noise
-    found.best, found.honest_best, found.runs["resnet18, mel"].oof
+    print(found)                  # score, spread, parameters, seconds per epoch, differences to the baseline
+    found.best, found.cross_fitted_best, found.runs["resnet18, mel"].oof
     found.plot_curves()
 
-`comparison.json` names the systems and what they have in common; each system is a `Run` in a folder of its own.
+`comparison.json` names the candidates and what they share; each candidate is a `Run` in a folder of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import functools
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,14 +24,19 @@ from ..core.text import align_columns, cell, count, examples
 from ..core.values import choose
 from ..metrics import get_metric
 from ..training.checkpoint import TrainingFolder
-from .curves import draw_curves
-from .differences import Difference, aligned, paired_difference
+from .learning_curves import draw_curves
 from .run import Run
+from .significance import Difference, paired_difference, shared_predictions
 from .task import metric_value
 
-__all__ = ["Comparison", "RECORD", "read_record", "write_record", "run_in"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Comparison", "RECORD", "read_record", "run_in", "write_record"]
 
 RECORD, _DIFFERENCES = "comparison.json", "differences.json"
+_NO_DIFFERENCE = Difference(np.nan, np.nan, np.nan, 0)
 
 
 # ---------------------------------------------------------------------- the folder
@@ -45,114 +51,152 @@ def read_record(folder: Path) -> dict:
         raise ValueError(f"{str(folder)!r} holds no comparison (it has no {RECORD}); {hint}")
     try:
         about = json.loads(file.read_text(encoding="utf-8"))
-        for system in about["systems"]:
-            inside(folder, system["folder"])  # of a comparison from elsewhere nothing may lead out of it
+        for entry in about["systems"]:
+            inside(folder, entry["folder"])  # a comparison from elsewhere must not lead out of its folder
         return {**about, "baseline": about["baseline"], "facts": about["facts"]}
     except (KeyError, TypeError, ValueError) as exc:
         raise ValueError(f"{str(file)!r} cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 def write_record(folder: Path, about: dict) -> None:
+    """Write comparison.json; candidates stand under "systems", as in earlier versions."""
     write_atomic(folder / RECORD, json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def run_in(folder: Path) -> Run | None:
-    """The run in a folder, as far as it has come; None where it has not begun."""
+    """The run in a folder, finished or not; None where it has not begun."""
     return Run(folder) if (folder / "folds.csv").is_file() else None
 
 
-def _parameters(run: Run) -> int:
-    """Of the network, as its first member noted them."""
-    return TrainingFolder(run.members[0].folder / "fit").facts()["network"]["parameters"]
+def _n_parameters(run: Run) -> int:
+    """Of the network, as its first training recorded them."""
+    return TrainingFolder(run.fold_runs[0].folder / "fit").facts()["network"]["parameters"]
 
 
 class Comparison:
-    """Runs side by side; printed or shown in a notebook, it is a table.
+    """Runs side by side; printed or shown in a notebook, it is a table. `compare` makes it.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder of the comparison.
+    baseline : str, optional
+        Name of the candidate that the others are compared with; default the one that was named when it was made.
 
     Attributes
     ----------
-    folder : absolute Path
-    systems : the names of all systems, in the order in which they were asked for
-    runs : the `Run` of each system of which a network has finished, by name
-    failed : name -> reason, of systems that could not be trained to their end
-    baseline : the name of the system that the others are compared with
+    folder : Path
+        Absolute.
+    candidates : list of str
+        Names of all candidates, in the order in which they were added.
+    runs : dict of str to Run
+        The run of each candidate of which a network is trained.
+    failed : dict of str to str
+        Why candidates could not be trained to their end.
+    baseline : str
+        Name of the candidate that the others are compared with.
+
+    Raises
+    ------
+    ValueError
+        The folder holds no comparison, or the baseline is no candidate.
+
+    Examples
+    --------
+    >>> from specimg.experiments import Comparison
+    >>> found = Comparison("runs/compare")                                   # doctest: +SKIP
+    >>> found.best, found.runs[found.best].score                             # doctest: +SKIP
+    ('mini_resnet, mel32', accuracy 0.9167 (0.7500 to 1.0000, 12 clips))
     """
 
     def __init__(self, folder: str | os.PathLike, baseline: str | None = None):
         self.folder = Path(folder).absolute()  # the working folder may change
         self._about = read_record(self.folder)
-        self.systems: list[str] = [system["name"] for system in self._about["systems"]]
+        self._entries: dict[str, dict] = {entry["name"]: entry for entry in self._about["systems"]}
+        self.candidates: list[str] = list(self._entries)
         self.failed: dict[str, str] = {
-            system["name"]: system["failed"] for system in self._about["systems"] if system.get("failed")
+            name: entry["failed"] for name, entry in self._entries.items() if entry.get("failed")
         }
-        self.baseline: str = choose(baseline or self._about["baseline"], self.systems, "system as baseline=")
+        self.baseline: str = choose(baseline or self._about["baseline"], self.candidates, "candidate as baseline=")
 
     @classmethod
     def open(cls, folder: str | os.PathLike, baseline: str | None = None) -> Comparison:
-        """What stands in a folder, wherever it was copied to. ValueError where there is none.
+        """Open the comparison in a folder, wherever it was copied to.
 
-        baseline : another system than the one that was named when it was made
+        Parameters
+        ----------
+        folder : str or path-like
+            Folder of the comparison.
+        baseline : str, optional
+            Another candidate than the one that was named when it was made.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        ValueError
+            The folder holds no comparison, or the baseline is no candidate.
         """
         return cls(folder, baseline)
 
     @functools.cached_property
     def runs(self) -> dict[str, Run]:
-        found = {system["name"]: run_in(self.folder / system["folder"]) for system in self._about["systems"]}
-        return {name: run for name, run in found.items() if run is not None and run.members}
+        """The run of each candidate of which a network is trained."""
+        found = {name: run_in(self.folder / entry["folder"]) for name, entry in self._entries.items()}
+        return {name: run for name, run in found.items() if run is not None and run.fold_runs}
 
     @property
     def metric(self) -> str:
-        """What the systems are scored by."""
+        """Name of the metric by which candidates are scored."""
         return self._about["facts"]["metric"]
 
     @property
     def finished(self) -> list[str]:
-        """The names of the systems all of whose networks are trained."""
-        return [name for name, run in self.runs.items() if len(run.members) == run.n_planned]
+        """Names of the candidates all of whose networks are trained."""
+        return [name for name, run in self.runs.items() if len(run.fold_runs) == run.n_planned]
 
     # -- the table
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
-        """One row a system of which a network has finished, best first.
+        """One row per candidate of which a network is trained, best first.
 
-        score, low, high : over all held-out clips, seeds averaged, with its interval of 95 %; clips : that these are of
-        mean, std : of the networks' own scores, over folds and seeds
-        networks, planned : how many are trained, and how many there will be
-        parameters : trainable numbers of the network
-        seconds_epoch : median, with the epoch's validation
-        ms_picture : to draw one clip, median, in one process where the comparison was begun; None where nothing could be drawn
-        difference, difference_low, difference_high : to the baseline, positive is better, on the `shared` clips that both held out
-        verdict : "gain", "loss" or "noise"; "" for the baseline itself, and where there is no difference
+        score, low, high : over all held-out clips, seeds averaged, with its 95 % interval; clips : how many clips that is
+        mean, std : of the scores of the single networks, over folds and seeds
+        networks, planned : networks that are trained, and that the finished run has
+        parameters : trainable parameters of the network
+        seconds_epoch : median duration of an epoch, validation included
+        ms_picture : milliseconds to draw one clip, median, in one process where the comparison was begun; None where none could be drawn
+        difference, difference_low, difference_high : to the baseline, on the `shared` clips that both held out; positive is better
+        verdict : "better", "worse" or "not significant"; "" for the baseline, and where there is no difference
         """
-        rows = [self._row(system) for system in self._about["systems"] if system["name"] in self.runs]
+        rows = [self._row(name) for name in self.candidates if name in self.runs]
         if not rows:
-            return pd.DataFrame(columns=["system", "score"])
+            return pd.DataFrame(columns=["candidate", "score"])
         rises = not get_metric(self.metric).greater_is_better
         return pd.DataFrame(rows).sort_values("score", ascending=rises, kind="stable", ignore_index=True)
 
-    def _row(self, system: dict) -> dict:
-        name = system["name"]
-        run, base = self.runs[name], self.runs.get(self.baseline)
-        scores = run.scores["score"]
-        difference = (
-            Difference(np.nan, np.nan, np.nan, 0) if base is None or name == self.baseline else self.difference(name)
-        )
+    def _row(self, name: str) -> dict:
+        run, scores = self.runs[name], self.runs[name].scores["score"]
+        alone = name == self.baseline or self.baseline not in self.runs
+        difference = _NO_DIFFERENCE if alone else self.difference(name)
         return {
-            "system": name,
-            "arch": run.choices.arch,
-            "picture": run.choices.renderer.slug,
+            "candidate": name,
+            "arch": run.config.arch,
+            "picture": run.config.renderer.slug,
             "score": float(run.score),
             "low": run.score.low,
             "high": run.score.high,
             "clips": run.score.n,
             "mean": scores.mean(),
             "std": scores.std() if len(scores) > 1 else np.nan,
-            "networks": len(run.members),
+            "networks": len(run.fold_runs),
             "planned": run.n_planned,
-            "parameters": _parameters(run),
+            "parameters": _n_parameters(run),
             "seconds_epoch": round(float(run.history["seconds"].median()), 2),
-            "ms_picture": system["ms_picture"],
+            "ms_picture": self._entries[name]["ms_picture"],
             "difference": difference.value,
             "difference_low": difference.low,
             "difference_high": difference.high,
@@ -161,9 +205,24 @@ class Comparison:
         }
 
     def difference(self, name: str) -> Difference:
-        """`paired_difference` of a system to the baseline. ValueError where one of them has no finished network."""
+        """The `paired_difference` of a candidate to the baseline.
+
+        Parameters
+        ----------
+        name : str
+            Of the candidate.
+
+        Returns
+        -------
+        Difference
+
+        Raises
+        ------
+        ValueError
+            One of the two has no trained network.
+        """
         run, base = (
-            self.runs[choose(one, self.runs, "system with a finished network")] for one in (name, self.baseline)
+            self.runs[choose(one, self.runs, "candidate with a trained network")] for one in (name, self.baseline)
         )
         kept = self._kept.get(name)
         if kept is not None and kept["of"] == [self.baseline, run._state, base._state]:
@@ -172,12 +231,12 @@ class Comparison:
 
     @functools.cached_property
     def _kept(self) -> dict:
-        """What `keep_differences` wrote: name -> of (the baseline, and which networks both had then), difference."""
+        """Differences that `keep_differences` wrote, by candidate, with the networks that they are of."""
         file = self.folder / _DIFFERENCES
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
     def keep_differences(self) -> None:
-        """Write differences.json: with many clips and classes an interval takes minutes, and nobody wants to wait for it at every look."""
+        """Write differences.json, because an interval over many clips and classes takes minutes to compute."""
         base, kept = self.runs.get(self.baseline), {}
         for name, run in self.runs.items() if base is not None else ():
             if name != self.baseline:
@@ -189,19 +248,19 @@ class Comparison:
 
     @property
     def best(self) -> str:
-        """The name of the system with the best score."""
+        """Name of the candidate with the best score."""
         if not self.runs:
-            raise ValueError(f"no system of the comparison in {str(self.folder)!r} has finished a network yet")
-        return self.table["system"].iloc[0]
+            raise ValueError(f"no candidate of the comparison in {str(self.folder)!r} has a trained network yet")
+        return self.table["candidate"].iloc[0]
 
     @functools.cached_property
-    def honest_best(self) -> float:
-        """The score of choosing the best: each fold is answered by the system that is best on the other folds. nan with a single fold.
+    def cross_fitted_best(self) -> float:
+        """The score of choosing the best: each fold is predicted by the candidate that is best on the other folds.
 
-        Of many systems the best owes a part of its score to luck; the clips of a fold do not take part in the choice that is scored
-        on them. On the clips that all systems held out.
+        The best of many candidates owes part of its score to chance; here the clips of a fold take no part in the choice that is scored
+        on them. On the clips that all candidates held out; nan with a single fold.
         """
-        parts = aligned(list(self.runs.values())) if self.runs else []
+        parts = shared_predictions(list(self.runs.values())) if self.runs else []
         fold = parts[0].table["fold"].to_numpy() if parts else np.zeros(0)
         if len(set(fold)) < 2:
             return np.nan
@@ -217,57 +276,49 @@ class Comparison:
 
     def _shown(self) -> pd.DataFrame:
         t = self.table
+        spread = [f"{mean:.3f} ± {std:.3f}" if std == std else "" for mean, std in zip(t["mean"], t["std"])]
+        ends = t[["difference", "difference_low", "difference_high"]].to_numpy(float)
         return pd.DataFrame(
             {
-                "system": t["system"],
+                "candidate": t["candidate"],
                 f"{self.metric} (95 %)": [cell(*row) for row in t[["score", "low", "high"]].to_numpy(float)],
-                "mean ± std": [
-                    f"{mean:.3f} ± {std:.3f}" if std == std else "" for mean, std in t[["mean", "std"]].to_numpy(float)
-                ],
+                "mean ± std": spread,
                 "parameters": t["parameters"].map("{:,}".format),
-                "s an epoch": t["seconds_epoch"].map("{:.1f}".format),
-                "ms a picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
-                "difference (95 %)": [
-                    cell(*row, form="+.3f")
-                    for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)
-                ],
+                "s per epoch": t["seconds_epoch"].map("{:.1f}".format),
+                "ms per picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
+                "difference (95 %)": [cell(*row, form="+.3f") for row in ends],
                 "verdict": t["verdict"],
             }
         )
 
     def _notes(self) -> list[str]:
-        """What has to be known to read the table."""
-        t = self.table
-        notes = (
-            [f"difference: to {self.baseline}, on the same clips; above 0 is better"]
-            if (t["verdict"] != "").any()
-            else []
-        )
+        """What a reader of the table has to know."""
+        t, notes = self.table, []
+        compared = t["verdict"] != ""
+        if compared.any():
+            notes.append(f"difference: to {self.baseline}, on the same clips; above 0 is better")
         for row in t[t["networks"] < t["planned"]].itertuples():
             notes.append(
-                f"{row.system}: {row.networks} of {row.planned} networks finished, its score is of {count(row.clips, 'clip')}"
+                f"{row.candidate}: {row.networks} of {row.planned} networks trained, its score is of {count(row.clips, 'clip')}"
             )
-        for row in t[(t["verdict"] != "") & (t["shared"] < t["clips"].max())].itertuples():
-            notes.append(f"{row.system}: the difference is on {count(row.shared, 'clip')} that both held out")
+        for row in t[compared & (t["shared"] < t["clips"].max())].itertuples():
+            notes.append(f"{row.candidate}: the difference is on {count(row.shared, 'clip')} that both held out")
         if len(t) > 1:
-            honest = self.honest_best
-            notes.append(
-                f"the best of {len(t)} was chosen by this very score, which flatters it"
-                + (
-                    f"; where the other folds choose, it is {honest:.3f}"
-                    if honest == honest
-                    else "; a single fold cannot tell by how much"
-                )
+            value = self.cross_fitted_best
+            fitted = (
+                f"chosen on the other folds, it is {value:.3f}" if value == value else "a single fold cannot show it"
             )
+            notes.append(f"the best of {len(t)} was chosen by this very score, which is optimistic; {fitted}")
         return notes
 
     def __len__(self) -> int:
         return len(self.runs)
 
     def __repr__(self) -> str:
-        waiting = [name for name in self.systems if name not in self.runs and name not in self.failed]
+        waiting = [name for name in self.candidates if name not in self.runs and name not in self.failed]
         rest = f", waiting: {examples(waiting)}" if waiting else ""
-        return f"Comparison({len(self.finished)} of {count(len(self.systems), 'system')} finished{rest}, in {str(self.folder)!r})"
+        n = f"{len(self.finished)} of {count(len(self.candidates), 'candidate')}"
+        return f"Comparison({n} finished{rest}, in {str(self.folder)!r})"
 
     def __str__(self) -> str:
         failures = [f"{name} failed: {reason}" for name, reason in self.failed.items()]
@@ -281,11 +332,20 @@ class Comparison:
         table = self._shown().to_html(index=False) if self.runs else escape(repr(self))
         return "\n".join([table, *(f"<p>{escape(note)}</p>" for note in (self._notes() if self.runs else []))])
 
-    def plot_curves(self, metric: str | None = None, ax=None):
-        """The metric of the held-out clips after every epoch, a line a system, the mean over its networks; returns the Figure.
+    def plot_curves(self, metric: str | None = None, ax: Axes | None = None) -> Figure:
+        """Draw learning curves: the metric of the held-out clips after every epoch, a line per candidate, the mean over its networks.
 
-        A line ends where the first of the networks ended. The legend stands in the order of the lines' last points, best first.
+        A line ends where the first of its networks ended. The legend follows the last points of the lines, best first.
 
-        metric : a column of the tables of epochs, such as "valid_loss"; default the competition's metric
+        Parameters
+        ----------
+        metric : str, optional
+            A column of the tables of epochs, such as "valid_loss"; default the competition's metric.
+        ax : matplotlib Axes, optional
+            Where to draw; default a new figure.
+
+        Returns
+        -------
+        matplotlib Figure
         """
         return draw_curves(self.runs, metric or self.metric, ax)

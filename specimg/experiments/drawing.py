@@ -1,10 +1,9 @@
-"""Clips to pictures, and pictures to probabilities: the two steps that every fold shares.
+"""From clips to pictures, and from pictures to probabilities: what all folds share.
 
-All clips of a competition, training's and the test set's, are drawn into one tree, once. What cannot be drawn is a row with a
-reason, never the end of a run.
+All clips of a competition, of training and test set, are drawn into one tree, once. A clip that cannot be drawn is reported, and never ends a run.
 
     tree = draw_clips([comp.train, comp.test], comp.folder, renderer)
-    train = with_pictures(comp.train, tree, "training clip")       # says which could not be drawn, and why
+    train = join_pictures(comp.train, tree, "training clip")       # warns of clips that could not be drawn, and why
     probs = predict_pictures(classifier, train["picture"])
 """
 
@@ -12,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,21 +23,31 @@ from fastai.vision.all import defaults
 from tqdm import tqdm
 
 from ..audio.variants import Variant
+from ..competitions import Competition
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..data import find_pictures
 from ..data.images import SpecImage
 from ..data.tta import TTA, TTAFit, fit_with_tta
 from ..inference import Classifier
-from ..labels.tables import KEY
+from ..labels.tables import KEY, clip_spans
 from ..render.manifest import DRAWN
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
 from ..spectrogram.picture import PictureError
 
-__all__ = ["draw_clips", "with_variants", "with_pictures", "predict_pictures", "clips_at_once"]
+__all__ = [
+    "PictureFiles",
+    "clips_per_batch",
+    "draw_clips",
+    "draw_variants",
+    "join_pictures",
+    "milliseconds_per_picture",
+    "predict_pictures",
+]
 
 PICTURES_AT_ONCE = 256  # through the network: a clip may have dozens of windows
+_TIMED_CLIPS, _TIMED_MS = 20, 5000  # drawn to measure how long a picture takes: so many, or for so long
 
 
 # ---------------------------------------------------------------------- pictures
@@ -59,7 +69,7 @@ def draw_clips(
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", r"\d+ of \d+ clips could not be drawn"
-        )  # `with_pictures` says so, for training and test apart
+        )  # `join_pictures` says so, for training and test apart
         return render_tree(
             clips["path"].drop_duplicates(),
             renderer,
@@ -72,7 +82,7 @@ def draw_clips(
         )
 
 
-def with_variants(
+def draw_variants(
     tree: SpecTree,
     tables: Sequence[pd.DataFrame],
     folder: Path,
@@ -80,14 +90,11 @@ def with_variants(
     variants: Sequence[Variant],
     **drawing,
 ) -> SpecTree:
-    """The tree of `draw_clips` with the variants of the clips of `tables` drawn into it besides: of those that train, and of no others.
-
-    Warns of those that could not be drawn. drawing : cache, n_jobs, progress
-    """
+    """The tree of `draw_clips` with the variants of the clips of `tables` added. Warns of those that could not be drawn."""
     if not variants:
         return tree
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # all this was said of the clips themselves
+        warnings.simplefilter("ignore")  # the same was said of the clips themselves
         more = draw_clips(tables, folder, renderer, variants=variants, **drawing)
     rows = [row for row in more._rows if row.variant]
     whole = {(row.path, row.start, row.end) for row in more._rows if not row.variant and row.status == DRAWN}
@@ -98,10 +105,10 @@ def with_variants(
     return SpecTree(tree.root, tree.renderer, tree.source, [*tree._rows, *rows])
 
 
-def with_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: str = "left out") -> pd.DataFrame:
-    """The rows that have a picture, with the column `picture`, absolute paths. The others are said by number, example and reason.
+def join_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: str = "left out") -> pd.DataFrame:
+    """The rows that have a picture, with the column `picture` (absolute paths). A warning counts the others and gives reasons.
 
-    noun, consequence : what the warning calls a clip, and what it says happens to those that have no picture
+    noun, consequence : how the warning calls a clip, and what it says happens to those without a picture
     """
     drawn, pictures, lost = find_pictures(table, tree)
     if lost:
@@ -113,10 +120,27 @@ def with_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: s
     )
 
 
+def milliseconds_per_picture(comp: Competition, renderer: Renderer) -> float | None:
+    """Median time to draw a training clip in one process, over clips spread evenly through the table; None where none can be drawn."""
+    clips = clip_spans(comp.train)
+    chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, _TIMED_CLIPS + 1).round().astype(int))]
+    times: list[float] = []
+    for path, start, end in [chosen[0], *chosen]:  # the first once more: it pays for imports and filter banks
+        began = time.perf_counter()
+        try:
+            renderer.png(os.path.join(comp.folder, path), start=start, end=end)
+        except ValueError:  # an unreadable file; the run reports it
+            continue
+        times.append(1000 * (time.perf_counter() - began))
+        if sum(times) > _TIMED_MS:
+            break
+    return round(float(np.median(times[1:] or times)), 2) if times else None
+
+
 # ---------------------------------------------------------------------- probabilities
 
 
-class _Pictures(torch.utils.data.Dataset):
+class PictureFiles(torch.utils.data.Dataset):
     """Pictures as tensors, `(windows, channels, height, width)` or without windows, 0 to 255."""
 
     def __init__(self, files: Sequence[str], fit: TTAFit):
@@ -133,8 +157,8 @@ class _Pictures(torch.utils.data.Dataset):
         return self.fit(picture, split_idx=1).as_subclass(torch.Tensor)
 
 
-def clips_at_once(bs: int, fit: TTAFit) -> int:
-    """How many clips make a batch of `bs` clips or of as many pictures as a network may be given at once, whatever is less."""
+def clips_per_batch(bs: int, fit: TTAFit) -> int:
+    """Clips per batch: `bs`, or fewer where their windows are more than `PICTURES_AT_ONCE`."""
     starts = (fit.tta.windows or fit.windows) if fit.method == "crop" else 1
     return max(1, min(bs, PICTURES_AT_ONCE // (starts * len(fit.tta.lengths) * len(fit.tta.shifts))))
 
@@ -151,7 +175,7 @@ def predict_pictures(
     progress: bool = True,
     title: str = "test",
 ) -> np.ndarray:
-    """float32 `(pictures, classes)`: probabilities of pictures that stand already, averaged over the windows of `tta`.
+    """float32 `(pictures, classes)`: probabilities of drawn pictures, averaged over the windows of `tta`.
 
     num_workers, device : default as in `SpecDataLoaders`: the GPU where there is one, and workers for it
 
@@ -160,8 +184,10 @@ def predict_pictures(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if num_workers is None:
         num_workers = defaults.cpus if torch.cuda.is_available() else 0
-    model, pictures = clf.model.to(device).eval(), _Pictures(files, fit_with_tta(clf.input.transform, tta))
-    loader = torch.utils.data.DataLoader(pictures, batch_size=clips_at_once(bs, pictures.fit), num_workers=num_workers)
+    model, pictures = clf.model.to(device).eval(), PictureFiles(files, fit_with_tta(clf.input.transform, tta))
+    loader = torch.utils.data.DataLoader(
+        pictures, batch_size=clips_per_batch(bs, pictures.fit), num_workers=num_workers
+    )
     probs = [np.zeros((0, len(clf.vocab)), np.float32)]
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # in a log a bar is a thousand lines
     for x in tqdm(loader, desc=title, unit="batch", disable=not (progress and watched), leave=False):

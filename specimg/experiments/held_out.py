@@ -5,7 +5,7 @@ always but shares one of these with a held-out clip.
 
 >>> import pandas as pd
 >>> table = pd.DataFrame({"path": list("abcd"), "group": ["x", "x", "y", "x"], "fold": [0, 0, 1, -1]})
->>> train, held_out = sides(table, fold=0)
+>>> train, held_out = split_fold(table, fold=0)
 >>> train.tolist(), held_out.tolist()           # d trains always, but not here: its group is held out
 ([False, False, True, False], [True, True, False, False])
 """
@@ -21,7 +21,7 @@ from ..core.warnings import warn
 from ..labels.folds import add_folds
 from ..labels.tables import clip_index
 
-__all__ = ["deal_folds", "fold_numbers", "sides", "report_akin", "with_pseudo"]
+__all__ = ["assign_folds", "fold_numbers", "split_fold", "warn_related", "add_pseudo_labels"]
 
 
 def fold_numbers(table: pd.DataFrame) -> list[int]:
@@ -29,30 +29,30 @@ def fold_numbers(table: pd.DataFrame) -> list[int]:
     return sorted(int(fold) for fold in set(table["fold"]) if fold >= 0)
 
 
-def sides(table: pd.DataFrame, fold: int) -> tuple[np.ndarray, np.ndarray]:
-    """(bool (rows,), bool (rows,)): which rows train and which are held out. Rows akin to held-out ones are on neither side."""
+def split_fold(table: pd.DataFrame, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """(bool (rows,), bool (rows,)): which rows train and which are held out. Rows related to held-out ones are on neither side."""
     held_out = (table["fold"] == fold).to_numpy()
-    akin = table["path"].isin(set(table["path"][held_out])).to_numpy()
+    related = table["path"].isin(set(table["path"][held_out])).to_numpy()
     if "group" in table:
-        akin = akin | table["group"].isin(set(table["group"][held_out].dropna())).to_numpy()
-    return ~held_out & ~akin, held_out
+        related = related | table["group"].isin(set(table["group"][held_out].dropna())).to_numpy()
+    return ~held_out & ~related, held_out
 
 
-def report_akin(table: pd.DataFrame, fold: int) -> None:
+def warn_related(table: pd.DataFrame, fold: int) -> None:
     """Warn of rows that cannot train in a fold because they belong to clips that are held out in it."""
-    train, held_out = sides(table, fold)
-    akin = ~train & ~held_out
-    if akin.any():
+    train, held_out = split_fold(table, fold)
+    related = ~train & ~held_out
+    if related.any():
         warn(
-            f"fold {fold}: {count(int(akin.sum()), 'clip')} of other folds belong to recordings or groups that are held out, "
-            f"and do not train in it ({examples(table['path'][akin])})"
+            f"fold {fold}: {count(int(related.sum()), 'clip')} of other folds belong to recordings or groups that are held out, "
+            f"and do not train in it ({examples(table['path'][related])})"
         )
 
 
 def _check_sides(table: pd.DataFrame) -> None:
     """ValueError where a fold leaves nothing to train on."""
     for fold in fold_numbers(table):
-        if not sides(table, fold)[0].any():
+        if not split_fold(table, fold)[0].any():
             raise ValueError(
                 f"fold {fold} leaves no clip to train on: all others belong to recordings or groups that are held out in it; "
                 "correct the folds of the table, or give another number of folds="
@@ -71,7 +71,7 @@ def _deal(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
     return table.assign(fold=fold)
 
 
-def deal_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> pd.DataFrame:
+def assign_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> pd.DataFrame:
     """The competition's training table with a whole number `fold` for every row; -1 trains always and is never held out.
 
     folds : how many; None takes those that the data set gives, else 5. Dealt folds are stratified, and grouped where the table
@@ -93,7 +93,7 @@ def deal_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> pd
     return table
 
 
-def with_pseudo(table: pd.DataFrame, pseudo: pd.DataFrame) -> pd.DataFrame:
+def add_pseudo_labels(table: pd.DataFrame, pseudo: pd.DataFrame) -> pd.DataFrame:
     """The table with pseudo-labelled clips of the test set added, which train always, with the weight of their probability.
 
     A clip that the table has already keeps the label that it has there.

@@ -1,13 +1,12 @@
-"""Which picture of a sound is worth training on? A linear probe answers in minutes: nothing is trained but logistic regression.
+"""Which picture of a sound is worth training on? A linear probe answers in minutes: only logistic regression is trained.
 
     probe = linear_probe(comp, {"mel": Renderer(Mel()), "stft": Renderer(Stft())}, "resnet34", loaders=dict(size=128))
     print(probe)                          # score of each picture, and its difference to the first
-    probe.answers["mel"].oof              # what was said of each clip
+    probe.results["mel"].oof              # the out-of-fold predictions
 
-A frozen network looks at every clip once. What it says of them, averaged over the picture, is standardised and given to logistic
-regression, fold by fold, so that every clip is judged by a model that never saw it. Fine-tuning goes further and can turn the order
-round; what a probe finds useless seldom becomes the best. With random weights (`pretrained=False`, and all networks of
-`list_nets()`) the order still says something of the pictures, but weakly.
+A frozen network computes features of every clip once. Their means over the picture are standardised and given to logistic regression, fold
+by fold, so that every clip is predicted by a model that was not fitted to it. Fine-tuning may change the order; what a probe finds useless
+seldom becomes the best. With random weights (`pretrained=False`, and all networks of `list_nets()`) the order is a weak hint.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ import functools
 import os
 import time
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -27,6 +25,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..competitions import Competition
+from ..core.progress import line_logger
 from ..core.text import align_columns, cell, count
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
@@ -38,16 +37,15 @@ from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..training import Predictions
 from ..training.learner import spec_learner
-from .bench import milliseconds_a_picture
-from .choices import Choices
-from .differences import Difference, paired_difference
-from .drawing import _Pictures, clips_at_once, draw_clips, with_pictures
-from .held_out import deal_folds, fold_numbers, sides
-from .run import CompetitionAnswers
-from .systems import name_looks
-from .task import Task, metric_value, that_count
+from .candidates import name_renderers
+from .config import RunConfig
+from .drawing import PictureFiles, clips_per_batch, draw_clips, join_pictures, milliseconds_per_picture
+from .held_out import assign_folds, fold_numbers, split_fold
+from .run import CompetitionPredictions
+from .significance import Difference, paired_difference
+from .task import Task, metric_value, scored_mask
 
-__all__ = ["LinearProbe", "Probed", "linear_probe"]
+__all__ = ["LinearProbe", "ProbeResult", "linear_probe"]
 
 _STEPS = 1000  # of the solver at most
 
@@ -56,18 +54,18 @@ _STEPS = 1000  # of the solver at most
 
 
 def _frozen_network(
-    clips: pd.DataFrame, tree: SpecTree, task: Task, choices: Choices, seed: int
+    clips: pd.DataFrame, tree: SpecTree, task: Task, config: RunConfig, seed: int
 ) -> tuple[nn.Module, TTAFit, str]:
-    """(network, how pictures are fitted to it, where its weights come from)."""
+    """(network, transform that fits pictures to it, where its weights come from)."""
     known = clips[[name for name in (*KEY, "label") if name in clips]].assign(
         is_valid=clips["fold"] == fold_numbers(clips)[0]
     )
-    # the loaders only tell size and channels: nothing trains, so batches may be of any size
-    options = {**choices.loading, "bs": 2, "num_workers": 0, "augment": None, "balance": False, "variants": ()}
+    # only size and channels are taken from the loaders; nothing trains, so batches may be of any size
+    options = {**config.loading, "bs": 2, "num_workers": 0, "augment": None, "balance": False, "variants": ()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dls = SpecDataLoaders.from_tree(tree, known, path=tree.root, vocab=list(task.vocab), **options)
-    learn = spec_learner(dls, choices.arch, seed=seed, **choices.learner)
+    learn = spec_learner(dls, config.arch, seed=seed, **config.learner)
     fit = next(step for step in dls.valid.after_item.fs if isinstance(step, FitSize))
     return learn.model.eval(), fit_with_tta(fit, TTA()), learn.weights_from
 
@@ -89,14 +87,14 @@ def _embeddings(
     if num_workers is None:
         num_workers = defaults.cpus if torch.cuda.is_available() else 0
     loader = torch.utils.data.DataLoader(
-        _Pictures(files, fit), batch_size=clips_at_once(bs, fit), num_workers=num_workers
+        PictureFiles(files, fit), batch_size=clips_per_batch(bs, fit), num_workers=num_workers
     )
     network = network.to(device)
-    seen = [
+    parts = [
         network.features(x.to(device).float().div(255)).float().cpu().numpy()
         for x in tqdm(loader, desc=title, unit="batch", disable=not progress, leave=False)
     ]
-    found = np.concatenate(seen)
+    found = np.concatenate(parts)
     bad = ~np.isfinite(found).all(axis=1)
     if bad.any():
         raise ValueError(
@@ -118,13 +116,12 @@ def _hot(labels: pd.Series, vocab: tuple[str, ...]) -> np.ndarray:
     return hot
 
 
-def fit_and_judge(
+def fit_and_predict(
     x: np.ndarray, hot: np.ndarray, weight: np.ndarray | None, held_out: np.ndarray, is_multi: bool, C: float
 ) -> np.ndarray:
-    """(clips held out, classes): probabilities from logistic regression on the standardised features of the other clips.
+    """(held-out clips, classes): probabilities by logistic regression on the standardised features of the other clips.
 
-    Where clips may have several labels each is a question of its own. A label that all clips of training have, or none, is answered
-    by that.
+    Where clips may have several labels each label is a binary problem. A label that all training clips have, or none, gets that share.
 
     Parameters
     ----------
@@ -157,62 +154,68 @@ def fit_and_judge(
 # ---------------------------------------------------------------------- what was found
 
 
-class Probed(CompetitionAnswers):
-    """What the linear model says of one kind of picture, out of fold; `predictions` hold the embeddings too.
+class ProbeResult(CompetitionPredictions):
+    """Out-of-fold predictions of the linear model for one kind of picture; `predictions` hold the embeddings too.
 
     weights_from : a sentence on the network's weights
-    ms_picture : milliseconds to draw a clip, in one process; seconds : that everything took, drawing included
+    ms_picture : milliseconds to draw a clip, in one process; seconds : duration of the probe, drawing included
     """
 
     def __init__(
         self, task: Task, predictions: Predictions, weights_from: str, ms_picture: float | None, seconds: float
     ):
-        self.task, self.predictions, self.weights_from, self.ms_picture, self.seconds = (
-            task,
-            predictions,
-            weights_from,
-            ms_picture,
-            seconds,
-        )
+        self.task, self.predictions = task, predictions
+        self.weights_from, self.ms_picture, self.seconds = weights_from, ms_picture, seconds
 
     @property
     def test_clips(self):
-        raise ValueError("a linear probe has not looked at the test set; cross_validate trains networks that do")
+        raise ValueError("a linear probe does not predict the test set; cross_validate trains networks that do")
 
     test_probs = test_clips
 
 
 class LinearProbe:
-    """Pictures side by side; printed or shown in a notebook, it is a table. `linear_probe` makes it.
+    """Kinds of pictures side by side; printed or shown in a notebook, it is a table. `linear_probe` makes it.
 
-    arch : the network that looked at them
-    answers : name of the picture -> `Probed`
+    Parameters
+    ----------
+    arch : str
+        The frozen network.
+    results : dict of str to ProbeResult
+        By name of the picture: `score`, `oof`, `predictions` (with embeddings), `weights_from`, `ms_picture`, `seconds`.
+
+    Examples
+    --------
+    >>> probe = sp.linear_probe(comp, sp.Renderer(sp.Mel(n_mels=32, n_fft=256, hop_length=64)), "mini_resnet", pretrained=False,
+    ...                         folds=2, loaders=dict(bs=4, progress=False, cache="cache"), log=None)
+    >>> probe
+    LinearProbe(1 picture through mini_resnet, by accuracy)
     """
 
-    def __init__(self, arch: str, answers: dict[str, Probed]):
-        self.arch, self.answers = arch, answers
+    def __init__(self, arch: str, results: dict[str, ProbeResult]):
+        self.arch, self.results = arch, results
 
     @property
     def metric(self) -> str:
-        """What the pictures are scored by."""
-        return next(iter(self.answers.values())).task.metric
+        """Name of the metric by which pictures are scored."""
+        return next(iter(self.results.values())).task.metric
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
-        """One row a picture, best first.
+        """One row per picture, best first.
 
-        score, low, high : over all held-out clips, with its interval of 95 %; clips : that these are of; std : of the folds' scores
-        features : numbers that describe a picture; ms_picture : to draw it; seconds : that it all took
+        score, low, high : over all held-out clips, with its 95 % interval; clips : how many clips that is; std : of the folds' scores
+        features : length of the embedding; ms_picture : milliseconds to draw one; seconds : duration of the probe
         difference, difference_low, difference_high, verdict : to the first picture, paired; positive is better
         """
-        rows, rises = [self._row(name) for name in self.answers], not get_metric(self.metric).greater_is_better
+        rows, rises = [self._row(name) for name in self.results], not get_metric(self.metric).greater_is_better
         return pd.DataFrame(rows).sort_values("score", ascending=rises, kind="stable", ignore_index=True)
 
     def _row(self, name: str) -> dict:
-        found, first = self.answers[name], next(iter(self.answers))
+        found, first = self.results[name], next(iter(self.results))
         score = found.score
         difference = (
-            Difference(np.nan, np.nan, np.nan, 0) if name == first else paired_difference(found, self.answers[first])
+            Difference(np.nan, np.nan, np.nan, 0) if name == first else paired_difference(found, self.results[first])
         )
         return {
             "picture": name,
@@ -237,8 +240,8 @@ class LinearProbe:
                 "picture": t["picture"],
                 f"{self.metric} (95 %)": [cell(*row) for row in t[["score", "low", "high"]].to_numpy(float)],
                 "std of folds": [cell(std, np.nan, np.nan) for std in t["std"]],
-                "ms a picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
-                "s in all": t["seconds"].map("{:.0f}".format),
+                "ms per picture": ["" if ms is None or ms != ms else f"{ms:.1f}" for ms in t["ms_picture"]],
+                "seconds": t["seconds"].map("{:.0f}".format),
                 "difference (95 %)": [
                     cell(*row, form="+.3f")
                     for row in t[["difference", "difference_low", "difference_high"]].to_numpy(float)
@@ -248,8 +251,8 @@ class LinearProbe:
         )
 
     def _notes(self) -> list[str]:
-        first, several = next(iter(self.answers)), len(self.answers) > 1
-        sources = dict.fromkeys(found.weights_from for found in self.answers.values())
+        first, several = next(iter(self.results)), len(self.results) > 1
+        sources = dict.fromkeys(found.weights_from for found in self.results.values())
         random = [" (random weights: the order of the pictures is a weak hint)"] * any(
             "from scratch" in source for source in sources
         )
@@ -259,7 +262,7 @@ class LinearProbe:
         ]
 
     def __len__(self) -> int:
-        return len(self.answers)
+        return len(self.results)
 
     def __repr__(self) -> str:
         return f"LinearProbe({count(len(self), 'picture')} through {self.arch}, by {self.metric})"
@@ -273,9 +276,9 @@ class LinearProbe:
         return "\n".join([self._shown().to_html(index=False), *(f"<p>{escape(note)}</p>" for note in self._notes())])
 
 
-def _std_of_folds(found: Probed) -> float:
-    """Of the metric, fold by fold; nan where there is one."""
-    counted = found.predictions.subset(that_count(found.predictions))
+def _std_of_folds(found: ProbeResult) -> float:
+    """Standard deviation of the metric over folds; nan with one fold."""
+    counted = found.predictions.subset(scored_mask(found.predictions))
     fold = counted.table["fold"].to_numpy()
     parts = [counted.subset(fold == one) for one in np.unique(fold)]
     scores = [metric_value(found.task.metric, part.hot, part.probs, part.is_multi) for part in parts]
@@ -286,16 +289,14 @@ def _std_of_folds(found: Probed) -> float:
 
 
 def _out_of_fold(clips: pd.DataFrame, x: np.ndarray, task: Task, C: float) -> Predictions:
-    """What is said of every clip that is ever held out, by a model that was fitted to the others."""
+    """Predictions of every clip that is ever held out, by a model that was fitted to the others."""
     hot, probs = _hot(clips["label"], task.vocab), np.zeros((len(clips), len(task.vocab)))
     weight = clips["weight"].to_numpy(float) if "weight" in clips else None
     for fold in fold_numbers(clips):
-        train, held_out = sides(clips, fold)
+        train, held_out = split_fold(clips, fold)
         if not train.any():
-            raise ValueError(
-                f"fold {fold} leaves no clip to learn from that could be drawn; give another number of folds="
-            )
-        probs[held_out] = fit_and_judge(
+            raise ValueError(f"fold {fold} leaves no training clip that could be drawn; give another number of folds=")
+        probs[held_out] = fit_and_predict(
             x[train], hot[train], None if weight is None else weight[train], x[held_out], task.is_multi, C
         )
     table = clips[[name for name in (*KEY, "picture", "label", "group", "fold", "weight", "scored") if name in clips]]
@@ -304,27 +305,27 @@ def _out_of_fold(clips: pd.DataFrame, x: np.ndarray, task: Task, C: float) -> Pr
 
 
 def _probe(
-    comp: Competition, table: pd.DataFrame, task: Task, choices: Choices, seed: int, C: float, title: str
-) -> Probed:
-    """One kind of picture."""
+    comp: Competition, table: pd.DataFrame, task: Task, config: RunConfig, seed: int, C: float, title: str
+) -> ProbeResult:
+    """Probe one kind of picture."""
     began = time.perf_counter()
-    tree = draw_clips([table], comp.folder, choices.renderer, **choices.drawing)
-    clips = with_pictures(table, tree, "training clip")
+    tree = draw_clips([table], comp.folder, config.renderer, **config.drawing)
+    clips = join_pictures(table, tree, "training clip")
     if not fold_numbers(clips):
         raise ValueError("no clip that is held out could be drawn")
-    network, fit, weights_from = _frozen_network(clips, tree, task, choices, seed)
+    network, fit, weights_from = _frozen_network(clips, tree, task, config, seed)
     options = {
-        name: choices.loaders[name] for name in ("bs", "num_workers", "device", "progress") if name in choices.loaders
+        name: config.loaders[name] for name in ("bs", "num_workers", "device", "progress") if name in config.loaders
     }
     x = _embeddings(network, clips["picture"], fit, title=title, **options)
     predictions = _out_of_fold(clips, x, task, C)
     seconds = time.perf_counter() - began
-    return Probed(task, predictions, weights_from, milliseconds_a_picture(comp, choices.renderer), seconds)
+    return ProbeResult(task, predictions, weights_from, milliseconds_per_picture(comp, config.renderer), seconds)
 
 
 def linear_probe(
     comp: Competition,
-    renderers=Renderer(),
+    renderers: Renderer | Mapping[str, Renderer] | Iterable[Renderer] = Renderer(),
     arch: str = "resnet34",
     *,
     pretrained: bool | str = True,
@@ -334,36 +335,65 @@ def linear_probe(
     learner: dict | None = None,
     C: float = 0.1,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] | None = print,
 ) -> LinearProbe:
-    """Rank pictures of the same sounds by what a frozen network and logistic regression make of them.
+    """Rank pictures of the same sounds by logistic regression on the features of a frozen network.
 
     Parameters
     ----------
-    renderers : one `Renderer`, several, or a dictionary that names them; differences are to the first
-    arch, pretrained, weights : as in `spec_learner`; of `list_nets()` nothing pretrained exists
-    folds : as in `cross_validate`; None takes those that the data set gives, else 5
-    loaders : arguments of `SpecDataLoaders.from_df` after the labels: size, method, seconds, bs, cache, num_workers ...; what is for
-        training alone (augment, balance, variants) plays no part
-    learner : further arguments of `spec_learner`: stats, net
-    C : inverse strength of the regularisation, of standardised features
-    seed : by which folds are dealt and random weights drawn
-    say : takes each line of the log
+    comp : Competition
+        Data, labels and metric.
+    renderers : Renderer, mapping of str to Renderer, or iterable of Renderer, default Renderer()
+        Kinds of pictures; differences are to the first.
+    arch : str, default "resnet34"
+        Name of a network: timm's, or one of `list_nets()`.
+    pretrained : bool or str, default True
+        As in `spec_learner`; networks of `list_nets()` have no pretrained weights.
+    weights : str or path-like, optional
+        As in `spec_learner`.
+    folds : int, optional
+        Number of folds; None: those of the data set, else 5.
+    loaders : dict, optional
+        Arguments of `SpecDataLoaders.from_df` after the labels: `size`, `method`, `seconds`, `bs`, `cache`, `num_workers` ... What is
+        for training alone (`augment`, `balance`, `variants`) is not used.
+    learner : dict, optional
+        Further arguments of `spec_learner`: `stats`, `net`.
+    C : float, default 0.1
+        Inverse strength of the regularisation, of standardised features; above 0.
+    seed : int, default 0
+        Of the folds and of random weights.
+    log : callable or None, default print
+        Takes each line of the log; None is silent.
 
-    Raises ValueError where names, options or weights are wrong, or a fold cannot be judged.
+    Returns
+    -------
+    LinearProbe
+
+    Raises
+    ------
+    ValueError
+        Names, options or weights are wrong, or a fold has no training clips.
+
+    Examples
+    --------
+    >>> renderer = sp.Renderer(sp.Mel(n_mels=32, n_fft=256, hop_length=64))
+    >>> probe = sp.linear_probe(comp, {"mel": renderer, "stft": renderer.replace(representation=sp.Stft(n_fft=64, hop_length=64))},
+    ...                         "mini_resnet", pretrained=False, folds=2, loaders=dict(bs=4, progress=False, cache="cache"), log=None)
+    >>> sorted(probe.table["picture"])
+    ['mel', 'stft']
     """
     if not C > 0:
         raise ValueError(f"C={C}: give a number above 0; the smaller, the simpler the model")
-    say = partial(print, flush=True) if say is print else say
-    looks, task = name_looks(renderers), Task.of(comp)
+    log = line_logger(log)
+    named, task = name_renderers(renderers), Task.of(comp)
     options = {"pretrained": pretrained, "weights": weights, **(learner or {})}
-    choices = Choices(arch=arch, folds=folds, loaders=loaders or {}, learner=options)
+    config = RunConfig(arch=arch, folds=folds, loaders=loaders or {}, learner=options)
     check_weights(arch, pretrained, weights)
-    table, answers = deal_folds(comp, folds, seed), {}
-    for i, (name, renderer) in enumerate(looks.items(), start=1):
+    table, results = assign_folds(comp, folds, seed), {}
+    for i, (name, renderer) in enumerate(named.items(), start=1):
         try:
-            answers[name] = _probe(comp, table, task, choices.replace(renderer=renderer), seed, C, title=name)
+            results[name] = _probe(comp, table, task, config.replace(renderer=renderer), seed, C, title=name)
         except ValueError as exc:
             raise ValueError(f"{name}: {exc}") from exc
-        say(f"{i} of {len(looks)}, {name}: {answers[name].score}, {answers[name].seconds:.0f} s")
-    return LinearProbe(arch, answers)
+        log(f"{i} of {len(named)}, {name}: {results[name].score}, {results[name].seconds:.0f} s")
+    return LinearProbe(arch, results)

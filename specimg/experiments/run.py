@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +31,12 @@ from ..inference import load_classifier
 from ..labels.tables import KEY, clip_index
 from ..metrics import get_metric
 from ..training import Predictions, read_history
-from .choices import Choices
-from .drawing import draw_clips, predict_pictures, with_pictures
-from .held_out import fold_numbers
-from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, that_count, write_answers
+from .config import RunConfig
+from .drawing import draw_clips, join_pictures, predict_pictures
+from .fold_run import FoldRun, mean_predictions, plan_fold_runs
+from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, scored_mask, write_submission
 
-__all__ = ["Run", "Member", "CompetitionAnswers", "plan_members", "heard_clips"]
+__all__ = ["Run", "CompetitionPredictions", "drawn_test_clips"]
 
 PARTS = (
     "run.toml",
@@ -48,78 +47,10 @@ PARTS = (
 )  # that every run has; the last is written last
 
 
-# ---------------------------------------------------------------------- one network
-
-
-@dataclass(frozen=True)
-class Member:
-    """One fold of one seed, in its own folder."""
-
-    seed: int
-    fold: int
-    folder: Path
-
-    @property
-    def finished(self) -> bool:
-        """Has it been trained, and has it judged the clips that were held out? `done.json` is written last."""
-        return (self.folder / "done.json").is_file()
-
-    @property
-    def answered(self) -> bool:
-        """Has it answered the test set?"""
-        return (self.folder / "test.npz").is_file()
-
-    @property
-    def done(self) -> dict:
-        """What was measured: score, low, high, clips, epochs, seconds ... ValueError where the file is broken."""
-        file = self.folder / "done.json"
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            raise ValueError(
-                f"{str(file)!r} is broken ({exc}); remove the folder {str(self.folder)!r}, and the same call trains this fold again"
-            ) from exc
-
-    def oof(self) -> Predictions:
-        """What it said about the clips that were held out."""
-        return Predictions.load(self.folder / "oof.npz")
-
-    def test(self) -> Predictions:
-        """What it said about the test clips that could be drawn."""
-        return Predictions.load(self.folder / "test.npz")
-
-    def __str__(self) -> str:
-        return f"fold {self.fold}, seed {self.seed}"
-
-
-def plan_members(folder: Path, choices: Choices, folds: pd.DataFrame) -> list[Member]:
-    """The networks of a run, seed by seed and fold by fold: so that the first seed tells early what all clips are worth."""
-    return [
-        Member(seed, fold, folder / f"seed{seed}-fold{fold}")
-        for seed in choices.seed_list
-        for fold in fold_numbers(folds)
-    ]
-
-
-def _mean_of(parts: Sequence[Predictions]) -> Predictions:
-    """One row a clip, with the mean of the probabilities (and losses) of those parts that have it."""
-    if len(parts) == 1:
-        return Predictions(parts[0].table, parts[0].probs, parts[0].vocab, None, parts[0].is_multi)
-    merged = parts[0].merge(*parts[1:])
-    of_row, clips = clip_index(merged.table).factorize()
-    firsts = np.unique(of_row, return_index=True)[1]
-    share = 1 / np.bincount(of_row)
-    probs = np.zeros((len(clips), len(merged.vocab)))
-    np.add.at(probs, of_row, merged.probs)
-    loss = np.bincount(of_row, weights=merged.table["loss"].to_numpy(float))
-    table = merged.table.iloc[firsts].reset_index(drop=True).assign(loss=loss * share)
-    return Predictions(table, probs * share[:, None], merged.vocab, None, merged.is_multi)
-
-
 # ---------------------------------------------------------------------- what runs and blends have in common
 
 
-class CompetitionAnswers:
+class CompetitionPredictions:
     """Out-of-fold predictions and test probabilities of one competition: what runs and blends have in common.
 
     Attributes
@@ -150,7 +81,7 @@ class CompetitionAnswers:
     @functools.cached_property
     def prior(self) -> np.ndarray:
         """(classes,): how common each label is among the clips that count; what is said where nothing can be heard."""
-        counts = that_count(self.predictions)
+        counts = scored_mask(self.predictions)
         n_classes = len(self.task.vocab)
         return self.predictions.hot[counts].mean(axis=0) if counts.any() else np.full(n_classes, 1 / n_classes)
 
@@ -162,7 +93,7 @@ class CompetitionAnswers:
         metric = get_metric(self.task.metric)
         if not has_threshold(metric.name):
             raise ValueError(f"{metric.name} is no metric of decisions: there is no threshold to choose")
-        counted = self.predictions.subset(that_count(self.predictions))
+        counted = self.predictions.subset(scored_mask(self.predictions))
         truth, sign = counted.hot.astype(int), 1 if metric.greater_is_better else -1
         scores = [sign * metric.function(truth, counted.probs, threshold=step / 50) for step in range(1, 50)]
         return float(np.argmax(scores) + 1) / 50
@@ -186,29 +117,29 @@ class CompetitionAnswers:
             clips, probs = self.test_clips, self.test_probs
         else:
             clips, probs = self.predictions.table, self.predictions.probs
-        return write_answers(self.task, clips, probs, self.prior, path, threshold)
+        return write_submission(self.task, clips, probs, self.prior, path, threshold)
 
 
 # ---------------------------------------------------------------------- the run
 
 
-def heard_clips(rows: pd.DataFrame, tree) -> pd.DataFrame:
+def drawn_test_clips(rows: pd.DataFrame, tree) -> pd.DataFrame:
     """The test clips that have a picture, each once: path, start, end, group, picture. The others are said by number and reason."""
     clips = rows[[name for name in [*KEY, "group"] if name in rows]].drop_duplicates(
         [name for name in KEY if name in rows]
     )
-    return with_pictures(clips, tree, "test clip", "answered with the class prior")
+    return join_pictures(clips, tree, "test clip", "answered with the class prior")
 
 
-class Run(CompetitionAnswers):
+class Run(CompetitionPredictions):
     """A cross-validation on disk; `cross_validate` returns one, `Run.open(folder)` reads one.
 
-    Besides what `CompetitionAnswers` has:
+    Besides what `CompetitionPredictions` has:
 
     folder : absolute Path
     choices : every choice that was made, as in run.toml
     folds : one row a training clip: path, start, end, group, fold
-    members : the finished folds of all seeds, of `n_planned`
+    fold_runs : the finished folds of all seeds, of `n_planned`
     scores, history : tables, see there
     """
 
@@ -220,10 +151,10 @@ class Run(CompetitionAnswers):
             hint = f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
             raise ValueError(f"{str(self.folder)!r} is not the folder of a run (it has no {missing[0]}); {hint}")
         try:
-            self.choices = Choices.from_toml(self.folder / "run.toml")
+            self.config = RunConfig.from_toml(self.folder / "run.toml")
             self.task = Task.load(self.folder)
             self.folds = read_table(self.folder / "folds.csv")
-            self.planned = plan_members(self.folder, self.choices, self.folds)
+            self.planned = plan_fold_runs(self.folder, self.config, self.folds)
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"the run in {str(self.folder)!r} cannot be read: {exc}") from exc
         self._answers: tuple[pd.DataFrame, np.ndarray] | None = None
@@ -232,21 +163,21 @@ class Run(CompetitionAnswers):
     def open(cls, folder: str | os.PathLike) -> Run:
         """The run in a folder, wherever it was copied to. ValueError where there is none, or no fold of it has finished."""
         run = cls(folder)
-        run._need_member()
+        run._require_finished()
         return run
 
     @functools.cached_property
-    def members(self) -> list[Member]:
+    def fold_runs(self) -> list[FoldRun]:
         """The networks that are trained, seed by seed and fold by fold."""
-        return [member for member in self.planned if member.finished]
+        return [fold_run for fold_run in self.planned if fold_run.finished]
 
     @property
     def n_planned(self) -> int:
         """Networks that the finished run has."""
         return len(self.planned)
 
-    def _need_member(self) -> None:
-        if not self.members:
+    def _require_finished(self) -> None:
+        if not self.fold_runs:
             raise ValueError(
                 f"no fold of the run in {str(self.folder)!r} has finished; cross_validate with the same arguments goes on"
             )
@@ -260,22 +191,24 @@ class Run(CompetitionAnswers):
         return super().score if kept is None else kept
 
     def _kept_score(self) -> Score | None:
-        """What `keep_score` wrote, where it is of the very members that are finished now."""
+        """What `keep_score` wrote, where it is of the very fold_runs that are finished now."""
         file = self.folder / "score.json"
         about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return Score.from_dict(about, self.task.metric) if about.get("of") == self._state else None
 
     @property
     def _state(self) -> dict[str, str]:
-        """The finished members, and a digest of what was measured of each."""
+        """The finished fold_runs, and a digest of what was measured of each."""
         return {
-            member.folder.name: hashlib.blake2b((member.folder / "done.json").read_bytes(), digest_size=8).hexdigest()
-            for member in self.members
+            fold_run.folder.name: hashlib.blake2b(
+                (fold_run.folder / "done.json").read_bytes(), digest_size=8
+            ).hexdigest()
+            for fold_run in self.fold_runs
         }
 
     def keep_score(self) -> None:
         """Write score.json: with many clips the interval takes a minute, and nobody wants to wait for it at every look."""
-        if self.members and self._kept_score() is None:
+        if self.fold_runs and self._kept_score() is None:
             write_atomic(
                 self.folder / "score.json", json.dumps({**self.score.to_dict(), "of": self._state}, indent=1).encode()
             )
@@ -283,55 +216,55 @@ class Run(CompetitionAnswers):
     @functools.cached_property
     def predictions(self) -> Predictions:  # type: ignore[override]
         """Of all clips that were held out, fold by fold, the mean over the seeds."""
-        self._need_member()
+        self._require_finished()
         by_fold: dict[int, list[Predictions]] = {}
-        for member in self.members:
-            by_fold.setdefault(member.fold, []).append(member.oof())
-        folds = [_mean_of(by_fold[fold]) for fold in sorted(by_fold)]
+        for fold_run in self.fold_runs:
+            by_fold.setdefault(fold_run.fold, []).append(fold_run.oof())
+        folds = [mean_predictions(by_fold[fold]) for fold in sorted(by_fold)]
         return folds[0].merge(*folds[1:])
 
     @property
     def scores(self) -> pd.DataFrame:
         """One row for each finished fold and seed: its score with the interval's ends, clips that count, epochs and seconds."""
         names = ["score", "low", "high", "clips", "epochs", "seconds"]
-        done = [(member, member.done) for member in self.members]
-        rows = [(member.seed, member.fold, *(measured[name] for name in names)) for member, measured in done]
+        done = [(fold_run, fold_run.done) for fold_run in self.fold_runs]
+        rows = [(fold_run.seed, fold_run.fold, *(measured[name] for name in names)) for fold_run, measured in done]
         return pd.DataFrame(rows, columns=["seed", "fold", *names]).astype({name: float for name in names[:3]})
 
     @property
     def history(self) -> pd.DataFrame:
         """The tables of epochs of all folds, one below the other, with the columns seed and fold."""
-        self._need_member()
+        self._require_finished()
         return pd.concat(
-            [read_history(m.folder / "fit").assign(seed=m.seed, fold=m.fold) for m in self.members], ignore_index=True
+            [read_history(m.folder / "fit").assign(seed=m.seed, fold=m.fold) for m in self.fold_runs], ignore_index=True
         )
 
     # -- the test set
 
-    def _test_of(self, members: Sequence[Member]) -> Predictions:
-        """The mean of what members say about the test set. ValueError where one has not been asked."""
-        self._need_member()
-        silent = [member for member in members if not member.answered]
+    def _test_of(self, fold_runs: Sequence[FoldRun]) -> Predictions:
+        """The mean of what fold_runs say about the test set. ValueError where one has not been asked."""
+        self._require_finished()
+        silent = [fold_run for fold_run in fold_runs if not fold_run.predicted_test]
         if silent:
             raise ValueError(
                 f"the test set has not been predicted by {silent[0]}; cross_validate with the same arguments and test=True "
                 f"does it, or run.predict_test(Competition.open({self.task.slug!r}, ...))"
             )
-        tests = [member.test() for member in members]
+        tests = [fold_run.test() for fold_run in fold_runs]
         clips = [clip_index(test.table) for test in tests]
         if not all(own.equals(clips[0]) for own in clips):
             raise ValueError(
                 f"the networks in {str(self.folder)!r} have heard different test clips; "
                 f"run.predict_test(Competition.open({self.task.slug!r}, ...)) asks them all again"
             )
-        return _mean_of(tests)
+        return mean_predictions(tests)
 
     def _load_answers(self) -> tuple[pd.DataFrame, np.ndarray]:
         if self._answers is None:
-            mean = self._test_of(self.members)
-            if len(self.members) < self.n_planned:
+            mean = self._test_of(self.fold_runs)
+            if len(self.fold_runs) < self.n_planned:
                 warn(
-                    f"the test set is answered by {len(self.members)} of {self.n_planned} networks: the run is not finished"
+                    f"the test set is answered by {len(self.fold_runs)} of {self.n_planned} networks: the run is not finished"
                 )
             self._answers = mean.table, mean.probs
         return self._answers
@@ -352,7 +285,7 @@ class Run(CompetitionAnswers):
         For code competitions: train where there is time, mount the run's folder where the hidden test set is.
         Raises ValueError where `comp` is another competition, or has no test set.
         """
-        self._need_member()
+        self._require_finished()
         different = self.task.differs(Task.of(comp))
         if different:
             raise ValueError(f"the run in {str(self.folder)!r} is of another competition: {different}")
@@ -362,15 +295,15 @@ class Run(CompetitionAnswers):
             )
         run = Run(self.folder)
         run.task = Task.of(comp)
-        tree = draw_clips([comp.test], comp.folder, self.choices.renderer, cache, n_jobs, progress)
-        clips = heard_clips(comp.test, tree)
+        tree = draw_clips([comp.test], comp.folder, self.config.renderer, cache, n_jobs, progress)
+        clips = drawn_test_clips(comp.test, tree)
         total = np.zeros((len(clips), len(run.task.vocab)))
-        for member in run.members:
-            classifier = load_classifier(member.folder / "classifier")
+        for fold_run in run.fold_runs:
+            classifier = load_classifier(fold_run.folder / "classifier")
             total += predict_pictures(
-                classifier, clips["picture"], self.choices.tta, progress=progress, title=f"test, {member}"
+                classifier, clips["picture"], self.config.tta, progress=progress, title=f"test, {fold_run}"
             )
-        run._answers = clips, total / len(run.members)
+        run._answers = clips, total / len(run.fold_runs)
         refuse_nan(*run._answers)
         return run
 
@@ -388,19 +321,19 @@ class Run(CompetitionAnswers):
         """
         if not self.task.has_test:
             raise ValueError(f"{self.task.slug} has no test set to take pseudo-labels from")
-        members = [m for m in self.members if fold is None or m.fold == fold]
-        if not members:
+        fold_runs = [m for m in self.fold_runs if fold is None or m.fold == fold]
+        if not fold_runs:
             raise ValueError(f"fold {fold} of the run in {str(self.folder)!r} has not finished")
-        return _sure(self._test_of(members), min_probability)
+        return _sure(self._test_of(fold_runs), min_probability)
 
     def __repr__(self) -> str:
         part = (
             ""
-            if len(self.members) == self.n_planned
-            else f", {len(self.members)} of {count(self.n_planned, 'network')} finished"
+            if len(self.fold_runs) == self.n_planned
+            else f", {len(self.fold_runs)} of {count(self.n_planned, 'network')} finished"
         )
-        score = f": {self.score}" if self.members else ""
-        return f"Run({self.choices.arch} on {self.task.slug}, {self.choices.renderer.representation.slug}{part}{score})"
+        score = f": {self.score}" if self.fold_runs else ""
+        return f"Run({self.config.arch} on {self.task.slug}, {self.config.renderer.representation.slug}{part}{score})"
 
 
 def _sure(test: Predictions, least: float) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The folder of a run as it is written: begun, compared with what is asked for, and shared between processes.
 
-`is_new` decides between "begin" and "go on" and refuses a folder that holds something else; it writes nothing. `begin` writes
-what is known before anything is drawn, `note_pictures` what is known after. `claimed` lets several processes share one run.
+`is_new` decides between "begin_run" and "go on" and refuses a folder that holds something else; it writes nothing. `begin` writes
+what is known before anything is drawn, `record_pictures` what is known after. `claimed` lets several processes share one run.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ from .. import __version__
 from ..core.files import is_temporary, write_atomic
 from ..labels.tables import KEY
 from ..render.tree import SpecTree
-from ..training.identity import differences
-from .choices import Choices
-from .run import PARTS, Member, Run
+from ..training import differences
+from .config import RunConfig
+from .fold_run import FoldRun
+from .run import PARTS, Run
 from .task import Task, write_table
 
-__all__ = ["is_new", "begin", "note_pictures", "claimed", "digest_of_answers"]
+__all__ = ["is_new", "begin_run", "record_pictures", "claimed", "predictions_digest"]
 
 
 # ---------------------------------------------------------------------- what is compared
 
 
-def digest_of_answers(earlier: Run | None) -> str | None:
+def predictions_digest(earlier: Run | None) -> str | None:
     """16 hexadecimal digits that stand for what an earlier run said about the test set."""
     if earlier is None:
         return None
     digest = hashlib.blake2b(digest_size=8)
-    for member in earlier.members:
-        digest.update((member.folder / "test.npz").read_bytes())
+    for fold_run in earlier.fold_runs:
+        digest.update((fold_run.folder / "test.npz").read_bytes())
     return digest.hexdigest()
 
 
@@ -47,32 +48,32 @@ def _refuse(out: Path, what: str) -> None:
     raise ValueError(f"{str(out)!r} holds a run of {what}; choose a new folder as out=")
 
 
-def _compare(out: Path, choices: Choices, task: Task, earlier: Run | None) -> None:
+def _compare(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> None:
     """ValueError unless the run in `out` is the one that is asked for."""
     there = Run(out)
     if there.task.differs(task):
         _refuse(out, f"another competition: {there.task.differs(task)}")
-    different = differences(there.choices.identity, choices.identity)
+    different = differences(there.config.identity, config.identity)
     if different:
-        _refuse(out, f"other choices: {different}")
+        _refuse(out, f"another configuration: {different}")
     if there.task.digest != task.digest:
         _refuse(out, f"other data: {task.slug} had other clips, labels, groups, folds or weights then")
-    if not there.task.asks_the_same(task):
+    if not there.task.same_test_rows(task):
         raise ValueError(
             f"{str(out)!r} holds a run that was asked about other test clips; Run.open({str(out)!r}).predict_test(comp) "
             "answers a new test set, or choose a new folder as out="
         )
-    if _about(out)["pseudo"] != digest_of_answers(earlier):
+    if _about(out)["pseudo"] != predictions_digest(earlier):
         _refuse(out, "other pseudo-labels: the earlier run said something else then")
 
 
-def is_new(out: Path, choices: Choices, task: Task, earlier: Run | None) -> bool:
+def is_new(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> bool:
     """Is there no run in `out` yet? ValueError where it is a file, or holds another run or something else."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{str(out)!r} is a file; choose a folder as out=")
     names = {name for name in os.listdir(out) if not is_temporary(name)} if out.is_dir() else set()
     if PARTS[-1] in names:
-        _compare(out, choices, task, earlier)
+        _compare(out, config, task, earlier)
         return False
     if names - {*PARTS}:
         raise ValueError(
@@ -100,26 +101,26 @@ def _write_about(out: Path, about: dict) -> None:
     write_atomic(out / "run.json", json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
-def begin(out: Path, choices: Choices, task: Task, folds: pd.DataFrame, earlier: Run | None) -> None:
+def begin_run(out: Path, config: RunConfig, task: Task, folds: pd.DataFrame, earlier: Run | None) -> None:
     """Write what is chosen, what is asked, and who is held out when."""
     _write_about(
         out,
         {
             "data": task.digest,
-            "seeds": choices.seed_list,
-            "fold_seed": choices.first_seed,
-            "pseudo": digest_of_answers(earlier),
+            "seeds": config.seed_list,
+            "fold_seed": config.first_seed,
+            "pseudo": predictions_digest(earlier),
             "versions": _versions(),
             "machine": platform.machine(),
             "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
         },
     )
-    write_atomic(out / "run.toml", choices.to_toml().encode())
+    write_atomic(out / "run.toml", config.to_toml().encode())
     task.save(out)
     write_table(out / "folds.csv", folds[[name for name in [*KEY, "group", "fold"] if name in folds]])
 
 
-def note_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
+def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
     """Add the pictures' folder and size (height, width) to run.json. ValueError where they had another size when the run began."""
     about = _about(out)
     if about.get("size", list(size)) != list(size):
@@ -133,8 +134,8 @@ def note_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
 
 
 @contextmanager
-def claimed(member: Member) -> Iterator[bool]:
-    """True where this process may work on the member, False where another one does. A claim ends with its process, however it ends.
+def claimed(fold_run: FoldRun) -> Iterator[bool]:
+    """True where this process may work on the fold_run, False where another one does. A claim ends with its process, however it ends.
 
     Where the system knows no locks on files (Windows, some networks' disks) everyone may.
     """
@@ -143,8 +144,8 @@ def claimed(member: Member) -> Iterator[bool]:
     except ModuleNotFoundError:
         yield True
         return
-    member.folder.mkdir(parents=True, exist_ok=True)
-    with open(member.folder / "lock", "wb") as file:
+    fold_run.folder.mkdir(parents=True, exist_ok=True)
+    with open(fold_run.folder / "lock", "wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             free = True

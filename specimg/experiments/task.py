@@ -3,7 +3,7 @@
     task = Task.of(comp)
     score = score_predictions(predictions, task.metric)
     print(score, score.low, score.high)          # map@3 0.9120 (0.8940 to 0.9290, 1203 clips) 0.894 0.929
-    write_answers(task, clips, probs, prior, "submission.csv")
+    write_submission(task, clips, probs, prior, "submission.csv")
 
 A score is a float that says what it is of.
 """
@@ -34,10 +34,10 @@ __all__ = [
     "score_predictions",
     "metric_value",
     "has_threshold",
-    "that_count",
+    "scored_mask",
     "fill_rows",
     "refuse_nan",
-    "write_answers",
+    "write_submission",
     "read_table",
     "write_table",
 ]
@@ -124,7 +124,7 @@ class Task:
             return f"the labels differ ({examples(odd)})" if odd else "the labels stand in another order"
         return "" if self.metric == other.metric else f"it is scored by {other.metric}, not by {self.metric}"
 
-    def asks_the_same(self, other: Task) -> bool:
+    def same_test_rows(self, other: Task) -> bool:
         """Are the same rows to be answered?"""
         return (
             self.has_test == other.has_test
@@ -182,7 +182,7 @@ def refuse_nan(clips: pd.DataFrame, probs: np.ndarray) -> None:
         )
 
 
-def that_count(predictions: Predictions) -> np.ndarray:
+def scored_mask(predictions: Predictions) -> np.ndarray:
     """(clips,) bool: whose label is known and which count for the score (column `scored`)."""
     scored = predictions.table["scored"].to_numpy(bool) if "scored" in predictions.table else True
     return predictions.labelled & scored
@@ -225,7 +225,7 @@ def score_predictions(predictions: Predictions, metric: str) -> Score:
     are not independent. ValueError where a network gave nan.
     """
     refuse_nan(predictions.table, predictions.probs)
-    counts = that_count(predictions)
+    counts = scored_mask(predictions)
     if not counts.any():
         return Score(np.nan, metric)
     counted = predictions.subset(counts)
@@ -255,7 +255,7 @@ def fill_rows(
     return filled, found < 0
 
 
-def write_answers(
+def write_submission(
     task: Task,
     clips: pd.DataFrame,
     probs: np.ndarray,

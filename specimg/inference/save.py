@@ -154,16 +154,16 @@ def _together(parts: list[Classifier], tta: TTA) -> Classifier:
 
 def _of_run(run, predictions: Predictions | None) -> _Trained:
     """A run: its members' classifiers, and what each said of clips that it had not seen."""
-    choices = getattr(run, "choices", None)
+    config = getattr(run, "choices", None)
     clf = _together(
-        [load_classifier(member.folder / "classifier") for member in run.members], getattr(choices, "tta", TTA())
+        [load_classifier(member.folder / "classifier") for member in run.fold_runs], getattr(config, "tta", TTA())
     )
-    recipe, task, score = getattr(choices, "recipe", None), getattr(run, "task", None), getattr(run, "score", None)
+    recipe, task, score = getattr(config, "recipe", None), getattr(run, "task", None), getattr(run, "score", None)
     labels = [label for label in run.predictions.table["target"] if label is not None]
     training = {
         "network": clf.network["arch"],
         "networks": len(_networks(clf)),
-        "folds": len({member.fold for member in run.members}),
+        "folds": len({member.fold for member in run.fold_runs}),
         "clips": len(run.predictions),
         "clips_of_label": _clips_of_label(labels),
         "recipe": None if recipe is None else recipe.to_dict(),

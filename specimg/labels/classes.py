@@ -20,7 +20,7 @@ __all__ = ["check_labels", "class_counts", "class_weights", "column", "label_lis
 
 
 def column(table: pd.DataFrame, name: str) -> pd.Series:
-    """A column in which nothing is missing."""
+    """A column without empty cells. ValueError, with the rows, where cells are empty, and for an unknown name."""
     cells = table[choose(name, map(str, table.columns), "column in the table")]
     blank = [is_blank(cell) for cell in cells]
     if any(blank):
@@ -28,25 +28,52 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
     return cells
 
 
-def label_lists(labels) -> list[list[str]]:
-    """For each row its labels as text, from a table or from its label column alone."""
+def label_lists(labels: pd.DataFrame | Sequence) -> list[list[str]]:
+    """The labels of each row as text, from a table with the column `label` or from that column alone."""
     if not isinstance(labels, pd.DataFrame):
         labels = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
     return [[str(part) for part in (cell if isinstance(cell, MANY) else [cell])] for cell in column(labels, "label")]
 
 
-def class_counts(table) -> pd.Series:
-    """How many clips carry each label, the commonest first. Takes a table or its label column."""
-    counts = pd.Series([label for labels in label_lists(table) for label in labels], dtype=object).value_counts()
+def class_counts(labels: pd.DataFrame | Sequence) -> pd.Series:
+    """Count the clips of each label.
+
+    Parameters
+    ----------
+    labels : DataFrame or sequence
+        A table with the column `label`, or that column alone: a text per clip, or a list of texts.
+
+    Returns
+    -------
+    Series of int
+        Clips by label, the most frequent first.
+
+    Examples
+    --------
+    >>> from specimg.labels import class_counts
+    >>> class_counts([["dog", "rain"], ["dog"]]).to_dict()
+    {'dog': 2, 'rain': 1}
+    """
+    counts = pd.Series([label for several in label_lists(labels) for label in several], dtype=object).value_counts()
     return counts.sort_index().sort_values(ascending=False, kind="stable").rename("clips").rename_axis("label")
 
 
-def class_weights(labels) -> dict[str, float]:
-    """A weight for each label, larger for rarer ones: `n / (n_classes * n_label)`, sorted by label.
+def class_weights(labels: pd.DataFrame | Sequence) -> dict[str, float]:
+    """Weights that are larger for rarer labels: `n / (n_classes * n_label)`, as scikit-learn's "balanced".
 
-    This is scikit-learn's "balanced": over the clips the weights have a mean of 1. Takes a table or its label column;
-    where clips carry several labels, `n` counts labels.
+    Parameters
+    ----------
+    labels : DataFrame or sequence
+        A table with the column `label`, or that column alone. Where clips carry several labels, `n` counts labels.
 
+    Returns
+    -------
+    dict of str to float
+        Sorted by label; the mean over clips is 1.
+
+    Examples
+    --------
+    >>> from specimg.labels import class_weights
     >>> class_weights(["dog", "dog", "dog", "cat"])
     {'cat': 2.0, 'dog': 0.6666666666666666}
     """
@@ -55,9 +82,28 @@ def class_weights(labels) -> dict[str, float]:
 
 
 def sample_weights(table: pd.DataFrame) -> pd.Series:
-    """How often a weighted sampler should draw each row: its class weight times its `weight`, where that is known.
+    """Sampling weight of each row: its class weight times its `weight`, where the table has that column.
 
-    A clip with several labels has the mean of their class weights, one without any has 1.
+    Parameters
+    ----------
+    table : DataFrame
+        With the column `label` and, optionally, `weight` (0 or more).
+
+    Returns
+    -------
+    Series of float
+        With the table's index. A clip with several labels has the mean of their class weights, one without labels 1.
+
+    Raises
+    ------
+    ValueError
+        Every weight is 0, or a weight is no finite number from 0 up.
+
+    Examples
+    --------
+    >>> from specimg.labels import sample_weights
+    >>> sample_weights(pd.DataFrame({"label": ["dog", "dog", "cat"], "weight": [1, 0.5, 1]})).tolist()
+    [0.75, 0.375, 1.5]
     """
     by_class = class_weights(table)
     balance = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in label_lists(table)]
@@ -69,11 +115,13 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
     return weights
 
 
-def check_labels(train, valid, vocab: Sequence[str] | None = None) -> list[str]:
-    """The sorted labels of training, or `vocab` where that is settled. Takes tables or their label columns.
+def check_labels(
+    train: pd.DataFrame | Sequence, valid: pd.DataFrame | Sequence, vocab: Sequence[str] | None = None
+) -> list[str]:
+    """The sorted labels of training, or `vocab` where it is given. Takes tables or their label columns.
 
-    Raises ValueError where validation holds labels that training lacks (with `vocab` it warns), and where a label is
-    not in `vocab`; warns of labels seen once in training.
+    Raises ValueError where validation has labels that training lacks (with `vocab` it warns), and where a label is not in `vocab`; warns
+    of labels seen once in training.
     """
     counts = class_counts(train)
     held_out = set(class_counts(valid).index)
@@ -84,7 +132,7 @@ def check_labels(train, valid, vocab: Sequence[str] | None = None) -> list[str]:
         )
     unknown = sorted(held_out - set(counts.index))
     if unknown:
-        what = f"{count(len(unknown), 'label')} in validation but not in training ({examples(unknown, 10)}): no network could know them"
+        what = f"{count(len(unknown), 'label')} in validation but not in training ({examples(unknown, 10)}): no network can learn them"
         if vocab is None:
             raise ValueError(f"{what}; move some of their clips to training or leave them out")
         warn(what)

@@ -1,8 +1,8 @@
-"""Corrections of labels: what a person heard, kept as a file beside the data, and applied whenever a table is read.
+"""Corrected labels, kept in a file beside the data and applied whenever a table is read.
 
-The label table itself stays as it came. `corrections.csv` has a row for each clip that was listened to: `path`, where there are
-`start` and `end` (seconds), `label` (what the table said), `corrected` (what it should say; the same again confirms it, empty
-leaves the clip out) and `note`. Where clips carry several labels both cells are JSON: ["dog", "rain"].
+The label table itself stays as it is. `corrections.csv` has a row for each clip that somebody listened to: `path`, for windows `start` and
+`end` (seconds), `label` (of the table), `corrected` (what it should be; the same again confirms it, empty leaves the clip out) and `note`.
+Where clips carry several labels both cells are JSON: ["dog", "rain"].
 
     dls = SpecDataLoaders.from_csv("birds", "train.csv", corrections="corrections.csv")
     comp = replace(comp, train=apply_corrections(comp.train, "corrections.csv"))         # dataclasses.replace, of a competition
@@ -41,7 +41,7 @@ __all__ = ["read_corrections", "write_corrections", "apply_corrections"]
 
 
 def _labels_in(cell) -> str | list[str] | None:
-    """What a cell says: a label, the labels of a JSON list, or None where it is empty."""
+    """The content of a cell: a label, the labels of a JSON list, or None where it is empty."""
     if isinstance(cell, MANY):
         labels = (str(label).strip() for label in cell)
         return list(dict.fromkeys(label for label in labels if label))
@@ -76,12 +76,29 @@ def _times(sheet: Sheet) -> dict[str, np.ndarray]:
 
 
 def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
-    """The table `path, [start, end,] label, corrected, note` in a csv file in UTF-8, or in a DataFrame of these columns.
+    r"""Read corrections of labels from a csv file in UTF-8, or from a DataFrame.
 
-    `label` and `corrected` are text, or lists of text where the cell holds a JSON list; `corrected` is None where the clip is to be left
-    out.
+    Parameters
+    ----------
+    source : str, path-like or DataFrame
+        With the columns `path`, `label`, `corrected` and, optionally, `start`, `end` (seconds) and `note`.
 
-    Raises ValueError for a missing column, a row without a label, a path that leads out of its folder, and clips that stand there twice.
+    Returns
+    -------
+    DataFrame
+        Columns `path`, where given `start` and `end`, `label`, `corrected`, `note`. Labels are text, or lists of text where the cell
+        holds a JSON list; `corrected` is None where the clip is to be left out.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, a row has no label, a path leads out of its folder, or a clip is listed twice.
+
+    Examples
+    --------
+    >>> _ = open("corrections.csv", "w").write("path,label,corrected\ncat/cat0.wav,cat,dog\n")
+    >>> sp.read_corrections("corrections.csv")["corrected"].tolist()
+    ['dog']
     """
     if (
         not isinstance(source, (str, os.PathLike, pd.DataFrame))
@@ -103,11 +120,7 @@ def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
         sheet.source,
     )
     _refuse(
-        table,
-        _index(table).duplicated(),
-        "of a clip that stood there already",
-        "keep one row of each clip",
-        sheet.source,
+        table, _index(table).duplicated(), "of a clip that is listed already", "keep one row of each clip", sheet.source
     )
     return table
 
@@ -119,7 +132,28 @@ def _cell(labels) -> str:
 
 
 def write_corrections(table: pd.DataFrame, file: str | os.PathLike) -> None:
-    """Write a table of corrections as csv, from which `read_corrections` reads the same. Raises ValueError as that does."""
+    """Write corrections of labels as csv, for `read_corrections`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `read_corrections` gives it.
+    file : str or path-like
+        The csv file; one that exists is replaced.
+
+    Raises
+    ------
+    ValueError
+        As in `read_corrections`.
+
+    Examples
+    --------
+    >>> corrected = pd.DataFrame({"path": ["cat/cat0.wav"], "label": ["cat"], "corrected": ["dog"]})
+    >>> sp.write_corrections(corrected, "corrections.csv")
+    >>> print(open("corrections.csv").read().strip())
+    path,label,corrected,note
+    cat/cat0.wav,cat,dog,
+    """
     table = read_corrections(table)
     cells = table.assign(label=table["label"].map(_cell), corrected=[_cell(labels) for labels in table["corrected"]])
     write_atomic(file, cells.to_csv(index=False, lineterminator="\n").encode())
@@ -130,7 +164,7 @@ def write_corrections(table: pd.DataFrame, file: str | os.PathLike) -> None:
 
 @dataclass
 class _Outcome:
-    """The paths of clips by what became of their corrections."""
+    """Paths of clips by what happened to their corrections."""
 
     corrected: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -149,7 +183,7 @@ class _Outcome:
 
 
 def _as_in(table: pd.DataFrame, labels, path: str):
-    """Labels of a correction in the form that the table has: text, or a list of texts."""
+    """Labels of a correction in the form of the table: text, or a list of texts."""
     if is_multilabel(table):
         return [labels] if isinstance(labels, str) else labels
     if labels is None or isinstance(labels, str):
@@ -167,7 +201,7 @@ def _same(one, other) -> bool:
 
 
 def _sort_out(table: pd.DataFrame, corrections: pd.DataFrame) -> tuple[_Outcome, dict[int, object]]:
-    """What becomes of each correction, and for the rows that change their new labels, None to leave them out."""
+    """What happens to each correction, and for rows that change their new labels, None to leave them out."""
     outcome, changes = _Outcome(), {}
     rows = _index(table).get_indexer(_index(corrections)).tolist()
     for row, path, label, wanted in zip(rows, *(corrections[col] for col in ("path", "label", "corrected"))):
@@ -199,36 +233,52 @@ def _warn_unused(outcome: _Outcome, table: pd.DataFrame, n: int) -> None:
 
 
 def _warn_new_labels(table: pd.DataFrame, labels: list) -> None:
-    """Say which labels no clip of the table carried before: new ones, or slips of the pen."""
+    """Warn of labels that no clip of the table carries: new ones, or typing errors."""
     known = set(class_counts(table).index)
     given = {label for cell in labels if cell is not None for label in ([cell] if isinstance(cell, str) else cell)}
     new = sorted(given - known)
     if new:
         near = [(label, difflib.get_close_matches(label, known, 1)) for label in new]
         said = [f"{label!r}, did you mean {found[0]!r}?" if found else repr(label) for label, found in near]
-        warn(
-            f"{count(len(new), 'corrected label')} that no clip of the table carried before ({examples(said, mark='; ')})"
-        )
+        warn(f"{count(len(new), 'corrected label')} that no clip of the table carries ({examples(said, mark='; ')})")
 
 
 def apply_corrections(
-    table: pd.DataFrame, corrections: str | os.PathLike | pd.DataFrame, *, say: Callable[[str], None] | None = print
+    table: pd.DataFrame, corrections: str | os.PathLike | pd.DataFrame, *, log: Callable[[str], None] | None = print
 ) -> pd.DataFrame:
-    """The label table with the labels that a person corrected, of `labels_from_csv` and its sisters, or `Competition.train`.
+    """Apply corrected labels to a table, joined by path, start and end.
 
-    Joined by path, start and end. A correction is used only where the table still has the label that was corrected; where it has the
-    corrected one already there is nothing to do, so that the same file may be applied again.
+    A correction is used only where the table still has the label that was corrected. Where it has the corrected label already nothing
+    changes, so that the same file may be applied again. Warns of corrections of clips that the table lacks, of clips whose label has
+    changed since (they keep it), and of labels that no clip carries.
 
     Parameters
     ----------
-    corrections : a file, or a table as `read_corrections` gives it
-    say : takes the line that counts what was done; None for silence
+    table : DataFrame
+        A label table, such as `labels_from_csv` gives it, or `Competition.train`.
+    corrections : str, path-like or DataFrame
+        A file, or a table as `read_corrections` gives it.
+    log : callable or None, default print
+        Takes the line that counts what was done; None is silent.
 
-    Returns a new table with the column `was`, the earlier label of what was corrected and None elsewhere; `attrs["corrections"]` has
-    the paths: corrected, left_out, confirmed, changed, unknown.
+    Returns
+    -------
+    DataFrame
+        A new table with the column `was`: the earlier label of what was corrected, else None. `attrs["corrections"]` lists paths:
+        corrected, left_out, confirmed, changed, unknown.
 
-    Raises ValueError where not one correction is of a clip in the table, and where the file is no good. Warns, with numbers and examples,
-    of clips that the table lacks, of clips whose label has changed since (they keep it), and of labels that no clip carried before.
+    Raises
+    ------
+    ValueError
+        Not one correction is of a clip in the table, or the file is invalid.
+
+    Examples
+    --------
+    >>> table = sp.labels_from_folders("clips")
+    >>> corrected = pd.DataFrame({"path": ["cat/cat0.wav"], "label": ["cat"], "corrected": ["dog"]})
+    >>> sp.apply_corrections(table, corrected).iloc[0].tolist()
+    1 label corrected (cat/cat0.wav)
+    ['cat/cat0.wav', 'dog', 'cat']
     """
     if not isinstance(table, pd.DataFrame):
         raise ValueError(
@@ -252,6 +302,6 @@ def apply_corrections(
     )
     corrected = corrected[stays].reset_index(drop=True)
     corrected.attrs["corrections"] = {name: list(paths) for name, paths in vars(outcome).items()}
-    if say is not None:
-        say(str(outcome))
+    if log is not None:
+        log(str(outcome))
     return corrected

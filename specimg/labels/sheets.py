@@ -23,7 +23,8 @@ MANY = (list, tuple, set, frozenset, np.ndarray)  # what a cell with several lab
 _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}
 
 
-def is_blank(cell) -> bool:
+def is_blank(cell: object) -> bool:
+    """Is a cell missing or empty text?"""
     return not isinstance(cell, MANY) and (pd.isna(cell) or not str(cell).strip())
 
 
@@ -42,7 +43,7 @@ def _split(cell, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A csv file or DataFrame as it came; columns are asked for by name or by position, as in fastai."""
+    """A csv file or DataFrame as it came; columns go by name or by position, as in fastai."""
 
     raw: pd.DataFrame
     source: str  # what messages call it

@@ -1,9 +1,9 @@
-"""Label tables: which recording carries which label, and which rows train and which ones test.
+"""Label tables: which recording carries which label, and which rows train and which validate.
 
 A table is a DataFrame with one row a recording, or a row for each window of it: `path` (below the audio folder,
 forward slashes), `label` (text; a list of texts where a recording may carry several) and, where known, `start` and
-`end` (seconds), `group` (what must stay together: a speaker, a site), `fold`, `weight` and `is_valid`. Everything is
-joined by name, never by order, and what does not fit is said in numbers and by example.
+`end` (seconds), `group` (what must stay together: a speaker, a site), `fold`, `weight` and `is_valid`. Tables are joined by name, never
+by order; what does not match is counted, with examples.
 
 >>> from specimg.labels import class_counts
 >>> csv = pd.DataFrame({"fname": ["a.wav", "b.wav", "c.wav", "d.wav"], "label": ["dog", "dog", "cat", "cat"]})
@@ -48,12 +48,28 @@ KEY = ["path", "start", "end"]  # what names a clip, as far as a table has these
 
 
 def is_multilabel(table: pd.DataFrame) -> bool:
-    """Does `label` hold lists of labels rather than one label a row?"""
+    """Does `label` hold lists of labels rather than one label per row?
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the column `label`.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from specimg.labels import is_multilabel
+    >>> is_multilabel(pd.DataFrame({"label": [["dog", "rain"], []]}))
+    True
+    """
     return any(isinstance(label, MANY) for label in table["label"])
 
 
 def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
-    """One row for each clip, with all the labels of its rows."""
+    """One row per clip, with all the labels of its rows."""
     labels: dict[tuple, dict[str, None]] = {}
     keys = list(table[clip].itertuples(index=False, name=None))
     for key, several in zip(keys, table["label"]):
@@ -63,12 +79,12 @@ def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
 
 
 def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """One row a clip: rows that say the same are dropped; rows that do not are refused, or united if multi-label."""
+    """One row per clip: equal rows are dropped; rows with other labels are an error, or united if multi-label."""
     clip = [name for name in ("path", "start", "end") if name in table]
     said = table["label"].map(lambda label: label if isinstance(label, str) else tuple(sorted(label)))
     again = table[clip].assign(label=said).duplicated()
     if again.any():
-        dropped = f"{count(again.sum(), 'row')} left out that stood there already"
+        dropped = f"{count(again.sum(), 'duplicate row')} left out"
         warn(f"{source}: {dropped} ({examples(table['path'][again])})")
         table = table[~again]
     clash = table.duplicated(clip, keep=False)
@@ -83,37 +99,73 @@ def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def labels_from_csv(
-    csv,
+    csv: str | os.PathLike | pd.DataFrame,
     *,
-    folder=None,
+    folder: str | os.PathLike | None = None,
     fn_col: int | str = 0,
     label_col: int | str = 1,
     label_delim: str | None = None,
     suffix: str = "",
-    start_col=None,
-    end_col=None,
-    group_col=None,
-    fold_col=None,
-    weight_col=None,
-    valid_col=None,
-    header="infer",
-    delimiter=",",
+    start_col: int | str | None = None,
+    end_col: int | str | None = None,
+    group_col: int | str | None = None,
+    fold_col: int | str | None = None,
+    weight_col: int | str | None = None,
+    valid_col: int | str | None = None,
+    header: int | str | None = "infer",
+    delimiter: str = ",",
 ) -> pd.DataFrame:
-    """The label table that a csv file in UTF-8, or a DataFrame, describes; columns go by name or by position from 0.
+    """Read a label table from a csv file in UTF-8, or from a DataFrame; columns go by name or by position from 0.
 
-    Names and labels are text: "007" stays "007", and a label loses only the blanks around it. A clip that stands
-    there twice with one label is kept once, with a warning.
+    Names and labels are text: "007" stays "007", and a label loses only the blanks around it. A clip that is listed twice with one label
+    is kept once, with a warning.
 
     Parameters
     ----------
-    folder : the audio folder that the names in the csv are relative to; no name may lead out of it.
-    label_delim : what stands between the labels of one cell; `label` then holds lists, empty where the cell is.
-    start_col, end_col : seconds; where both are empty the row stands for the whole recording.
-    suffix : added to every name, such as ".wav".
-    header, delimiter : as in `pandas.read_csv`; `header=None` where the first line is data already.
+    csv : str, path-like or DataFrame
+        The file, or a table as pandas read it.
+    folder : str or path-like, optional
+        The audio folder that the names in the csv are relative to; no name may lead out of it.
+    fn_col : int or str, default 0
+        Column of the file names.
+    label_col : int or str, default 1
+        Column of the labels.
+    label_delim : str, optional
+        Separates the labels of one cell; `label` then holds lists, empty where the cell is.
+    suffix : str, default ""
+        Added to every name, such as ".wav".
+    start_col, end_col : int or str, optional
+        Columns of the window's ends in seconds; where both are empty the row is the whole recording.
+    group_col : int or str, optional
+        Column of what stays together in splits: speaker, site.
+    fold_col : int or str, optional
+        Column of the fold.
+    weight_col : int or str, optional
+        Column of weights, 0 or more.
+    valid_col : int or str, optional
+        Column of truth values: is the clip for validation?
+    header : int, "infer" or None, default "infer"
+        As in `pandas.read_csv`; None where the first line is data.
+    delimiter : str, default ","
+        As in `pandas.read_csv`.
 
-    Raises ValueError for a missing column, empty or unreadable cells, one clip with two labels (in multi-label tables
-    they are united, with a warning) and names that lead out of `folder`.
+    Returns
+    -------
+    DataFrame
+        Columns `path`, `label` and, where given, `start`, `end`, `group`, `fold`, `weight`, `is_valid`; one row per clip.
+
+    Raises
+    ------
+    ValueError
+        A column is missing, cells are empty or unreadable, a name leads out of `folder`, or one clip has two labels (multi-label
+        tables unite them, with a warning).
+
+    Examples
+    --------
+    >>> sp.labels_from_csv("labels.csv", fn_col="fname", label_col="label", group_col="group").head(2)
+               path label  group
+    0  cat/cat0.wav   cat  yard0
+    1  cat/cat1.wav   cat  yard1
     """
     sheet = read_sheet(csv, header, delimiter)
     columns = {"path": sheet.paths(fn_col, suffix, folder), "label": sheet.labels(label_col, label_delim)}
@@ -140,10 +192,28 @@ def _recordings(folder) -> list[str]:
     return paths
 
 
-def labels_from_folders(folder) -> pd.DataFrame:
-    """The recordings below `folder`, each labelled with the name of the folder it lies in.
+def labels_from_folders(folder: str | os.PathLike) -> pd.DataFrame:
+    """Label the recordings below a folder with the name of the folder that each lies in.
 
-    Raises ValueError where recordings lie in `folder` itself and so have no label.
+    Parameters
+    ----------
+    folder : str or path-like
+        With a folder for each label.
+
+    Returns
+    -------
+    DataFrame
+        Columns `path`, `label`.
+
+    Raises
+    ------
+    ValueError
+        Recordings lie in `folder` itself and so have no label, or there are none.
+
+    Examples
+    --------
+    >>> sp.labels_from_folders("clips").iloc[0].tolist()
+    ['cat/cat0.wav', 'cat']
     """
     paths = _recordings(folder)
     stray = [path for path in paths if "/" not in path]
@@ -156,7 +226,7 @@ def labels_from_folders(folder) -> pd.DataFrame:
 
 
 def _column_groups(pattern: re.Pattern) -> dict[str, int]:
-    """Column -> number of the group that fills it."""
+    """Column -> number of the regex's group that fills it."""
     for name in pattern.groupindex:
         choose(name, ["label", "group", "fold", "start", "end"], "group in the regex")
     if "label" in pattern.groupindex:
@@ -166,19 +236,37 @@ def _column_groups(pattern: re.Pattern) -> dict[str, int]:
     raise ValueError(f"regex {pattern.pattern!r} has no group named label; write (?P<label>...) around the label")
 
 
-def labels_from_names(source, regex: str, *, folder=None, on: str = "name") -> pd.DataFrame:
-    r"""Labels read from file names: the regex's named group `label` and, where there, `group`, `fold`, `start`, `end`.
+def labels_from_names(
+    source: str | os.PathLike | Sequence, regex: str, *, folder: str | os.PathLike | None = None, on: str = "name"
+) -> pd.DataFrame:
+    r"""Read labels from file names: the regex's named group `label` and, where present, `group`, `fold`, `start`, `end`.
 
-    As in fastai, a single group without a name is the label. The regex is searched (`re.search`) in the file's name,
-    or with `on="path"` in its path below the folder.
+    As in fastai, a single group without a name is the label. The regex is searched for (`re.search`).
 
     Parameters
     ----------
-    source : a folder, whose recordings are listed; or a list of files, whose paths become relative to `folder`.
+    source : str, path-like or sequence of these
+        A folder, whose recordings are listed; or files, whose paths become relative to `folder`.
+    regex : str
+        Regular expression.
+    folder : str or path-like, optional
+        Root of the listed files.
+    on : {"name", "path"}, default "name"
+        Search in the file's name, or in its path below the folder.
 
-    Raises ValueError where files do not match, with their number and examples.
+    Returns
+    -------
+    DataFrame
+        Columns `path`, `label` and those of the other groups.
 
-    >>> labels_from_names(["george/3_george_7.wav"], r"^(?P<label>\d)_(?P<group>[a-z]+)_").to_dict("records")
+    Raises
+    ------
+    ValueError
+        Files do not match (with their number and examples), or the regex is invalid or has no label.
+
+    Examples
+    --------
+    >>> sp.labels_from_names(["george/3_george_7.wav"], r"^(?P<label>\d)_(?P<group>[a-z]+)_").to_dict("records")
     [{'path': 'george/3_george_7.wav', 'label': '3', 'group': 'george'}]
     """
     try:
@@ -186,7 +274,7 @@ def labels_from_names(source, regex: str, *, folder=None, on: str = "name") -> p
     except re.error as exc:
         raise ValueError(f"{regex!r} is not a regular expression: {exc}") from exc
     groups = _column_groups(pattern)
-    choose(on, ["name", "path"], "place to search")
+    choose(on, ["name", "path"], "value of on")
     if isinstance(source, (str, os.PathLike)):
         source, folder = _recordings(source), source
     paths = [inside(folder or ".", path) for path in source]
@@ -207,13 +295,33 @@ def labels_from_names(source, regex: str, *, folder=None, on: str = "name") -> p
 
 @dataclass(frozen=True)
 class Match:
-    """How a table and a list of files fit together; printed, it says so in numbers and by example."""
+    """How a table and a list of files match; `print` counts what does not, with examples.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the table.
+    n_files : int
+        Files.
+    without_file : tuple of str
+        The path of each row that has no file.
+    without_row : tuple of str
+        Files that no row names.
+    repeated : tuple of str
+        The path of each row that is a duplicate (same file, same window).
+
+    Examples
+    --------
+    >>> from specimg.labels import Match
+    >>> print(Match(2, 3, (), ("night.wav",), ()))
+    1 of 3 files without a row (night.wav)
+    """
 
     n_rows: int
     n_files: int
-    without_file: tuple[str, ...]  # the path of each row that has no file
-    without_row: tuple[str, ...]  # the files that no row names
-    repeated: tuple[str, ...]  # the path of each row that stood there already (same file, same window)
+    without_file: tuple[str, ...]
+    without_row: tuple[str, ...]
+    repeated: tuple[str, ...]
 
     @property
     def complete(self) -> bool:
@@ -232,13 +340,33 @@ class Match:
         return "; ".join(parts) or f"{count(self.n_rows, 'row')} and {count(self.n_files, 'file')}, all matched"
 
 
-def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tuple[pd.DataFrame, Match]:
-    """The rows whose file is there, each once, and a report on what was left out. Joined by path, never by order.
+def match_files(
+    table: pd.DataFrame, files: Sequence[str | os.PathLike], *, suffix: str = ""
+) -> tuple[pd.DataFrame, Match]:
+    """Join a table with the files that exist, by path.
 
     Parameters
     ----------
-    files : paths below the audio folder, as `specimg.audio.find_audio` lists them.
-    suffix : added to every `path` first, where the table names files without it.
+    table : DataFrame
+        With the column `path`.
+    files : sequence of str or path-like
+        Paths below the audio folder, as `specimg.audio.find_audio` lists them.
+    suffix : str, default ""
+        Added to every `path` first, where the table names files without it.
+
+    Returns
+    -------
+    DataFrame
+        The rows whose file exists, each clip once.
+    Match
+        What was left out.
+
+    Examples
+    --------
+    >>> from specimg.labels import match_files
+    >>> rows, match = match_files(pd.DataFrame({"path": ["a", "b"], "label": ["dog", "cat"]}), ["a.wav", "c.wav"], suffix=".wav")
+    >>> rows["path"].tolist(), match.without_file, match.without_row
+    (['a.wav'], ('b.wav',), ('c.wav',))
     """
     files = [Path(file).as_posix() for file in files]
     table = table.assign(path=table["path"].map(lambda path: path + suffix))
@@ -259,7 +387,7 @@ def match_files(table: pd.DataFrame, files: Sequence, *, suffix: str = "") -> tu
 
 
 def clip_index(table: pd.DataFrame) -> pd.MultiIndex:
-    """The identity of each row's clip, (path, start, end), by which tables are joined; nan where there is no time.
+    """The identity of each row's clip, (path, start, end), by which tables are joined.
 
     Parameters
     ----------
@@ -269,14 +397,15 @@ def clip_index(table: pd.DataFrame) -> pd.MultiIndex:
     Returns
     -------
     pandas.MultiIndex
-        A clip a row, in the order of the rows.
+        One clip per row, in the order of the rows; nan where there is no time.
 
     Examples
     --------
+    >>> from specimg.labels import clip_index
     >>> windows = pd.DataFrame({"path": ["a.wav", "a.wav"], "start": [0, 2], "end": [2, 4], "label": ["dog", "cat"]})
     >>> wanted = pd.DataFrame({"path": ["a.wav", "b.wav"], "start": [2.0, 0.0], "end": [4.0, 2.0]})
-    >>> clip_index(windows).get_indexer(clip_index(wanted))
-    array([ 1, -1])
+    >>> clip_index(windows).get_indexer(clip_index(wanted)).tolist()
+    [1, -1]
     """
     times = [
         pd.to_numeric(table[name], errors="coerce") if name in table else np.full(len(table), np.nan)
@@ -290,18 +419,6 @@ def clip_index(table: pd.DataFrame) -> pd.MultiIndex:
 def clip_spans(table: pd.DataFrame) -> list[tuple[str, float | None, float | None]]:
     """(path, start, end) of each row as readers of audio take them: seconds, None where a row is a whole recording.
 
-    Parameters
-    ----------
-    table : DataFrame
-        With the column `path` and, where rows are windows of recordings, `start` and `end` in seconds.
-
-    Returns
-    -------
-    list of tuple
-        In the order of the rows.
-
-    Examples
-    --------
     >>> clip_spans(pd.DataFrame({"path": ["a.wav", "b.wav"], "start": [0.5, None], "end": [1.5, None]}))
     [('a.wav', 0.5, 1.5), ('b.wav', None, None)]
     """

@@ -285,26 +285,26 @@ def _score_row(score) -> dict:
 
 def _tell_run(subject: Subject, run: Run) -> None:
     """Every choice of a run, and what came of it."""
-    choices, about = run.choices, json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
-    done = [member.done for member in run.members]
-    subject.renderer = choices.renderer
+    config, about = run.config, json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    done = [member.done for member in run.fold_runs]
+    subject.renderer = config.renderer
     subject.tell("Data", competition=run.task.slug, metric=run.task.metric, digest=run.task.digest)
-    size = f"{in_words(about['size'])} pixels, {choices.loaders.get('method', 'squish')}" if "size" in about else None
+    size = f"{in_words(about['size'])} pixels, {config.loaders.get('method', 'squish')}" if "size" in about else None
     subject.tell("Picture", the_network_sees=size)
     subject.tell(
         "Network",
-        network=choices.arch,
+        network=config.arch,
         weights=done[0].get("weights_from"),
-        options=in_words(choices.learner) if choices.learner else None,
+        options=in_words(config.learner) if config.learner else None,
     )
     subject.tell(
         "Training",
         folds=len({member.fold for member in run.planned}),
-        seeds=choices.seeds,
-        recipe=_fields(choices.recipe),
-        loaders=in_words(choices.loaders) if choices.loaders else None,
-        weights_of_clips=choices.trust,
-        tta=_fields(choices.tta),
+        seeds=config.seeds,
+        recipe=_fields(config.recipe),
+        loaders=in_words(config.loaders) if config.loaders else None,
+        weights_of_clips=config.trust,
+        tta=_fields(config.tta),
         begun=about.get("begun"),
         time=f"{sum(d['seconds'] for d in done) / 60:.1f} minutes",
         folder=run.folder,
@@ -312,18 +312,18 @@ def _tell_run(subject: Subject, run: Run) -> None:
     subject.tell(
         "Versions", when_trained=", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
     )
-    if len(run.members) < run.n_planned:
+    if len(run.fold_runs) < run.n_planned:
         subject.notes.append(
-            f"The run is not finished: {len(run.members)} of {count(run.n_planned, 'network')} are trained."
+            f"The run is not finished: {len(run.fold_runs)} of {count(run.n_planned, 'network')} are trained."
         )
     subject.members = run.scores.to_dict("records")
-    if choices.loaders.get("method") == "pad" and choices.loaders.get("seconds"):
-        subject.seconds = float(choices.loaders["seconds"])
+    if config.loaders.get("method") == "pad" and config.loaders.get("seconds"):
+        subject.seconds = float(config.loaders["seconds"])
 
 
 def _folder_of_run(run: Run) -> Path | None:
     """Where the competition's recordings lay when the run was trained."""
-    known = run.choices.competition.get("folder")
+    known = run.config.competition.get("folder")
     return Path(known) if known else None
 
 
@@ -358,7 +358,7 @@ def _of_blend(blend: Blend, interp: SpecInterpretation) -> Subject:
     )
     tree = _tree_of(interp.table["picture"])
     subject.folder = tree.source if tree is not None else _folder_of_run(parts[0]) if parts else None
-    subject.renderer = parts[0].choices.renderer if parts else None
+    subject.renderer = parts[0].config.renderer if parts else None
     return _settle(subject, tree)
 
 

@@ -15,12 +15,12 @@ import torch
 
 from specimg import __version__, cli, datasets
 from specimg.audio import Audio
-from specimg.cli import competition as competing, demo, main, render as drawing
+from specimg.cli import demo, main, render as drawing, runs as competing
 from specimg.cli.common import read_settings
 from specimg.competitions import Competition, check_submission
 from specimg.data.tta import TTA
 from specimg.datasets import make_competition, sine
-from specimg.experiments import Choices, Run, blend
+from specimg.experiments import Run, RunConfig, blend
 from specimg.inference import load_classifier
 from specimg.render.renderer import Renderer
 from specimg.render.tree import SpecTree
@@ -456,7 +456,7 @@ def last_line(capsys):
 
 def test_cv_follows_its_plan(at_desk):
     run = Run.open("runs/a")
-    assert run.choices.replace(competition={}) == Choices(
+    assert run.config.replace(competition={}) == RunConfig(
         {},
         Renderer(Mel(n_mels=16, n_fft=256, hop_length=128)),
         "test_resnet",
@@ -466,8 +466,8 @@ def test_cv_follows_its_plan(at_desk):
         learner=dict(pretrained=False),
     )
     about = {"slug": "freesound-audio-tagging", "folder": str(at_desk / "freesound"), "options": {"scored": "all"}}
-    assert run.choices.competition == about
-    assert len(run.members) == run.n_planned == 2 and run.score.n == 24
+    assert run.config.competition == about
+    assert len(run.fold_runs) == run.n_planned == 2 and run.score.n == 24
     assert (at_desk / "pictures").is_dir()
 
 
@@ -492,7 +492,7 @@ def test_the_same_again_trains_nothing_and_shows_the_scores(at_desk, capsys):
 def test_the_plan_of_a_run_repeats_it(at_desk):
     assert main(["cv", "runs/a/run.toml", "--out", "runs/b"]) == 0
     first, second = Run.open("runs/a"), Run.open("runs/b")
-    assert second.score == first.score and second.choices == first.choices and second.folder != first.folder
+    assert second.score == first.score and second.config == first.config and second.folder != first.folder
     assert np.array_equal(second.predictions.probs, first.predictions.probs) and np.array_equal(
         second.test_probs, first.test_probs
     )
@@ -521,7 +521,7 @@ def other(desk):
 
 def test_cv_in_several_calls(at_desk, other):
     run = Run.open(other)
-    assert len(run.members) == 2 and run.choices.renderer.representation.n_mels == 12 and run.choices.recipe.lr == 0.01
+    assert len(run.fold_runs) == 2 and run.config.renderer.representation.n_mels == 12 and run.config.recipe.lr == 0.01
     assert not list((at_desk / other).rglob("test.npz"))
 
 
@@ -529,9 +529,9 @@ def test_the_plan_in_the_help_is_one(capsys, tmp_path):
     with pytest.raises(SystemExit):
         main(["cv", "--help"])
     (tmp_path / "plan.toml").write_text(capsys.readouterr().out.split("working folder):\n")[1])
-    choices, out = competing._plan(str(tmp_path / "plan.toml"), [])
+    config, out = competing._plan(str(tmp_path / "plan.toml"), [])
     assert out == "runs/first"
-    assert choices == Choices(
+    assert config == RunConfig(
         {"slug": "freesound-audio-tagging", "folder": "freesound"},
         Renderer(Mel(n_mels=128)),
         folds=5,
@@ -541,7 +541,7 @@ def test_the_plan_in_the_help_is_one(capsys, tmp_path):
 
 
 def test_settings_change_a_plan_in_depth(at_desk):
-    choices, out = competing._plan(
+    config, out = competing._plan(
         "plans/a.toml",
         [
             "arch=resnet18",
@@ -555,19 +555,16 @@ def test_settings_change_a_plan_in_depth(at_desk):
         ],
     )
     plain, _ = competing._plan("plans/a.toml", [])
-    assert out == "runs/a" and (choices.arch, choices.folds, choices.recipe.lr) == ("resnet18", None, "find")
-    assert choices.tta == TTA(shifts=(-0.1, 0.0, 0.1)) and choices.competition == {
-        **plain.competition,
-        "folder": "data",
-    }
-    assert choices.loaders == {**plain.loaders, "augment": {"gain": 0.5}, "size": [64, 96]}
-    assert choices.learner == {"pretrained": "if-available"}
-    assert choices.renderer == plain.renderer and choices.recipe.epochs == 1
+    assert out == "runs/a" and (config.arch, config.folds, config.recipe.lr) == ("resnet18", None, "find")
+    assert config.tta == TTA(shifts=(-0.1, 0.0, 0.1)) and config.competition == {**plain.competition, "folder": "data"}
+    assert config.loaders == {**plain.loaders, "augment": {"gain": 0.5}, "size": [64, 96]}
+    assert config.learner == {"pretrained": "if-available"}
+    assert config.renderer == plain.renderer and config.recipe.epochs == 1
 
 
 def test_an_empty_plan_is_all_defaults(tmp_path):
     (tmp_path / "plan.toml").write_text("")
-    assert competing._plan(str(tmp_path / "plan.toml"), []) == (Choices(), None)
+    assert competing._plan(str(tmp_path / "plan.toml"), []) == (RunConfig(), None)
 
 
 @pytest.mark.parametrize(
@@ -576,7 +573,7 @@ def test_an_empty_plan_is_all_defaults(tmp_path):
         (None, [], "No such file"),
         ("arch = [", [], "plan.toml' is not TOML: "),
         ("out = 3", [], "plan.toml': out = 3 is not the name of a folder"),
-        ('arc = "resnet18"', [], "plan.toml' is no plan: unknown field of Choices 'arc'; did you mean 'arch'"),
+        ('arc = "resnet18"', [], "plan.toml' is no plan: unknown field of RunConfig 'arc'; did you mean 'arch'"),
         ("[recipe]\nepoch = 3", [], "plan.toml' is no plan: unknown field of Recipe 'epoch'; did you mean 'epochs'"),
         ("[loaders]\nbatch = 3", [], "plan.toml' is no plan: unknown option in loaders= 'batch'"),
         ("", [], "no folder for the run: give --out, or write out ="),
@@ -605,7 +602,7 @@ def test_a_plan_that_cannot_be_followed(text, more, message, tmp_path, capsys, m
 @pytest.mark.parametrize(
     "more, message",
     [
-        (["--set", "recipe.epochs=2"], "runs/a' holds a run of other choices: "),
+        (["--set", "recipe.epochs=2"], "runs/a' holds a run of other config: "),
         (["--only", "7"], "there is no fold 7"),
         (["--out", "freesound"], "and no run; choose a new or an empty folder"),
         (["--out", "runs/none", "--set", "arch=test_resnt"], "unknown arch 'test_resnt'; did you mean 'test_resnet'"),

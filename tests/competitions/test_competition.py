@@ -775,7 +775,7 @@ def test_kept_columns_go_with_the_clip_and_not_with_the_row(tmp_path):
             "site": list("stuvw"),
         }
     )
-    with pytest.warns(UserWarning, match="2 rows left out that stood there already"):
+    with pytest.warns(UserWarning, match="2 duplicate rows left out"):
         rows = tables.train_rows(csv, tmp_path, "", start_col="from", end_col="to", keep={"site": "site"})
     assert rows["site"].tolist() == ["s", "t", "u"] and rows["start"].tolist() == [
         0,
@@ -787,7 +787,7 @@ def test_kept_columns_go_with_the_clip_and_not_with_the_row(tmp_path):
         "site"
     ].tolist() == list("stuvw")
     with pytest.warns(
-        UserWarning, match="left out that stood there already|1 clip with different labels .a.; their labels are united"
+        UserWarning, match="duplicate rows? left out|1 clip with different labels .a.; their labels are united"
     ):
         united = tables.train_rows(csv, tmp_path, "", label_delim=",", keep={"site": "site"})
     assert united["label"].tolist() == [["x", "y"], ["z"]] and united["site"].tolist() == ["s", "u"]

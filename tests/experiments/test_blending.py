@@ -12,7 +12,7 @@ import pytest
 from specimg.competitions import BestLabels, ClassColumns, LabelSets
 from specimg.experiments import Blend, blend
 from specimg.experiments.blending import choose_weights, combine
-from specimg.experiments.run import CompetitionAnswers
+from specimg.experiments.run import CompetitionPredictions
 from specimg.experiments.task import Task
 from specimg.metrics import get_metric
 from specimg.metrics.registry import _METRICS, Metric
@@ -21,7 +21,7 @@ from specimg.training import Predictions
 VOCAB = ("a", "b", "c")
 
 
-class Said(CompetitionAnswers):
+class Said(CompetitionPredictions):
     """What a run said about clips 0.wav, 1.wav ... and test clips t0, t1 ...; `hot` are their labels, `(clips, classes)`."""
 
     def __init__(
@@ -146,7 +146,7 @@ def test_a_copy_of_a_run_gains_nothing():
     for way in ("geometric", "mean", "rank"):
         both = blend([Said(probs, one_hot(truth), metric="map@3"), Said(probs, one_hot(truth), metric="map@3")], way)
         if way != "rank":  # ranks among clips are another answer than the run's own
-            assert both.gain == 0 and both.honest_gain == 0 and both.weights.tolist() == [1, 0]
+            assert both.gain == 0 and both.cross_fitted_gain == 0 and both.weights.tolist() == [1, 0]
         assert both.weights.sum() == pytest.approx(1)
 
 
@@ -172,7 +172,7 @@ def test_two_that_know_different_things_gain():
     runs = [Said(first, one_hot(truth), folds=4), Said(second, one_hot(truth), folds=4)]
     both = blend(runs)
     assert [float(run.score) for run in runs] == pytest.approx([2 / 3, 1 / 3])
-    assert both.score == 1 and both.gain == pytest.approx(1 / 3) and both.honest_gain == pytest.approx(1 / 3)
+    assert both.score == 1 and both.gain == pytest.approx(1 / 3) and both.cross_fitted_gain == pytest.approx(1 / 3)
     text = str(both)
     assert (
         text.startswith("Blend(geometric mean of 2 runs: accuracy 1.0000 (")
@@ -197,10 +197,10 @@ def test_the_honest_gain_is_that_of_weights_chosen_on_the_other_folds():
             lambda w: value(truth[others], combine([r.predictions.probs[others] for r in runs], w, "mean", False)), 4
         )
         fitted[~others] = combine([r.predictions.probs[~others] for r in runs], weights, "mean", False)
-    assert both.honest_gain == pytest.approx(value(truth, fitted) - float(both.best))
-    assert both.honest_gain <= both.gain and both.gain > 0
+    assert both.cross_fitted_gain == pytest.approx(value(truth, fitted) - float(both.best))
+    assert both.cross_fitted_gain <= both.gain and both.gain > 0
     equal = blend(runs, "mean", "equal")
-    assert equal.weights.tolist() == [0.25] * 4 and equal.honest_gain == equal.gain
+    assert equal.weights.tolist() == [0.25] * 4 and equal.cross_fitted_gain == equal.gain
     assert "other folds" not in str(equal)
 
 
@@ -242,7 +242,7 @@ def test_a_metric_that_is_not_defined_everywhere():
     rng = np.random.default_rng(5)
     runs = [Said(random_probs(rng, 30, True), one_hot(truth), metric="macro_auc", is_multi=True) for _ in range(2)]
     both = blend(runs, "rank")
-    assert both.honest_gain == both.honest_gain and both.weights.sum() == pytest.approx(1)
+    assert both.cross_fitted_gain == both.cross_fitted_gain and both.weights.sum() == pytest.approx(1)
     one_label = [
         Said(random_probs(rng, 6, True), one_hot(np.zeros(6, int)), metric="macro_auc", is_multi=True) for _ in range(2)
     ]

@@ -18,21 +18,23 @@ from specimg.competitions import BestLabels, Competition
 from specimg.core.text import align_columns, cell
 from specimg.data.tta import TTA
 from specimg.experiments import (
+    Candidate,
     Comparison,
     Run,
-    System,
-    bench,
     compare,
+    comparing,
     comparison,
     cross_validate,
-    member as training,
+    drawing,
+    fold_training as training,
     paired_difference,
     verdict,
 )
-from specimg.experiments.bench import milliseconds_a_picture
-from specimg.experiments.differences import aligned
-from specimg.experiments.run import CompetitionAnswers
-from specimg.experiments.systems import complete, make_systems, name_looks
+from specimg.experiments.candidates import make_candidates, name_renderers
+from specimg.experiments.config import RunConfig
+from specimg.experiments.drawing import milliseconds_per_picture
+from specimg.experiments.run import CompetitionPredictions
+from specimg.experiments.significance import shared_predictions
 from specimg.experiments.task import Task
 from specimg.metrics import get_metric
 from specimg.metrics.registry import _METRICS, Metric
@@ -76,8 +78,8 @@ def options(comp, **changes) -> dict:
 
 def go(comp, out, archs="feature_mlp", renderers=None, log=None, recipe=RECIPE, **changes) -> Comparison:
     """`compare` with what all tests have in common; the log goes to the list `log`."""
-    looks, say = {"mel": MEL} if renderers is None else renderers, (log if log is not None else []).append
-    return compare(comp, archs, looks, recipe, out=out, say=say, **options(comp, **changes))
+    looks, log = {"mel": MEL} if renderers is None else renderers, (log if log is not None else []).append
+    return compare(comp, archs, looks, recipe, out=out, log=log, **options(comp, **changes))
 
 
 @pytest.fixture(scope="session")
@@ -100,23 +102,23 @@ def copied(found, tmp_path) -> Comparison:
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """No network is trained: the list of those that would be, as (folder of the system, member)."""
+    """No network is trained: the list of those that would be, as (folder of the system, fold_run)."""
     asked = []
 
-    def train_member(member, table, setup, say=print):
-        asked.append((member.folder.parent.name, str(member)))
-        raise ValueError(f"{member} would be trained")
+    def train_fold(fold_run, table, setup, log=print):
+        asked.append((fold_run.folder.parent.name, str(fold_run)))
+        raise ValueError(f"{fold_run} would be trained")
 
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_member", train_member)
+    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", train_fold)
     return asked
 
 
 def said_of(run: Run, probs) -> None:
     """Let the networks of a finished run have said something else: `probs(hot, probs, fold) -> probs`."""
-    for member in run.members:
-        oof = member.oof()
-        Predictions(oof.table, probs(oof.hot, oof.probs, member.fold), oof.vocab, is_multi=oof.is_multi).save(
-            member.folder / "oof.npz"
+    for fold_run in run.fold_runs:
+        oof = fold_run.oof()
+        Predictions(oof.table, probs(oof.hot, oof.probs, fold_run.fold), oof.vocab, is_multi=oof.is_multi).save(
+            fold_run.folder / "oof.npz"
         )
     (run.folder / "score.json").unlink()  # what was kept of what it said before
     (run.folder.parent / "differences.json").unlink(missing_ok=True)
@@ -127,7 +129,7 @@ def said_of(run: Run, probs) -> None:
 VOCAB = ("a", "b", "c")
 
 
-class Said(CompetitionAnswers):
+class Said(CompetitionPredictions):
     """What was said of clips 0.wav, 1.wav ... by hand; `hot` are their labels, `(clips, classes)`."""
 
     def __init__(self, probs, hot, metric="accuracy", is_multi=False, names=None, **columns):
@@ -169,9 +171,9 @@ def test_difference_of_a_mean_over_clips_is_the_bootstrap_of_the_clips_own_diffe
     assert (difference.low, difference.high) == pytest.approx(
         by_hand(lambda rows: (right[0] - right[1])[rows].mean(), groups)
     )
-    assert difference.low > 0 and difference.verdict == "gain"
+    assert difference.low > 0 and difference.verdict == "better"
     back = paired_difference(Said(weak, hot, group=groups), Said(strong, hot, group=groups))
-    assert back.value == -difference.value and back.verdict == "loss"
+    assert back.value == -difference.value and back.verdict == "worse"
 
 
 def test_difference_of_a_metric_of_all_clips_draws_both_together(two):
@@ -193,7 +195,7 @@ def test_smaller_is_better_turns_the_sign(two):
     hot, weak, strong = two
     better = paired_difference(Said(strong, hot, "error_rate"), Said(weak, hot, "error_rate"))
     accuracy = paired_difference(Said(strong, hot), Said(weak, hot))
-    assert better == pytest.approx(accuracy) and better.verdict == "gain"
+    assert better == pytest.approx(accuracy) and better.verdict == "better"
 
 
 @pytest.mark.parametrize("metric", ["macro_auc", "lwlrap", "row_f1"])
@@ -204,7 +206,7 @@ def test_several_labels_a_clip(two, metric):
     knows, guesses = 0.6 * hot + 0.3 * rng.random((60, 3)), rng.random((60, 3))
     one, other = Said(knows, hot, metric, True), Said(guesses, hot, metric, True)
     difference = paired_difference(one, other)
-    assert difference.value == pytest.approx(one.score - other.score) and difference.verdict == "gain"
+    assert difference.value == pytest.approx(one.score - other.score) and difference.verdict == "better"
     assert difference.low <= difference.value <= difference.high
 
 
@@ -212,7 +214,7 @@ def test_a_run_against_itself_is_noise_of_exactly_nothing(two):
     hot, weak, _ = two
     for metric in ("accuracy", "balanced_accuracy", "error_rate"):
         assert paired_difference(Said(weak, hot, metric), Said(weak, hot, metric))[:3] == (0, 0, 0)
-    assert paired_difference(Said(weak, hot), Said(weak, hot)).verdict == "noise"
+    assert paired_difference(Said(weak, hot), Said(weak, hot)).verdict == "not significant"
 
 
 def test_only_clips_that_both_held_out_and_that_count(two):
@@ -232,7 +234,7 @@ def test_no_clip_in_common_is_no_difference(two):
     difference = paired_difference(Said(weak, hot), Said(strong, hot, names=[f"other {i}.wav" for i in range(60)]))
     assert difference.clips == 0 and np.isnan(difference[:3]).all() and difference.verdict == ""
     nothing_counts = Said(weak, hot, scored=[False] * 60)
-    assert aligned([nothing_counts, nothing_counts]) == []
+    assert shared_predictions([nothing_counts, nothing_counts]) == []
     alone = paired_difference(Said(weak[:1], hot[:1]), Said(strong[:1], hot[:1]))
     assert alone.clips == 1 and np.isnan(alone.low) and alone.verdict == "", "one clip has no interval"
 
@@ -256,11 +258,11 @@ def test_a_metric_that_is_not_defined_is_no_difference(two, monkeypatch):
 @pytest.mark.parametrize(
     "low, high, said",
     [
-        (0.001, 0.2, "gain"),
-        (-0.2, -0.001, "loss"),
-        (-0.1, 0.1, "noise"),
-        (0, 0, "noise"),
-        (0, 0.1, "noise"),
+        (0.001, 0.2, "better"),
+        (-0.2, -0.001, "worse"),
+        (-0.1, 0.1, "not significant"),
+        (0, 0, "not significant"),
+        (0, 0.1, "not significant"),
         (np.nan, np.nan, ""),
     ],
 )
@@ -274,13 +276,13 @@ def test_verdicts(low, high, said):
 def test_every_network_on_every_look_is_a_run_in_a_folder(found, comp):
     names = ["feature_mlp, mel", "test_resnet, mel", "feature_mlp, stft", "test_resnet, stft"]
     assert (
-        list(found.runs) == found.systems == found.finished == names and len(found) == 4 and found.baseline == names[0]
+        list(found.runs) == found.candidates == found.finished == names
+        and len(found) == 4
+        and found.baseline == names[0]
     )
     for name, run in found.runs.items():
-        assert run.choices.arch == name.split(",")[0] and run.choices.renderer == (
-            MEL if name.endswith("mel") else STFT
-        )
-        assert run.choices.recipe == RECIPE and run.choices.folds == 2
+        assert run.config.arch == name.split(",")[0] and run.config.renderer == (MEL if name.endswith("mel") else STFT)
+        assert run.config.recipe == RECIPE and run.config.folds == 2
     assert all(run.folds.equals(found.runs[names[0]].folds) for run in found.runs.values())
     files = ["comparison.csv", "comparison.json", "differences.json"]
     folders = ["feature_mlp-mel", "feature_mlp-stft", "test_resnet-mel", "test_resnet-stft"]
@@ -288,7 +290,7 @@ def test_every_network_on_every_look_is_a_run_in_a_folder(found, comp):
 
 
 def test_rows_say_what_their_runs_say(found):
-    rows = found.table.set_index("system")
+    rows = found.table.set_index("candidate")
     assert (np.diff(found.table["score"]) <= 0).all(), "best first"
     base = found.runs[found.baseline]
     for name, run in found.runs.items():
@@ -299,7 +301,7 @@ def test_rows_say_what_their_runs_say(found):
             run.score.high,
             18,
         )
-        own = [member.done["score"] for member in run.members]
+        own = [fold_run.done["score"] for fold_run in run.fold_runs]
         assert row["mean"] == pytest.approx(np.mean(own)) and row["std"] == pytest.approx(np.std(own, ddof=1))
         assert (row["networks"], row["planned"]) == (2, 2)
         assert row["seconds_epoch"] > 0 and 0 < row["ms_picture"] < 1000
@@ -319,31 +321,31 @@ def test_rows_say_what_their_runs_say(found):
 
 def test_what_is_printed(found):
     lines = str(found).splitlines()
-    assert lines[0] == f"Comparison(4 of 4 systems finished, in {str(found.folder)!r})" == repr(found)
+    assert lines[0] == f"Comparison(4 of 4 candidates finished, in {str(found.folder)!r})" == repr(found)
     assert re.split(r"\s{2,}", lines[1]) == [
-        "system",
+        "candidate",
         "map@3 (95 %)",
         "mean ± std",
         "parameters",
-        "s an epoch",
-        "ms a picture",
+        "s per epoch",
+        "ms per picture",
         "difference (95 %)",
         "verdict",
     ]
-    for name in found.systems:
-        row, line = found.table.set_index("system").loc[name], next(line for line in lines if line.startswith(name))
+    for name in found.candidates:
+        row, line = found.table.set_index("candidate").loc[name], next(line for line in lines if line.startswith(name))
         assert (
             f"{row['score']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in line and f"{row['parameters']:,}" in line
         )
         assert (f"{row['difference']:+.3f}" in line) == (name != found.baseline) and line.endswith(row["verdict"])
     assert lines[6] == "difference: to feature_mlp, mel, on the same clips; above 0 is better"
     assert lines[7].startswith(
-        "the best of 4 was chosen by this very score, which flatters it; where the other folds choose, it is 0."
+        "the best of 4 was chosen by this very score, which is optimistic; chosen on the other folds, it is 0."
     )
     html = found._repr_html_()
-    assert html.count("<tr") == 5 and "flatters" in html
+    assert html.count("<tr") == 5 and "optimistic" in html
     csv = pd.read_csv(found.folder / "comparison.csv")
-    assert csv["system"].tolist() == found.table["system"].tolist()
+    assert csv["candidate"].tolist() == found.table["candidate"].tolist()
     assert csv["score"].to_numpy() == pytest.approx(found.table["score"].to_numpy())
 
 
@@ -372,13 +374,20 @@ def test_against_a_useless_system_it_is_a_gain_and_against_its_twin_noise(found,
     (tmp_path / "comparison.json").write_text(json.dumps(about))
     said_of(Run(tmp_path / "knows"), lambda hot, probs, fold: hot * 0.98 + 0.01)
     said_of(Run(tmp_path / "useless"), lambda hot, probs, fold: (~hot) / 2)
-    rows = Comparison.open(tmp_path).table.set_index("system")
-    assert rows["verdict"].to_dict() == {"knows": "gain", "useless": "loss", "twin": "noise", "middling": ""}
+    rows = Comparison.open(tmp_path).table.set_index("candidate")
+    assert rows["verdict"].to_dict() == {
+        "knows": "better",
+        "useless": "worse",
+        "twin": "not significant",
+        "middling": "",
+    }
     assert rows.loc["twin", ["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
     assert rows.loc["knows", "score"] == 1 and rows.index[0] == "knows" and rows.index[-1] == "useless"
     other = Comparison.open(tmp_path, baseline="useless")
-    assert set(other.table["verdict"]) == {"gain", ""} and other.best == "knows"
-    assert other.table.set_index("system").loc["knows", "difference"] == pytest.approx(1 - rows.loc["useless", "score"])
+    assert set(other.table["verdict"]) == {"better", ""} and other.best == "knows"
+    assert other.table.set_index("candidate").loc["knows", "difference"] == pytest.approx(
+        1 - rows.loc["useless", "score"]
+    )
 
 
 def test_what_is_not_known_stands_empty(copied):
@@ -401,8 +410,8 @@ def test_smaller_is_better_puts_the_smallest_first(found, tmp_path):
     said_of(Run(tmp_path / "knows"), lambda hot, probs, fold: hot * 0.98 + 0.01)
     said_of(Run(tmp_path / "useless"), lambda hot, probs, fold: (~hot) / 2)
     rows = Comparison.open(tmp_path).table
-    assert rows[["system", "score", "difference", "verdict"]].iloc[0].tolist() == ["knows", 0, 1, "gain"]
-    assert Comparison.open(tmp_path).honest_best == 0
+    assert rows[["candidate", "score", "difference", "verdict"]].iloc[0].tolist() == ["knows", 0, 1, "better"]
+    assert Comparison.open(tmp_path).cross_fitted_best == 0
 
 
 def test_where_the_other_folds_choose(copied):
@@ -418,7 +427,7 @@ def test_where_the_other_folds_choose(copied):
     wrong = fresh.runs["feature_mlp, mel"].predictions.subset(np.arange(18) >= 0)
     assert fresh.best in ("feature_mlp, mel", "test_resnet, mel") and fresh.table["score"].max() > 0.6
     at_its_worst = np.mean([1 / (1 + place) for place in _places((~wrong.hot) / 2, wrong.hot)])
-    assert fresh.honest_best == pytest.approx(at_its_worst) and fresh.honest_best < 0.5
+    assert fresh.cross_fitted_best == pytest.approx(at_its_worst) and fresh.cross_fitted_best < 0.5
 
 
 def _places(probs, hot):
@@ -440,15 +449,15 @@ def test_differences_are_worked_out_once(copied, monkeypatch):
         and len(asked) == 3
     )
     said_of(copied.runs["test_resnet, mel"], lambda hot, probs, fold: hot * 0.98 + 0.01)
-    assert Comparison.open(copied.folder).difference("test_resnet, mel").verdict == "gain", "nothing is kept any more"
+    assert Comparison.open(copied.folder).difference("test_resnet, mel").verdict == "better", "nothing is kept any more"
     Comparison.open(copied.folder).keep_differences()
-    member = copied.runs["test_resnet, stft"].members[0]
-    (member.folder / "done.json").write_text(
-        (member.folder / "done.json").read_text() + " "
+    fold_run = copied.runs["test_resnet, stft"].fold_runs[0]
+    (fold_run.folder / "done.json").write_text(
+        (fold_run.folder / "done.json").read_text() + " "
     )  # as if it had been trained anew
     asked.clear()
-    assert len(Comparison.open(copied.folder).table) == 4 and [run.choices.arch for run in asked] == ["test_resnet"]
-    with pytest.raises(ValueError, match="unknown system with a finished network 'nobody'"):
+    assert len(Comparison.open(copied.folder).table) == 4 and [run.config.arch for run in asked] == ["test_resnet"]
+    with pytest.raises(ValueError, match="unknown candidate with a trained network 'nobody'"):
         copied.difference("nobody")
 
 
@@ -479,44 +488,46 @@ def test_a_copy_is_read_where_the_recordings_are_gone(copied, found, monkeypatch
 
 def test_a_kill_costs_the_network_in_work_alone(comp, found, tmp_path, monkeypatch):
     """Killed in the second network of the first system; what comes out is what comes out of one that never was."""
-    train, trained = training.train_member, []
+    train, trained = training.train_fold, []
 
-    def stopped(member, *args):
-        trained.append(member)
+    def stopped(fold_run, *args):
+        trained.append(fold_run)
         if len(trained) == 2:
             raise KeyboardInterrupt
-        train(member, *args)
+        train(fold_run, *args)
 
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_member", stopped)
+    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", stopped)
     with pytest.raises(KeyboardInterrupt):
         go(comp, tmp_path, ["feature_mlp"], {"mel": MEL, "stft": STFT})
     half = Comparison.open(tmp_path)
-    assert repr(half) == f"Comparison(0 of 2 systems finished, waiting: feature_mlp, stft, in {str(tmp_path)!r})"
+    assert repr(half) == f"Comparison(0 of 2 candidates finished, waiting: feature_mlp, stft, in {str(tmp_path)!r})"
     assert (
-        half.table[["system", "networks", "planned"]].values.tolist() == [["feature_mlp, mel", 1, 2]]
+        half.table[["candidate", "networks", "planned"]].values.tolist() == [["feature_mlp, mel", 1, 2]]
         and half.table["clips"][0] < 18
     )
-    assert f"feature_mlp, mel: 1 of 2 networks finished, its score is of {half.table['clips'][0]} clips" in str(half)
+    assert f"feature_mlp, mel: 1 of 2 networks trained, its score is of {half.table['clips'][0]} clips" in str(half)
     done = frozen_in_time(tmp_path)
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_member", train)
+    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", train)
     whole = go(comp, tmp_path, ["feature_mlp"], {"mel": MEL, "stft": STFT})
     assert {name: when for name, when in frozen_in_time(tmp_path).items() if name in done} == done
-    for name in whole.systems:
+    for name in whole.candidates:
         assert np.array_equal(whole.runs[name].predictions.probs, found.runs[name].predictions.probs)
 
 
 def test_systems_join_later_and_the_baseline_stays_until_another_is_named(comp, copied):
     joined = go(comp, copied.folder, ["mini_resnet"])
-    assert joined.systems == [*copied.systems, "mini_resnet, mel"] and joined.baseline == "feature_mlp, mel"
-    assert set(joined.runs) == set(joined.systems)
-    rows = joined.table.set_index("system")
-    assert rows.loc["mini_resnet, mel", "verdict"] in ("gain", "loss", "noise")
-    assert rows.drop("mini_resnet, mel").loc[copied.table["system"], "score"].tolist() == copied.table["score"].tolist()
+    assert joined.candidates == [*copied.candidates, "mini_resnet, mel"] and joined.baseline == "feature_mlp, mel"
+    assert set(joined.runs) == set(joined.candidates)
+    rows = joined.table.set_index("candidate")
+    assert rows.loc["mini_resnet, mel", "verdict"] in ("better", "worse", "not significant")
+    assert (
+        rows.drop("mini_resnet, mel").loc[copied.table["candidate"], "score"].tolist() == copied.table["score"].tolist()
+    )
     renamed = go(comp, copied.folder, ["mini_resnet"], baseline="mini_resnet, mel")
     assert renamed.baseline == Comparison.open(copied.folder).baseline == "mini_resnet, mel"
-    assert renamed.table.set_index("system").loc["mini_resnet, mel", "verdict"] == ""
+    assert renamed.table.set_index("candidate").loc["mini_resnet, mel", "verdict"] == ""
     assert (
-        renamed.table.set_index("system").loc["feature_mlp, mel", "difference"]
+        renamed.table.set_index("candidate").loc["feature_mlp, mel", "difference"]
         == -rows.loc["mini_resnet, mel", "difference"]
     )
 
@@ -525,13 +536,13 @@ def test_some_folds_now_and_the_others_later(comp, tmp_path):
     part = go(comp, tmp_path, renderers={"mel": MEL, "stft": STFT}, only=[1])
     assert part.table["networks"].tolist() == [1, 1] and part.finished == [] and np.isnan(part.table["std"]).all()
     said = str(part)
-    assert "0 of 2 systems finished" in said and "feature_mlp, mel: 1 of 2 networks finished" in said
-    assert "which flatters it; a single fold cannot tell by how much" in said
+    assert "0 of 2 candidates finished" in said and "feature_mlp, mel: 1 of 2 networks trained" in said
+    assert "which is optimistic; a single fold cannot show it" in said
     assert " ± " not in "\n".join(said.splitlines()[2:])
     go(comp, tmp_path, only=[0])
     mixed = Comparison.open(tmp_path)
-    n = int(mixed.table.set_index("system").loc["feature_mlp, stft", "clips"])
-    assert mixed.table.set_index("system").loc["feature_mlp, mel", "clips"] == 18 > n
+    n = int(mixed.table.set_index("candidate").loc["feature_mlp, stft", "clips"])
+    assert mixed.table.set_index("candidate").loc["feature_mlp, mel", "clips"] == 18 > n
     assert f"feature_mlp, stft: the difference is on {n} clips that both held out" in str(mixed)
     with pytest.raises(ValueError, match=r"feature_mlp, mel: only=\[7\]: there is no fold 7"):
         go(comp, tmp_path, only=[7])
@@ -540,7 +551,7 @@ def test_some_folds_now_and_the_others_later(comp, tmp_path):
 def test_seeds_spread(comp, tmp_path):
     both = go(comp, tmp_path, seeds=2)
     row = both.table.iloc[0]
-    own = [member.done["score"] for member in both.runs["feature_mlp, mel"].members]
+    own = [fold_run.done["score"] for fold_run in both.runs["feature_mlp, mel"].fold_runs]
     assert len(own) == 4 == row["networks"]
     assert row["std"] == pytest.approx(np.std(own, ddof=1)) and row["mean"] == pytest.approx(np.mean(own))
     with pytest.raises(ValueError, match="holds a comparison on other data or folds: seeds is 2 there and 1 here"):
@@ -552,33 +563,34 @@ def test_seeds_spread(comp, tmp_path):
 
 def test_a_system_that_fails_is_named_and_the_others_are_kept(comp, tmp_path):
     log = []
-    systems = [System("broken", "feature_mlp", MEL, RECIPE.replace(lr=10.0)), System("waves", "soundnet_cnn", MEL)]
-    said = (
-        r"^2 of 3 systems failed \(broken: .*diverged.*; waves: soundnet_cnn takes waveforms.*\); the others are kept"
-    )
+    candidates = [
+        Candidate("broken", "feature_mlp", MEL, RECIPE.replace(lr=10.0)),
+        Candidate("waves", "soundnet_cnn", MEL),
+    ]
+    said = r"^2 of 3 candidates failed \(broken: .*diverged.*; waves: soundnet_cnn takes waveforms.*\); the others are kept"
     broken = pytest.MonkeyPatch()
-    loss = bench.cross_validate
+    usual = comparing.run_cross_validation
 
-    def validate(comp, renderer, arch, recipe, **options):
-        if recipe.lr == 10.0:
+    def validate(comp, config, out, **options):
+        if config.recipe.lr == 10.0:
             raise ValueError("train_loss is nan after epoch 1: the training diverged")
-        return loss(comp, renderer, arch, recipe, **options)
+        return usual(comp, config, out, **options)
 
-    broken.setattr(bench, "cross_validate", validate)
+    broken.setattr(comparing, "run_cross_validation", validate)
     try:
         with pytest.raises(ValueError, match=said):
-            go(comp, tmp_path, systems=systems, log=log)
+            go(comp, tmp_path, candidates=candidates, log=log)
     finally:
         broken.undo()
     kept = Comparison.open(tmp_path)
     assert list(kept.runs) == ["feature_mlp, mel"] and set(kept.failed) == {"broken", "waves"}
-    assert repr(kept).startswith("Comparison(1 of 3 systems finished, in")
+    assert repr(kept).startswith("Comparison(1 of 3 candidates finished, in")
     assert "broken failed: train_loss is nan after epoch 1: the training diverged" in str(kept).splitlines()
     assert "broken failed: train_loss is nan after epoch 1: the training diverged" in log
     shutil.copytree(
         tmp_path / "feature_mlp-mel", tmp_path / "broken", dirs_exist_ok=True
     )  # as if it had been trained now
-    mended = go(comp, tmp_path, [], systems=[System("broken", "feature_mlp", MEL)])
+    mended = go(comp, tmp_path, [], candidates=[Candidate("broken", "feature_mlp", MEL)])
     assert "broken" in mended.runs and set(mended.failed) == {"waves"}, (
         "what failed is tried again, and forgotten when it ends well"
     )
@@ -587,26 +599,26 @@ def test_a_system_that_fails_is_named_and_the_others_are_kept(comp, tmp_path):
 def test_too_little_memory_is_a_failure_of_one_system(comp, tmp_path, monkeypatch):
     asked = []
 
-    def validate(comp, renderer, arch, recipe, *, out, **options):
+    def validate(comp, config, out, **options):
         asked.append(out.name)
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(bench, "cross_validate", validate)
-    said = r"2 of 2 systems failed \(feature_mlp, mel: CUDA out of memory; mini_resnet, mel: CUDA out of memory\)"
+    monkeypatch.setattr(comparing, "run_cross_validation", validate)
+    said = r"2 of 2 candidates failed \(feature_mlp, mel: CUDA out of memory; mini_resnet, mel: CUDA out of memory\)"
     with pytest.raises(ValueError, match=said):
         go(comp, tmp_path, ["feature_mlp", "mini_resnet"])
     assert asked == ["feature_mlp-mel", "mini_resnet-mel"]
     nothing = Comparison.open(tmp_path)
-    assert len(nothing) == 0 and len(nothing.table) == 0 and np.isnan(nothing.honest_best)
+    assert len(nothing) == 0 and len(nothing.table) == 0 and np.isnan(nothing.cross_fitted_best)
     assert (
         "feature_mlp, mel failed: CUDA out of memory" in str(nothing) and "Comparison(0 of 2" in nothing._repr_html_()
     )
-    with pytest.raises(ValueError, match="no system of the comparison in .* has finished a network yet"):
+    with pytest.raises(ValueError, match="no candidate of the comparison in .* has a trained network yet"):
         nothing.best
 
 
 def test_a_mistake_of_ours_is_no_failure_of_a_system(comp, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "cross_validate", lambda *args, **kwargs: {}["missing"])
+    monkeypatch.setattr(comparing, "run_cross_validation", lambda *args, **kwargs: {}["missing"])
     with pytest.raises(KeyError):
         go(comp, tmp_path)
 
@@ -621,7 +633,7 @@ def test_a_mistake_of_ours_is_no_failure_of_a_system(comp, tmp_path, monkeypatch
             r"^test_resnet, mel: no pretrained weights for test_resnet",
         ),
         (
-            {"systems": [System("mine", "mini_resnet", learner={"weights": "x"})]},
+            {"candidates": [Candidate("mine", "mini_resnet", learner={"weights": "x"})]},
             r"^mine: weights='x': mini_resnet is always trained from scratch",
         ),
         ({"learner": {"pretraind": False}}, "unknown option in learner= 'pretraind'; did you mean 'pretrained'"),
@@ -630,20 +642,23 @@ def test_a_mistake_of_ours_is_no_failure_of_a_system(comp, tmp_path, monkeypatch
         ({"seeds": 0}, "seeds=0: it must be 1 or more"),
         (
             {"archs": ["feature_mlp", "feature_mlp"]},
-            r"^names that are no names of different folders \('feature_mlp, mel'\)",
+            r"^names that are not names of different folders \('feature_mlp, mel'\)",
         ),
-        ({"systems": [System("Feature_MLP - mel", "mini_resnet")]}, "names that are no names of different folders"),
-        ({"systems": [System("..", "mini_resnet")]}, r"no names of different folders \('\.\.'\)"),
+        (
+            {"candidates": [Candidate("Feature_MLP - mel", "mini_resnet")]},
+            "names that are not names of different folders",
+        ),
+        ({"candidates": [Candidate("..", "mini_resnet")]}, r"not names of different folders \('\.\.'\)"),
         (
             {"renderers": [MEL, MEL.replace(representation=Mel(n_mels=32, n_fft=512))]},
             r"2 renderers have only 1 name \(mel32\); name them",
         ),
         ({"renderers": {"mel": Mel()}}, "is no Renderer"),
         ({"renderers": [Mel()]}, "is no Renderer"),
-        ({"baseline": "feature_mlp"}, "unknown system as baseline= 'feature_mlp'; did you mean 'feature_mlp, mel'"),
+        ({"baseline": "feature_mlp"}, "unknown candidate as baseline= 'feature_mlp'; did you mean 'feature_mlp, mel'"),
         (
-            {"systems": [System("other", "feature_mlp", MEL, Recipe(seed=3))]},
-            r"recipes have different seeds \(0, 3\), by which folds are dealt",
+            {"candidates": [Candidate("other", "feature_mlp", MEL, Recipe(seed=3))]},
+            r"recipes have different seeds \(0, 3\), by which folds are assigned",
         ),
     ],
 )
@@ -673,7 +688,8 @@ def test_a_folder_of_other_data_or_of_something_else_is_refused(comp, copied, tm
     with pytest.raises(ValueError, match="holds thesis.txt, and no comparison"):
         go(comp, tmp_path / "full")
     with pytest.raises(
-        ValueError, match=r"feature_mlp, mel: '.*' holds a run of other choices: recipe.epochs is 1 there and 3 here"
+        ValueError,
+        match=r"feature_mlp, mel: '.*' holds a run of another configuration: recipe.epochs is 1 there and 3 here",
     ):
         go(comp, copied.folder, recipe=RECIPE.replace(epochs=3))
 
@@ -695,7 +711,7 @@ def test_what_is_no_comparison_is_not_opened(found, tmp_path):
         (tmp_path / "comparison.json").write_text(broken)
         with pytest.raises(ValueError, match=rf"comparison.json' cannot be read: .*{said}"):
             Comparison.open(tmp_path)
-    with pytest.raises(ValueError, match="unknown system as baseline= 'nobody'"):
+    with pytest.raises(ValueError, match="unknown candidate as baseline= 'nobody'"):
         Comparison.open(found.folder, baseline="nobody")
 
 
@@ -703,18 +719,18 @@ def test_what_is_no_comparison_is_not_opened(found, tmp_path):
 
 
 def test_systems_are_named_after_network_and_look():
-    systems = make_systems(["a", "b"], [MEL, STFT])
+    systems = make_candidates(["a", "b"], [MEL, STFT])
     assert [(s.name, s.arch, s.renderer) for s in systems] == [
         ("a, mel32", "a", MEL),
         ("b, mel32", "b", MEL),
         ("a, stft64", "a", STFT),
         ("b, stft64", "b", STFT),
     ]
-    assert [s.name for s in make_systems("a", MEL)] == ["a, mel32"], (
+    assert [s.name for s in make_candidates("a", MEL)] == ["a, mel32"], (
         "a second look that joins later does not rename the first"
     )
-    assert name_looks({"x": MEL}) == {"x": MEL}
-    assert [System(name, "a").folder for name in ("a, b/c", "../x", "lr=0.1: é", "-.-")] == [
+    assert name_renderers({"x": MEL}) == {"x": MEL}
+    assert [Candidate(name, "a").folder for name in ("a, b/c", "../x", "lr=0.1: é", "-.-")] == [
         "a-b-c",
         "x",
         "lr=0.1-é",
@@ -731,26 +747,25 @@ def test_what_all_systems_share_and_what_is_their_own():
         "concat_pool": False,
         "stats": "train",
     }
-    timm = complete(
-        System("a", "test_resnet", MEL, learner={"ps": 0.1}, loaders={"size": 64}),
-        RECIPE,
-        {"bs": 8, "size": 32},
-        common,
-    )
+    shared = RunConfig(recipe=RECIPE, loaders={"bs": 8, "size": 32}, learner=common)
+    timm = Candidate("a", "test_resnet", MEL, learner={"ps": 0.1}, loaders={"size": 64}).configure(shared)
     assert timm.learner == {**common, "ps": 0.1} and timm.loaders == {"bs": 8, "size": 64} and timm.recipe == RECIPE
-    own = complete(System("b", "mini_resnet", MEL, RECIPE.replace(epochs=9)), RECIPE, None, common)
+    assert timm.arch == "test_resnet" and timm.renderer == MEL
+    own = Candidate("b", "mini_resnet", MEL, RECIPE.replace(epochs=9)).configure(
+        RunConfig(recipe=RECIPE, learner=common)
+    )
     assert own.learner == {"pretrained": False, "stats": "train"} and own.recipe.epochs == 9, (
         "heads and weights are timm's alone"
     )
     with pytest.raises(ValueError, match="lacks the field 'arch'"):
-        System.from_dict({"name": "x"})
+        Candidate.from_dict({"name": "x"})
 
 
 def test_options_reach_cross_validation(comp, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(bench, "cross_validate", lambda *args, **kwargs: seen.append((args, kwargs)))
+    monkeypatch.setattr(comparing, "run_cross_validation", lambda *args, **kwargs: seen.append((args, kwargs)))
     tta = TTA(shifts=(0, 0.1))
-    own = System(
+    own = Candidate(
         "own",
         "mini_resnet",
         STFT,
@@ -764,7 +779,7 @@ def test_options_reach_cross_validation(comp, tmp_path, monkeypatch):
         ["feature_mlp"],
         MEL,
         RECIPE,
-        systems=[own],
+        candidates=[own],
         out=tmp_path,
         folds=3,
         seeds=2,
@@ -773,35 +788,31 @@ def test_options_reach_cross_validation(comp, tmp_path, monkeypatch):
         tta=tta,
         learner=learner,
         only=[1],
-        say=[].append,
+        log=[].append,
     )
     (args, kwargs), (own_args, own_kwargs) = seen
-    assert args == (comp, MEL, "feature_mlp", RECIPE) and own_args == (
+    shared = RunConfig(folds=3, seeds=2, trust="loss", tta=tta, recipe=RECIPE, loaders=loaders, learner=learner)
+    assert args == (comp, shared.replace(arch="feature_mlp", renderer=MEL), tmp_path / "feature_mlp-mel32")
+    assert own_args == (
         comp,
-        STFT,
-        "mini_resnet",
-        RECIPE.replace(epochs=2),
+        shared.replace(
+            arch="mini_resnet",
+            renderer=STFT,
+            recipe=RECIPE.replace(epochs=2),
+            learner={"pretrained": False, "stats": "train"},
+            loaders={"bs": 2, "size": 32, "variants": [{"kind": "roll", "share": 0.1}]},
+        ),
+        tmp_path / "own",
     )
-    same = {"folds": 3, "seeds": 2, "trust": "loss", "tta": tta, "only": [1], "test": False}
-    assert (
-        kwargs.items()
-        >= {**same, "out": tmp_path / "feature_mlp-mel32", "loaders": loaders, "learner": learner}.items()
-    )
-    assert (
-        own_kwargs.items()
-        >= {
-            **same,
-            "learner": {"pretrained": False, "stats": "train"},
-            "loaders": {"bs": 2, "size": 32, "variants": [{"kind": "roll", "share": 0.1}]},
-        }.items()
-    )
+    for given in (kwargs, own_kwargs):
+        assert (given["only"], given["test"]) == ([1], False)
 
 
 def test_the_best_answers_the_test_set_later(comp, copied):
     """A system is an ordinary run: the same arguments, with its folder, go on with it."""
     shared = options(comp)
     run = cross_validate(
-        comp, MEL, "feature_mlp", RECIPE, out=copied.folder / "feature_mlp-mel", say=[].append, **shared
+        comp, MEL, "feature_mlp", RECIPE, out=copied.folder / "feature_mlp-mel", log=[].append, **shared
     )
     assert np.array_equal(run.predictions.probs, copied.runs["feature_mlp, mel"].predictions.probs)
 
@@ -817,10 +828,10 @@ def test_pictures_are_timed_on_the_clips_themselves_in_their_spans(comp, monkeyp
         return b""
 
     monkeypatch.setattr(Renderer, "png", png)
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(now)))
-    monkeypatch.setattr(bench, "_TIMED_MS", 1e9)
+    monkeypatch.setattr(drawing.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr(drawing, "_TIMED_MS", 1e9)
     spans = table(start=np.arange(18) * 1.0, end=np.arange(18) + 0.5)
-    assert milliseconds_a_picture(Competition("spans", comp.folder, spans), MEL) == pytest.approx(3.0)
+    assert milliseconds_per_picture(Competition("spans", comp.folder, spans), MEL) == pytest.approx(3.0)
     assert drawn[0] == drawn[1] == (str(comp.folder / "00.wav"), 0.0, 0.5) and drawn[-1] == (
         str(comp.folder / "17.wav"),
         17.0,
@@ -838,16 +849,16 @@ def test_slow_pictures_are_timed_less_often_and_bad_files_not_at_all(comp, monke
             raise ValueError("no sound")
 
     monkeypatch.setattr(Renderer, "png", png)
-    assert milliseconds_a_picture(comp, MEL) >= 0 and len(drawn) == 19
+    assert milliseconds_per_picture(comp, MEL) >= 0 and len(drawn) == 19
     clock = iter(np.arange(0, 200, 2.0))  # two seconds each
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(drawing.time, "perf_counter", lambda: float(next(clock)))
     drawn.clear()
-    assert milliseconds_a_picture(comp, MEL) == 2000 and len(drawn) == 6, "three pictures, three bad files"
+    assert milliseconds_per_picture(comp, MEL) == 2000 and len(drawn) == 6, "three pictures, three bad files"
     monkeypatch.setattr(
         Renderer, "png", lambda self, source, **span: 1 / 0 if False else (_ for _ in ()).throw(ValueError("no sound"))
     )
     clock = iter(np.arange(0, 200, 2.0))
-    assert milliseconds_a_picture(comp, MEL) is None
+    assert milliseconds_per_picture(comp, MEL) is None
 
 
 # ---------------------------------------------------------------------- the picture
@@ -882,15 +893,15 @@ def crowd(found, folder, n=20) -> Comparison:
     for i in range(n):
         name = f"network_{i} $x_{i}$, look {i % 4}"
         shutil.copytree(found.folder / "feature_mlp-mel", folder / f"s{i}")
-        for member in Run(folder / f"s{i}").members:
-            epochs = 8 - (member.fold if i == 3 else 0)  # one network stopped early
+        for fold_run in Run(folder / f"s{i}").fold_runs:
+            epochs = 8 - (fold_run.fold if i == 3 else 0)  # one network stopped early
             rows = pd.DataFrame(
                 {"phase": "unfrozen", "epoch": range(1, epochs + 1), "lr": 0.01, "train_loss": 1.0, "valid_loss": 1.0}
             )
             rows["map@3"] = (0.3 + 0.03 * i) * (1 - np.exp(-rows["epoch"] / (1 + i % 5))) + 0.01 * rng.standard_normal(
                 epochs
             )
-            rows.assign(seconds=1.0).to_csv(member.folder / "fit/history.csv", index=False)
+            rows.assign(seconds=1.0).to_csv(fold_run.folder / "fit/history.csv", index=False)
         about["systems"].append({"name": name, "folder": f"s{i}", "ms_picture": None})
     (folder / "comparison.json").write_text(json.dumps({**about, "baseline": about["systems"][0]["name"]}))
     return Comparison.open(folder)

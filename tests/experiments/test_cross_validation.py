@@ -34,21 +34,21 @@ from specimg.data import SpecDataLoaders
 from specimg.data.augment import Augment
 from specimg.data.tta import TTA
 from specimg.experiments import (
-    Choices,
-    Member,
+    FoldRun,
     Run,
-    choices as choices_room,
+    RunConfig,
+    config as config_module,
     cross_validate,
     cross_validation as cross,
     drawing as clips_room,
-    member as training,
+    fold_run as training,
     open_competition,
     run as run_room,
     storage as record,
 )
-from specimg.experiments.held_out import deal_folds, report_akin, sides, with_pseudo
-from specimg.experiments.run import CompetitionAnswers, _sure
-from specimg.experiments.task import Score, Task, fill_rows, score_predictions, write_answers
+from specimg.experiments.held_out import add_pseudo_labels, assign_folds, split_fold, warn_related
+from specimg.experiments.run import CompetitionPredictions, _sure
+from specimg.experiments.task import Score, Task, fill_rows, score_predictions, write_submission
 from specimg.inference import load_classifier
 from specimg.labels.tables import KEY, clip_spans
 from specimg.metrics import get_metric
@@ -135,7 +135,7 @@ def go(comp: Competition, out: Path, *, cache=None, log=None, loaders=None, **ch
         "num_workers": 0,
         **(loaders or {}),
     }
-    return cross_validate(comp, out=out, say=(log if log is not None else []).append, **options)
+    return cross_validate(comp, out=out, log=(log if log is not None else []).append, **options)
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +167,7 @@ def run(first) -> Run:
 
 
 class Trained(list):
-    """What networks were given, instead of being trained: (member, table, training clips, held-out clips, callbacks)."""
+    """What networks were given, instead of being trained: (fold_run, table, training clips, held-out clips, callbacks)."""
 
     def paths(self, member_index: int) -> tuple[set, set]:
         return set(self[member_index]["train"]["path"]), set(self[member_index]["valid"]["path"])
@@ -179,11 +179,11 @@ def untrained(monkeypatch) -> Trained:
     seen = Trained()
     make, load = training._make_learner, training.fit_or_load
 
-    def make_learner(member, table, setup, say):
-        learn = make(member, table, setup, say)
+    def make_learner(fold_run, table, setup, log):
+        learn = make(fold_run, table, setup, log)
         seen.append(
             {
-                "member": member,
+                "fold_run": fold_run,
                 "table": table,
                 "train": learn.dls.train.clips,
                 "valid": learn.dls.valid.clips,
@@ -228,10 +228,10 @@ def test_every_clip_is_held_out_once_by_a_network_that_never_saw_it(run, comp):
     oof = run.oof
     assert sorted(oof["path"]) == sorted(comp.train["path"])
     assert set(oof["fold"]) == {0, 1} and oof.groupby("group")["fold"].nunique().max() == 1
-    for member in run.members:
-        held_out = set(member.oof().table["path"])
-        about = json.loads((member.folder / "fit/training.json").read_text())
-        assert held_out == set(run.folds["path"][run.folds["fold"] == member.fold])
+    for fold_run in run.fold_runs:
+        held_out = set(fold_run.oof().table["path"])
+        about = json.loads((fold_run.folder / "fit/run.json").read_text())
+        assert held_out == set(run.folds["path"][run.folds["fold"] == fold_run.fold])
         assert about["network"]["training_items"] == 18 - len(held_out)
     assert oof.set_index("path").loc[comp.train["path"], "label"].tolist() == comp.train["label"].tolist()
 
@@ -259,9 +259,9 @@ def test_answers_are_those_of_the_saved_classifiers_on_the_recordings(run, comp)
     names = [f"p_{label}" for label in run.task.vocab]
     by_path = run.oof.set_index("path")[names]
     on_test = []
-    for member in run.members:
-        clf = load_classifier(member.folder / "classifier")
-        paths = member.oof().table["path"].tolist()
+    for fold_run in run.fold_runs:
+        clf = load_classifier(fold_run.folder / "classifier")
+        paths = fold_run.oof().table["path"].tolist()
         fresh = clf.predict([comp.folder / path for path in paths])
         assert fresh[names].to_numpy() == pytest.approx(by_path.loc[paths].to_numpy(), abs=1e-5)
         on_test.append(clf.predict([comp.folder / path for path in run.test_clips["path"]])[names].to_numpy())
@@ -303,24 +303,22 @@ def test_the_log_and_the_warnings_tell_what_happens(first):
 
 
 def test_every_choice_is_recorded(run, comp):
-    choices = Choices.from_toml(run.folder / "run.toml")
-    assert (
-        choices == run.choices and choices.recipe == RECIPE and choices.renderer == LOOK and choices.loaders["bs"] == 4
-    )
-    assert choices.competition == {"slug": "three-pitches", "folder": str(comp.folder), "options": {}}
+    config = RunConfig.from_toml(run.folder / "run.toml")
+    assert config == run.config and config.recipe == RECIPE and config.renderer == LOOK and config.loaders["bs"] == 4
+    assert config.competition == {"slug": "three-pitches", "folder": str(comp.folder), "options": {}}
     about = json.loads((run.folder / "run.json").read_text())
     assert about["data"] == comp.digest and about["seeds"] == [0] and about["size"] == [32, 32]
     assert torch.__version__.startswith(about["versions"]["torch"])
     assert {"specimg", "python", "fastai", "timm", "numpy"} <= set(about["versions"])
     assert not list(run.folder.rglob("*.pth")), "the classifier holds the weights"
-    assert run.n_planned == 2 and [str(m) for m in run.members] == ["fold 0, seed 0", "fold 1, seed 0"]
+    assert run.n_planned == 2 and [str(m) for m in run.fold_runs] == ["fold 0, seed 0", "fold 1, seed 0"]
 
 
 def test_a_finished_run_called_again_trains_nothing_and_opens_no_audio(run, comp, home, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("nothing may be done")
 
-    for name in ("draw_clips", "train_member", "answer_test", "check_weights", "begin"):
+    for name in ("draw_clips", "train_fold", "predict_test_clips", "check_weights", "begin"):
         monkeypatch.setattr(cross, name, never)
     before, log = frozen_in_time(run.folder), []
     again = go(comp, run.folder, log=log)
@@ -391,7 +389,7 @@ def test_a_run_answers_no_other_competition(run, home):
 
 def test_an_unfinished_run_says_so(untrained, comp, home, tmp_path):
     half = go(comp, tmp_path / "half", only=[1])
-    assert [m.fold for m in half.members] == [1] and len(half.oof) == (half.folds["fold"] == 1).sum()
+    assert [m.fold for m in half.fold_runs] == [1] and len(half.oof) == (half.folds["fold"] == 1).sum()
     assert "1 of 2 networks finished" in repr(half) and half.scores["fold"].tolist() == [1]
     half = Run.open(tmp_path / "half")
     with pytest.warns(UserWarning, match="answered by 1 of 2 networks: the run is not finished") as said:
@@ -400,13 +398,13 @@ def test_an_unfinished_run_says_so(untrained, comp, home, tmp_path):
     with pytest.raises(ValueError, match=r"only=\[0, 7\]: there is no fold 7; the folds are 0, 1"):
         go(comp, tmp_path / "half", only=[0, 7])
     whole = go(comp, tmp_path / "half")
-    assert [row["member"].fold for row in untrained] == [1, 0] and len(whole.oof) == 18
+    assert [row["fold_run"].fold for row in untrained] == [1, 0] and len(whole.oof) == 18
     assert whole.oof["fold"].is_monotonic_increasing
 
 
 def test_the_test_set_may_be_asked_later(untrained, comp, tmp_path):
     quiet = go(comp, tmp_path / "later", test=False)
-    assert len(quiet.members) == 2
+    assert len(quiet.fold_runs) == 2
     with pytest.raises(
         ValueError,
         match="has not been predicted by fold 0, seed 0; cross_validate with the same arguments and test=True",
@@ -491,9 +489,9 @@ def with_callback(fold: int, batch: int, how):
     """Let the network of a fold be stopped in a batch."""
     usual = training._make_learner
 
-    def make(member, *args):
-        learn = usual(member, *args)
-        if member.fold == fold:
+    def make(fold_run, *args):
+        learn = usual(fold_run, *args)
+        if fold_run.fold == fold:
             learn.add_cb(Kill(batch, how))
         return learn
 
@@ -515,7 +513,7 @@ def prepare_stop(where: str) -> None:
     if where == "judged":
         before(training, "write_atomic", die, lambda path, data: path.name == "done.json")
     if where == "between":
-        before(cross, "train_member", die, lambda member, *args: member.fold == 1)
+        before(cross, "train_fold", die, lambda fold_run, *args: fold_run.fold == 1)
     if where == "answering":
         before(training, "predict_pictures", die)
 
@@ -540,7 +538,7 @@ def stopped(run, home) -> Path:
     """The folder of the runs that were killed."""
     if not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import conftest, test_runs; test_runs.stop_everywhere(sys.argv[2])"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import conftest, test_cross_validation; test_cross_validation.stop_everywhere(sys.argv[2])"
     call = [sys.executable, "-c", code, str(Path(__file__).parent), str(home)]
     done = subprocess.run(call, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -585,14 +583,14 @@ def test_checkpoints_that_a_kill_left_are_removed(run, comp, tmp_path):
 
 def test_processes_share_a_run(untrained, comp, tmp_path):
     pytest.importorskip("fcntl")
-    busy, log = Member(0, 0, tmp_path / "out/seed0-fold0"), []
+    busy, log = FoldRun(0, 0, tmp_path / "out/seed0-fold0"), []
     go(comp, tmp_path / "out", only=[])
     with record.claimed(busy) as mine, record.claimed(busy) as theirs:
         assert (mine, theirs) == (True, False)
         part = go(comp, tmp_path / "out", log=log)
-    assert "fold 0, seed 0: another process is at it" in log and [m.fold for m in part.members] == [1]
-    assert [m.fold for m in go(comp, tmp_path / "out").members] == [0, 1]
-    assert [row["member"].fold for row in untrained] == [1, 0]
+    assert "fold 0, seed 0: another process is at it" in log and [m.fold for m in part.fold_runs] == [1]
+    assert [m.fold for m in go(comp, tmp_path / "out").fold_runs] == [0, 1]
+    assert [row["fold_run"].fold for row in untrained] == [1, 0]
 
 
 def test_a_disk_without_locks_is_no_hindrance(tmp_path, monkeypatch):
@@ -602,7 +600,7 @@ def test_a_disk_without_locks_is_no_hindrance(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with record.claimed(Member(0, 0, tmp_path)) as mine:
+    with record.claimed(FoldRun(0, 0, tmp_path)) as mine:
         assert mine
 
 
@@ -630,18 +628,18 @@ def test_a_full_disk_costs_nothing_that_was_finished(run, comp, tmp_path, monkey
     [
         (
             dict(recipe=RECIPE.replace(epochs=3)),
-            r"other choices: recipe.epochs is 2 there and 3 here; choose a new folder",
+            r"other config: recipe.epochs is 2 there and 3 here; choose a new folder",
         ),
         (
             dict(renderer=Renderer(Mel(n_mels=33, n_fft=256, hop_length=64))),
-            r"choices: renderer.representation.n_mels is 32 there and 33 here",
+            r"config: renderer.representation.n_mels is 32 there and 33 here",
         ),
         (
             dict(loaders={"size": 48, "bs": 8}),
-            r"other choices: loaders.bs is 4 there and 8 here; loaders.size is 32 there and 48 here",
+            r"other config: loaders.bs is 4 there and 8 here; loaders.size is 32 there and 48 here",
         ),
-        (dict(folds=3), r"other choices: folds is 2 there and 3 here"),
-        (dict(tta=TTA(shifts=(-0.1, 0.1))), r"other choices: tta.shifts is \[0.0\] there and \[-0.1, 0.1\] here"),
+        (dict(folds=3), r"other config: folds is 2 there and 3 here"),
+        (dict(tta=TTA(shifts=(-0.1, 0.1))), r"other config: tta.shifts is \[0.0\] there and \[-0.1, 0.1\] here"),
         (
             dict(arch="resnet18", trust="loss"),
             r"arch is 'test_resnet' there and 'resnet18' here; trust is 'sampling' there and 'loss' here",
@@ -710,11 +708,13 @@ def test_all_folds_see_pictures_of_one_size(home, tmp_path):
     rows = train_table(fold=[i % 4 for i in range(18)], group=["xyzx"[i % 4] for i in range(18)])
     tree = render_tree(rows["path"], LOOK, home / "cache", root=home / "töne", n_jobs=1, progress=False)
     task = Task.of(competition(home / "töne", rows))
-    members = [Member(0, fold, tmp_path / str(fold)) for fold in range(4)]
+    fold_runs = [FoldRun(0, fold, tmp_path / str(fold)) for fold in range(4)]
     for method, own in (("squish", "size"), ("pad", "seconds")):
-        setup = training.Setup.open(task, Choices(loaders={"bs": 4, "num_workers": 0, "method": method}), tree, rows)
+        setup = training.FoldSetup.open(
+            task, RunConfig(loaders={"bs": 4, "num_workers": 0, "method": method}), tree, rows
+        )
         assert getattr(setup, own) is not None
-        loaders = [setup.loaders(rows, member) for member in members]
+        loaders = [setup.loaders(rows, fold_run) for fold_run in fold_runs]
         assert len({dls.size for dls in loaders}) == 1
         assert len({dls.valid.after_item.fs[0].seconds for dls in loaders}) == 1
 
@@ -812,29 +812,29 @@ def test_given_folds_are_used_or_dealt_anew_with_a_warning(home):
     comp = competition(home / "töne", given)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert deal_folds(comp)["fold"].tolist() == deal_folds(comp, 3)["fold"].tolist() == given["fold"].tolist()
+        assert assign_folds(comp)["fold"].tolist() == assign_folds(comp, 3)["fold"].tolist() == given["fold"].tolist()
     told = "three-pitches gives 3 folds and 2 are dealt anew: the score does not compare with published ones"
     with pytest.warns(UserWarning, match=told) as said:
-        dealt = deal_folds(comp, 2)
+        dealt = assign_folds(comp, 2)
     assert said[0].filename == __file__ and sorted(set(dealt["fold"])) == [0, 1]
     assert dealt.groupby("group")["fold"].nunique().max() == 1
     free = competition(home / "töne")
     with pytest.warns(UserWarning, match="3 labels in fewer groups than the 5 folds"):
-        assert sorted(set(deal_folds(free)["fold"])) == [0, 1, 2, 3, 4]
-    assert deal_folds(free, 3, seed=1)["fold"].tolist() != deal_folds(free, 3, seed=2)["fold"].tolist()
+        assert sorted(set(assign_folds(free)["fold"])) == [0, 1, 2, 3, 4]
+    assert assign_folds(free, 3, seed=1)["fold"].tolist() != assign_folds(free, 3, seed=2)["fold"].tolist()
 
 
 def test_folds_that_cannot_be_are_said(home, comp, tmp_path):
     with pytest.warns(
         UserWarning, match=r"4 labels in fewer groups than the 4 folds, .* \(high 3, low 3, mid 3, rare 1\)"
     ):
-        deal_folds(competition(home / "töne", train_table(label=["rare", *train_table()["label"][1:]])), 4)
+        assign_folds(competition(home / "töne", train_table(label=["rare", *train_table()["label"][1:]])), 4)
     one_speaker = train_table(group=["me"] * 18, fold=[i % 2 for i in range(18)])
     with pytest.raises(
         ValueError,
         match="fold 0 leaves no clip to train on: all others belong to recordings or groups that are held out",
     ):
-        deal_folds(competition(home / "töne", one_speaker))
+        assign_folds(competition(home / "töne", one_speaker))
     broken = train_table(
         path=["test/empty.wav", "test/noise.wav", *train_table()["path"][2:]], fold=[1, 1] + [2, 3] * 8
     )
@@ -864,7 +864,7 @@ def test_sides_by_hand():
     table = pd.DataFrame(
         {"path": list("aabcde"), "group": ["x", "x", "x", "y", None, "y"], "fold": [0, 1, -1, 1, 0, -1]}
     )
-    train, held_out = sides(table, 0)
+    train, held_out = split_fold(table, 0)
     assert held_out.tolist() == [True, False, False, False, True, False]
     assert train.tolist() == [
         False,
@@ -875,9 +875,9 @@ def test_sides_by_hand():
         True,
     ]  # the second is of a's recording, the third of its group
     with pytest.warns(UserWarning, match=r"^fold 0: 2 clips of other folds .* \(a, b\)$") as said:
-        report_akin(table, 0)
+        warn_related(table, 0)
     assert said[0].filename == __file__
-    train, held_out = sides(table.drop(columns="group"), 1)
+    train, held_out = split_fold(table.drop(columns="group"), 1)
     assert train.tolist() == [False, False, True, False, True, True] and held_out.tolist() == [
         False,
         True,
@@ -913,18 +913,18 @@ def test_a_fold_without_a_clip_that_counts(untrained, home, tmp_path):
 
 def test_seeds_are_averaged_clip_by_clip(untrained, comp, tmp_path):
     run = go(comp, tmp_path / "out", seeds=2, recipe=RECIPE.replace(seed=5))
-    assert [(m.seed, m.fold) for m in run.members] == [(5, 0), (5, 1), (6, 0), (6, 1)] and len(run.scores) == 4
-    assert run.choices.seed_list == [5, 6]
+    assert [(m.seed, m.fold) for m in run.fold_runs] == [(5, 0), (5, 1), (6, 0), (6, 1)] and len(run.scores) == 4
+    assert run.config.seed_list == [5, 6]
     parts = [{}, {}]
-    for member in run.members:
-        parts[member.seed - 5].update(zip(member.oof().table["path"], member.oof().probs))
+    for fold_run in run.fold_runs:
+        parts[fold_run.seed - 5].update(zip(fold_run.oof().table["path"], fold_run.oof().probs))
     expected = [(parts[0][path] + parts[1][path]) / 2 for path in run.oof["path"]]
     assert run.predictions.probs == pytest.approx(np.array(expected), abs=1e-6) and len(run.oof) == 18
     assert not np.allclose(parts[0]["train/00.wav"], parts[1]["train/00.wav"])
-    assert run.test_probs == pytest.approx(np.mean([m.test().probs for m in run.members], axis=0), abs=1e-6)
-    (run.members[3].folder / "done.json").unlink()
+    assert run.test_probs == pytest.approx(np.mean([m.test().probs for m in run.fold_runs], axis=0), abs=1e-6)
+    (run.fold_runs[3].folder / "done.json").unlink()
     most = Run.open(tmp_path / "out")
-    assert len(most.oof) == 18 and len(most.members) == 3
+    assert len(most.oof) == 18 and len(most.fold_runs) == 3
     fold_1 = [most.predictions.probs[i] for i, path in enumerate(most.oof["path"]) if most.oof["fold"][i] == 1]
     assert fold_1 == pytest.approx(
         np.array([parts[0][path] for path in most.oof["path"][most.oof["fold"] == 1]]), abs=1e-6
@@ -989,10 +989,10 @@ def test_doubtful_clips_are_drawn_less_often_and_weigh_less(home, tmp_path):
         )
         assert len(run.history) == 1 and run.history["train_loss"].notna().all()
     tree = render_tree(train_table()["path"], LOOK, home / "cache", root=home / "töne", n_jobs=1, progress=False)
-    rows = deal_folds(comp, 2)
-    choices = Choices(folds=2, loaders={"bs": 4, "size": 32, "num_workers": 0})
-    setup = training.Setup.open(Task.of(comp), choices, tree, rows)
-    dls = setup.loaders(rows, Member(0, 0, tmp_path / "m"))
+    rows = assign_folds(comp, 2)
+    config = RunConfig(folds=2, loaders={"bs": 4, "size": 32, "num_workers": 0})
+    setup = training.FoldSetup.open(Task.of(comp), config, tree, rows)
+    dls = setup.loaders(rows, FoldRun(0, 0, tmp_path / "m"))
     drawn = [dls.train.clips["path"][index] for _ in range(3) for x, y in dls.train for index, _ in x.clips]
     assert drawn and all(int(path[6:8]) % 2 for path in drawn), "a clip of weight 0 is never drawn"
 
@@ -1025,7 +1025,7 @@ def test_scores_where_there_is_nothing_to_score():
 def test_a_warning_is_about_the_line_of_the_user_however_deep_it_is_said():
     """Here it is said three calls down, behind a cached property."""
     rows = pd.DataFrame({"id": ["0"], "path": ["0.wav"]})
-    flat = answered(
+    flat = predicted(
         predictions_of([[0.9, 0.1], [0.4, 0.6]], [["a"], ["a"]], is_multi=True), task_of(rows, metric="macro_auc")
     )
     with pytest.warns(UserWarning, match="macro_auc is not defined on 2 clips") as said:
@@ -1126,28 +1126,28 @@ def test_rows_that_ask_about_one_label_each(tmp_path):
     clips = pd.DataFrame({"path": ["x"], "start": [0.0], "end": [5.0]})
     task = task_of(rows, Decisions(), "macro_f1")
     with pytest.warns(UserWarning, match=r"1 of 3 rows answered with the class prior \(gone\)"):
-        table = write_answers(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv")
+        table = write_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv")
     assert (tmp_path / "s.csv").read_text() == "row_id,target\nq1,False\nq2,True\nq3,True\n" and len(table) == 3
     with pytest.warns(UserWarning):
-        write_answers(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv", threshold=0.2)
+        write_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv", threshold=0.2)
     assert (tmp_path / "s.csv").read_text() == "row_id,target\nq1,True\nq2,True\nq3,True\n"
 
 
 def test_what_would_not_be_accepted_is_not_written(tmp_path):
     rows = pd.DataFrame({"id": ["1"], "path": ["x"]})
     with pytest.raises(ValueError, match="threshold=0.5: answers are written as classcolumns, without a threshold"):
-        write_answers(
+        write_submission(
             task_of(rows), rows, np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv", threshold=0.5
         )
     with pytest.raises(ValueError, match="gives nan for 1 clip"):
-        write_answers(task_of(rows), rows, np.array([[np.nan, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
+        write_submission(task_of(rows), rows, np.array([[np.nan, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
     with pytest.raises(ValueError, match="would not be accepted: 1 row with a probability outside 0 to 1"):
-        write_answers(task_of(rows), rows, np.array([[1.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
+        write_submission(task_of(rows), rows, np.array([[1.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
     assert not (tmp_path / "s.csv").exists()
 
 
-def answered(predictions: Predictions, task: Task) -> CompetitionAnswers:
-    found = CompetitionAnswers()
+def predicted(predictions: Predictions, task: Task) -> CompetitionPredictions:
+    found = CompetitionPredictions()
     found.task, found.predictions = task, predictions
     return found
 
@@ -1157,12 +1157,12 @@ def test_the_best_threshold_is_found_out_of_fold(tmp_path):
     rows = pd.DataFrame({"id": ["1"], "path": ["1.wav"]})
     probs, targets = [[0.4, 0.0], [0.3, 0.0], [0.19, 0.0], [0.9, 0.0]], [["a"], ["a"], [], []]
     predictions = predictions_of(probs, targets, is_multi=True, scored=[True, True, True, False])
-    whole = answered(predictions, task_of(rows, LabelSets(), "row_f1", has_test=False))
+    whole = predicted(predictions, task_of(rows, LabelSets(), "row_f1", has_test=False))
     assert whole.best_threshold() == pytest.approx(0.2)
     assert whole.submission(tmp_path / "s.csv")["birds"].tolist() == ["nocall"]
     assert whole.submission(tmp_path / "s.csv", threshold="oof")["birds"].tolist() == ["a"]
     with pytest.raises(ValueError, match="lwlrap is no metric of decisions: there is no threshold to choose"):
-        answered(predictions, task_of(rows, metric="lwlrap")).best_threshold()
+        predicted(predictions, task_of(rows, metric="lwlrap")).best_threshold()
 
 
 def test_without_a_test_set_the_clips_of_training_are_answered(untrained, home, tmp_path):
@@ -1196,7 +1196,8 @@ def test_fifty_thousand_rows_take_a_moment():
     began = time.perf_counter()
     table = rows.assign(label="a", weight=1.0)
     assert (
-        len(with_pseudo(table, table.assign(path="new " + table["path"]))) == 2 * n and time.perf_counter() - began < 10
+        len(add_pseudo_labels(table, table.assign(path="new " + table["path"]))) == 2 * n
+        and time.perf_counter() - began < 10
     )
 
 
@@ -1229,7 +1230,7 @@ def test_training_sees_variants_and_nothing_is_judged_by_them(untrained, asked, 
             assert all(name in picture for picture in part["picture"])
         assert set(valid["variant"]) == {""} and not any("@" in picture for picture in valid["picture"])
         n = len(train) // 3
-        assert f"{row['member']}: {n} clips to train on, each in 2 variants too, {len(valid)} held out" in log
+        assert f"{row['fold_run']}: {n} clips to train on, each in 2 variants too, {len(valid)} held out" in log
     assert sorted(run.oof["path"]) == sorted(comp.train["path"]) and run.score.n == 15
     assert len(asked) == 6 and not any("@" in str(picture) for picture in asked)
     drawn = [path.name for path in (tmp_path / "cache").rglob("*.png")]
@@ -1284,7 +1285,7 @@ def test_pseudo_labelled_clips_are_learnt_in_variants_too(untrained, asked, opin
 
 def test_other_variants_are_another_run(untrained, comp, tmp_path):
     run = go(comp, tmp_path / "out", only=[0], loaders={"variants": MORE})
-    assert run.choices.variants == tuple(MORE) and Choices.from_toml(run.folder / "run.toml") == run.choices
+    assert run.config.variants == tuple(MORE) and RunConfig.from_toml(run.folder / "run.toml") == run.config
     before = frozen_in_time(run.folder)
     for other, told in [
         (MORE[:1], r"\['roll-0.25'\] here"),
@@ -1293,12 +1294,12 @@ def test_other_variants_are_another_run(untrained, comp, tmp_path):
     ]:
         with pytest.raises(
             ValueError,
-            match=rf"other choices: loaders.variants is \['roll-0.25', 'noise-20dB'\] there and .*{told}; choose",
+            match=rf"other config: loaders.variants is \['roll-0.25', 'noise-20dB'\] there and .*{told}; choose",
         ):
             go(comp, run.folder, loaders={"variants": other})
     assert frozen_in_time(run.folder) == before
-    again = go(comp, run.folder, loaders=run.choices.loaders)  # as a plan, or run.toml, says them
-    assert len(again.members) == 2 and [row["member"].fold for row in untrained] == [0, 1]
+    again = go(comp, run.folder, loaders=run.config.loaders)  # as a plan, or run.toml, says them
+    assert len(again.fold_runs) == 2 and [row["fold_run"].fold for row in untrained] == [0, 1]
 
 
 def test_variants_through_real_epochs_end_in_the_same_answers_after_a_stop(comp, home, tmp_path, monkeypatch):
@@ -1307,7 +1308,7 @@ def test_variants_through_real_epochs_end_in_the_same_answers_after_a_stop(comp,
 
     more = {"loaders": {"variants": [Roll(0.5)]}, "only": [1]}
     whole, usual = go(comp, tmp_path / "whole", **more), training._make_learner
-    about = json.loads((whole.members[0].folder / "fit/training.json").read_text())
+    about = json.loads((whole.fold_runs[0].folder / "fit/run.json").read_text())
     assert about["network"]["training_items"] == 2 * (18 - len(whole.oof))
     monkeypatch.setattr(training, "_make_learner", usual)
     with_callback(1, 6, press)  # four or five batches an epoch: in the second
@@ -1355,11 +1356,11 @@ def test_variants_that_cannot_be_drawn_are_counted_once_and_training_does_withou
 def opinions(run, tmp_path) -> Path:
     """A copy of the run whose networks disagree: those of fold 0 call every test clip low, those of fold 1 mid."""
     shutil.copytree(run.folder, tmp_path / "opinions")
-    for member in Run.open(tmp_path / "opinions").members:
-        said = member.test()
-        probs = np.tile([[0.01, 0.97, 0.02], [0.01, 0.02, 0.97]][member.fold], (len(said), 1))
+    for fold_run in Run.open(tmp_path / "opinions").fold_runs:
+        said = fold_run.test()
+        probs = np.tile([[0.01, 0.97, 0.02], [0.01, 0.02, 0.97]][fold_run.fold], (len(said), 1))
         probs[0] = [0.4, 0.3, 0.3]
-        Predictions(said.table, probs, said.vocab).save(member.folder / "test.npz")
+        Predictions(said.table, probs, said.vocab).save(fold_run.folder / "test.npz")
     return tmp_path / "opinions"
 
 
@@ -1373,7 +1374,7 @@ def test_a_fold_learns_only_from_networks_that_never_saw_its_held_out_clips(untr
         by_path = dict(zip(row["train"]["path"], row["weights"][0].weights))
         assert by_path["test/t2.wav"] / by_path[next(iter(by_path))] == pytest.approx(0.97, abs=1e-4)
     assert sum("2 of them pseudo-labelled" in line for line in log) == 2
-    assert sorted(run.oof["path"]) == sorted(comp.train["path"]) and run.choices.pseudo == str(opinions)
+    assert sorted(run.oof["path"]) == sorted(comp.train["path"]) and run.config.pseudo == str(opinions)
     Predictions(Run.open(opinions).test_clips, np.full((3, 3), 1 / 3), run.task.vocab).save(
         opinions / "seed0-fold0/test.npz"
     )
@@ -1381,7 +1382,7 @@ def test_a_fold_learns_only_from_networks_that_never_saw_its_held_out_clips(untr
         ValueError, match="holds a run of other pseudo-labels: the earlier run said something else then"
     ):
         go(comp, tmp_path / "out", pseudo=opinions, trust="loss")
-    with pytest.raises(ValueError, match="other choices: .*pseudo is True there and False here"):
+    with pytest.raises(ValueError, match="other config: .*pseudo is True there and False here"):
         go(comp, tmp_path / "out", trust="loss")
 
 
@@ -1389,10 +1390,10 @@ def test_pseudo_labels_of_a_group_that_is_held_out_are_not_learnt(untrained, hom
     """The test clips are of a speaker in training; only where he is not held out do they train."""
     comp = competition(home / "töne", test=test_table(group="speaker 00"))
     earlier = go(comp, tmp_path / "earlier")
-    for member in earlier.members:
-        said = member.test()
+    for fold_run in earlier.fold_runs:
+        said = fold_run.test()
         assert said.table["group"].tolist() == ["speaker 00"] * 3
-        Predictions(said.table, np.tile([0.98, 0.01, 0.01], (3, 1)), said.vocab).save(member.folder / "test.npz")
+        Predictions(said.table, np.tile([0.98, 0.01, 0.01], (3, 1)), said.vocab).save(fold_run.folder / "test.npz")
     untrained.clear()
     with pytest.warns(
         UserWarning, match=r"^fold \d: 3 clips of other folds belong to .* that are held out.*\(test/t1.wav, "
@@ -1400,12 +1401,12 @@ def test_pseudo_labels_of_a_group_that_is_held_out_are_not_learnt(untrained, hom
         go(comp, tmp_path / "out", pseudo=tmp_path / "earlier")
     assert [w.filename for w in said if "belong" in str(w.message)] == [__file__]
     own = {
-        row["member"].fold: "speaker 00" in set(row["table"].set_index("path").loc[row["valid"]["path"], "group"])
+        row["fold_run"].fold: "speaker 00" in set(row["table"].set_index("path").loc[row["valid"]["path"], "group"])
         for row in untrained
     }
     for row in untrained:
         assert apart(row) and row["train"]["path"].str.startswith("test/").sum() == (
-            0 if own[row["member"].fold] else 3
+            0 if own[row["fold_run"].fold] else 3
         )
     assert sorted(own.values()) == [False, True]
 
@@ -1451,20 +1452,20 @@ def test_sure_answers_as_rows_by_hand():
 def test_a_clip_that_is_in_training_already_keeps_its_label():
     table = pd.DataFrame({"path": ["a", "b"], "label": ["x", "y"], "fold": [0, 1]})
     pseudo = pd.DataFrame({"path": ["b", "c"], "label": ["z", "z"], "weight": [0.9, 0.8]})
-    both = with_pseudo(table, pseudo)
+    both = add_pseudo_labels(table, pseudo)
     assert both["path"].tolist() == ["a", "b", "c"] and both["label"].tolist() == ["x", "y", "z"]
     assert both["weight"].tolist() == [1.0, 1.0, 0.8] and both["fold"].tolist() == [0, 1, -1]
-    assert with_pseudo(table, pseudo.iloc[:1]) is table
+    assert add_pseudo_labels(table, pseudo.iloc[:1]) is table
 
 
 def test_multi_label_pseudo_labels_are_learnt(untrained, home, tmp_path):
     labels = [[label] if i % 4 else [label, "loud"] for i, label in enumerate(train_table()["label"])]
     comp = competition(home / "töne", train_table(label=labels), metric="lwlrap", format=ClassColumns())
     earlier = go(comp, tmp_path / "earlier")
-    for member in earlier.members:
-        said = member.test()
+    for fold_run in earlier.fold_runs:
+        said = fold_run.test()
         probs = np.tile([0.1, 0.93, 0.94, 0.1], (3, 1))
-        Predictions(said.table, probs, said.vocab, is_multi=True).save(member.folder / "test.npz")
+        Predictions(said.table, probs, said.vocab, is_multi=True).save(fold_run.folder / "test.npz")
     untrained.clear()
     go(comp, tmp_path / "out", pseudo=earlier, pseudo_min=0.92, only=[1])
     learnt = untrained[0]["train"]
@@ -1478,13 +1479,13 @@ def test_multi_label_pseudo_labels_are_learnt(untrained, home, tmp_path):
 
 def test_a_relative_folder_stays_where_it_was(untrained, comp, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    usual = cross.train_member
+    usual = cross.train_fold
 
     def walk_away(*args):
         usual(*args)
         os.chdir("/")
 
-    monkeypatch.setattr(cross, "train_member", walk_away)
+    monkeypatch.setattr(cross, "train_fold", walk_away)
     run = go(comp, Path("runs/a b"))
     assert run.folder == tmp_path / "runs/a b" and run.score == Run.open(tmp_path / "runs/a b").score
     os.chdir(tmp_path)
@@ -1507,7 +1508,7 @@ def test_a_mounted_run_is_only_read(run, home, tmp_path, mount_tmpfs):
 
 
 def test_a_broken_picture_is_named(run, home, tmp_path):
-    clf = load_classifier(run.members[0].folder / "classifier")
+    clf = load_classifier(run.fold_runs[0].folder / "classifier")
     tree = render_tree(train_table()["path"][:3], LOOK, tmp_path, root=home / "töne", n_jobs=1, progress=False)
     files = [tree.picture(path) for path in train_table()["path"][:3]]
     whole = clips_room.predict_pictures(clf, files, progress=False)
@@ -1527,19 +1528,19 @@ def test_names_that_are_not_utf8_survive(tmp_path):
     again = Task.load(tmp_path)
     assert again.rows["id"].tolist() == ["1", "007"] and clip_spans(again.rows) == clip_spans(rows)
     assert (
-        again.asks_the_same(task)
+        again.same_test_rows(task)
         and not again.differs(task)
         and again.format == task.format
         and again.vocab == task.vocab
     )
-    assert not again.asks_the_same(task_of(rows.iloc[:1]))
+    assert not again.same_test_rows(task_of(rows.iloc[:1]))
 
 
 # ---------------------------------------------------------------------- choices
 
 
 def test_choices_travel_through_toml():
-    choices = Choices(
+    config = RunConfig(
         competition={"slug": "ESC-50", "folder": Path("data/ESC-50"), "options": {"group": None, "names": ("a", "b")}},
         renderer=LOOK,
         arch="resnet18",
@@ -1557,9 +1558,9 @@ def test_choices_travel_through_toml():
         },
         learner={"pretrained": False, "stats": ((0.5,), (0.25,)), "metrics": ["accuracy"], "ps": np.float64(0.25)},
     )
-    again = Choices.from_toml(choices.to_toml())
-    assert again == choices and again.identity == choices.identity and Value.from_json(choices.to_json()) == choices
-    assert again.loading["variants"] == again.variants == (TimeStretch(0.8), AddNoise(20)), "each once"
+    again = RunConfig.from_toml(config.to_toml())
+    assert again == config and again.identity == config.identity and Value.from_json(config.to_json()) == config
+    assert again.loading["variants"] == again.variants == (Stretch(0.8), AddNoise(20)), "each once"
     assert (
         again.loading["augment"] == Augment() and again.loading["size"] == [64, 96] and again.loaders["seconds"] is None
     )
@@ -1569,20 +1570,20 @@ def test_choices_travel_through_toml():
         "options": {"group": None, "names": ["a", "b"]},
     }
     assert again.seed_list == [3] and again.first_seed == 3
-    assert again.learning("map@3")["metrics"] == ["map@3", "accuracy"] and Choices().learning("accuracy")[
+    assert again.learning("map@3")["metrics"] == ["map@3", "accuracy"] and RunConfig().learning("accuracy")[
         "metrics"
     ] == ["accuracy"]
-    assert Choices(learner={"metrics": "accuracy"}).learning("map@3")["metrics"] == ["map@3", "accuracy"]
+    assert RunConfig(learner={"metrics": "accuracy"}).learning("map@3")["metrics"] == ["map@3", "accuracy"]
 
 
 def test_places_are_no_part_of_a_run():
-    here = Choices(
+    here = RunConfig(
         competition={"slug": "a", "folder": "x"},
         loaders={"cache": "c", "n_jobs": 1, "bs": 4},
         learner={"weights": "/here/x.safetensors", "ps": 0.1},
         pseudo="p",
     )
-    there = Choices(
+    there = RunConfig(
         competition={"slug": "a", "folder": "y"},
         loaders={"num_workers": 2, "device": "cpu", "bs": 4},
         learner={"weights": "/there/x.safetensors", "ps": 0.1},
@@ -1597,11 +1598,13 @@ def test_places_are_no_part_of_a_run():
     }
     assert here.identity != here.replace(pseudo=None).identity != here.replace(loaders={"bs": 5}).identity
     assert here.identity["renderer.representation.kind"] == "mel" and here.identity["loaders.bs"] == 4
-    assert Choices(loaders={"variants": []}) == Choices(loaders={"variants": None}) == Choices(), "none are no choice"
+    assert RunConfig(loaders={"variants": []}) == RunConfig(loaders={"variants": None}) == RunConfig(), (
+        "none are no choice"
+    )
     assert (
-        Choices(loaders={"variants": Roll(0.1)})
-        == Choices(loaders={"variants": [{"kind": "roll", "share": 0.1}]})
-        != Choices()
+        RunConfig(loaders={"variants": Roll(0.1)})
+        == RunConfig(loaders={"variants": [{"kind": "roll", "share": 0.1}]})
+        != RunConfig()
     )
 
 
@@ -1634,15 +1637,15 @@ def test_places_are_no_part_of_a_run():
 )
 def test_wrong_choices_are_named(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Choices(**wrong)
+        RunConfig(**wrong)
 
 
 def test_options_are_those_of_the_functions_that_take_them():
     of_loaders = {*inspect.signature(SpecDataLoaders.from_df).parameters}
-    assert {*choices_room._DRAWING} <= {*inspect.signature(render_tree).parameters} & of_loaders
-    assert {*choices_room._LOADING} <= of_loaders
-    assert {*choices_room._LEARNING} <= {*inspect.signature(spec_learner).parameters}
-    assert choices_room._PLACE <= {*choices_room._DRAWING, *choices_room._LOADING}
+    assert {*config_module._DRAWING} <= {*inspect.signature(render_tree).parameters} & of_loaders
+    assert {*config_module._LOADING} <= of_loaders
+    assert {*config_module._LEARNING} <= {*inspect.signature(spec_learner).parameters}
+    assert config_module._RESOURCES <= {*config_module._DRAWING, *config_module._LOADING}
 
 
 def test_competitions_are_opened_by_their_choices(tmp_path):
@@ -1680,7 +1683,7 @@ def test_data_that_are_gone_are_said_at_once(comp, home, tmp_path):
 def test_a_broken_record_of_a_fold_is_named_with_the_way_out(run, tmp_path):
     shutil.copytree(run.folder, tmp_path / "copy")
     broken = Run(tmp_path / "copy")
-    (broken.members[0].folder / "done.json").write_text("")
+    (broken.fold_runs[0].folder / "done.json").write_text("")
     with pytest.raises(ValueError, match="done.json' is broken .* the same call trains this fold again"):
         broken.scores
 

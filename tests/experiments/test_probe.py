@@ -14,7 +14,7 @@ import torch
 from specimg.audio.variants import Roll
 from specimg.competitions import BestLabels, ClassColumns, Competition
 from specimg.experiments import LinearProbe, linear_probe, paired_difference, probe as probing
-from specimg.experiments.probe import fit_and_judge
+from specimg.experiments.probe import fit_and_predict
 from specimg.models.networks import create_spec_net
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel, Stft
@@ -57,7 +57,7 @@ def comp(folder) -> Competition:
 def go(comp, renderers=MEL, arch="test_resnet", log=None, **changes) -> LinearProbe:
     loaders = {**LOADERS, "cache": str(comp.folder.parent / "cache"), **changes.pop("loaders", {})}
     options = {"pretrained": False, "folds": 3, **changes}
-    return linear_probe(comp, renderers, arch, loaders=loaders, say=(log if log is not None else []).append, **options)
+    return linear_probe(comp, renderers, arch, loaders=loaders, log=(log if log is not None else []).append, **options)
 
 
 @pytest.fixture(scope="session")
@@ -86,18 +86,18 @@ def test_one_label_is_multinomial_regression_on_standardised_features():
     mean, std = x[:40].mean(axis=0), x[:40].std(axis=0)
     std[4] = 1
     model = LogisticRegression(C=0.5, max_iter=1000).fit((x[:40] - mean) / std, hot[:40].argmax(axis=1))
-    probs = fit_and_judge(x[:40], hot[:40], None, x[40:], False, 0.5)
+    probs = fit_and_predict(x[:40], hot[:40], None, x[40:], False, 0.5)
     assert probs == pytest.approx(model.predict_proba((x[40:] - mean) / std), abs=1e-6)
-    weighted = fit_and_judge(x[:40], hot[:40], np.r_[np.ones(20), np.zeros(20)], x[40:], False, 0.5)
+    weighted = fit_and_predict(x[:40], hot[:40], np.r_[np.ones(20), np.zeros(20)], x[40:], False, 0.5)
     assert not np.allclose(weighted, probs)
 
 
 def test_a_label_that_training_lacks_gets_nothing():
     x, hot = data()
     train = hot[:40, :2].any(axis=1)
-    probs = fit_and_judge(x[:40][train], hot[:40][train], None, x[40:], False, 1.0)
+    probs = fit_and_predict(x[:40][train], hot[:40][train], None, x[40:], False, 1.0)
     assert (probs[:, 2] == 0).all() and probs.sum(axis=1) == pytest.approx(1)
-    only = fit_and_judge(x[:40][hot[:40, 1]], hot[:40][hot[:40, 1]], None, x[40:], False, 1.0)
+    only = fit_and_predict(x[:40][hot[:40, 1]], hot[:40][hot[:40, 1]], None, x[40:], False, 1.0)
     assert (only == [0, 1, 0]).all()
 
 
@@ -107,7 +107,7 @@ def test_several_labels_are_a_question_each():
     x, _ = data()
     hot = np.c_[x[:, 0] > 0, np.ones(60, bool), np.zeros(60, bool), x[:, 1] > 5]
     mean, std = x[:40].mean(axis=0), np.where(x[:40].std(axis=0) == 0, 1, x[:40].std(axis=0))
-    probs = fit_and_judge(x[:40], hot[:40], None, x[40:], True, 1.0)
+    probs = fit_and_predict(x[:40], hot[:40], None, x[40:], True, 1.0)
     for label in (0, 3):
         alone = LogisticRegression(C=1.0, max_iter=1000).fit((x[:40] - mean) / std, hot[:40, label])
         assert probs[:, label] == pytest.approx(alone.predict_proba((x[40:] - mean) / std)[:, 1], abs=1e-6)
@@ -123,24 +123,24 @@ def test_the_look_that_shows_the_pitch_wins(found, comp):
     assert list(rows.index) == ["mel", "blind"] and len(probe) == 2
     assert rows.loc["mel", "score"] == 1 and rows.loc["blind", "score"] < 0.7
     assert (
-        rows.loc["blind", "verdict"] == "loss"
+        rows.loc["blind", "verdict"] == "worse"
         and rows.loc["mel", "verdict"] == ""
         and np.isnan(rows.loc["mel", "difference"])
     )
-    difference = paired_difference(probe.answers["blind"], probe.answers["mel"])
+    difference = paired_difference(probe.results["blind"], probe.results["mel"])
     assert tuple(rows.loc["blind", ["difference", "difference_low", "difference_high"]]) == difference[:3]
     assert (rows["clips"] == 36).all() and (rows["ms_picture"] > 0).all() and (rows["seconds"] > 0).all()
     assert [re.match(r"(\d) of 2, (\w+): accuracy", line).groups() for line in log] == [("1", "mel"), ("2", "blind")]
 
 
 def test_every_clip_is_judged_once_by_a_model_of_other_speakers(found, comp):
-    answers = found[0].answers["mel"]
-    oof = answers.oof
+    result = found[0].results["mel"]
+    oof = result.oof
     assert sorted(oof["path"]) == sorted(comp.train["path"]) and set(oof["fold"]) == {0, 1, 2}
     assert oof.groupby("group")["fold"].nunique().max() == 1
     own = [(oof["prediction"] == oof["label"])[oof["fold"] == fold].mean() for fold in range(3)]
     assert found[0].table["std"][0] == pytest.approx(np.std(own, ddof=1))
-    blind = found[0].answers["blind"].oof
+    blind = found[0].results["blind"].oof
     own = [(blind["prediction"] == blind["label"])[blind["fold"] == fold].mean() for fold in range(3)]
     assert found[0].table["std"][1] == pytest.approx(np.std(own, ddof=1)) and np.std(own) > 0
 
@@ -152,7 +152,7 @@ def test_embeddings_are_what_the_body_gives(found, comp):
     from specimg.data.images import FitSize, SpecImage
     from specimg.models.networks import Normalise
 
-    predictions = found[0].answers["mel"].predictions
+    predictions = found[0].results["mel"].predictions
     set_seed(0)
     net = create_spec_net("test_resnet", 1, 3, (32, 32), ps=0.2).eval()
     net[0][0] = Normalise([0.5], [0.5])  # the network's own statistics
@@ -173,9 +173,9 @@ def test_embeddings_are_what_the_body_gives(found, comp):
 def test_what_is_printed_says_that_the_weights_are_random(found):
     lines = str(found[0]).splitlines()
     assert lines[0] == "LinearProbe(2 pictures through test_resnet, by accuracy)" == repr(found[0])
-    head = ["picture", "accuracy (95 %)", "std of folds", "ms a picture", "s in all", "difference (95 %)", "verdict"]
+    head = ["picture", "accuracy (95 %)", "std of folds", "ms per picture", "seconds", "difference (95 %)", "verdict"]
     assert re.split(r"\s{2,}", lines[1]) == head
-    assert lines[2].startswith("mel") and lines[3].startswith("blind") and lines[3].endswith("loss")
+    assert lines[2].startswith("mel") and lines[3].startswith("blind") and lines[3].endswith("worse")
     assert (
         lines[4]
         == "frozen network: test_resnet from scratch (random weights: the order of the pictures is a weak hint)"
@@ -202,10 +202,10 @@ def test_pretrained_weights_are_found_and_told(comp, tmp_path):
 
 def test_the_seed_repeats_it(comp, found):
     again = go(comp, MEL)
-    assert np.array_equal(again.answers["mel32"].predictions.probs, found[0].answers["mel"].predictions.probs)
+    assert np.array_equal(again.results["mel32"].predictions.probs, found[0].results["mel"].predictions.probs)
     other = go(comp, MEL, seed=1)
     assert not np.array_equal(
-        other.answers["mel32"].predictions.embeddings, again.answers["mel32"].predictions.embeddings
+        other.results["mel32"].predictions.embeddings, again.results["mel32"].predictions.embeddings
     )
 
 
@@ -224,18 +224,18 @@ def test_pictures_go_through_the_network_once_for_all_folds(comp, monkeypatch):
 
 def test_what_is_for_training_alone_plays_no_part(comp, found):
     probe = go(comp, {"mel": MEL}, loaders={"variants": [Roll(0.3)], "balance": True})
-    assert np.array_equal(probe.answers["mel"].predictions.probs, found[0].answers["mel"].predictions.probs)
+    assert np.array_equal(probe.results["mel"].predictions.probs, found[0].results["mel"].predictions.probs)
 
 
 def test_windows_are_averaged(comp):
     probe = go(comp, {"crop": MEL}, loaders={"method": "crop", "seconds": 0.2, "windows": 3})
-    assert probe.answers["crop"].predictions.embeddings.shape[0] == 36 and probe.table["score"][0] == 1
+    assert probe.results["crop"].predictions.embeddings.shape[0] == 36 and probe.table["score"][0] == 1
 
 
 def test_our_own_networks_are_never_pretrained(comp):
     probe = go(comp, arch="mini_resnet", pretrained=True)
     assert "mini_resnet from scratch (random weights" in str(probe)
-    assert probe.answers["mel32"].predictions.embeddings.shape[1] == 64
+    assert probe.results["mel32"].predictions.embeddings.shape[1] == 64
 
 
 def test_several_labels_a_clip(folder):
@@ -246,7 +246,7 @@ def test_several_labels_a_clip(folder):
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)
         probe = go(comp, {"mel": MEL, "colour": MEL.replace(picture=Picture(colormap="magma"))})
-    answers = probe.answers["mel"].predictions
+    answers = probe.results["mel"].predictions
     assert answers.is_multi and (answers.probs[:, answers.vocab.index("tone")] == 1).all(), "every clip has it"
     assert probe.metric == "macro_auc" and probe.table["score"].min() > 0.9
     assert set(probe.table["features"]) == {answers.embeddings.shape[1]}, "three channels give as many numbers as one"
@@ -257,7 +257,7 @@ def test_clips_that_only_train_do_not_count_for_the_score(folder):
     scored, weight = [i >= 6 for i in range(36)], [1.0 if i % 2 else 0.5 for i in range(36)]
     comp = Competition("given", folder, table(fold=fold, scored=scored, weight=weight))
     probe = go(comp, folds=None)
-    predictions = probe.answers["mel32"].predictions
+    predictions = probe.results["mel32"].predictions
     assert sorted(predictions.table["path"]) == [f"{i:02}.wav" for i in range(30)] and probe.table["clips"][0] == 24
 
 
@@ -277,8 +277,8 @@ def test_bad_files_are_said_and_left_out(folder, tmp_path):
 def test_a_probe_has_no_answers_to_a_test_set(folder, tmp_path):
     test = pd.DataFrame({"id": ["t"], "path": ["00.wav"]})
     probe = go(Competition("tested", folder, table(12), format=BestLabels(), test=test))
-    with pytest.raises(ValueError, match="has not looked at the test set"):
-        probe.answers["mel32"].submission(tmp_path / "s.csv")
+    with pytest.raises(ValueError, match="does not predict the test set"):
+        probe.results["mel32"].submission(tmp_path / "s.csv")
 
 
 @pytest.mark.parametrize(
@@ -320,4 +320,4 @@ def test_numbers_that_are_none_are_refused(comp, monkeypatch):
 
 def test_stft_and_mel_have_names_of_their_own(comp):
     probe = go(comp, [MEL, Renderer(Stft(n_fft=64, hop_length=64))])
-    assert list(probe.answers) == ["mel32", "stft64"]
+    assert list(probe.results) == ["mel32", "stft64"]

@@ -180,7 +180,7 @@ def test_suggestions_become_corrections(clips, tmp_path):
     listed = label_issues(clips).sort_index()
     heard = listed[listed["issue"]].assign(corrected=listed["suggestion"])
     write_corrections(heard, tmp_path / "corrections.csv")
-    table = apply_corrections(clips.table.rename(columns={"target": "label"}), tmp_path / "corrections.csv", say=None)
+    table = apply_corrections(clips.table.rename(columns={"target": "label"}), tmp_path / "corrections.csv", log=None)
     assert table["label"].tolist() == listed["suggestion"].where(listed["issue"], listed["label"]).tolist()
     assert [was is not None for was in table["was"]] == listed["issue"].tolist()
 

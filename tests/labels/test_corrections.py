@@ -1,6 +1,5 @@
 """Corrections of labels: a file that comes back as it was written, joined by name, used only where the table still says what was wrong."""
 
-import doctest
 import warnings
 from dataclasses import replace
 
@@ -16,7 +15,6 @@ from specimg.competitions import Competition
 from specimg.data import SpecDataLoaders
 from specimg.data.wave_loaders import WaveDataLoaders
 from specimg.datasets import sine
-from specimg.labels import corrections as module
 from specimg.labels.corrections import apply_corrections, read_corrections, write_corrections
 from specimg.labels.tables import labels_from_csv, labels_from_names
 from specimg.render.renderer import Renderer
@@ -49,10 +47,6 @@ def csv(tmp_path):
         return file
 
     return write
-
-
-def test_the_example_in_the_docstring():
-    assert doctest.testmod(module).failed == 0
 
 
 # ---------------------------------------------------------------------- the file
@@ -113,7 +107,7 @@ def test_cells_of_several_labels(csv):
         ),
         (
             "path,label,corrected\na.wav,dog,cat\nb.wav,dog,cat\n./a.wav,dog,owl\n",
-            r"1 row of a clip that stood there already \(a.wav; row 3\); keep one row of each",
+            r"1 row of a clip that is listed already \(a.wav; row 3\); keep one row of each",
         ),
         ("path,label,corrected\n../a.wav,dog,cat\n", "row 1: '../a.wav' leads out of"),
         ("path,start,label,corrected\na.wav,1,dog,cat\n", "a window needs both its start and its end"),
@@ -153,23 +147,23 @@ def test_corrections_are_applied_by_name(capsys):
 
 def test_order_and_index_of_the_table_do_not_matter():
     shuffled = CLIPS.iloc[[2, 0, 3, 1]]
-    table = apply_corrections(shuffled, HEARD, say=None)
+    table = apply_corrections(shuffled, HEARD, log=None)
     assert dict(zip(table["path"], table["label"])) == {"a.wav": "dog", "c.wav": "cat", "d.wav": "dog"}
 
 
 def test_the_same_again_changes_nothing_more():
-    once = apply_corrections(CLIPS, HEARD, say=None)
+    once = apply_corrections(CLIPS, HEARD, log=None)
     with pytest.warns(UserWarning, match=r"1 correction of clips that the table lacks \(b.wav\)"):
-        twice = apply_corrections(once, HEARD, say=None)
+        twice = apply_corrections(once, HEARD, log=None)
     pd.testing.assert_frame_equal(once, twice)
     assert twice.attrs["corrections"]["confirmed"] == ["d.wav", "a.wav"]
 
 
 def test_corrections_of_corrections_keep_what_was():
-    once = apply_corrections(CLIPS, HEARD, say=None)
+    once = apply_corrections(CLIPS, HEARD, log=None)
     more = table_of(path=["c.wav"], label=["cat"], corrected=["owl"])
-    with pytest.warns(UserWarning, match=r"before \('owl'\)"):  # its only clip is a dog by now
-        assert apply_corrections(once, more, say=None)["was"].tolist() == [None, "cat", "owl"]
+    with pytest.warns(UserWarning, match=r"carries \('owl'\)"):  # its only clip is a dog by now
+        assert apply_corrections(once, more, log=None)["was"].tolist() == [None, "cat", "owl"]
 
 
 def test_windows_are_told_apart():
@@ -178,7 +172,7 @@ def test_windows_are_told_apart():
         path=["n.wav", "n.wav"], start=[np.nan, 0.3], end=[np.nan, 1.3], label=["dog"] * 2, corrected=["cat", None]
     )
     with pytest.warns(UserWarning, match="'cat'"):
-        table = apply_corrections(clips, heard, say=None)
+        table = apply_corrections(clips, heard, log=None)
     assert table["label"].tolist() == ["dog", "cat"] and table["start"].tolist()[0] == 0.0
     with pytest.raises(ValueError, match=r"of 1 correction none is of a clip in the table"):
         apply_corrections(clips.iloc[:1], heard.iloc[:1])
@@ -191,7 +185,7 @@ def test_several_labels_a_clip():
         label=[["rain", "dog"], [], "owl", ["rain"]],
         corrected=[["dog"], ["owl", "rain"], [], ["rain"]],
     )
-    table = apply_corrections(clips, heard, say=None)
+    table = apply_corrections(clips, heard, log=None)
     assert table["label"].tolist() == [["dog"], ["owl", "rain"], [], ["rain"]]
     assert table["was"].tolist() == [["dog", "rain"], [], ["owl"], None]
     assert clips["label"].tolist()[0] == ["dog", "rain"]
@@ -199,7 +193,7 @@ def test_several_labels_a_clip():
 
 def test_lists_where_clips_carry_one_label():
     one = table_of(path=["b.wav"], label=[["cat"]], corrected=[["owl"]])
-    assert apply_corrections(CLIPS, one, say=None)["label"].tolist() == ["dog", "owl", "cat", "owl"]
+    assert apply_corrections(CLIPS, one, log=None)["label"].tolist() == ["dog", "owl", "cat", "owl"]
     with pytest.raises(
         ValueError, match=r"the correction of b.wav gives 2 labels \['owl', 'dog'\], and clips of the table carry one"
     ):
@@ -220,7 +214,7 @@ def test_a_label_that_has_changed_since(capsys):
 
 def test_clips_that_the_table_lacks():
     with pytest.warns(UserWarning, match=r"2 corrections of clips that the table lacks \(d.wav, b.wav\)") as said:
-        apply_corrections(CLIPS.iloc[[0, 2]], HEARD, say=None)
+        apply_corrections(CLIPS.iloc[[0, 2]], HEARD, log=None)
     assert said[0].filename == __file__
     message = r"of 3 corrections none is of a clip in the table \(d.wav, b.wav, a.wav; the table has train/a.wav, .*the same folder"
     with pytest.raises(ValueError, match=message):
@@ -229,9 +223,9 @@ def test_clips_that_the_table_lacks():
 
 def test_labels_that_no_clip_carried():
     heard = table_of(path=["a.wav", "b.wav"], label=["dog", "cat"], corrected=["dgo", "wind"])
-    message = r"2 corrected labels that no clip of the table carried before \('dgo', did you mean 'dog'\?; 'wind'\)"
+    message = r"2 corrected labels that no clip of the table carries \('dgo', did you mean 'dog'\?; 'wind'\)"
     with pytest.warns(UserWarning, match=message):
-        apply_corrections(CLIPS, heard, say=None)
+        apply_corrections(CLIPS, heard, log=None)
 
 
 def test_a_table_that_is_none():
@@ -335,7 +329,7 @@ def test_a_competition_with_corrections(recordings):
     table = labels_from_names(recordings, r"^\d_(?P<label>[a-z]+)")
     comp = Competition("tones", recordings, train=table)
     heard = table_of(path=["0_low.wav", "1_low.wav"], label=["low", "low"], corrected=["high", None])
-    better = replace(comp, train=apply_corrections(comp.train, heard, say=None))
+    better = replace(comp, train=apply_corrections(comp.train, heard, log=None))
     assert better.train.set_index("path")["label"]["0_low.wav"] == "high" and len(better.train) == 15
     assert better.digest != comp.digest and better.train["was"].tolist().count("low") == 1
 

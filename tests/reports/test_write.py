@@ -619,7 +619,7 @@ def run(tmp_path_factory):
         Recipe(epochs=1, freeze_epochs=0, lr=0.01),
         folds=2,
         out=folder / "run",
-        say=lambda line: None,
+        log=None,
         learner=dict(pretrained=False),
         loaders=dict(bs=4, size=32, cache=str(folder / "cache"), n_jobs=1, progress=False),
     )

@@ -650,7 +650,7 @@ def test_a_recording_that_stands_there_twice(copy):
         and comp.train["label"].iloc[0] == ["abethr1", "abhori1"]
         and comp.train["rating"].iloc[0] == 5
     )
-    assert any("1 row left out that stood there already (abethr1/XC1000.ogg)" in text for text in said)
+    assert any("1 duplicate row left out (abethr1/XC1000.ogg)" in text for text in said)
     assert any("1 clip with different labels (abethr1/XC1000.ogg); their labels are united" in text for text in said)
 
 

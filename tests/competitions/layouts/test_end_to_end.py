@@ -59,7 +59,7 @@ def submitted(request, tmp_path_factory):
             out=folder / "run",
             loaders=dict(loaders, cache=folder / "cache"),
             learner=dict(pretrained=False),
-            say=lambda line: None,
+            log=None,
         )
         run.submission(folder / "submission.csv")
     return comp, run, folder / "submission.csv"

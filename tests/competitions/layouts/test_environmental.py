@@ -318,7 +318,7 @@ def test_a_clip_that_stands_there_twice(copy):
     table = pd.read_csv(csv, dtype=str)
     pd.concat([table, table.iloc[[0]]]).to_csv(csv, index=False)
     comp, said = opened("ESC-50", folder)
-    assert len(comp.train) == 40 and "1 row left out that stood there already (1-100100-A-0.wav)" in said[0]
+    assert len(comp.train) == 40 and "1 duplicate row left out (1-100100-A-0.wav)" in said[0]
     pd.concat([table, table.iloc[[0]].assign(category="rain")]).to_csv(csv, index=False)
     with pytest.raises(ValueError, match=r"1 clip with different labels \(1-100100-A-0.wav\)"):
         opened("ESC-50", folder)

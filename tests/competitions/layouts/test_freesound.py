@@ -302,11 +302,7 @@ def test_a_clip_that_stands_there_twice(copy):
     with open(copy / "train.csv", "a", encoding="utf-8") as file:
         file.write("0091a346.wav,Bark,0\n")
     comp, said = opened(TAGGING, copy)
-    assert (
-        len(comp.train) == 28
-        and len(said) == 1
-        and re.search(r"1 row left out that stood there already \(0091a346.wav\)", said[0])
-    )
+    assert len(comp.train) == 28 and len(said) == 1 and re.search(r"1 duplicate row left out \(0091a346.wav\)", said[0])
     edit(copy / "train.csv", "0091a346.wav,Bark,0", "0091a346.wav,Cello,0")
     with pytest.raises(ValueError, match=r"1 clip with different labels \(0091a346.wav\)"):
         Competition.open(TAGGING, copy)

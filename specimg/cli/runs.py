@@ -65,20 +65,20 @@ def _put(plan: dict, name: str, value) -> None:
 
 
 def _plan(path: str, settings: list[str]):
-    """(Choices, the folder or None) that a plan file and --set describe."""
-    from ..experiments import Choices
+    """(RunConfig, the folder or None) that a plan file and --set describe."""
+    from ..experiments import RunConfig
 
     plan = read_toml(path)
     out = plan.pop("out", None)
     if not isinstance(out, (str, type(None))):
         raise ValueError(f"{path!r}: out = {out!r} is not the name of a folder")
     try:
-        whole = Choices.from_dict(plan).to_dict()
+        whole = RunConfig.from_dict(plan).to_dict()
     except ValueError as exc:
         raise ValueError(f"{path!r} is no plan: {exc}") from exc
     for name, value in read_settings(settings).items():
         _put(whole, name, value)
-    return Choices.from_dict(whole), out
+    return RunConfig.from_dict(whole), out
 
 
 def _folder(args, out: str | None) -> str:
@@ -93,24 +93,12 @@ def _folder(args, out: str | None) -> str:
 
 
 def _cv(args) -> None:
-    from ..experiments import cross_validate, open_competition
+    from ..experiments import open_competition
+    from ..experiments.cross_validation import run_cross_validation
 
-    choices, out = _plan(args.plan, args.set)
-    out = _folder(args, out)
-    given = {
-        name: getattr(choices, name)
-        for name in ("folds", "seeds", "loaders", "learner", "trust", "tta", "pseudo", "pseudo_min")
-    }
-    run = cross_validate(
-        open_competition(choices.competition),
-        choices.renderer,
-        choices.arch,
-        choices.recipe,
-        **given,
-        out=out,
-        test=not args.no_test,
-        only=args.only,
-    )
+    config, out = _plan(args.plan, args.set)
+    comp = open_competition(config.competition)
+    run = run_cross_validation(comp, config, _folder(args, out), test=not args.no_test, only=args.only)
     print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
     print(f"out of fold: {run.score}")
 
@@ -131,7 +119,7 @@ def _open_run(folder: str, args):
     run, place = Run.open(folder), args.competition
     if place is None:
         return run
-    known = run.choices.competition
+    known = run.config.competition
     if "toml" in known and not place.endswith(".toml"):  # a competition by hand: the file says what is asked and where
         raise ValueError(
             f"the competition of {folder!r} is described by a TOML file; give one for the new test set as --competition, "

@@ -9,8 +9,8 @@ import soundfile as sf
 from specimg.audio import Audio
 from specimg.core import parallel
 from specimg.core.files import OutsideError
+from specimg.experiments.audio_features import clip_features, feature_columns, feature_table
 from specimg.experiments.baseline import LinearBaseline, feature_baseline
-from specimg.experiments.features import clip_features, feature_columns, feature_table
 
 SR = 16000
 
@@ -196,12 +196,12 @@ def table(folder, labels):
     return feature_table(labels, folder, n_jobs=1, progress=False)
 
 
-def sides(table):
+def split_fold(table):
     return table[~table["is_valid"]], table[table["is_valid"]]
 
 
 def test_what_the_features_tell_is_found(table):
-    train, valid = sides(table)
+    train, valid = split_fold(table)
     found = feature_baseline(train, valid)
     assert isinstance(found, LinearBaseline)
     assert (found.accuracy, found.error, found.vocab, found.chance) == (
@@ -235,7 +235,7 @@ def test_labels_that_mean_nothing_are_not_learnt():
 def test_a_clip_without_features_does_not_count_and_is_said(table):
     table.loc[29, feature_columns(table)] = np.nan
     table.loc[29, "status"] = "is empty"
-    train, valid = sides(table)
+    train, valid = split_fold(table)
     with pytest.warns(
         UserWarning, match=r"1 of 12 clips of validation have no features and do not count \(29.wav\)"
     ) as seen:
@@ -248,7 +248,7 @@ def test_a_clip_without_features_does_not_count_and_is_said(table):
 
 
 def test_a_feature_baseline_that_cannot_be(table):
-    train, valid = sides(table)
+    train, valid = split_fold(table)
     for args, message in [
         (
             (train, table),
