@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..audio.variants import Variant
+from ..audio.variants import Variant, variants_by_name
 from ..competitions import Competition
 from ..core.values import Value, choose, register
 from ..data.augment import Augment
@@ -86,7 +86,7 @@ def _variants(given: object) -> list[dict]:
             f"loaders['variants'] is {given!r}; give a list of variants, such as [TimeStretch(0.8), AddNoise(20)]"
         )
     variants = (Variant.from_dict(v) if isinstance(v, dict) else v for v in several)
-    return [variant.to_dict() for variant in by_name(variants).values()]
+    return [variant.to_dict() for variant in variants_by_name(variants).values()]
 
 
 @register

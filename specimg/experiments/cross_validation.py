@@ -22,6 +22,7 @@ import pandas as pd
 from ..competitions import Competition
 from ..core.progress import line_logger
 from ..core.text import count, examples
+from ..data.sizes import Sizing
 from ..data.tta import TTA
 from ..labels.tables import clip_index
 from ..models.networks import check_arch, check_weights
@@ -86,7 +87,7 @@ def _check_together(config: RunConfig, table: pd.DataFrame) -> None:
     check_arch(config.arch)
     loading = config.loading
     for windows in (loading.get("windows"), config.tta.windows):
-        check_method(loading.get("method", "squish"), loading.get("seconds"), windows)
+        Sizing(None, loading.get("method", "squish"), loading.get("seconds"), windows)
     if config.trust == "loss" and config.recipe.mixup and ("weight" in table or config.pseudo):
         raise ValueError(
             f"trust='loss' and Recipe(mixup={config.recipe.mixup:g}): MixUp blends clips, and a blend has no weight "
@@ -318,7 +319,7 @@ def cross_validate(
         Folder of the run; the same call continues where it was stopped.
     loaders : dict, optional
         Arguments of `SpecDataLoaders.from_df` after the labels: `bs`, `size`, `method`, `seconds`, `augment`, `cache`, `num_workers`
-        ... With `variants=[Stretch(0.8), AddNoise(20)]` training uses each clip once more for every variant; held-out clips and the
+        ... With `variants=[TimeStretch(0.8), AddNoise(20)]` training uses each clip once more for every variant; held-out clips and the
         test set are predicted as they are.
     learner : dict, optional
         Arguments of `spec_learner`: `pretrained`, `weights`, `stats`, `ps` ...

@@ -22,7 +22,7 @@ from .. import __version__
 from ..core.files import is_temporary, write_atomic
 from ..labels.tables import KEY
 from ..render.tree import SpecTree
-from ..training import differences
+from ..training.identity import differences
 from .config import RunConfig
 from .fold_run import FoldRun
 from .run import PARTS, Run

@@ -230,7 +230,7 @@ def test_every_clip_is_held_out_once_by_a_network_that_never_saw_it(run, comp):
     assert set(oof["fold"]) == {0, 1} and oof.groupby("group")["fold"].nunique().max() == 1
     for fold_run in run.fold_runs:
         held_out = set(fold_run.oof().table["path"])
-        about = json.loads((fold_run.folder / "fit/run.json").read_text())
+        about = json.loads((fold_run.folder / "fit/training.json").read_text())
         assert held_out == set(run.folds["path"][run.folds["fold"] == fold_run.fold])
         assert about["network"]["training_items"] == 18 - len(held_out)
     assert oof.set_index("path").loc[comp.train["path"], "label"].tolist() == comp.train["label"].tolist()
@@ -1308,7 +1308,7 @@ def test_variants_through_real_epochs_end_in_the_same_answers_after_a_stop(comp,
 
     more = {"loaders": {"variants": [Roll(0.5)]}, "only": [1]}
     whole, usual = go(comp, tmp_path / "whole", **more), training._make_learner
-    about = json.loads((whole.fold_runs[0].folder / "fit/run.json").read_text())
+    about = json.loads((whole.fold_runs[0].folder / "fit/training.json").read_text())
     assert about["network"]["training_items"] == 2 * (18 - len(whole.oof))
     monkeypatch.setattr(training, "_make_learner", usual)
     with_callback(1, 6, press)  # four or five batches an epoch: in the second
@@ -1560,7 +1560,7 @@ def test_choices_travel_through_toml():
     )
     again = RunConfig.from_toml(config.to_toml())
     assert again == config and again.identity == config.identity and Value.from_json(config.to_json()) == config
-    assert again.loading["variants"] == again.variants == (Stretch(0.8), AddNoise(20)), "each once"
+    assert again.loading["variants"] == again.variants == (TimeStretch(0.8), AddNoise(20)), "each once"
     assert (
         again.loading["augment"] == Augment() and again.loading["size"] == [64, 96] and again.loaders["seconds"] is None
     )
