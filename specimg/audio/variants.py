@@ -47,6 +47,23 @@ class Variant(Value):
     (Roll(share=0.25), 'roll-0.25')
     """
 
+    @classmethod
+    def from_dict(cls, data: dict) -> Variant:
+        """The variant that a dictionary describes.
+
+        Parameters
+        ----------
+        data : dict
+            As `to_dict` gives it; "stretch", the kind that earlier versions wrote, is `TimeStretch`.
+
+        Returns
+        -------
+        Variant
+        """
+        if isinstance(data, dict) and data.get("kind") == "stretch":
+            data = {**data, "kind": "timestretch"}
+        return super().from_dict(data)
+
     @property
     @abstractmethod
     def name(self) -> str:

@@ -1,11 +1,11 @@
-"""Several runs become one answer: geometric, rank or arithmetic means, with weights that are chosen out of fold.
+"""Blends of runs: geometric, arithmetic or rank means, with weights that are chosen on out-of-fold predictions.
 
     both = blend([Run.open("runs/r34"), Run.open("runs/eff")])
     print(both)                         # each run's score and weight, the blend's, and the gain
     both.submission("submission.csv")
 
-Weights chosen on the very clips that they are scored on flatter the blend, a little with two runs and more with many. So the gain is
-shown as well with weights that were chosen on the other folds. A blend can be blended again.
+Weights that are chosen on the clips that they are scored on give a score that is too good, a little with two runs and more with many. So the
+gain is also given with weights that were chosen on the other folds. Blends can be blended.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SMALLEST = 1e-12  # probability, so that one network's 0 does not silence all o
 
 
 def _ranks(probs: np.ndarray) -> np.ndarray:
-    """(clips, classes): the place of each clip among all, class by class, from 0 to 1; equals share the mean of their places."""
+    """(clips, classes): rank of each clip among all, class by class, from 0 to 1; ties have the mean of their ranks."""
     from scipy.stats import rankdata
 
     return (rankdata(probs, axis=0) - 0.5) / max(1, len(probs))
@@ -68,10 +68,10 @@ def _from_scale(mean: np.ndarray, way: str, is_multi: bool) -> np.ndarray:
 def combine(probs: Sequence[np.ndarray], weights: Sequence[float], way: str, is_multi: bool) -> np.ndarray:
     """The weighted mean of several `(clips, classes)` probabilities.
 
-    geometric : of probabilities, made to sum to 1 over the classes; where a clip may have several labels the mean of the odds, so that
-        yes and no are treated alike
+    geometric : of probabilities, normalised to a sum of 1 over the classes; where a clip may have several labels the mean of the odds, so
+        that presence and absence are treated alike
     mean : arithmetic
-    rank : of places among the clips, class by class; for metrics that only rank clips, such as ROC-AUC
+    rank : of ranks among the clips, class by class; for metrics that only rank clips, such as ROC-AUC
     """
     weights = np.asarray(weights, float) / np.sum(weights)
     total = sum(weight * _to_scale(part, way, is_multi) for part, weight in zip(probs, weights) if weight)
@@ -84,8 +84,8 @@ def combine(probs: Sequence[np.ndarray], weights: Sequence[float], way: str, is_
 def choose_weights(score: Callable[[np.ndarray], float], n: int) -> np.ndarray:
     """`n` weights that sum to 1: greedy selection with replacement (Caruana et al. 2004, "Ensemble selection from libraries of models").
 
-    score : function of weights -> float, larger for better, nan where there is none. Of equals the blend with the fewest and
-        earliest fold_runs wins; where no blend has a score all weigh alike.
+    score : function of weights -> float, larger for better, nan where there is none. Of equals the blend with the fewest and earliest runs
+        wins; where no blend has a score all weights are equal
     """
     counts, best, kept = np.zeros(n), -np.inf, np.full(n, 1 / n)
     for _ in range(STEPS):
@@ -98,8 +98,8 @@ def choose_weights(score: Callable[[np.ndarray], float], n: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Common:
-    """What the runs say about the clips that all of them have held out."""
+class _Aligned:
+    """The runs' predictions of the clips that all of them held out."""
 
     parts: list[Predictions]  # of each run, the same clips in the same order
     metric: str
@@ -121,7 +121,7 @@ class _Common:
 
     @functools.cached_property
     def scaled(self) -> np.ndarray:
-        """(runs, clips, classes): what is averaged. Ranks are among all clips, as they are in the end."""
+        """(runs, clips, classes): what is averaged. Ranks are among all clips, as in the final blend."""
         return np.stack([_to_scale(part.probs, self.way, self.first.is_multi) for part in self.parts])
 
     def blended(self, weights: np.ndarray, rows=slice(None)) -> np.ndarray:
@@ -157,9 +157,9 @@ def shared_clips(clips: list[pd.MultiIndex]) -> pd.MultiIndex:
 
 
 def align_runs(runs: Sequence[CompetitionPredictions]) -> list[Predictions]:
-    """The runs' predictions of the clips that all of them held out, in one order; the others are said in a warning.
+    """The runs' predictions of the clips that all of them held out, in one order; a warning counts the others.
 
-    ValueError where there is none, where the runs learnt other labels, or where one says nan.
+    ValueError where there is none, where the runs have other labels, or where one predicts nan.
     """
     parts = [run.predictions for run in runs]
     clips = [clip_index(part.table) for part in parts]
@@ -188,32 +188,62 @@ def align_runs(runs: Sequence[CompetitionPredictions]) -> list[Predictions]:
 
 
 class Blend(CompetitionPredictions):
-    """Several runs answered as one; `print` shows what it gains. `blend` makes it.
+    """Several runs as one; `print` shows what it gains. `blend` makes it.
+
+    Parameters
+    ----------
+    runs : sequence of Run or Blend
+        The parts.
+    weights : ndarray of shape (runs,)
+        Their shares, which sum to 1.
+    aligned : _Aligned
+        Their predictions of the same clips.
+    chosen : bool
+        Were the weights chosen on these predictions?
 
     Attributes
     ----------
-    runs, weights : the parts and their shares, which sum to 1
-    way : how they are combined
-    singles : the score of each run on the clips that all have
-    table : a row for each run: its score and weight
-    best : the best of `singles`
-    gain : by how much the blend is better than the best run
-    cross_fitted_gain : the same with each fold blended by weights that the other folds chose
+    runs, weights
+        The parts and their shares.
+    way : str
+        How they are combined.
+    singles : list of Score
+        Of each run, on the clips that all have.
+    table : DataFrame
+        A row per run: its score and weight.
+    best : Score
+        The best of `singles`.
+    gain : float
+        By how much the blend is better than the best run.
+    cross_fitted_gain : float
+        The same with each fold blended by weights that the other folds chose.
+
+    Examples
+    --------
+    >>> both = sp.blend([run, run], weights="equal")
+    >>> both.table["weight"].tolist(), both.gain
+    ([0.5, 0.5], 0.0)
     """
 
-    def __init__(self, runs: Sequence[CompetitionPredictions], weights: np.ndarray, common: _Common, chosen: bool):
-        self.runs, self.weights, self.way, self.chosen, self._common = list(runs), weights, common.way, chosen, common
+    def __init__(self, runs: Sequence[CompetitionPredictions], weights: np.ndarray, aligned: _Aligned, chosen: bool):
+        self.runs, self.weights, self.way, self.chosen, self._aligned = (
+            list(runs),
+            weights,
+            aligned.way,
+            chosen,
+            aligned,
+        )
         self.task = runs[0].task
-        self.predictions = common.predictions(common.blended(weights))
+        self.predictions = aligned.predictions(aligned.blended(weights))
 
     # -- the test set
 
     @functools.cached_property
-    def _answers(self) -> tuple[pd.DataFrame, np.ndarray]:
-        """The test clips that all runs have heard, and their probabilities."""
+    def _test(self) -> tuple[pd.DataFrame, np.ndarray]:
+        """The test clips that all runs predict, and their probabilities."""
         if not all(self.task.same_test_rows(run.task) for run in self.runs):
             raise ValueError(
-                "the runs answer different test rows; give each of them the same with run.predict_test(comp)"
+                "the runs predict different test rows; give each of them the same with run.predict_test(comp)"
             )
         clips = [clip_index(run.test_clips) for run in self.runs]
         shared = shared_clips(clips)
@@ -225,40 +255,40 @@ class Blend(CompetitionPredictions):
 
     @property
     def test_clips(self) -> pd.DataFrame:
-        return self._answers[0]
+        return self._test[0]
 
     @property
     def test_probs(self) -> np.ndarray:  # type: ignore[override]
-        return self._answers[1]
+        return self._test[1]
 
     @functools.cached_property
     def prior(self) -> np.ndarray:
-        """As a run's; of ranks the middle, the commoner labels a hair before the others."""
+        """As a run's; of ranks the middle, with more frequent labels slightly ahead."""
         return 0.5 + 1e-6 * super().prior if self.way == "rank" else super().prior
 
     # -- what it gains
 
     @functools.cached_property
     def singles(self) -> list[Score]:
-        return [score_predictions(part, self.task.metric) for part in self._common.parts]
+        return [score_predictions(part, self.task.metric) for part in self._aligned.parts]
 
     @property
     def best(self) -> Score:
-        return max(self.singles, key=lambda score: self._common.sign * score)
+        return max(self.singles, key=lambda score: self._aligned.sign * score)
 
     @property
     def gain(self) -> float:
-        return self._common.sign * (float(self.score) - float(self.best))
+        return self._aligned.sign * (float(self.score) - float(self.best))
 
     @functools.cached_property
     def cross_fitted_gain(self) -> float:
         if not self.chosen:
             return self.gain
-        counts = self._common.counts
-        fitted = self._common.value(self._common.cross_fitted()[counts], counts)
+        counts = self._aligned.counts
+        fitted = self._aligned.value(self._aligned.cross_fitted()[counts], counts)
         return round(
-            fitted - self._common.sign * float(self.best), 12
-        )  # without what is left of equal sums in another order
+            fitted - self._aligned.sign * float(self.best), 12
+        )  # without rounding errors of equal sums in another order
 
     # -- what is shown
 
@@ -279,11 +309,11 @@ class Blend(CompetitionPredictions):
             f"  {name.ljust(width)}  {score}  weight {weight:.2f}"
             for name, score, weight in zip(names, self.singles, self.weights)
         ]
-        honest = f"; with weights chosen on the other folds {self.cross_fitted_gain:+.4f}" if self.chosen else ""
-        lines.append(f"  gain over the best of them {self.gain:+.4f}{honest}")
+        fitted = f"; with weights chosen on the other folds {self.cross_fitted_gain:+.4f}" if self.chosen else ""
+        lines.append(f"  gain over the best of them {self.gain:+.4f}{fitted}")
         if self.chosen and self.gain > 0 >= self.cross_fitted_gain:
             lines.append(
-                "  no gain where other folds chose the weights: the best single run, or weights='equal', is the safer answer"
+                "  no gain with weights that the other folds chose: the best single run, or weights='equal', is safer"
             )
         return "\n".join([repr(self), *lines])
 
@@ -299,13 +329,12 @@ def _check_runs(runs: list, way: str) -> None:
             raise ValueError(f"runs of different competitions cannot be blended: {task.differs(run.task)}")
     if way == "rank" and (has_threshold(task.metric) or hasattr(task.format, "threshold")):
         raise ValueError(
-            f"way='rank': {task.slug} wants decisions, and no threshold parts yes from no among ranks; "
-            "choose geometric or mean"
+            f"way='rank': {task.slug} scores decisions, and there is no threshold for ranks; choose geometric or mean"
         )
 
 
 def _given_weights(weights, n: int) -> np.ndarray:
-    """Numbers, one a run, made to sum to 1."""
+    """Numbers, one per run, normalised to a sum of 1."""
     try:
         found = np.asarray(weights, float)
     except (TypeError, ValueError):
@@ -318,22 +347,42 @@ def _given_weights(weights, n: int) -> np.ndarray:
 def blend(
     runs: Sequence[CompetitionPredictions], way: str = "geometric", weights: str | Sequence[float] = "oof"
 ) -> Blend:
-    """Blend runs (or blends, or the folders of runs) of one competition.
+    """Blend runs (or blends, or folders of runs) of one competition.
 
     Parameters
     ----------
-    way : "geometric", "mean" or "rank"; see `combine`
-    weights : "oof" chooses them on out-of-fold predictions, "equal", or numbers, one a run
+    runs : sequence of Run, Blend, str or path-like
+        The parts.
+    way : {"geometric", "mean", "rank"}, default "geometric"
+        Normalised geometric mean of probabilities (of odds, for several labels per clip), arithmetic mean, or mean of ranks, which suits
+        metrics that only rank clips, such as ROC-AUC.
+    weights : "oof", "equal" or sequence of float, default "oof"
+        "oof" chooses them on out-of-fold predictions by greedy selection [1]_; numbers are one per run.
 
-    Raises ValueError where the runs are of different competitions, labels or data, or weights do not fit. Warns of clips that were
-    not held out in every run.
+    Returns
+    -------
+    Blend
+
+    Raises
+    ------
+    ValueError
+        The runs are of different competitions, labels or data, or the weights do not fit.
+
+    References
+    ----------
+    .. [1] R. Caruana et al., "Ensemble selection from libraries of models", ICML 2004.
+
+    Examples
+    --------
+    >>> print(sp.blend([run, run], way="mean", weights=[1, 3]).table["weight"].tolist())
+    [0.25, 0.75]
     """
     runs = [runs] if isinstance(runs, (CompetitionPredictions, str, os.PathLike)) else list(runs)
     runs = [Run.open(run) if isinstance(run, (str, os.PathLike)) else run for run in runs]
     _check_runs(runs, way)
-    common, n = _Common(align_runs(runs), runs[0].task.metric, way), len(runs)
+    aligned, n = _Aligned(align_runs(runs), runs[0].task.metric, way), len(runs)
     if not isinstance(weights, str):
-        return Blend(runs, _given_weights(weights, n), common, chosen=False)
+        return Blend(runs, _given_weights(weights, n), aligned, chosen=False)
     chosen = choose(weights, ("oof", "equal"), "weights") == "oof"
-    shares = common.search(common.counts) if chosen and common.counts.any() else np.full(n, 1 / n)
-    return Blend(runs, shares, common, chosen)
+    shares = aligned.search(aligned.counts) if chosen and aligned.counts.any() else np.full(n, 1 / n)
+    return Blend(runs, shares, aligned, chosen)

@@ -1,6 +1,6 @@
-"""One network of a run: a fold of a seed, in its own folder.
+"""One network of a run: one fold with one seed, in a folder of its own.
 
-The folder tells how far it is: `fit/checkpoints` after every epoch, `done.json` when it is trained and the held-out clips are
+The folder shows its progress: `fit/checkpoints` after every epoch, `done.json` when it is trained and the held-out clips are
 predicted, `test.npz` when the test set is predicted.
 """
 
@@ -24,7 +24,24 @@ __all__ = ["FoldRun", "mean_predictions", "plan_fold_runs"]
 
 @dataclass(frozen=True)
 class FoldRun:
-    """One fold of one seed, in its own folder."""
+    """One fold with one seed: a network, in a folder of its own.
+
+    Parameters
+    ----------
+    seed : int
+        Of the network's training.
+    fold : int
+        The fold that was held out.
+    folder : Path
+        Holds the epochs (`fit/`), the trained classifier (`classifier/`), `oof.npz`, `test.npz` and `done.json`.
+
+    Examples
+    --------
+    >>> fold_run = run.fold_runs[0]
+    >>> print(fold_run), fold_run.finished, len(fold_run.oof())
+    fold 0, seed 0
+    (None, True, 6)
+    """
 
     seed: int
     fold: int
@@ -32,12 +49,12 @@ class FoldRun:
 
     @property
     def finished(self) -> bool:
-        """Has it been trained, and has it judged the clips that were held out? `done.json` is written last."""
+        """Is it trained, and are the held-out clips predicted? `done.json` is written last."""
         return (self.folder / "done.json").is_file()
 
     @property
     def predicted_test(self) -> bool:
-        """Has it answered the test set?"""
+        """Is the test set predicted?"""
         return (self.folder / "test.npz").is_file()
 
     @property
@@ -52,11 +69,21 @@ class FoldRun:
             ) from exc
 
     def oof(self) -> Predictions:
-        """What it said about the clips that were held out."""
+        """Predictions of the clips that were held out.
+
+        Returns
+        -------
+        Predictions
+        """
         return Predictions.load(self.folder / "oof.npz")
 
     def test(self) -> Predictions:
-        """What it said about the test clips that could be drawn."""
+        """Predictions of the test clips that could be drawn.
+
+        Returns
+        -------
+        Predictions
+        """
         return Predictions.load(self.folder / "test.npz")
 
     def __str__(self) -> str:
@@ -64,7 +91,7 @@ class FoldRun:
 
 
 def plan_fold_runs(folder: Path, config: RunConfig, folds: pd.DataFrame) -> list[FoldRun]:
-    """The networks of a run, seed by seed and fold by fold: so that the first seed tells early what all clips are worth."""
+    """The networks of a run, seed by seed and fold by fold, so that all clips are predicted once before the second seed."""
     return [
         FoldRun(seed, fold, folder / f"seed{seed}-fold{fold}")
         for seed in config.seed_list
@@ -73,7 +100,7 @@ def plan_fold_runs(folder: Path, config: RunConfig, folds: pd.DataFrame) -> list
 
 
 def mean_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """One row a clip, with the mean of the probabilities (and losses) of those parts that have it."""
+    """One row per clip, with the mean of the probabilities (and losses) of those parts that have it."""
     if len(parts) == 1:
         return Predictions(parts[0].table, parts[0].probs, parts[0].vocab, None, parts[0].is_multi)
     merged = parts[0].merge(*parts[1:])

@@ -1,8 +1,4 @@
-"""One fold of one seed: a network is trained, judges the clips that it never saw, and answers the test set.
-
-How far it got can be read from its folder: `fit/checkpoints` after every epoch, `done.json` when it is trained and has judged,
-`test.npz` when it has answered. A second call does what is left.
-"""
+"""One fold with one seed: train a network, predict the clips that were held out, and later the test set."""
 
 from __future__ import annotations
 
@@ -37,32 +33,32 @@ from .task import Task, refuse_nan, score_predictions
 
 __all__ = ["FoldSetup", "train_fold", "drop_checkpoints", "free_gpu", "predict_test"]
 
-_JUDGED = {
+_PREDICTION_COLUMNS = {
     "picture",
     "target",
     "prediction",
     "loss",
     "confidence",
     "right",
-}  # columns of predictions that no fact may take
+}  # columns of predictions, which facts must not replace
 
 
 @dataclass(frozen=True, eq=False)
 class FoldSetup:
-    """What all fold_runs of a run work with."""
+    """What all networks of a run share."""
 
     task: Task
     config: RunConfig
     tree: SpecTree
     table: pd.DataFrame  # the clips of training that have a picture
     size: tuple[int, int]  # pixels: height, width
-    seconds: float | None  # that pictures are cut or padded to
+    seconds: float | None  # that pictures are cropped or padded to
 
     @classmethod
     def open(cls, task: Task, config: RunConfig, tree: SpecTree, table: pd.DataFrame) -> FoldSetup:
-        """With a size of pictures that is settled once, so that all folds see the same."""
+        """With a size of pictures that is settled once, so that it is the same in all folds."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # each fold's own loaders will say it
+            warnings.simplefilter("ignore")  # each fold's own loaders will warn
             whole = table.assign(is_valid=table["fold"] == fold_numbers(table)[0]).drop(
                 columns="weight", errors="ignore"
             )
@@ -71,7 +67,7 @@ class FoldSetup:
         return cls(task, config, tree, table, tuple(dls.size), fit.seconds)
 
     def loaders(self, table: pd.DataFrame, fold_run: FoldRun) -> SpecDataLoaders:
-        """Loaders of both sides of a fold of `table`."""
+        """Loaders of the split of a fold."""
         options = {**self.config.loading, "size": self.size, "seconds": self.seconds}
         return _make_loaders(
             _fold_table(table, fold_run.fold, self.config.trust), self.tree, self.task, path=fold_run.folder, **options
@@ -83,15 +79,15 @@ def _make_loaders(table: pd.DataFrame, tree: SpecTree, task: Task, **options) ->
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", r"\d+ labels? seen once in training"
-        )  # dealing the folds said so, once for all of them
+        )  # the assignment of folds warned, once for all
         warnings.filterwarnings(
             "ignore", r"\d+ of \d+ clips of training have no picture of the variant"
-        )  # drawing said so
+        )  # drawing warned
         return SpecDataLoaders.from_tree(tree, known, vocab=list(task.vocab), **options)
 
 
 def _fold_table(table: pd.DataFrame, fold: int, trust: str) -> pd.DataFrame:
-    """The rows of both sides, with `is_valid`, and with `weight` only where it is to decide how often a clip is drawn."""
+    """The rows of the split, with `is_valid`, and with `weight` only where it decides how often a clip is drawn."""
     train, held_out = split_fold(table, fold)
     rows = table[train | held_out].assign(is_valid=held_out[train | held_out])
     differ = "weight" in rows and rows.loc[~rows["is_valid"], "weight"].nunique() > 1
@@ -118,19 +114,19 @@ def _make_learner(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log:
     return learn
 
 
-# ---------------------------------------------------------------------- judging
+# ---------------------------------------------------------------------- held-out clips
 
 
 def _with_facts(predictions: Predictions, table: pd.DataFrame) -> Predictions:
-    """The predictions with what the table knows of each clip: group, fold, weight, scored and further columns."""
+    """The predictions with what the table has on each clip: group, fold, weight, scored and further columns."""
     rows = table.iloc[clip_index(table).get_indexer(clip_index(predictions.table))]
-    facts = {name: rows[name].to_numpy() for name in rows if name not in {*KEY, "label", *_JUDGED}}
+    facts = {name: rows[name].to_numpy() for name in rows if name not in {*KEY, "label", *_PREDICTION_COLUMNS}}
     p = predictions
     return Predictions(p.table.assign(**facts), p.probs, p.vocab, p.embeddings, p.is_multi, p.layers)
 
 
-def _judge(learn: Learner, table: pd.DataFrame, config: RunConfig) -> Predictions:
-    """What the network says about the clips that were held out."""
+def _predict_held_out(learn: Learner, table: pd.DataFrame, config: RunConfig) -> Predictions:
+    """Predictions of the clips that were held out."""
     dl = with_tta(learn.dls.valid, config.tta)
     fit = next(step for step in dl.after_item.fs if isinstance(step, TTAFit))
     with learn.no_bar(), learn.no_logging():
@@ -138,19 +134,19 @@ def _judge(learn: Learner, table: pd.DataFrame, config: RunConfig) -> Prediction
 
 
 def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Callable[[str], None] = print) -> None:
-    """Train a network, or go on where that was stopped, keep it as a classifier, and let it judge the clips that it never saw.
+    """Train a network, or continue where that was stopped, save it as a classifier, and predict the clips that were held out.
 
-    table : the clips of training with what this fold_run learns besides (pseudo-labels)
+    table : the training clips, with pseudo-labelled ones
 
     Raises ValueError where training diverges.
     """
     began = time.perf_counter()
     learn = _make_learner(fold_run, table, setup, log)
     history = fit_or_load(learn, setup.config.recipe.replace(seed=fold_run.seed), fold_run.folder / "fit")
-    oof = _judge(learn, table, setup.config)
+    oof = _predict_held_out(learn, table, setup.config)
     save_classifier(
         learn, fold_run.folder / "classifier", golden=0, predictions=oof
-    )  # the clips of a fold need not lie in its folder
+    )  # the clips of a fold need not be in its folder
     score = score_predictions(oof, setup.task.metric)
     oof.save(fold_run.folder / "oof.npz")
     done = {
@@ -166,21 +162,21 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
 
 
 def drop_checkpoints(fold_run: FoldRun) -> None:
-    """Of a finished fold_run: the classifier holds the weights."""
+    """Of a finished network: the classifier holds the weights."""
     shutil.rmtree(fold_run.folder / "fit" / "checkpoints", ignore_errors=True)
 
 
 def free_gpu() -> None:
-    """Let go of the last network: a learner is full of cycles, and the next one wants its memory."""
+    """Free the last network's memory for the next one: a learner is full of reference cycles."""
     if torch.cuda.is_available():
         gc.collect()
 
 
-# ---------------------------------------------------------------------- answering
+# ---------------------------------------------------------------------- the test set
 
 
 def predict_test(fold_run: FoldRun, clips: pd.DataFrame, setup: FoldSetup) -> None:
-    """Ask the trained network about the test clips, and keep what it says. ValueError where that is nan."""
+    """Predict the test clips with the trained network, and save the predictions. ValueError where they are nan."""
     options = {
         name: setup.config.loaders[name]
         for name in ("num_workers", "device", "progress")

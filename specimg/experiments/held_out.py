@@ -1,12 +1,11 @@
-"""Who is held out when: folds from a competition's table, and the two sides of each fold.
+"""Which clips are held out in which fold: folds of a competition's table, and the split of each fold.
 
-Nothing that belongs together is ever parted: rows of one recording, of one group (speaker, site, source), and whatever trains
-always but shares one of these with a held-out clip.
+Rows of one recording or of one group (speaker, site, source) are never on both sides of a split; nor are clips that always train but share
+one of these with a held-out clip.
 
->>> import pandas as pd
 >>> table = pd.DataFrame({"path": list("abcd"), "group": ["x", "x", "y", "x"], "fold": [0, 0, 1, -1]})
 >>> train, held_out = split_fold(table, fold=0)
->>> train.tolist(), held_out.tolist()           # d trains always, but not here: its group is held out
+>>> train.tolist(), held_out.tolist()           # d always trains, but not here: its group is held out
 ([False, False, True, False], [True, True, False, False])
 """
 
@@ -25,12 +24,12 @@ __all__ = ["assign_folds", "fold_numbers", "split_fold", "warn_related", "add_ps
 
 
 def fold_numbers(table: pd.DataFrame) -> list[int]:
-    """The folds that are held out, one after the other."""
+    """Numbers of the folds that are held out, in order."""
     return sorted(int(fold) for fold in set(table["fold"]) if fold >= 0)
 
 
 def split_fold(table: pd.DataFrame, fold: int) -> tuple[np.ndarray, np.ndarray]:
-    """(bool (rows,), bool (rows,)): which rows train and which are held out. Rows related to held-out ones are on neither side."""
+    """(bool (rows,), bool (rows,)): which rows train and which are held out. Rows related to held-out ones are neither."""
     held_out = (table["fold"] == fold).to_numpy()
     related = table["path"].isin(set(table["path"][held_out])).to_numpy()
     if "group" in table:
@@ -39,7 +38,7 @@ def split_fold(table: pd.DataFrame, fold: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def warn_related(table: pd.DataFrame, fold: int) -> None:
-    """Warn of rows that cannot train in a fold because they belong to clips that are held out in it."""
+    """Warn of rows that do not train in a fold because their recording or group is held out in it."""
     train, held_out = split_fold(table, fold)
     related = ~train & ~held_out
     if related.any():
@@ -49,7 +48,7 @@ def warn_related(table: pd.DataFrame, fold: int) -> None:
         )
 
 
-def _check_sides(table: pd.DataFrame) -> None:
+def _check_splits(table: pd.DataFrame) -> None:
     """ValueError where a fold leaves nothing to train on."""
     for fold in fold_numbers(table):
         if not split_fold(table, fold)[0].any():
@@ -59,23 +58,23 @@ def _check_sides(table: pd.DataFrame) -> None:
             )
 
 
-def _deal(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
-    """The table with folds dealt anew to all rows that do not always train."""
+def _assign_anew(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
+    """The table with new folds for all rows that do not always train."""
     table = comp.train
     always = (table["fold"] == -1).to_numpy() if "fold" in table else np.zeros(len(table), bool)
-    dealt = add_folds(
+    assigned = add_folds(
         table[~always].reset_index(drop=True), folds, group="group" if "group" in table else None, seed=seed
     )
     fold = np.full(len(table), -1)
-    fold[~always] = dealt["fold"]
+    fold[~always] = assigned["fold"]
     return table.assign(fold=fold)
 
 
 def assign_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> pd.DataFrame:
-    """The competition's training table with a whole number `fold` for every row; -1 trains always and is never held out.
+    """The competition's training table with the column `fold`; -1 always trains and is never held out.
 
-    folds : how many; None takes those that the data set gives, else 5. Dealt folds are stratified, and grouped where the table
-        has groups, by `specimg.add_folds`.
+    folds : how many; None takes those of the data set, else 5. New folds are stratified, and grouped where the table has groups, by
+        `specimg.add_folds`
 
     Raises ValueError where there are too few clips or groups, or a fold leaves nothing to train on.
     """
@@ -85,18 +84,18 @@ def assign_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> 
     else:
         if given:
             warn(
-                f"{comp.slug} gives {len(given)} folds and {folds} are dealt anew: the score does not compare with published ones; "
+                f"{comp.slug} gives {len(given)} folds and {folds} are assigned instead: the score cannot be compared with published ones; "
                 "leave out folds= to use those given"
             )
-        table = _deal(comp, folds or 5, seed)
-    _check_sides(table)
+        table = _assign_anew(comp, folds or 5, seed)
+    _check_splits(table)
     return table
 
 
 def add_pseudo_labels(table: pd.DataFrame, pseudo: pd.DataFrame) -> pd.DataFrame:
-    """The table with pseudo-labelled clips of the test set added, which train always, with the weight of their probability.
+    """The table with pseudo-labelled test clips added, which always train, with their probability as weight.
 
-    A clip that the table has already keeps the label that it has there.
+    A clip that the table has already keeps its label there.
     """
     new = ~clip_index(pseudo).isin(clip_index(table))
     if not new.any():

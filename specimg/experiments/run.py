@@ -1,14 +1,14 @@
-"""A run: what every fold said about the clips that it never saw, and about the test set.
+"""A run: the predictions of every fold for the clips that were held out, and for the test set.
 
     run = Run.open("runs/r34")
     run.score                       # map@3 0.9120 (0.8940 to 0.9290, 1203 clips)
     run.scores                      # a row for each fold and seed
-    run.oof                         # one row a clip: label, fold, prediction, p_<label> ...
+    run.oof                         # one row per clip: label, fold, prediction, p_<label> ...
     run.submission("submission.csv")
 
-The folder of a run holds `run.toml` (every choice), `run.json` (versions, seeds, data digest, picture size), `competition.json`
-and `answers.csv` (what is asked), `folds.csv` (who is held out when), `score.json`, and for each fold of each seed a folder with the
-table of its epochs, the trained classifier and its answers. It may be copied anywhere; the recordings need not come along.
+The folder of a run holds `run.toml` (the configuration), `run.json` (versions, seeds, data digest, picture size), `competition.json` and
+`answers.csv` (the rows to predict), `folds.csv` (which clip is held out when), `score.json`, and for each fold and seed a folder with the
+table of its epochs, the trained classifier and its predictions. It may be copied anywhere; the recordings are not needed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ from ..core.warnings import warn
 from ..inference import load_classifier
 from ..labels.tables import KEY, clip_index
 from ..metrics import get_metric
+from ..render.tree import SpecTree
 from ..training import Predictions, read_history
+from ..training.checkpoint import TrainingFolder
 from .config import RunConfig
 from .drawing import draw_clips, join_pictures, predict_pictures
 from .fold_run import FoldRun, mean_predictions, plan_fold_runs
 from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, scored_mask, write_submission
 
-__all__ = ["Run", "CompetitionPredictions", "drawn_test_clips"]
+__all__ = ["CompetitionPredictions", "Run", "drawn_test_clips"]
 
 PARTS = (
     "run.toml",
@@ -44,20 +46,25 @@ PARTS = (
     "competition.json",
     "answers.csv",
     "folds.csv",
-)  # that every run has; the last is written last
+)  # of every run; the last is written last
 
 
-# ---------------------------------------------------------------------- what runs and blends have in common
+# ---------------------------------------------------------------------- what runs and blends share
 
 
 class CompetitionPredictions:
-    """Out-of-fold predictions and test probabilities of one competition: what runs and blends have in common.
+    """Out-of-fold predictions and test probabilities of one competition: what runs and blends share.
 
     Attributes
     ----------
-    task : labels, metric and rows of the competition
-    predictions : `Predictions` of all clips that were held out; `SpecInterpretation(run.predictions)` draws them
-    test_clips, test_probs : the test clips with an answer, and their probabilities `(clips, classes)`
+    task : Task
+        Labels, metric and rows of the competition.
+    predictions : Predictions
+        Of all clips that were held out; `SpecInterpretation(run.predictions)` plots them.
+    test_clips : DataFrame
+        The test clips that could be drawn.
+    test_probs : ndarray of shape (clips, classes)
+        Their probabilities.
     """
 
     task: Task
@@ -72,7 +79,7 @@ class CompetitionPredictions:
 
     @property
     def oof(self) -> pd.DataFrame:
-        """The out-of-fold table: path, start, end, label, fold, group, prediction, loss, confidence, right ..., p_<label>."""
+        """The out-of-fold table, one row per clip: path, start, end, label, fold, group, prediction, loss, confidence, right ..., p_<label>."""
         table = self.predictions.table.rename(columns={"target": "label"}).drop(columns="picture")
         first = [name for name in [*KEY, "label", "fold", "group"] if name in table]
         probs = pd.DataFrame(self.predictions.probs, columns=[f"p_{label}" for label in self.task.vocab])
@@ -80,19 +87,26 @@ class CompetitionPredictions:
 
     @functools.cached_property
     def prior(self) -> np.ndarray:
-        """(classes,): how common each label is among the clips that count; what is said where nothing can be heard."""
+        """(classes,): the share of each label among the scored clips; the prediction of rows whose recording could not be drawn."""
         counts = scored_mask(self.predictions)
         n_classes = len(self.task.vocab)
         return self.predictions.hot[counts].mean(axis=0) if counts.any() else np.full(n_classes, 1 / n_classes)
 
     def best_threshold(self) -> float:
-        """The probability above which to say yes that scores best out of fold, of 0.02, 0.04 ... 0.98; for metrics of decisions.
+        """The probability from which to decide for a label, of 0.02, 0.04 ... 0.98, that scores best out of fold.
 
-        Raises ValueError where the metric has no threshold.
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            The metric takes probabilities, not decisions.
         """
         metric = get_metric(self.task.metric)
         if not has_threshold(metric.name):
-            raise ValueError(f"{metric.name} is no metric of decisions: there is no threshold to choose")
+            raise ValueError(f"{metric.name} takes probabilities, not decisions: there is no threshold to choose")
         counted = self.predictions.subset(scored_mask(self.predictions))
         truth, sign = counted.hot.astype(int), 1 if metric.greater_is_better else -1
         scores = [sign * metric.function(truth, counted.probs, threshold=step / 50) for step in range(1, 50)]
@@ -101,16 +115,27 @@ class CompetitionPredictions:
     def submission(
         self, path: str | os.PathLike = "submission.csv", threshold: float | str | None = None
     ) -> pd.DataFrame:
-        """Write the answers in the competition's format, check them against its rows and columns, and return them.
+        """Write the predictions in the competition's format and check them against its rows and columns.
 
-        Without a test set every clip of training is answered by networks that never saw it. Rows whose recording is bad, empty or
-        missing get the class prior, and a warning counts them.
+        Without a test set the out-of-fold predictions of all training clips are written. Rows whose recording is unreadable, empty or missing
+        get the class prior, and a warning counts them.
 
         Parameters
         ----------
-        threshold : for answers of yes and no; default the format's own, "oof" takes `best_threshold()`
+        path : str or path-like, default "submission.csv"
+            The file; one that exists is replaced.
+        threshold : float or "oof", optional
+            For decisions; default the format's own, "oof" takes `best_threshold()`.
 
-        Raises ValueError where the answers would not be accepted; nothing is written then.
+        Returns
+        -------
+        DataFrame
+            What was written.
+
+        Raises
+        ------
+        ValueError
+            The competition would not accept it; nothing is written.
         """
         threshold = self.best_threshold() if threshold == "oof" else threshold
         if self.task.has_test:
@@ -123,33 +148,67 @@ class CompetitionPredictions:
 # ---------------------------------------------------------------------- the run
 
 
-def drawn_test_clips(rows: pd.DataFrame, tree) -> pd.DataFrame:
-    """The test clips that have a picture, each once: path, start, end, group, picture. The others are said by number and reason."""
+def drawn_test_clips(rows: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
+    """The test clips that have a picture, each once: path, start, end, group, picture. A warning counts the others, with reasons."""
     clips = rows[[name for name in [*KEY, "group"] if name in rows]].drop_duplicates(
         [name for name in KEY if name in rows]
     )
     return join_pictures(clips, tree, "test clip", "answered with the class prior")
 
 
+def _what_instead(folder: Path) -> str:
+    """What to do with a folder that is none of a run."""
+    below = sorted(str(found.parent) for found in folder.glob("*/run.toml"))
+    if TrainingFolder(folder).facts_file.is_file():
+        return "it holds one training, as fit(..., out=...) writes it: read_history and load_training read that"
+    return f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
+
+
 class Run(CompetitionPredictions):
     """A cross-validation on disk; `cross_validate` returns one, `Run.open(folder)` reads one.
 
-    Besides what `CompetitionPredictions` has:
+    Parameters
+    ----------
+    folder : str or path-like
+        Folder of the run.
 
-    folder : absolute Path
-    choices : every choice that was made, as in run.toml
-    folds : one row a training clip: path, start, end, group, fold
-    fold_runs : the finished folds of all seeds, of `n_planned`
-    scores, history : tables, see there
+    Attributes
+    ----------
+    folder : Path
+        Absolute.
+    config : RunConfig
+        The configuration, as in run.toml.
+    task : Task
+        Labels, metric and rows of the competition.
+    folds : DataFrame
+        One row per training clip: path, start, end, group, fold.
+    planned : list of FoldRun
+        The networks of the finished run; `fold_runs` are those that are trained.
+    score, oof, predictions, test_clips, test_probs
+        See there.
+
+    Raises
+    ------
+    ValueError
+        The folder holds no run, or the run cannot be read.
+
+    Examples
+    --------
+    >>> run.score.metric, len(run.oof), run.n_planned
+    ('accuracy', 12, 2)
+    >>> run.scores[["seed", "fold", "clips"]].to_numpy().tolist()
+    [[0, 0, 6], [0, 1, 6]]
+    >>> len(sp.Run.open(run.folder).submission("submission.csv"))
+    12
     """
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder).absolute()  # the working folder may change
         missing = [name for name in PARTS if not (self.folder / name).is_file()]
         if missing:
-            below = sorted(str(found.parent) for found in self.folder.glob("*/run.toml"))
-            hint = f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
-            raise ValueError(f"{str(self.folder)!r} is not the folder of a run (it has no {missing[0]}); {hint}")
+            raise ValueError(
+                f"{str(self.folder)!r} is not the folder of a run (it has no {missing[0]}); {_what_instead(self.folder)}"
+            )
         try:
             self.config = RunConfig.from_toml(self.folder / "run.toml")
             self.task = Task.load(self.folder)
@@ -157,11 +216,26 @@ class Run(CompetitionPredictions):
             self.planned = plan_fold_runs(self.folder, self.config, self.folds)
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"the run in {str(self.folder)!r} cannot be read: {exc}") from exc
-        self._answers: tuple[pd.DataFrame, np.ndarray] | None = None
+        self._test: tuple[pd.DataFrame, np.ndarray] | None = None
 
     @classmethod
     def open(cls, folder: str | os.PathLike) -> Run:
-        """The run in a folder, wherever it was copied to. ValueError where there is none, or no fold of it has finished."""
+        """Open the run in a folder, wherever it was copied to.
+
+        Parameters
+        ----------
+        folder : str or path-like
+            Folder of the run.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        ValueError
+            The folder holds no run, or no fold of it has finished.
+        """
         run = cls(folder)
         run._require_finished()
         return run
@@ -173,13 +247,13 @@ class Run(CompetitionPredictions):
 
     @property
     def n_planned(self) -> int:
-        """Networks that the finished run has."""
+        """Number of networks of the finished run."""
         return len(self.planned)
 
     def _require_finished(self) -> None:
         if not self.fold_runs:
             raise ValueError(
-                f"no fold of the run in {str(self.folder)!r} has finished; cross_validate with the same arguments goes on"
+                f"no fold of the run in {str(self.folder)!r} has finished; cross_validate with the same arguments continues"
             )
 
     # -- the clips that were held out
@@ -191,14 +265,14 @@ class Run(CompetitionPredictions):
         return super().score if kept is None else kept
 
     def _kept_score(self) -> Score | None:
-        """What `keep_score` wrote, where it is of the very fold_runs that are finished now."""
+        """What `keep_score` wrote, where it is of the networks that are finished now."""
         file = self.folder / "score.json"
         about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return Score.from_dict(about, self.task.metric) if about.get("of") == self._state else None
 
     @property
     def _state(self) -> dict[str, str]:
-        """The finished fold_runs, and a digest of what was measured of each."""
+        """The finished networks, with a digest of what was measured of each."""
         return {
             fold_run.folder.name: hashlib.blake2b(
                 (fold_run.folder / "done.json").read_bytes(), digest_size=8
@@ -207,7 +281,7 @@ class Run(CompetitionPredictions):
         }
 
     def keep_score(self) -> None:
-        """Write score.json: with many clips the interval takes a minute, and nobody wants to wait for it at every look."""
+        """Write score.json, because the interval over many clips takes a minute to compute."""
         if self.fold_runs and self._kept_score() is None:
             write_atomic(
                 self.folder / "score.json", json.dumps({**self.score.to_dict(), "of": self._state}, indent=1).encode()
@@ -225,7 +299,7 @@ class Run(CompetitionPredictions):
 
     @property
     def scores(self) -> pd.DataFrame:
-        """One row for each finished fold and seed: its score with the interval's ends, clips that count, epochs and seconds."""
+        """One row per finished fold and seed: its score with the ends of the interval, scored clips, epochs and seconds."""
         names = ["score", "low", "high", "clips", "epochs", "seconds"]
         done = [(fold_run, fold_run.done) for fold_run in self.fold_runs]
         rows = [(fold_run.seed, fold_run.fold, *(measured[name] for name in names)) for fold_run, measured in done]
@@ -233,7 +307,7 @@ class Run(CompetitionPredictions):
 
     @property
     def history(self) -> pd.DataFrame:
-        """The tables of epochs of all folds, one below the other, with the columns seed and fold."""
+        """The tables of epochs of all networks, one below the other, with the columns seed and fold."""
         self._require_finished()
         return pd.concat(
             [read_history(m.folder / "fit").assign(seed=m.seed, fold=m.fold) for m in self.fold_runs], ignore_index=True
@@ -242,48 +316,69 @@ class Run(CompetitionPredictions):
     # -- the test set
 
     def _test_of(self, fold_runs: Sequence[FoldRun]) -> Predictions:
-        """The mean of what fold_runs say about the test set. ValueError where one has not been asked."""
+        """The mean of the networks' predictions of the test set. ValueError where one has not predicted it."""
         self._require_finished()
-        silent = [fold_run for fold_run in fold_runs if not fold_run.predicted_test]
-        if silent:
+        without = [fold_run for fold_run in fold_runs if not fold_run.predicted_test]
+        if without:
             raise ValueError(
-                f"the test set has not been predicted by {silent[0]}; cross_validate with the same arguments and test=True "
+                f"the test set has not been predicted by {without[0]}; cross_validate with the same arguments and test=True "
                 f"does it, or run.predict_test(Competition.open({self.task.slug!r}, ...))"
             )
         tests = [fold_run.test() for fold_run in fold_runs]
         clips = [clip_index(test.table) for test in tests]
         if not all(own.equals(clips[0]) for own in clips):
             raise ValueError(
-                f"the networks in {str(self.folder)!r} have heard different test clips; "
-                f"run.predict_test(Competition.open({self.task.slug!r}, ...)) asks them all again"
+                f"the networks in {str(self.folder)!r} predicted different test clips; "
+                f"run.predict_test(Competition.open({self.task.slug!r}, ...)) predicts them all again"
             )
         return mean_predictions(tests)
 
-    def _load_answers(self) -> tuple[pd.DataFrame, np.ndarray]:
-        if self._answers is None:
+    def _load_test(self) -> tuple[pd.DataFrame, np.ndarray]:
+        if self._test is None:
             mean = self._test_of(self.fold_runs)
             if len(self.fold_runs) < self.n_planned:
                 warn(
-                    f"the test set is answered by {len(self.fold_runs)} of {self.n_planned} networks: the run is not finished"
+                    f"the test set is predicted by {len(self.fold_runs)} of {self.n_planned} networks: the run is not finished"
                 )
-            self._answers = mean.table, mean.probs
-        return self._answers
+            self._test = mean.table, mean.probs
+        return self._test
 
     @property
     def test_clips(self) -> pd.DataFrame:
-        """The test clips that could be heard: path and where known start, end, group."""
-        return self._load_answers()[0]
+        """The test clips that could be drawn: path and, where known, start, end, group."""
+        return self._load_test()[0]
 
     @property
     def test_probs(self) -> np.ndarray:  # type: ignore[override]
         """(clips, classes): the mean over all networks."""
-        return self._load_answers()[1]
+        return self._load_test()[1]
 
-    def predict_test(self, comp: Competition, cache=None, n_jobs: int = -1, progress: bool = True) -> Run:
-        """The same run with answers for the test set of `comp`, predicted now by the saved classifiers; nothing is written into its folder.
+    def predict_test(
+        self, comp: Competition, cache: str | os.PathLike | None = None, n_jobs: int = -1, progress: bool = True
+    ) -> Run:
+        """The same run with predictions of the test set of `comp`, made now by the saved classifiers; nothing is written into its folder.
 
         For code competitions: train where there is time, mount the run's folder where the hidden test set is.
-        Raises ValueError where `comp` is another competition, or has no test set.
+
+        Parameters
+        ----------
+        comp : Competition
+            The same competition, with a test set.
+        cache : str or path-like, optional
+            Where its pictures are kept; default the user's cache folder.
+        n_jobs : int, default -1
+            Processes that draw.
+        progress : bool, default True
+            Show progress bars.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        ValueError
+            `comp` is another competition, or has no test set.
         """
         self._require_finished()
         different = self.task.differs(Task.of(comp))
@@ -291,7 +386,7 @@ class Run(CompetitionPredictions):
             raise ValueError(f"the run in {str(self.folder)!r} is of another competition: {different}")
         if comp.test is None:
             raise ValueError(
-                f"{comp.slug} in {str(comp.folder)!r} has no test set; run.submission() answers the clips of training"
+                f"{comp.slug} in {str(comp.folder)!r} has no test set; run.submission() takes the out-of-fold predictions of the training clips"
             )
         run = Run(self.folder)
         run.task = Task.of(comp)
@@ -303,21 +398,32 @@ class Run(CompetitionPredictions):
             total += predict_pictures(
                 classifier, clips["picture"], self.config.tta, progress=progress, title=f"test, {fold_run}"
             )
-        run._answers = clips, total / len(run.fold_runs)
-        refuse_nan(*run._answers)
+        run._test = clips, total / len(run.fold_runs)
+        refuse_nan(*run._test)
         return run
 
     # -- what others may learn from it
 
     def pseudo_labels(self, min_probability: float = 0.9, fold: int | None = None) -> pd.DataFrame:
-        """Test clips that the run is sure of, as rows of a training table: path, start, end, group, label, weight (the probability).
+        """Test clips that the run predicts with confidence, as rows of a training table.
 
-        Where clips may have several labels those of `min_probability` or more are taken, and the weight is the largest.
+        Parameters
+        ----------
+        min_probability : float, default 0.9
+            Where clips may have several labels those of this probability or more are taken.
+        fold : int, optional
+            Only predictions of the networks that held this fold out. Networks that were trained on a clip must not label others for the
+            network that is evaluated on it, or its score would no longer be out of fold.
 
-        fold : only what the networks say that held this fold out. Networks that have seen a clip must not label others for the network
-            that is tested on it, or its score would be no longer out of fold.
+        Returns
+        -------
+        DataFrame
+            Columns `path`, `start`, `end`, `group`, `label`, `weight` (the largest probability).
 
-        Raises ValueError where there is no test set, or it has not been predicted.
+        Raises
+        ------
+        ValueError
+            There is no test set, or it was not predicted.
         """
         if not self.task.has_test:
             raise ValueError(f"{self.task.slug} has no test set to take pseudo-labels from")

@@ -1,7 +1,7 @@
-"""The folder of a run as it is written: begun, compared with what is asked for, and shared between processes.
+"""Writing the folder of a run: begun, checked against what is asked for, and shared between processes.
 
-`is_new` decides between "begin_run" and "go on" and refuses a folder that holds something else; it writes nothing. `begin` writes
-what is known before anything is drawn, `record_pictures` what is known after. `claimed` lets several processes share one run.
+`is_new` decides between beginning and continuing and refuses a folder that holds something else; it writes nothing. `begin_run` writes what
+is known before anything is drawn, `record_pictures` what is known after. `claimed` lets several processes work on one run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["is_new", "begin_run", "record_pictures", "claimed", "predictions_dig
 
 
 def predictions_digest(earlier: Run | None) -> str | None:
-    """16 hexadecimal digits that stand for what an earlier run said about the test set."""
+    """16 hexadecimal digits that stand for an earlier run's predictions of the test set."""
     if earlier is None:
         return None
     digest = hashlib.blake2b(digest_size=8)
@@ -60,11 +60,11 @@ def _compare(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> N
         _refuse(out, f"other data: {task.slug} had other clips, labels, groups, folds or weights then")
     if not there.task.same_test_rows(task):
         raise ValueError(
-            f"{str(out)!r} holds a run that was asked about other test clips; Run.open({str(out)!r}).predict_test(comp) "
-            "answers a new test set, or choose a new folder as out="
+            f"{str(out)!r} holds a run with other test rows; Run.open({str(out)!r}).predict_test(comp) "
+            "predicts a new test set, or choose a new folder as out="
         )
     if _about(out)["pseudo"] != predictions_digest(earlier):
-        _refuse(out, "other pseudo-labels: the earlier run said something else then")
+        _refuse(out, "other pseudo-labels: the earlier run predicted something else then")
 
 
 def is_new(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> bool:
@@ -102,7 +102,7 @@ def _write_about(out: Path, about: dict) -> None:
 
 
 def begin_run(out: Path, config: RunConfig, task: Task, folds: pd.DataFrame, earlier: Run | None) -> None:
-    """Write what is chosen, what is asked, and who is held out when."""
+    """Write configuration, rows to predict and folds."""
     _write_about(
         out,
         {
@@ -121,7 +121,7 @@ def begin_run(out: Path, config: RunConfig, task: Task, folds: pd.DataFrame, ear
 
 
 def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
-    """Add the pictures' folder and size (height, width) to run.json. ValueError where they had another size when the run began."""
+    """Add the pictures' folder and size (height, width) to run.json. ValueError where the run began with another size."""
     about = _about(out)
     if about.get("size", list(size)) != list(size):
         there, here = (f"{height} x {width} pixels" for height, width in (about["size"], size))
@@ -135,9 +135,9 @@ def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
 
 @contextmanager
 def claimed(fold_run: FoldRun) -> Iterator[bool]:
-    """True where this process may work on the fold_run, False where another one does. A claim ends with its process, however it ends.
+    """True where this process may work on the fold, False where another one does. A claim ends with its process, however it ends.
 
-    Where the system knows no locks on files (Windows, some networks' disks) everyone may.
+    Where the system has no locks on files (Windows, some network disks) everyone may.
     """
     try:
         import fcntl

@@ -1,11 +1,9 @@
-"""What must be known of a competition to score and to answer: it travels with a run, so that a run needs no data to be read.
+"""What has to be known of a competition to score and to predict: it is saved with a run, so that a run can be read without the data.
 
-    task = Task.of(comp)
-    score = score_predictions(predictions, task.metric)
-    print(score, score.low, score.high)          # map@3 0.9120 (0.8940 to 0.9290, 1203 clips) 0.894 0.929
-    write_submission(task, clips, probs, prior, "submission.csv")
-
-A score is a float that says what it is of.
+task = Task.of(comp)
+score = score_predictions(predictions, task.metric)
+print(score, score.low, score.high)          # map@3 0.9120 (0.8940 to 0.9290, 1203 clips) 0.894 0.929
+write_submission(task, clips, probs, prior, "submission.csv")
 """
 
 from __future__ import annotations
@@ -47,12 +45,12 @@ __all__ = [
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as csv; names of files that are not valid UTF-8 keep their bytes."""
+    """Write a table as csv; file names that are not valid UTF-8 keep their bytes."""
     write_atomic(path, table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogatepass"))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """What `write_table` wrote: text, but for the numbers in start, end and fold."""
+    """Read what `write_table` wrote: text, except for the numbers in start, end and fold."""
     # Python's csv and float, because pandas takes no such names, and may err in the last bit of a number
     with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
         header, *rows = csv.reader(file)
@@ -62,12 +60,12 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.astype({"fold": int}) if "fold" in table else table
 
 
-# ---------------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------------- the task
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Labels, metric and the rows that are to be answered."""
+    """Labels, metric and the rows to predict."""
 
     slug: str
     metric: str
@@ -75,12 +73,12 @@ class Task:
     vocab: tuple[str, ...]
     is_multi: bool
     digest: str  # of the training table
-    has_test: bool  # else clips of training are answered
+    has_test: bool  # else the training clips are predicted
     rows: pd.DataFrame  # id, path, and where known start, end, target_label
 
     @classmethod
     def of(cls, comp: Competition) -> Task:
-        """What has to be known of this competition."""
+        """The task of a competition."""
         rows = comp.prediction_rows()
         rows = rows[[name for name in ("id", *KEY, "target_label") if name in rows]].reset_index(drop=True)
         return cls(
@@ -95,7 +93,7 @@ class Task:
         )
 
     def expected_rows(self) -> pd.Series:
-        """The ids of the rows of a submission, in their order."""
+        """The ids of the rows of a submission, in order."""
         return self.rows["id"]
 
     def save(self, folder: Path) -> None:
@@ -113,7 +111,10 @@ class Task:
         """Read what `save` wrote."""
         about = json.loads((folder / "competition.json").read_text(encoding="utf-8"))
         facts = {**about, "format": SubmissionFormat.from_dict(about["format"]), "vocab": tuple(about["vocab"])}
-        return cls(**facts, rows=read_table(folder / "answers.csv"))
+        rows = read_table(folder / "answers.csv").rename(
+            columns={"asked": "target_label"}
+        )  # "asked" in earlier versions
+        return cls(**facts, rows=rows)
 
     def differs(self, other: Task) -> str:
         """In what the two are not one competition, in words; empty where they are."""
@@ -125,7 +126,7 @@ class Task:
         return "" if self.metric == other.metric else f"it is scored by {other.metric}, not by {self.metric}"
 
     def same_test_rows(self, other: Task) -> bool:
-        """Are the same rows to be answered?"""
+        """Are the same rows to be predicted?"""
         return (
             self.has_test == other.has_test
             and self.rows["id"].tolist() == other.rows["id"].tolist()
@@ -137,7 +138,27 @@ class Task:
 
 
 class Score(float):
-    """A metric's value with `metric`, its name; `low` and `high`, a 95 % bootstrap interval over clips or groups; `n`, clips."""
+    """A metric's value with its 95 % bootstrap interval: a float with attributes.
+
+    Parameters
+    ----------
+    value : float
+        The metric.
+    metric : str
+        Its name.
+    low, high : float, default nan
+        Ends of the interval, over groups, recordings or clips.
+    n : int, default 0
+        Clips that were scored.
+
+    Examples
+    --------
+    >>> run.score.metric, run.score.n
+    ('accuracy', 12)
+    >>> from specimg.experiments import Score
+    >>> Score(0.912, "map@3", 0.894, 0.929, 1203)
+    map@3 0.9120 (0.8940 to 0.9290, 1203 clips)
+    """
 
     metric: str
     low: float
@@ -153,13 +174,31 @@ class Score(float):
         return float(self), self.metric, self.low, self.high, self.n
 
     def to_dict(self) -> dict:
-        """As JSON says it, None where there is no number."""
+        """The numbers for JSON, None in place of nan.
+
+        Returns
+        -------
+        dict
+            score, low, high, clips.
+        """
         numbers = {"score": float(self), "low": self.low, "high": self.high}
         return {**{name: None if number != number else number for name, number in numbers.items()}, "clips": self.n}
 
     @classmethod
     def from_dict(cls, about: dict, metric: str) -> Score:
-        """What `to_dict` gave."""
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        about : dict
+            score, low, high, clips.
+        metric : str
+            Name of the metric.
+
+        Returns
+        -------
+        Score
+        """
         value, low, high = (np.nan if about[name] is None else about[name] for name in ("score", "low", "high"))
         return cls(value, metric, low, high, about["clips"])
 
@@ -178,7 +217,7 @@ def refuse_nan(clips: pd.DataFrame, probs: np.ndarray) -> None:
     if bad.any():
         raise ValueError(
             f"the network gives nan for {count(int(bad.sum()), 'clip')} ({examples(clips['path'][bad])}): "
-            "its training diverged; train again in a new folder, with a smaller rate"
+            "its training diverged; train again in a new folder, with a smaller learning rate"
         )
 
 
@@ -202,12 +241,12 @@ def metric_value(metric: str, hot: np.ndarray, probs: np.ndarray, is_multi: bool
 
 
 def has_threshold(metric: str) -> bool:
-    """Does the metric judge decisions, which a threshold makes of probabilities?"""
+    """Does the metric score decisions, which a threshold makes of probabilities?"""
     return "threshold" in inspect.signature(get_metric(metric).function).parameters
 
 
 def _interval(metric: str, counted: Predictions) -> tuple[float, float]:
-    """95 % of the metric's values over resampled groups, else recordings; over clips where all are of one. nan where there are too few."""
+    """95 % interval by bootstrap over groups, else recordings; over clips where all are of one. nan where there are too few."""
     groups = counted.table["group" if "group" in counted.table else "path"].astype(str).to_numpy()
     several = len(set(groups)) > 1
     try:
@@ -219,17 +258,19 @@ def _interval(metric: str, counted: Predictions) -> tuple[float, float]:
 
 
 def score_predictions(predictions: Predictions, metric: str) -> Score:
-    """A metric over the clips that count, with an interval; nan where no clip counts, and, with a warning, where it is not defined.
+    """A metric over the scored clips, with an interval; nan where no clip counts, and, with a warning, where it is not defined.
 
-    The interval is by bootstrap over groups, where the clips know theirs, else over recordings; clips of one group or recording
-    are not independent. ValueError where a network gave nan.
+    The interval is by bootstrap over groups, where the clips have them, else over recordings; clips of one group or recording are not
+    independent. ValueError where a network gave nan.
     """
     refuse_nan(predictions.table, predictions.probs)
     counts = scored_mask(predictions)
     if not counts.any():
         return Score(np.nan, metric)
     counted = predictions.subset(counts)
-    counted = counted.subset(clip_index(counted.table).argsort())  # the interval hangs on no order of rows
+    counted = counted.subset(
+        clip_index(counted.table).argsort()
+    )  # so that the interval does not depend on the order of rows
     try:
         value = get_metric(metric).function(_truth(counted.hot, counted.is_multi), counted.probs)
     except ValueError as exc:
@@ -239,13 +280,13 @@ def score_predictions(predictions: Predictions, metric: str) -> Score:
     return Score(value, metric, low, high, len(counted))
 
 
-# ---------------------------------------------------------------------- answers
+# ---------------------------------------------------------------------- submissions
 
 
 def fill_rows(
     rows: pd.DataFrame, clips: pd.DataFrame, probs: np.ndarray, prior: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(probabilities `(rows, classes)` of each row to be answered, bool `(rows,)`: which know no better than the prior).
+    """(probabilities `(rows, classes)` of each row to predict, bool `(rows,)`: which have only the prior).
 
     clips, probs : what was predicted, `(clips, classes)`
     """
@@ -271,7 +312,7 @@ def write_submission(
     form = task.format
     if threshold is not None:
         if not hasattr(form, "threshold"):
-            raise ValueError(f"threshold={threshold}: answers are written as {form.kind}, without a threshold")
+            raise ValueError(f"threshold={threshold}: submissions are written as {form.kind}, without a threshold")
         form = form.replace(threshold=threshold)
     filled, without = fill_rows(task.rows, clips, probs, prior)
     table = form.to_submission(task.rows, filled, list(task.vocab))
@@ -279,6 +320,6 @@ def write_submission(
     if without.any():
         named = examples(task.rows["path"][without])
         warn(f"{int(without.sum())} of {count(len(without), 'row')} answered with the class prior ({named})")
-    text = table.to_csv(index=False, lineterminator="\n", float_format="%.7g")  # more digits a network does not give
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.7g")  # a network gives no more digits
     write_atomic(path, text.encode())
     return table

@@ -686,7 +686,7 @@ def test_a_competition_that_a_file_describes(at_desk, tmp_path, capsys):
     "argv, message",
     [
         (["submit", "nowhere"], "nowhere' is not the folder of a run"),
-        (["submit", "runs/a", "--threshold", "oof"], "map@3 is no metric of decisions"),
+        (["submit", "runs/a", "--threshold", "oof"], "map@3 takes probabilities, not decisions"),
         (["submit", "runs/a", "--threshold", "0.4"], "threshold=0.4: answers are written as bestlabels"),
         (["submit", "runs/a", "--competition", "nowhere"], "'nowhere' is not a folder"),
         (["submit", "runs/a", "--competition", "nowhere.toml"], "nowhere.toml"),

@@ -41,7 +41,7 @@ from specimg.experiments import (
     cross_validate,
     cross_validation as cross,
     drawing as clips_room,
-    fold_run as training,
+    fold_training as training,
     open_competition,
     run as run_room,
     storage as record,
@@ -318,7 +318,7 @@ def test_a_finished_run_called_again_trains_nothing_and_opens_no_audio(run, comp
     def never(*args, **kwargs):
         raise AssertionError("nothing may be done")
 
-    for name in ("draw_clips", "train_fold", "predict_test_clips", "check_weights", "begin"):
+    for name in ("draw_clips", "train_fold", "predict_test", "check_weights", "begin_run"):
         monkeypatch.setattr(cross, name, never)
     before, log = frozen_in_time(run.folder), []
     again = go(comp, run.folder, log=log)
@@ -392,7 +392,7 @@ def test_an_unfinished_run_says_so(untrained, comp, home, tmp_path):
     assert [m.fold for m in half.fold_runs] == [1] and len(half.oof) == (half.folds["fold"] == 1).sum()
     assert "1 of 2 networks finished" in repr(half) and half.scores["fold"].tolist() == [1]
     half = Run.open(tmp_path / "half")
-    with pytest.warns(UserWarning, match="answered by 1 of 2 networks: the run is not finished") as said:
+    with pytest.warns(UserWarning, match="predicted by 1 of 2 networks: the run is not finished") as said:
         half.submission(tmp_path / "sub.csv")
     assert said[0].filename == __file__
     with pytest.raises(ValueError, match=r"only=\[0, 7\]: there is no fold 7; the folds are 0, 1"):
@@ -421,7 +421,7 @@ def test_a_recording_that_was_corrected_is_heard_by_all(untrained, home, tmp_pat
     go(comp, tmp_path / "out", only=[0])
     shutil.copy(folder / "test/t1.wav", folder / "test/gone.wav")
     go(comp, tmp_path / "out", only=[1])
-    with pytest.raises(ValueError, match="have heard different test clips; run.predict_test"):
+    with pytest.raises(ValueError, match="predicted different test clips; run.predict_test"):
         Run.open(tmp_path / "out").test_probs
     (tmp_path / "out/seed0-fold1/test.npz").unlink()
     both = go(comp, tmp_path / "out")
@@ -442,7 +442,7 @@ def test_what_is_no_run_is_refused(run, tmp_path):
     for done in broken.glob("*/done.json"):
         done.unlink()
     with pytest.raises(
-        ValueError, match="no fold of the run in .* has finished; cross_validate with the same arguments goes on"
+        ValueError, match="no fold of the run in .* has finished; cross_validate with the same arguments continues"
     ):
         Run.open(broken)
     assert repr(Run(broken)) == "Run(test_resnet on three-pitches, mel32, 0 of 2 networks finished)"
@@ -567,7 +567,7 @@ def test_ctrl_c_says_the_way_on(run, comp, tmp_path, monkeypatch):
     with_callback(1, 3, press)
     with pytest.raises(KeyboardInterrupt):
         go(comp, tmp_path / "out", log=log)
-    assert log[-1] == f"stopped; the same call, with out={str(tmp_path / 'out')!r}, goes on"
+    assert log[-1] == f"stopped; the same call, with out={str(tmp_path / 'out')!r}, continues"
     monkeypatch.setattr(training, "_make_learner", usual)
     assert same_answers(go(comp, tmp_path / "out"), run)
 
@@ -588,7 +588,7 @@ def test_processes_share_a_run(untrained, comp, tmp_path):
     with record.claimed(busy) as mine, record.claimed(busy) as theirs:
         assert (mine, theirs) == (True, False)
         part = go(comp, tmp_path / "out", log=log)
-    assert "fold 0, seed 0: another process is at it" in log and [m.fold for m in part.fold_runs] == [1]
+    assert "fold 0, seed 0: another process is working on it" in log and [m.fold for m in part.fold_runs] == [1]
     assert [m.fold for m in go(comp, tmp_path / "out").fold_runs] == [0, 1]
     assert [row["fold_run"].fold for row in untrained] == [1, 0]
 
@@ -628,18 +628,21 @@ def test_a_full_disk_costs_nothing_that_was_finished(run, comp, tmp_path, monkey
     [
         (
             dict(recipe=RECIPE.replace(epochs=3)),
-            r"other config: recipe.epochs is 2 there and 3 here; choose a new folder",
+            r"another configuration: recipe.epochs is 2 there and 3 here; choose a new folder",
         ),
         (
             dict(renderer=Renderer(Mel(n_mels=33, n_fft=256, hop_length=64))),
-            r"config: renderer.representation.n_mels is 32 there and 33 here",
+            r"configuration: renderer.representation.n_mels is 32 there and 33 here",
         ),
         (
             dict(loaders={"size": 48, "bs": 8}),
-            r"other config: loaders.bs is 4 there and 8 here; loaders.size is 32 there and 48 here",
+            r"another configuration: loaders.bs is 4 there and 8 here; loaders.size is 32 there and 48 here",
         ),
-        (dict(folds=3), r"other config: folds is 2 there and 3 here"),
-        (dict(tta=TTA(shifts=(-0.1, 0.1))), r"other config: tta.shifts is \[0.0\] there and \[-0.1, 0.1\] here"),
+        (dict(folds=3), r"another configuration: folds is 2 there and 3 here"),
+        (
+            dict(tta=TTA(shifts=(-0.1, 0.1))),
+            r"another configuration: tta.shifts is \[0.0\] there and \[-0.1, 0.1\] here",
+        ),
         (
             dict(arch="resnet18", trust="loss"),
             r"arch is 'test_resnet' there and 'resnet18' here; trust is 'sampling' there and 'loss' here",
@@ -669,7 +672,7 @@ def test_a_folder_of_other_data_is_refused(run, home):
     slug = Competition("two-pitches", folder, train_table(), metric="map@3", format=BestLabels(k=2), test=test_table())
     with pytest.raises(ValueError, match="another competition: two-pitches is not three-pitches"):
         go(slug, run.folder)
-    with pytest.raises(ValueError, match="asked about other test clips; Run.open.*predict_test"):
+    with pytest.raises(ValueError, match="holds a run with other test rows; Run.open.*predict_test"):
         go(competition(folder, test=test_table().iloc[:5]), run.folder)
 
 
@@ -813,7 +816,7 @@ def test_given_folds_are_used_or_dealt_anew_with_a_warning(home):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert assign_folds(comp)["fold"].tolist() == assign_folds(comp, 3)["fold"].tolist() == given["fold"].tolist()
-    told = "three-pitches gives 3 folds and 2 are dealt anew: the score does not compare with published ones"
+    told = "three-pitches gives 3 folds and 2 are assigned instead: the score cannot be compared with published ones"
     with pytest.warns(UserWarning, match=told) as said:
         dealt = assign_folds(comp, 2)
     assert said[0].filename == __file__ and sorted(set(dealt["fold"])) == [0, 1]
@@ -1135,7 +1138,7 @@ def test_rows_that_ask_about_one_label_each(tmp_path):
 
 def test_what_would_not_be_accepted_is_not_written(tmp_path):
     rows = pd.DataFrame({"id": ["1"], "path": ["x"]})
-    with pytest.raises(ValueError, match="threshold=0.5: answers are written as classcolumns, without a threshold"):
+    with pytest.raises(ValueError, match="threshold=0.5: submissions are written as classcolumns, without a threshold"):
         write_submission(
             task_of(rows), rows, np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv", threshold=0.5
         )
@@ -1161,7 +1164,7 @@ def test_the_best_threshold_is_found_out_of_fold(tmp_path):
     assert whole.best_threshold() == pytest.approx(0.2)
     assert whole.submission(tmp_path / "s.csv")["birds"].tolist() == ["nocall"]
     assert whole.submission(tmp_path / "s.csv", threshold="oof")["birds"].tolist() == ["a"]
-    with pytest.raises(ValueError, match="lwlrap is no metric of decisions: there is no threshold to choose"):
+    with pytest.raises(ValueError, match="lwlrap takes probabilities, not decisions: there is no threshold to choose"):
         predicted(predictions, task_of(rows, metric="lwlrap")).best_threshold()
 
 
@@ -1294,7 +1297,7 @@ def test_other_variants_are_another_run(untrained, comp, tmp_path):
     ]:
         with pytest.raises(
             ValueError,
-            match=rf"other config: loaders.variants is \['roll-0.25', 'noise-20dB'\] there and .*{told}; choose",
+            match=rf"another configuration: loaders.variants is \['roll-0.25', 'noise-20dB'\] there and .*{told}; choose",
         ):
             go(comp, run.folder, loaders={"variants": other})
     assert frozen_in_time(run.folder) == before
@@ -1379,10 +1382,10 @@ def test_a_fold_learns_only_from_networks_that_never_saw_its_held_out_clips(untr
         opinions / "seed0-fold0/test.npz"
     )
     with pytest.raises(
-        ValueError, match="holds a run of other pseudo-labels: the earlier run said something else then"
+        ValueError, match="holds a run of other pseudo-labels: the earlier run predicted something else then"
     ):
         go(comp, tmp_path / "out", pseudo=opinions, trust="loss")
-    with pytest.raises(ValueError, match="other config: .*pseudo is True there and False here"):
+    with pytest.raises(ValueError, match="another configuration: .*pseudo is True there and False here"):
         go(comp, tmp_path / "out", trust="loss")
 
 
@@ -1413,7 +1416,8 @@ def test_pseudo_labels_of_a_group_that_is_held_out_are_not_learnt(untrained, hom
 
 def test_pseudo_labels_come_from_the_same_folds_of_a_finished_run(run, comp, home, tmp_path):
     with pytest.raises(
-        ValueError, match=r"held \d+ clips out in other folds \(train/.*\): its networks have seen what would be tested"
+        ValueError,
+        match=r"held \d+ clips out in other folds \(train/.*\): its networks were trained on clips that are held out here",
     ):
         go(comp, tmp_path / "out", pseudo=run, recipe=RECIPE.replace(seed=1))
     with pytest.raises(ValueError, match="out in other folds"):
@@ -1425,7 +1429,7 @@ def test_pseudo_labels_come_from_the_same_folds_of_a_finished_run(run, comp, hom
         go(comp, tmp_path / "out", pseudo=half)
     (half / "seed0-fold1/done.json").unlink()
     with pytest.raises(
-        ValueError, match="half' has 1 of 2 networks finished; let it end before its answers are learnt from"
+        ValueError, match="half' has 1 of 2 networks finished; finish it before its predictions are used as labels"
     ):
         go(comp, tmp_path / "out", pseudo=half)
     with pytest.raises(ValueError, match="cannot give pseudo-labels here: it is scored by accuracy"):
@@ -1608,6 +1612,11 @@ def test_places_are_no_part_of_a_run():
     )
 
 
+def test_a_configuration_of_earlier_versions_is_read():
+    text = 'kind = "choices"\narch = "resnet18"\n[[loaders.variants]]\nkind = "stretch"\nrate = 0.8\n'
+    assert RunConfig.from_toml(text) == RunConfig(arch="resnet18", loaders={"variants": [TimeStretch(0.8)]})
+
+
 @pytest.mark.parametrize(
     "wrong, message",
     [
@@ -1676,7 +1685,7 @@ def test_an_argument_of_another_kind_is_told_what_to_write(comp, home, wrong, me
 def test_data_that_are_gone_are_said_at_once(comp, home, tmp_path):
     import dataclasses
 
-    with pytest.raises(ValueError, match="the folder of .*, is not there"):
+    with pytest.raises(ValueError, match="the folder of .*, does not exist"):
         cross_validate(dataclasses.replace(comp, folder=tmp_path / "gone"), out=home / "none")
 
 
