@@ -1,11 +1,11 @@
-"""Clips as rows of numbers instead of pictures: how often they cross zero, how loud, how bright, their mel bands and MFCCs.
+"""Recordings as rows of numbers instead of pictures: zero crossings, loudness, spectral shape, MFCCs and mel bands.
 
     table = feature_table(labels, "freesound/audio_train", Audio(sr=22050))     # path, label, status, zcr_mean, zcr_std ...
-    x = table[feature_columns(table)].to_numpy()                                # for a network of plain layers
-    print(feature_baseline(table[~table["is_valid"]], table[table["is_valid"]]))     # specimg.experiments.baseline: the score to beat
+    x = table[feature_columns(table)].to_numpy()                                # for scikit-learn, or a network of dense layers
+    print(feature_baseline(table[~table["is_valid"]], table[table["is_valid"]]))
 
-Each feature is measured in frames, as librosa measures it, and the clip has the mean and the standard deviation over its frames.
-A recording that cannot be read is a row whose `status` says why, and whose features are nan.
+Each feature is computed in frames by librosa; a clip has the mean and the standard deviation over its frames. A recording that cannot be
+read is a row whose `status` gives the reason, and whose features are nan.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from ..spectrogram import Mel
 __all__ = ["clip_features", "feature_columns", "feature_table"]
 
 BLOCK = 4096  # frames at a time, so that an hour fits into memory
-LENIENT_SR = 8000  # Hz, at which settings are tried where no rate is given: the lower, the more bins has a mel filter
+LENIENT_SR = 8000  # Hz, at which settings are checked where no sampling rate is given: at low rates mel filters have the most bins
 _NAMES = re.compile(r"(zcr|rms|centroid|bandwidth|rolloff|mfcc\d+|mel\d+)_(mean|std)")
 
 
@@ -76,12 +77,40 @@ def _by_frame(y: np.ndarray, sr: int, n_fft: int, hop_length: int, n_mels: int, 
 def clip_features(
     y: np.ndarray, sr: int, *, n_fft: int = 2048, hop_length: int = 512, n_mels: int = 64, n_mfcc: int = 20
 ) -> dict[str, float]:
-    """What a clip sounds like on average: mean and standard deviation over frames of each feature, with librosa's numbers.
+    """Mean and standard deviation over frames of a clip's features, with librosa's numbers.
 
-    `zcr` (changes of sign a sample), `rms`, `centroid`, `bandwidth` and `rolloff` (Hz), `mfcc00` ..., and `mel00` ... (dB of power,
-    at most 80 below the loudest); each with `_mean` and `_std`.
+    Parameters
+    ----------
+    y : ndarray of shape (samples,)
+        Samples.
+    sr : int
+        Sampling rate in Hz.
+    n_fft : int, default 2048
+        Samples per frame.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    n_mels : int, default 64
+        Mel bands.
+    n_mfcc : int, default 20
+        Cepstral coefficients, at most `n_mels`.
 
-    Raises ValueError for mel filters that are too narrow for `n_fft`, and samples whose power overflows.
+    Returns
+    -------
+    dict of str to float
+        `zcr` (changes of sign per sample), `rms`, `centroid`, `bandwidth` and `rolloff` (Hz), `mfcc00` ..., `mel00` ... (dB of power, at
+        most 80 below the loudest); each with `_mean` and `_std`.
+
+    Raises
+    ------
+    ValueError
+        Mel filters are too narrow for `n_fft`, or the power of the samples overflows.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> features = sp.experiments.clip_features(y, sr)
+    >>> len(features), round(features["rms_mean"], 1)
+    (178, 0.3)
     """
     found = _by_frame(np.asarray(y, np.float32), sr, n_fft, hop_length, n_mels, n_mfcc)
     rows = np.stack(list(found.values()))
@@ -93,7 +122,7 @@ def clip_features(
 
 
 def _features_of(folder, audio: Audio, settings: dict, clip: tuple) -> dict:
-    """One row: features and status "ok", or only a status that says what is wrong with the recording."""
+    """One row: status "ok" and features, or only a status that gives the reason."""
     path, start, end = clip
     try:
         y, sr = read_audio(os.path.join(folder, path), audio, start=start, end=end)
@@ -105,44 +134,76 @@ def _features_of(folder, audio: Audio, settings: dict, clip: tuple) -> dict:
 
 
 def _features_of_chunk(folder, audio: Audio, settings: dict, clips: list[tuple]) -> list[dict]:
-    """What a worker runs."""
+    """The work of one call of a worker."""
     return [_features_of(folder, audio, settings, clip) for clip in clips]
 
 
 def feature_columns(table: pd.DataFrame) -> list[str]:
-    """The columns of `table` that hold features, in their order."""
+    """The columns of a table that hold features, in order.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `feature_table` gives it.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> sp.experiments.feature_columns(pd.DataFrame(columns=["path", "zcr_mean", "mel00_std"]))
+    ['zcr_mean', 'mel00_std']
+    """
     return [name for name in table if _NAMES.fullmatch(str(name))]
 
 
 def feature_table(
-    clips,
+    clips: pd.DataFrame | Iterable[str | os.PathLike] | str | os.PathLike,
     folder: str | os.PathLike = ".",
     audio: Audio = Audio(),
     *,
     n_jobs: int = -1,
     progress: bool = True,
-    **settings,
+    **settings: int,
 ) -> pd.DataFrame:
     """The features of every recording, or of its span, as a table.
 
     Parameters
     ----------
-    clips : a table with the column `path` and where known `start, end` (seconds), a list of paths, or a folder
-    folder : what the paths are below
-    audio : how recordings are read
-    n_jobs : processes, as in `render_tree`
-    settings : n_fft, hop_length, n_mels, n_mfcc of `clip_features`
+    clips : DataFrame, iterable of str or path-like, or a folder
+        A table with the column `path` and, where rows are windows, `start` and `end` in seconds; or paths; or a folder of recordings.
+    folder : str or path-like, default "."
+        Root of the paths.
+    audio : Audio, default Audio()
+        How recordings are read.
+    n_jobs : int, default -1
+        Processes, as in `render_tree`.
+    progress : bool, default True
+        Show a progress bar.
+    **settings : int
+        `n_fft`, `hop_length`, `n_mels`, `n_mfcc` of `clip_features`.
 
     Returns
     -------
-    The table with the columns `status` ("ok", or why there are no features) and those of `clip_features`, in the order of its rows
+    DataFrame
+        The table with the columns `status` ("ok", or why there are no features) and those of `clip_features`, in the order of its rows.
 
-    Raises ValueError for a table without `path` and names that lead out of `folder`; warns of recordings without features.
+    Raises
+    ------
+    ValueError
+        The table has no column `path`, a name leads out of `folder`, or settings are invalid.
+
+    Examples
+    --------
+    >>> table = sp.experiments.feature_table(sp.labels_from_folders("clips"), "clips", progress=False)
+    >>> table.shape, set(table["status"])
+    ((12, 181), {'ok'})
     """
     table, folder = as_table(clips, folder)
     clip_features(
         np.zeros(1, np.float32), audio.sr or LENIENT_SR, **settings
-    )  # wrong settings are no fault of each file
+    )  # wrong settings are an error now, not a status of each file
     spans = [tuple(None if second != second else second for second in span) for span in times_of(table)]
     todo = [(inside(folder, path), *span) for path, span in zip(table["path"], spans)]
     work, rows = functools.partial(_features_of_chunk, os.fspath(folder), audio, settings), []

@@ -356,7 +356,7 @@ def cross_validate(
     >>> run = sp.cross_validate(comp, renderer, "mini_resnet", sp.Recipe(epochs=1, lr=0.01), folds=2, out="runs/mini",
     ...                         loaders=dict(bs=4, progress=False, cache="cache"), learner=dict(pretrained=False), log=None)
     >>> run.scores[["seed", "fold", "clips"]].to_numpy().tolist()
-    [[0, 0, 6], [0, 1, 6]]
+    [[0, 0, 4], [0, 1, 8]]
     >>> run.score.metric
     'accuracy'
     """

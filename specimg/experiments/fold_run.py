@@ -40,7 +40,7 @@ class FoldRun:
     >>> fold_run = run.fold_runs[0]
     >>> print(fold_run), fold_run.finished, len(fold_run.oof())
     fold 0, seed 0
-    (None, True, 6)
+    (None, True, 4)
     """
 
     seed: int

@@ -197,7 +197,7 @@ class Run(CompetitionPredictions):
     >>> run.score.metric, len(run.oof), run.n_planned
     ('accuracy', 12, 2)
     >>> run.scores[["seed", "fold", "clips"]].to_numpy().tolist()
-    [[0, 0, 6], [0, 1, 6]]
+    [[0, 0, 4], [0, 1, 8]]
     >>> len(sp.Run.open(run.folder).submission("submission.csv"))
     12
     """

@@ -215,7 +215,7 @@ def test_what_the_features_tell_is_found(table):
     np.testing.assert_allclose(found.predict(valid), found.probs)
     assert (
         str(found)
-        == "feature baseline: accuracy 1.000 (error 0.000) on 12 clips; the commonest class alone gives 0.333"
+        == "feature baseline: accuracy 1.000 (error 0.000) on 12 clips; the most frequent class alone gives 0.333"
     )
 
 
@@ -252,7 +252,7 @@ def test_a_feature_baseline_that_cannot_be(table):
     for args, message in [
         (
             (train, table),
-            r"18 recordings in training and in validation \(00.wav, 01.wav, 02.wav, ...\); keep each on one side",
+            r"18 recordings in training and in validation \(00.wav, 01.wav, 02.wav, ...\); keep each in one of them",
         ),
         ((train.assign(label=[["a"]] * 18), valid), "needs one label a clip, and these clips have several"),
         ((train[train["label"] == "low"], valid), "training holds the label 'low' only; a classifier needs two"),

@@ -48,7 +48,8 @@ def test_what_the_average_spectrum_tells_is_found(tmp_path):
     assert found.probs.shape == (6, 3) and found.probs.sum(axis=1) == pytest.approx(np.ones(6))
     assert [found.vocab[i] for i in found.probs.argmax(axis=1)] == found.clips["label"].tolist()
     assert (
-        str(found) == "linear baseline: accuracy 1.000 (error 0.000) on 6 clips; the commonest class alone gives 0.333"
+        str(found)
+        == "linear baseline: accuracy 1.000 (error 0.000) on 6 clips; the most frequent class alone gives 0.333"
     )
 
 

@@ -321,9 +321,7 @@ def test_thresholds_of_a_blend_are_chosen_out_of_fold(tmp_path):
     assert 0.1 <= both.best_threshold() < 0.2
     assert both.submission(tmp_path / "s.csv")["birds"].tolist() == ["nocall"]
     assert both.submission(tmp_path / "s.csv", threshold="oof")["birds"].tolist() == ["a"]
-    with pytest.raises(
-        ValueError, match="way='rank': by-hand wants decisions, and no threshold parts yes from no among ranks"
-    ):
+    with pytest.raises(ValueError, match="way='rank': by-hand scores decisions, and there is no threshold for ranks"):
         blend(runs, "rank")
 
 
@@ -370,7 +368,7 @@ def test_runs_that_answer_different_rows_give_no_submission(tmp_path):
     both = blend([Said(probs, one_hot(truth)), Said(probs, one_hot(truth), test=[[0.1, 0.2, 0.7]] * 2)])
     assert both.gain == 0
     with pytest.raises(
-        ValueError, match="the runs answer different test rows; give each of them the same with run.predict_test"
+        ValueError, match="the runs predict different test rows; give each of them the same with run.predict_test"
     ):
         both.submission(tmp_path / "sub.csv")
     assert not (tmp_path / "sub.csv").exists()

@@ -936,14 +936,14 @@ def test_seeds_are_averaged_clip_by_clip(untrained, comp, tmp_path):
 
 def test_windows_of_tta_are_looked_at_in_validation_and_test(untrained, comp, tmp_path, monkeypatch):
     seen = []
-    usual = clips_room.clips_at_once
+    usual = clips_room.clips_per_batch
 
-    def clips_at_once(bs, fit):
+    def clips_per_batch(bs, fit):
         seen.append((fit.tta, usual(bs, fit)))
         return usual(bs, fit)
 
-    monkeypatch.setattr(clips_room, "clips_at_once", clips_at_once)
-    monkeypatch.setattr(training, "clips_at_once", clips_at_once)
+    monkeypatch.setattr(clips_room, "clips_per_batch", clips_per_batch)
+    monkeypatch.setattr(training, "clips_per_batch", clips_per_batch)
     many = TTA(shifts=tuple(i / 100 for i in range(50)), lengths=(1.0, 0.9))
     plain = go(comp, tmp_path / "plain", only=[0])
     run = go(comp, tmp_path / "out", tta=many, only=[0], loaders={"val_bs": 16})
