@@ -80,7 +80,7 @@ def _event_options(args, clf) -> dict:
 def _windows(args) -> None:
     from ..core.files import write_atomic
     from ..core.text import count
-    from ..data import list_sources
+    from ..data.sources import list_sources
     from ..inference import load_classifier
     from ..inference.events import check_target, merge_events, write_events
 

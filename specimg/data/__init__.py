@@ -6,52 +6,42 @@
     dls.renderer, dls.tree        # how the pictures were drawn, and where they lie
 
 Missing pictures are drawn first; then everything is plain fastai: a DataBlock of `SpecBlock` and `CategoryBlock` (or
-`MultiCategoryBlock`) over a table with one row a clip. `SpecDL` is fastai's loader with three things added: it remembers which
-clips a batch holds, draws them on real axes, and can sample by weight.
+`MultiCategoryBlock`) over a table with one row a clip. `WaveDataLoaders` do the same for networks that take the waveform.
 
-Clips differ in length, a batch may not. `method` says how they are brought to one `size`: "squish" squeezes the whole clip,
-"pad" keeps the time scale and pads, "crop" shows a random window of `seconds` in training and several evenly spread ones,
-averaged, in validation.
-
-`tables` brings labels and pictures together, `sides` splits them, `sizes` settles one size, `sources` takes what people predict on, and
-`loaders` makes fastai's loaders of it all.
+`clip_table` brings labels and pictures together, `split` holds clips out, `sizes` settles one size, `batches` and `loader` make fastai's
+loaders of them, `images`, `waves`, `augment` and `tta` are their transforms, `inputs` says what a network is given, and `sources` takes what
+people predict on.
 """
 
 from .augment import Augment, SpecAugment
-from .clip_table import find_pictures
 from .images import SpecImage, TensorSpec
 from .inputs import NetworkInput, PictureInput, WaveInput
-from .loader import ClipDL, SpecBlock, SpecDL
+from .loader import SpecBlock
 from .loaders import ClipDataLoaders, SpecDataLoaders
 from .sizes import Sizing
-from .sources import as_clips, list_sources
 from .split import Split, SplitClips, split_clips
 from .tta import TTA
 from .wave_loaders import WaveBlock, WaveDataLoaders
-from .waves import WaveAugment
+from .waves import TensorWave, WaveAugment
 
 __all__ = [
     "Augment",
-    "ClipDL",
     "ClipDataLoaders",
     "NetworkInput",
     "PictureInput",
-    "WaveInput",
+    "Sizing",
     "SpecAugment",
+    "SpecBlock",
+    "SpecDataLoaders",
+    "SpecImage",
+    "Split",
+    "SplitClips",
     "TTA",
+    "TensorSpec",
+    "TensorWave",
     "WaveAugment",
     "WaveBlock",
     "WaveDataLoaders",
-    "Sizing",
-    "Split",
-    "SplitClips",
-    "SpecBlock",
-    "SpecDL",
-    "SpecDataLoaders",
-    "SpecImage",
-    "TensorSpec",
-    "as_clips",
-    "find_pictures",
-    "list_sources",
+    "WaveInput",
     "split_clips",
 ]

@@ -2,7 +2,7 @@
 
     table = label_table(df, root, Columns(fn_col="fname"), Split(), all_named=True)            # of recordings that are there
     tree = drawn_tree(table, root, Renderer(), cache=None, n_jobs=-1, progress=True)            # draws what is missing
-    table = with_pictures(table, tree)
+    table = add_pictures(table, tree)
 
 A row without a recording or a picture is left out, and a warning counts these rows and gives examples; where none is left it is an error.
 """
@@ -29,7 +29,7 @@ from .split import Split
 
 Corrections: TypeAlias = pd.DataFrame | str | os.PathLike | None
 
-__all__ = ["Columns", "drawn_tree", "find_pictures", "label_table", "labels_of_folders", "with_pictures"]
+__all__ = ["Columns", "drawn_tree", "find_pictures", "label_table", "labels_of_folders", "add_pictures"]
 
 
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list
     return drawn, pictures, [f"{path}: {reason}" for path, reason in zip(table["path"][~drawn], reasons[~drawn])]
 
 
-def with_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
+def add_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that says why."""
     drawn, pictures, reasons = find_pictures(table, tree)
     if not drawn.any():
@@ -121,7 +121,7 @@ def drawn_tree(
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", r"\d+ of \d+ clips could not be drawn"
-        )  # `with_pictures` says so, at every call
+        )  # `add_pictures` says so, at every call
         return render_tree(
             table["path"],
             renderer,

@@ -30,13 +30,13 @@ from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureInfo, describe
 from .augment import Augment, SpecAugment
 from .batches import Batches, Transforms
-from .clip_table import Columns, Corrections, drawn_tree, label_table, labels_of_folders, with_pictures
+from .clip_table import Columns, Corrections, add_pictures, drawn_tree, label_table, labels_of_folders
 from .images import FitSize
 from .inputs import NetworkInput, PictureInput
 from .loader import SpecBlock
 from .sizes import Sizing, blank_levels
 from .sources import as_clips
-from .split import Split, split_clips, with_variants
+from .split import Split, add_variants, split_clips
 
 __all__ = ["ClipDataLoaders", "SpecDataLoaders", "shows_parameters", "take"]
 
@@ -497,13 +497,13 @@ class SpecDataLoaders(ClipDataLoaders):
         augment: Augment | str | None = "default",
     ) -> SpecDataLoaders:
         """A label table whose clips have pictures in the tree -> DataLoaders."""
-        clips = split_clips(with_pictures(table, tree), split, vocab)
+        clips = split_clips(add_pictures(table, tree), split, vocab)
         pictures = clips.clips["picture"].tolist()
         info = describe(pictures[0])
         sizing = sizing.settled(pictures, clips.evaluated["picture"].tolist())
         fit = FitSize(sizing.size, sizing.method, sizing.seconds, sizing.windows or 1, blank_levels(info))
         made = batches.dataloaders(
-            with_variants(clips, tree, variants),  # after the size, which goes by recordings as they are
+            add_variants(clips, tree, variants),  # after the size, which goes by recordings as they are
             SpecBlock(tree.renderer),
             ColReader("picture"),
             path,

@@ -5,7 +5,7 @@
     clips.vocab, len(clips.train), len(clips.valid)
 
 `Split` is the choice: a column of truth values, a fold, or a random share. `split_clips` applies it to a label table; `SplitClips` is what
-comes of it. Only training may use variants of its clips (`with_variants`).
+comes of it. Only training may use variants of its clips (`add_variants`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..labels.folds import split_valid
 from ..labels.tables import clip_index, is_multilabel
 from ..render.tree import SpecTree
 
-__all__ = ["Split", "SplitClips", "split_clips", "with_variants"]
+__all__ = ["Split", "SplitClips", "split_clips", "add_variants"]
 
 
 @register
@@ -184,7 +184,7 @@ def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None =
     return replace(clips, vocab=labels)
 
 
-def with_variants(clips: SplitClips, tree: SpecTree, variants: Sequence) -> SplitClips:
+def add_variants(clips: SplitClips, tree: SpecTree, variants: Sequence) -> SplitClips:
     """Training's clips once more for each variant, with the column `variant`; what is held out stays as it is.
 
     ValueError where the tree holds no picture of a variant; a warning counts clips that lack one.

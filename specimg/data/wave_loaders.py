@@ -38,7 +38,7 @@ from .loaders import ClipDataLoaders, Folder, SpecDataLoaders, shows_parameters,
 from .sizes import covering_windows
 from .sources import as_clips
 from .split import Split, SplitClips, split_clips
-from .waves import AugmentWaves, ReadWave, Span, WaveAugment, draw_wave, fit_wave, wave_sizing
+from .waves import AugmentWaves, ReadWave, RecordingPart, WaveAugment, draw_wave, fit_wave, wave_sizing
 
 __all__ = ["WaveBlock", "WaveDL", "WaveDataLoaders"]
 
@@ -107,7 +107,7 @@ def _time(row, name: str) -> float | None:
 def _item(row):
     """What `ReadWave` reads, from a row of the table of clips."""
     start, end = _time(row, "start"), _time(row, "end")
-    return row["recording"] if start is None and end is None else Span(row["recording"], start, end)
+    return row["recording"] if start is None and end is None else RecordingPart(row["recording"], start, end)
 
 
 def _problem(row, decoded: Audio) -> str:

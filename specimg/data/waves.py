@@ -30,7 +30,7 @@ __all__ = [
     "AugmentWaves",
     "FitWave",
     "ReadWave",
-    "Span",
+    "RecordingPart",
     "TensorWave",
     "WaveAugment",
     "draw_recording",
@@ -104,7 +104,7 @@ class TensorWave(TensorBase):
 
 
 @dataclass(frozen=True)
-class Span:
+class RecordingPart:
     """Part of a recording as one item; fastai would take a tuple apart."""
 
     path: str
@@ -113,9 +113,9 @@ class Span:
 
 
 class ReadWave(Transform):
-    """A recording, a `Span` of one, or `Samples` become a `TensorWave` as `audio` says. AudioError, with the path, for a bad file."""
+    """A recording, a `RecordingPart` of one, or `Samples` become a `TensorWave` as `audio` says. AudioError, with the path, for a bad file."""
 
-    input_types = (str, Path, Span, Samples)  # what fastai may hand over when it predicts on new items
+    input_types = (str, Path, RecordingPart, Samples)  # what fastai may hand over when it predicts on new items
 
     def __init__(self, audio: Audio):
         super().__init__()
@@ -134,7 +134,7 @@ class ReadWave(Transform):
                 raise ValueError(f"sampling rate {o.sr!r}: give a whole number of samples a second, 1 or more")
             y, sr, cut = condition(as_channels(o.y), int(o.sr), self.audio)
             return y, cut / sr
-        span = o if isinstance(o, Span) else Span(os.fspath(o), None, None)
+        span = o if isinstance(o, RecordingPart) else RecordingPart(os.fspath(o), None, None)
         try:
             clip = read_clip(span.path, self.audio, span.start, span.end)
         except AudioError as exc:

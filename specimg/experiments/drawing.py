@@ -26,7 +26,7 @@ from ..audio.variants import Variant
 from ..competitions import Competition
 from ..core.text import count, examples
 from ..core.warnings import warn
-from ..data import find_pictures
+from ..data.clip_table import find_pictures
 from ..data.images import SpecImage
 from ..data.tta import TTA, TTAFit, fit_with_tta
 from ..inference import Classifier

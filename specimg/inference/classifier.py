@@ -25,12 +25,13 @@ from torch import Tensor, nn
 
 from ..audio import Audio
 from ..core.progress import progress_bar
-from ..data import NetworkInput, list_sources
+from ..data import NetworkInput
 from ..data.images import Samples
+from ..data.sources import list_sources
 from ..render.renderer import Renderer
 from .calibration import Calibration
 from .ensemble import Ensemble, most_in_a_batch
-from .windows import predict_windows
+from .long_recordings import predict_windows
 
 __all__ = ["Classifier"]
 
@@ -198,7 +199,7 @@ class Classifier:
     def predict_windows(
         self, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
     ) -> pd.DataFrame:
-        """Label every window of recordings of any length, which are streamed; see `specimg.inference.windows.predict_windows`."""
+        """Label every window of recordings of any length, which are streamed; see `specimg.inference.long_recordings.predict_windows`."""
         return predict_windows(self, items, seconds, overlap, bs=bs, progress=progress)
 
     def embed(self, items, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from ..data.images import SpecImage
 from ..spectrogram.picture import PictureError
 from .classifier import Classifier
 from .folder import GOLDEN, facts_of, to_json, versions_now
-from .load import MOST_OTHER, load_classifier, read_checked, read_json, read_settings
+from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json, read_json
 
 __all__ = ["Recording", "check_classifier", "drift_verdict", "write_golden", "SAME", "PIXELS", "ANSWERS", "SILENT"]
 
@@ -37,7 +37,7 @@ TOLERANCE = 1e-3  # of a probability: what another processor or number of thread
 STEPS = 32768  # of a waveform's full scale: its "levels"
 MOST_AREA = 2**26  # pixels of a golden picture
 FILE = "golden.json"
-SAME, PIXELS, ANSWERS, SILENT = "same", "pixels drift", "answers drift", "no answer"
+SAME, PIXELS, ANSWERS, SILENT = "same", "pixels drift", "predictions drift", "no prediction"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: i
 
 
 def drift_verdict(pixels: int, answers: float, tolerance: float = TOLERANCE) -> str:
-    """A word for a golden clip: "same", "pixels drift", "answers drift".
+    """A word for a golden clip: "same", "pixels drift", "predictions drift".
 
     pixels : how many differ; answers : the largest difference of a probability
     """
@@ -242,14 +242,14 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     -------
     DataFrame with a row a clip: clip, label; pixels, how many differ `of` so many (samples of a waveform), levels, the largest difference
     (of 255; of a waveform in 16-bit steps); drift, the largest difference of a probability; verdict, "same", "pixels drift",
-    "answers drift" (by more than 0.001) or "no answer"; reason, where there is none. `attrs["versions"]` is a table of the libraries
+    "predictions drift" (by more than 0.001) or "no prediction"; reason, where there is none. `attrs["versions"]` is a table of the libraries
     then and now.
 
     Raises ValueError where the folder is no classifier, is damaged, or keeps no golden clips.
     """
     folder = Path(folder)
     clf = load_classifier(folder)
-    files = read_settings(folder).get("files") or {}
+    files = read_classifier_json(folder).get("files") or {}
     name = f"{GOLDEN}/{FILE}"
     if name not in files:
         raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")

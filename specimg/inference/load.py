@@ -31,7 +31,7 @@ from .ensemble import Ensemble
 from .folder import CARD, GOLDEN, SETTINGS, read_whole, size_of
 from .settings import Settings, check_settings
 
-__all__ = ["load_classifier", "read_settings", "read_checked"]
+__all__ = ["load_classifier", "read_classifier_json", "read_checked"]
 
 MOST_JSON = 2**24  # bytes
 MOST_HEADER = 2**24  # bytes, of a file of weights
@@ -93,7 +93,7 @@ def read_json(data: bytes):
         raise ValueError("it is nested too deeply") from exc
 
 
-def read_settings(folder: Path):
+def read_classifier_json(folder: Path):
     """The JSON of classifier.json, unchecked. ValueError, with the folder's name, where there is none."""
     file = folder / SETTINGS
     if not os.path.lexists(file):
@@ -301,7 +301,7 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     does not fit or is absurd, and where the weights are not the network's.
     """
     folder = Path(folder)
-    told = read_settings(folder)
+    told = read_classifier_json(folder)
     try:
         clf, settings = _load(folder, told)
     except (

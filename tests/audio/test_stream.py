@@ -578,12 +578,12 @@ def test_the_command_names_what_it_could_not_hear(say, tmp_path, write_wav):
     ],
 )
 def test_wrong_arguments_are_said_before_hours_are_spent(say, arguments, message, clips, monkeypatch):
-    monkeypatch.setattr("specimg.inference.windows.stream_spans", None)
+    monkeypatch.setattr("specimg.inference.long_recordings.stream_spans", None)
     status, _, err = say(clips.folder / "loud0.wav", *arguments)
     assert status == 1 and message in err and err.count("\n") == 1
 
 
 def test_one_label_track_for_two_recordings_is_refused_at_once(say, clips, monkeypatch):
-    monkeypatch.setattr("specimg.inference.windows.stream_spans", None)
+    monkeypatch.setattr("specimg.inference.long_recordings.stream_spans", None)
     two = [clips.folder / "loud0.wav", clips.folder / "loud1.wav"]
     assert "an Audacity label track belongs to one recording" in say(*two, "--out", "x.txt")[2]

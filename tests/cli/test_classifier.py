@@ -81,7 +81,7 @@ def test_check_tells_of_drift(saved, tmp_path, capsys):
     signed(folder, f"{GOLDEN}/golden.json")
     assert main(["check", str(folder)]) == 1
     said = capsys.readouterr()
-    assert "answers drift" in said.out and "versions: librosa 0.1 -> " in said.out
+    assert "predictions drift" in said.out and "versions: librosa 0.1 -> " in said.out
     assert "1 of 2 golden clips of" in said.err and "are answered otherwise than when it was saved" in said.err
 
 

@@ -24,8 +24,9 @@ from PIL import Image
 
 from specimg.audio import AudioError
 from specimg.audio.variants import AddNoise, Roll
-from specimg.data import SpecBlock, SpecDataLoaders, SpecDL, SpecImage, TensorSpec
+from specimg.data import SpecBlock, SpecDataLoaders, SpecImage, TensorSpec
 from specimg.data.images import FitSize, OpenPicture, window_starts
+from specimg.data.loader import SpecDL
 from specimg.datasets import click, sine
 from specimg.render.renderer import Renderer
 from specimg.render.tree import SpecTree, render_tree

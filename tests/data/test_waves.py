@@ -17,7 +17,16 @@ from specimg.audio import Audio, AudioError, read_audio
 from specimg.data.loader import ClipDL
 from specimg.data.tta import TTA, fit_with_tta, with_tta
 from specimg.data.wave_loaders import WaveBlock, WaveDataLoaders, WaveDL
-from specimg.data.waves import AugmentWaves, FitWave, ReadWave, Span, TensorWave, WaveAugment, draw_recording, draw_wave
+from specimg.data.waves import (
+    AugmentWaves,
+    FitWave,
+    ReadWave,
+    RecordingPart,
+    TensorWave,
+    WaveAugment,
+    draw_recording,
+    draw_wave,
+)
 from specimg.datasets import sine
 from specimg.interpret import SpecInterpretation
 from specimg.training import predict_all
@@ -490,7 +499,7 @@ def test_the_worst_mistakes_are_shown_as_waveforms(learn):
 def test_networks_of_pictures_refuse_waveforms_at_once(dls, arch):
     said = (
         f"^{arch} takes pictures, and these are waveforms of 4000 samples; make the data with SpecDataLoaders, "
-        "or take soundnet_cnn or soundnet_lstm$"
+        "or use soundnet_cnn or soundnet_lstm$"
     )
     with pytest.raises(ValueError, match=said):
         spec_learner(dls, arch)  # before any weights are looked for
@@ -569,7 +578,7 @@ def test_a_block_for_a_datablock(sounds):
 
 def test_a_span_is_read_and_nothing_else(sounds):
     path = str(sounds.audio / "0_low_a.wav")
-    x = ReadWave(Audio(sr=SR))(Span(path, 0.1, 0.3))
+    x = ReadWave(Audio(sr=SR))(RecordingPart(path, 0.1, 0.3))
     assert np.array_equal(plain(x)[0, 0], read_audio(path, Audio(sr=SR), start=0.1, end=0.3)[0]) and x.begin == 0.1
 
 

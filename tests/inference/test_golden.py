@@ -43,9 +43,9 @@ def folder(saved, tmp_path):
         (0, 1e-4, "same"),
         (1, 0.0, "pixels drift"),
         (700, 1e-3, "pixels drift"),
-        (0, 2e-3, "answers drift"),
-        (5, 0.4, "answers drift"),
-        (0, float("nan"), "answers drift"),
+        (0, 2e-3, "predictions drift"),
+        (5, 0.4, "predictions drift"),
+        (0, float("nan"), "predictions drift"),
     ],
 )
 def test_a_word_for_a_drift(pixels, answers, word):
@@ -144,7 +144,7 @@ def test_a_brighter_picture_changes_answers(saved, monkeypatch):
     monkeypatch.setattr("specimg.render.renderer.encode", lambda x, *args, **kwargs: encode(x / 2, *args, **kwargs))
     table = check_classifier(saved)
     assert (
-        set(table["verdict"]) == {"answers drift"}
+        set(table["verdict"]) == {"predictions drift"}
         and (table["pixels"] > 100).all()
         and (table["levels"] > 60).all()
         and (table["drift"] > 1e-3).all()
@@ -157,7 +157,7 @@ def test_a_network_that_computes_otherwise(saved, monkeypatch):
     original = Classifier.probabilities
     monkeypatch.setattr(Classifier, "probabilities", lambda self, x: np.roll(original(self, x), 1, axis=1))
     table = check_classifier(saved)
-    assert set(table["verdict"]) == {"answers drift"} and (table["pixels"] == 0).all()
+    assert set(table["verdict"]) == {"predictions drift"} and (table["pixels"] == 0).all()
 
 
 def test_a_picture_of_another_size(saved, monkeypatch):
@@ -173,7 +173,7 @@ def test_a_clip_that_cannot_be_drawn_any_more(saved, monkeypatch):
         Renderer, "png", lambda *args, **kwargs: (_ for _ in ()).throw(ValueError("the filter bank is gone"))
     )
     table = check_classifier(saved)
-    assert set(table["verdict"]) == {"no answer"} and set(table["reason"]) == {"the filter bank is gone"}
+    assert set(table["verdict"]) == {"no prediction"} and set(table["reason"]) == {"the filter bank is gone"}
 
 
 def test_versions_then_and_now(folder):

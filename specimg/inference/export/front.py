@@ -28,7 +28,7 @@ from ...render.renderer import Renderer
 from ...spectrogram.picture import _palette
 from .pixels import FILTERS, cut_columns, own_range, resize, resize_levels, to_colours, to_levels
 from .representations import feature_module, list_graph_representations, without_module
-from .transform import fit_length, normalize, window_firsts
+from .transform import cut_or_pad, normalize, window_firsts
 
 __all__ = ["AudioFrontEnd", "WaveFrontEnd", "cannot_draw", "front_end"]
 
@@ -107,7 +107,7 @@ def _conditioned(y: Tensor, audio: Audio, sr: int) -> Tensor:
     if audio.normalize is not None:
         y = normalize(y, audio.normalize, RMS_LEVEL)
     if audio.duration is not None:
-        y = fit_length(y, max(1, round(audio.duration * sr)), audio.pad)
+        y = cut_or_pad(y, max(1, round(audio.duration * sr)), audio.pad)
     return y
 
 
@@ -210,7 +210,7 @@ class WaveFrontEnd(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         fit, y = self.fit, _conditioned(samples, self.fit.audio, self.sr)
         parts = [
-            fit_length(y, fit.samples, fit.audio.pad, first)
+            cut_or_pad(y, fit.samples, fit.audio.pad, first)
             for first in window_firsts(y.shape[1], fit.samples, fit.windows)
         ]
         return (torch.stack(parts, 1) if len(parts) > 1 else parts[0]).unsqueeze(-2).unsqueeze(-2)

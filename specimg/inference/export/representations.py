@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ...spectrogram import Delta, Gammatone, Gfcc, Mel, Mfcc, Pcen, Representation, Scaled, Stack, Stft
 from ...spectrogram.combined import AXES, _slope_filter
 from ...spectrogram.spectrum import window_of
-from .transform import Fourier, as_double, cut_frames, reference, to_db, to_share
+from .transform import Fourier, as_double, cut_frames, reference, relative_power, to_db
 
 __all__ = ["feature_module", "list_graph_representations"]
 
@@ -113,7 +113,7 @@ class StftModule(_Transformed):
     def _scaled(self, power: Tensor) -> Tensor:
         if self.spec._scale == "db":
             return to_db(power, self.spec.ref, self.spec.top_db)
-        share = to_share(power, self.spec.ref)
+        share = relative_power(power, self.spec.ref)
         roots = {"power": 0, "linear": 1, "root": 2}[self.spec._scale]
         for _ in range(roots):
             share = share.sqrt()
@@ -178,7 +178,9 @@ class BankModule(_Filtered):
         spec, found = self.spec, self.filtered(y)
         if getattr(spec, "pcen", None) is not None:
             return as_picture(_pcen(found, spec.pcen, self.frames_per_second))
-        return as_picture(to_db(found, spec.ref, spec.top_db) if spec.scale == "db" else to_share(found, spec.ref))
+        return as_picture(
+            to_db(found, spec.ref, spec.top_db) if spec.scale == "db" else relative_power(found, spec.ref)
+        )
 
 
 @in_graph(Mfcc, Gfcc)
@@ -199,7 +201,7 @@ class CepstrumModule(_Filtered):
         if getattr(spec, "compression", "log") == "log":
             compressed = to_db(found, spec.ref, spec.top_db)
         else:
-            compressed = to_share(found, spec.ref) ** (1 / 3)
+            compressed = relative_power(found, spec.ref) ** (1 / 3)
         return as_picture(compressed @ self.dct)
 
 

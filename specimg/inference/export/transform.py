@@ -1,6 +1,6 @@
 """Frames and Fourier transforms as matrix products, and what turns their power into decibels.
 
-    y = fit_length(y, 16000, pad="repeat")                  # (batch, n) -> (batch, 16000), whatever n is
+    y = cut_or_pad(y, 16000, pad="repeat")                  # (batch, n) -> (batch, 16000), whatever n is
     frames = cut_frames(y, 512, 160, True, "constant")      # (batch, frames, 512)
     re, im = Fourier(512)(frames)                           # (batch, frames, 257) each
 
@@ -23,11 +23,11 @@ __all__ = [
     "Fourier",
     "as_double",
     "cut_frames",
-    "fit_length",
+    "cut_or_pad",
     "normalize",
     "reference",
     "to_db",
-    "to_share",
+    "relative_power",
     "window_firsts",
 ]
 
@@ -49,7 +49,7 @@ def normalize(y: Tensor, how: str, rms_level: float) -> Tensor:
     return y / torch.where(level > 0, level, torch.ones_like(level))
 
 
-def fit_length(y: Tensor, n_samples: int, pad: str, first=0) -> Tensor:
+def cut_or_pad(y: Tensor, n_samples: int, pad: str, first=0) -> Tensor:
     """`(batch, n)` -> `(batch, n_samples)`, cut or padded at the end as `specimg.audio.fit_length` does it.
 
     first : where the part to be kept begins, a whole number or a tensor of one; above 0 only where nothing is padded
@@ -151,7 +151,7 @@ def reference(power: Tensor, ref: float | str) -> Tensor:
     return peak.masked_fill(silent, math.inf)
 
 
-def to_share(power: Tensor, ref: float | str) -> Tensor:
+def relative_power(power: Tensor, ref: float | str) -> Tensor:
     """Power `(batch, frames, bins)` in units of `ref`; all 0 where that is a silent clip's loudest cell."""
     return power / reference(power, ref)
 

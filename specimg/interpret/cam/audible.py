@@ -16,8 +16,8 @@ from fastai.vision.all import Learner
 
 from ...audio.read import Clip, condition, read_clip
 from ...core.warnings import warn
-from ...data import list_sources
 from ...data.images import Samples, SpecImage
+from ...data.sources import list_sources
 from ...inference import Classifier
 from ...render.renderer import Renderer, as_channels
 from ...spectrogram.picture import PictureInfo

@@ -29,8 +29,8 @@ from ...core.progress import progress_bar
 from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
-from ...data import list_sources
 from ...data.images import FitSize, OpenPicture
+from ...data.sources import list_sources
 from ...inference import Classifier
 from ...render.renderer import Renderer
 from ...spectrogram.picture import PictureError, PictureInfo, draw_pixels

@@ -18,7 +18,7 @@ from specimg.inference.export import (
     list_graph_representations,
 )
 from specimg.inference.export.pixels import FILTERS, resize, resize_levels, to_levels
-from specimg.inference.export.transform import Fourier, cut_frames, fit_length, normalize
+from specimg.inference.export.transform import Fourier, cut_frames, cut_or_pad, normalize
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import (
     Chroma,
@@ -83,7 +83,7 @@ def assert_near_pixels(got, want):
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 20, 33])
 def test_length_is_fitted_as_the_audio_room_does_it(n, pad):
     y = np.arange(1, n + 1, dtype=np.float32)
-    np.testing.assert_array_equal(run(lambda y: fit_length(y, 20, pad), y), fit_samples(y, 20, pad))
+    np.testing.assert_array_equal(run(lambda y: cut_or_pad(y, 20, pad), y), fit_samples(y, 20, pad))
 
 
 @pytest.mark.parametrize("how", ["peak", "rms"])

@@ -26,7 +26,8 @@ from ..audio import AudioError, recording_seconds
 from ..audio.read import Clip, condition
 from ..audio.stream import Span, check_windows, stream_spans
 from ..core.progress import progress_bar
-from ..data import NetworkInput, list_sources
+from ..data import NetworkInput
+from ..data.sources import list_sources
 from .ensemble import most_in_a_batch
 from .predictor import Predictor
 
