@@ -2,17 +2,17 @@
 
 A competition, from its folder to a submission:
 
-    specimg cv plan.toml --out runs/a          # cross-validation; the same again goes on
+    specimg cv plan.toml --out runs/a          # cross-validation; the same command resumes
     specimg submit runs/a                      # submission.csv, checked
     specimg blend runs/a runs/b --out submission.csv
 
-A classifier, listened to and kept:
+A classifier, inspected and kept:
 
-    specimg report runs/a                      # one page to look at and to listen to
+    specimg report runs/a                      # one page with every clip to see and hear
     specimg keep runs/a dog-or-not             # all folds as one classifier
     specimg windows dog-or-not night.wav --out night.txt
 
-Each command has `--help` with an example. What torch needs is imported inside the commands, so that help and errors come at once.
+Each command has `--help` with an example. torch is imported inside the commands, so that help and errors appear at once.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ GROUPS = (drawing, training, looking, keeping, competing)  # modules with `add(c
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The parser with all commands."""
     from .. import __version__
 
     about = "Recorded sound becomes pictures, and pictures become trained classifiers."
@@ -40,12 +41,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
+    """In place of `warnings.showwarning`: one line, without the source."""
     print(f"note: {message}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 1 could not, 2 asked wrongly, 130 stopped by Ctrl-C."""
+    """Run a command, as `specimg` does.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments; None is those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 done, 1 failed, 130 interrupted. Wrong usage exits with 2, as argparse does.
+
+    Examples
+    --------
+    >>> from specimg.cli import main
+    >>> main(["render", "nowhere", "--cache", "cache"])      # prints the error to stderr
+    1
+    """
     args = _parser().parse_args(argv)
     try:
         with warnings.catch_warnings():

@@ -1,15 +1,20 @@
-"""`specimg keep | predict | windows | export`, and `specimg check` of a folder: a trained classifier is kept, used, and checked for drift."""
+"""`specimg keep | predict | windows | export`, and `specimg check` of a folder: save, use and check a trained classifier."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from .common import add_command
+
+if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
 
 __all__ = ["add"]
 
 
-def _predict(args) -> None:
+def _predict(args: argparse.Namespace) -> None:
     from ..core.files import write_atomic
     from ..inference import load_classifier
 
@@ -21,14 +26,14 @@ def _predict(args) -> None:
     failed = table[table["probability"].isna()]
     if args.out:
         write_atomic(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
-        print(f"{len(table)} rows in {args.out!r}, {(table['status'] != 'ok').sum()} without an answer")
+        print(f"{len(table)} rows in {args.out!r}, {(table['status'] != 'ok').sum()} without a label")
     else:
         table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
     if len(failed) == len(table):
         raise ValueError(f"no recording could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
 
 
-def _keep(args) -> None:
+def _keep(args: argparse.Namespace) -> None:
     from ..experiments import Run
     from ..inference import save_classifier
 
@@ -36,7 +41,7 @@ def _keep(args) -> None:
 
 
 def check_folder(folder: str) -> None:
-    """Draw and ask the golden clips of a classifier again, and print what has changed. ValueError where its answers are others."""
+    """Draw and predict the golden clips of a classifier again, and print what changed. ValueError where predictions did."""
     from ..inference import check_classifier
 
     table = check_classifier(folder)
@@ -47,18 +52,18 @@ def check_folder(folder: str) -> None:
         "versions: "
         + (", ".join(f"{name} {change}" for name, change in other.items()) or "the same as when it was saved")
     )
-    bad = ~table["verdict"].isin(["same", "pixels drift"])
-    if bad.any():
+    changed = ~table["verdict"].isin(["same", "pixels drift"])
+    if changed.any():
         raise ValueError(
-            f"{bad.sum()} of {len(table)} golden clips of {folder!r} are answered otherwise than when it was saved"
+            f"{changed.sum()} of {len(table)} golden clips of {folder!r} are predicted differently than when it was saved"
         )
 
 
 # ---------------------------------------------------------------------- long recordings
 
 
-def _event_options(args, clf) -> dict:
-    """What `merge_events` is asked for; ValueError now rather than after hours where it cannot be done."""
+def _event_options(args: argparse.Namespace, clf: Classifier) -> dict:
+    """The arguments of `merge_events`; ValueError now rather than after hours where they are invalid."""
     import pandas as pd
 
     from ..inference.events import merge_events
@@ -77,7 +82,7 @@ def _event_options(args, clf) -> dict:
     return options
 
 
-def _windows(args) -> None:
+def _windows(args: argparse.Namespace) -> None:
     from ..core.files import write_atomic
     from ..core.text import count
     from ..data.sources import list_sources
@@ -101,13 +106,13 @@ def _windows(args) -> None:
     if args.out:
         write_events(events, args.out, args.format)
         print(
-            f"{count(len(events), 'event')} in {args.out!r}, from {count(len(windows), 'window')}, {len(failed)} without an answer"
+            f"{count(len(events), 'event')} in {args.out!r}, from {count(len(windows), 'window')}, {len(failed)} without a prediction"
         )
     else:
         events.to_csv(sys.stdout, index=False, float_format="%.4f")
 
 
-def _add_windows(commands) -> None:
+def _add_windows(commands: argparse._SubParsersAction) -> None:
     windows = add_command(
         commands,
         "windows",
@@ -116,38 +121,45 @@ def _add_windows(commands) -> None:
         "specimg windows runs/first/classifier night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt",
         "  specimg windows runs/first/classifier nights/ --out labels/ --format audacity",
     )
-    windows.add_argument("classifier", help="folder that train or keep wrote")
+    windows.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
     windows.add_argument("audio", nargs="+", help="recordings of any length, or one folder of them")
-    windows.add_argument("--seconds", type=float, help="length of a window; default what the classifier was trained on")
-    windows.add_argument("--overlap", type=float, default=0.0, help="seconds that a window shares with the one before")
+    windows.add_argument(
+        "--seconds", type=float, help="length of a window in seconds; default that of the training clips"
+    )
+    windows.add_argument(
+        "--overlap", type=float, default=0.0, help="overlap of consecutive windows in seconds; default 0"
+    )
     windows.add_argument(
         "--threshold",
         type=float,
-        help="probability that opens an event; default the classifier's own for each label, else 0.5",
+        help="probability that starts an event; default the classifier's own for each label, else 0.5",
     )
     windows.add_argument(
-        "--release", type=float, help="it lasts while windows stay at or above this; default 0.6 of the threshold"
+        "--release", type=float, help="probability down to which it continues; default 0.6 of the threshold"
     )
-    windows.add_argument("--min-seconds", type=float, default=0.0, help="shorter events are left out")
+    windows.add_argument("--min-seconds", type=float, default=0.0, help="shorter events are dropped; default 0")
     windows.add_argument(
-        "--max-gap", type=float, default=0.0, help="events of a label with so many seconds or less between them are one"
+        "--max-gap",
+        type=float,
+        default=0.0,
+        help="largest gap in seconds over which events of one label are merged; default 0",
     )
     windows.add_argument(
-        "--background", nargs="+", metavar="LABEL", help="labels that never become events, such as silence"
+        "--background", nargs="+", metavar="LABEL", help="labels that are not reported, such as silence"
     )
     windows.add_argument(
         "--out",
         help="file for the events: .csv, .txt (Audacity), .selections.txt (Raven); or a folder, with --format; "
-        "default a table on the screen",
+        "default prints a table",
     )
-    windows.add_argument("--format", help="csv, audacity or raven, where --out does not say so")
-    windows.add_argument("--table", metavar="FILE", help="csv for all windows with all probabilities")
+    windows.add_argument("--format", help="csv, audacity or raven; needed where --out is a folder")
+    windows.add_argument("--table", metavar="FILE", help="also write all windows with all probabilities, as csv")
 
 
 # ---------------------------------------------------------------------- other programs
 
 
-def _export(args) -> None:
+def _export(args: argparse.Namespace) -> None:
     from ..inference import load_classifier
 
     clf = load_classifier(args.classifier)
@@ -156,7 +168,7 @@ def _export(args) -> None:
     print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {given} -> probabilities")
 
 
-def _add_export(commands) -> None:
+def _add_export(commands: argparse._SubParsersAction) -> None:
     export = add_command(
         commands,
         "export",
@@ -164,21 +176,21 @@ def _add_export(commands) -> None:
         "Write a classifier as ONNX, for programs without Python.",
         "specimg export runs/first/classifier dog.onnx --audio",
     )
-    export.add_argument("classifier", help="folder that train or keep wrote")
+    export.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
     export.add_argument("out", help="the file, such as dog.onnx")
     export.add_argument(
-        "--audio", action="store_true", help="with the drawing inside: samples go in instead of pictures"
+        "--audio", action="store_true", help="include the renderer: the input is samples instead of pictures"
     )
     export.add_argument("--seconds", type=float, help="with --audio: clips of this length only; default any length")
     export.add_argument(
         "--sr",
         type=int,
-        help="with --audio: Hz of the samples, where the classifier was trained on recordings of any rate",
+        help="with --audio: sampling rate of the input in Hz, where the classifier was trained on recordings of any rate",
     )
 
 
-def add(commands) -> None:
-    """Enter the commands of this module."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Register the commands of this module."""
     predict = add_command(
         commands,
         "predict",
@@ -186,13 +198,13 @@ def add(commands) -> None:
         "Label recordings with a trained classifier.",
         "specimg predict runs/first/classifier night/*.wav --out labels.csv",
     )
-    predict.add_argument("classifier", help="folder that train or keep wrote")
+    predict.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
     predict.add_argument("audio", nargs="+", help="recordings, or one folder of them")
-    predict.add_argument("--out", help="csv with all probabilities; default a short table on the screen")
-    predict.add_argument("--bs", type=int, default=32, help="recordings a batch; default 32")
-    predict.add_argument("--jobs", type=int, default=1, help="processes that draw; -1 is one a core")
+    predict.add_argument("--out", help="csv with all probabilities; default prints a short table")
+    predict.add_argument("--bs", type=int, default=32, help="recordings per batch; default 32")
+    predict.add_argument("--jobs", type=int, default=1, help="processes for drawing; default 1, -1 is one per core")
     predict.add_argument(
-        "--reject-below", type=float, metavar="P", help="no label where the largest probability is lower"
+        "--reject-below", type=float, metavar="P", help="predict no label where the largest probability is lower"
     )
     _add_windows(commands)
     _add_export(commands)
@@ -200,11 +212,9 @@ def add(commands) -> None:
         commands,
         "keep",
         _keep,
-        "Make one classifier of all folds of a run, calibrated on what each had not seen.",
+        "Make one classifier of all folds of a run, calibrated out of fold.",
         "specimg keep runs/first dog-or-not",
     )
-    keep.add_argument("run_folder", metavar="RUN", help="folder that cv wrote")
+    keep.add_argument("run_folder", metavar="RUN", help="folder of a run, as cv writes it")
     keep.add_argument("out", help="folder for the classifier")
-    keep.add_argument(
-        "--golden", type=int, default=6, help="recordings that are kept with it, for specimg check; default 6"
-    )
+    keep.add_argument("--golden", type=int, default=6, help="golden clips to keep with it for specimg check; default 6")

@@ -1,24 +1,30 @@
-"""What the commands have in common: settings from text, the options of a renderer, TOML files, how a command is entered.
+"""What the commands share: settings from text, the options of a renderer, TOML files, how a command is registered.
 
+>>> from specimg.cli.common import read_settings
 >>> read_settings(["n_mels=64", "fmax=none", "size=[64,128]"])
 {'n_mels': 64, 'fmax': None, 'size': [64, 128]}
 
-A group of commands is a module with `add(commands)`, which calls `add_command` for each; `specimg.cli.main` knows the modules.
+A group of commands is a module with `add(commands)`, which calls `add_command` for each; `specimg.cli.GROUPS` lists the modules.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["read_value", "read_column", "read_settings", "renderer_from", "add_look", "read_toml", "add_command"]
+if TYPE_CHECKING:
+    from ..render.renderer import Renderer
+
+__all__ = ["read_value", "read_column", "read_settings", "renderer_from", "add_renderer", "read_toml", "add_command"]
 
 
 # ---------------------------------------------------------------------- settings from text
 
 
-def read_value(text: str):
+def read_value(text: str) -> object:
     """A setting from the command line: a number, none/true/false, a list such as [64,64], or text."""
     if text.startswith("["):
         try:
@@ -45,12 +51,12 @@ def read_settings(pairs: list[str]) -> dict:
     """["n_mels=64", "fmax=none"] -> {"n_mels": 64, "fmax": None}"""
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
-        raise ValueError(f"{wrong[0]!r} is no setting; write name=value, such as n_mels=64")
+        raise ValueError(f"{wrong[0]!r} is not a setting; write name=value, such as n_mels=64")
     return {name: read_value(text) for name, text in (pair.split("=", 1) for pair in pairs)}
 
 
 def read_toml(path: str) -> dict:
-    """What a TOML file holds, None where it says "none". ValueError, with its name, where it is not TOML."""
+    """The content of a TOML file, with None for "none". ValueError, with its name, where it is not TOML."""
     from ..core.values import _swap, _toml
 
     try:
@@ -59,11 +65,11 @@ def read_toml(path: str) -> dict:
         raise ValueError(f"{path!r} is not TOML: {exc}") from exc
 
 
-# ---------------------------------------------------------------------- how recordings are drawn
+# ---------------------------------------------------------------------- the renderer
 
 
 def _part_of(name: str, parts: dict) -> str:
-    """Which part of a renderer has the setting `name`. ValueError, with the near ones, where none has."""
+    """The part of a renderer that has the setting `name`. ValueError, with similar ones, where none has."""
     from ..core.values import choose
 
     fields = {
@@ -75,23 +81,23 @@ def _part_of(name: str, parts: dict) -> str:
     return fields[choose(name, fields, "setting")]
 
 
-def _look(path: str):
+def _read_renderer(path: str) -> Renderer:
     """The renderer in a TOML file."""
     from ..render.renderer import Renderer
 
     try:
         return Renderer.from_toml(Path(path))
     except ValueError as exc:
-        raise ValueError(f"{path!r} describes no renderer: {exc}") from exc
+        raise ValueError(f"{path!r} is not a renderer: {exc}") from exc
 
 
-def renderer_from(args):
-    """The renderer that --look, --representation and --set describe."""
+def renderer_from(args: argparse.Namespace) -> Renderer:
+    """The renderer that --renderer, --representation and --set describe."""
     from ..core.values import choose
     from ..render.renderer import Renderer
     from ..spectrogram import Representation
 
-    renderer = _look(args.look) if args.look else Renderer()
+    renderer = _read_renderer(args.renderer) if args.renderer else Renderer()
     if args.representation:
         renderer = renderer.replace(representation=Representation.from_dict({"kind": args.representation}))
     parts = {"representation": renderer.representation, "picture": renderer.picture, "audio": renderer.audio}
@@ -102,12 +108,12 @@ def renderer_from(args):
     return Renderer(**parts)
 
 
-def add_look(parser) -> None:
-    """The options that `renderer_from` reads."""
-    look = parser.add_argument_group("how recordings are drawn")
-    look.add_argument("--look", metavar="FILE", help="a renderer as TOML (Renderer(...).to_toml() writes one)")
-    look.add_argument("--representation", metavar="NAME", help="mel (default), stft, mfcc ...")
-    look.add_argument(
+def add_renderer(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `renderer_from` reads."""
+    renderer = parser.add_argument_group("renderer")
+    renderer.add_argument("--renderer", metavar="FILE", help="a renderer as TOML, as Renderer(...).to_toml() writes it")
+    renderer.add_argument("--representation", metavar="NAME", help="mel (default), stft, mfcc ...")
+    renderer.add_argument(
         "--set",
         nargs="+",
         action="extend",
@@ -115,19 +121,23 @@ def add_look(parser) -> None:
         metavar="NAME=VALUE",
         help="settings by their Python names: n_mels=64 hop_length=256 sr=32000 duration=5 height=224; or audio.sr=32000",
     )
-    look.add_argument(
-        "--cache", metavar="FOLDER", help="where trees of pictures are kept; default the user's cache folder"
+    renderer.add_argument(
+        "--cache", metavar="FOLDER", help="folder for trees of pictures; default the user's cache folder"
     )
 
 
 # ---------------------------------------------------------------------- commands
 
 
-def add_command(commands, name: str, run, text: str, example: str, more: str = "") -> argparse.ArgumentParser:
-    """Enter a command, to whose parser its arguments are then added.
-
-    run : does it, given the parsed arguments; `text` says what it does, `more` stands below the `example` in its help
-    """
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Callable[[argparse.Namespace], None],
+    text: str,
+    example: str,
+    more: str = "",
+) -> argparse.ArgumentParser:
+    """Register a command that `run` carries out; `text` describes it, `more` follows the `example` in its help. Returns its parser."""
     parser = commands.add_parser(
         name,
         help=text,

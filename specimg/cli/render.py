@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
-from .common import add_command, add_look, renderer_from
+from .common import add_command, add_renderer, renderer_from
 
 __all__ = ["add"]
 
 
-def _render(args) -> None:
+def _render(args: argparse.Namespace) -> None:
     from ..render.tree import render_tree
 
     tree = render_tree(args.source, renderer_from(args), args.cache, n_jobs=args.jobs)
@@ -19,8 +20,8 @@ def _render(args) -> None:
     print(tree.root)
 
 
-def add(commands) -> None:
-    """Enter the commands of this module."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Register the commands of this module."""
     render = add_command(
         commands,
         "render",
@@ -29,6 +30,6 @@ def add(commands) -> None:
         "specimg render freesound/audio_train --set n_mels=128 sr=32000 --cache cache",
     )
     render.add_argument("source", help="folder of recordings")
-    add_look(render)
-    render.add_argument("--jobs", type=int, default=-1, help="processes; default one a core")
-    render.add_argument("--verbose", action="store_true", help="list the first failures")
+    add_renderer(render)
+    render.add_argument("--jobs", type=int, default=-1, help="parallel processes; default one per core")
+    render.add_argument("--verbose", action="store_true", help="print the first failures")

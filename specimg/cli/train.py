@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .common import add_command, add_look, read_column, read_value, renderer_from
+from .common import add_command, add_renderer, read_column, read_value, renderer_from
+
+if TYPE_CHECKING:
+    from ..data import SpecDataLoaders
 
 __all__ = ["add"]
 
 
-def _load(args):
+def _load(args: argparse.Namespace) -> SpecDataLoaders:
     """The DataLoaders that the arguments of `train` describe."""
     from ..data import SpecDataLoaders
 
@@ -37,7 +42,7 @@ def _load(args):
     return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
 
 
-def _train(args) -> None:
+def _train(args: argparse.Namespace) -> None:
     from ..experiments.baseline import linear_baseline
     from ..inference import save_classifier
     from ..interpret import SpecInterpretation
@@ -53,17 +58,18 @@ def _train(args) -> None:
     )
     dls = _load(args)
     print(
-        f"{len(dls.train_ds)} clips train, {len(dls.valid_ds)} validate; {len(dls.vocab)} classes; {dls.size[0]} x {dls.size[1]} pixels"
+        f"{len(dls.train_ds)} clips for training, {len(dls.valid_ds)} for validation; {len(dls.vocab)} classes; {dls.size[0]} x {dls.size[1]} pixels"
     )
     if args.baseline:
         print(linear_baseline(dls))
-    if args.corrections:  # what this training was told, whatever becomes of the file
+    if args.corrections:  # a copy, whatever becomes of the file
         write_corrections(read_corrections(args.corrections), out / "corrections.csv")
     pretrained = {"yes": True, "no": False}.get(args.pretrained, args.pretrained)
     learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
     print(f"network: {learn.weights_from}")
-    fit_or_load(learn, recipe, out / "run")
-    save_classifier(learn, out / "classifier")  # first: whatever happens to the pictures, this is there
+    old = out / "run"  # of version 0.1
+    fit_or_load(learn, recipe, old if (old / "recipe.toml").exists() else out / "training")
+    save_classifier(learn, out / "classifier")  # first: it must not depend on the figures
     with learn.no_bar():
         interp = SpecInterpretation.from_learner(learn)
     print(interp)
@@ -73,18 +79,18 @@ def _train(args) -> None:
         figures["confusion"] = interp.plot_confusion_matrix()
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=110)
-    print(f"the classifier is in {str(out / 'classifier')!r}, its pictures beside it")
-    print(f"to listen to its mistakes: specimg report {out / 'predictions.npz'}")
+    print(f"the classifier is in {str(out / 'classifier')!r}, its figures beside it")
+    print(f"to see and hear its mistakes: specimg report {out / 'predictions.npz'}")
 
 
-def _demo(args) -> None:
+def _demo(args: argparse.Namespace) -> None:
     from .demo import RECIPE, run_demo
 
-    run_demo(args.folder, args.arch, RECIPE.replace(epochs=args.epochs) if args.epochs else RECIPE, args.per_class)
+    run_demo(args.folder, args.arch, RECIPE.replace(epochs=args.epochs) if args.epochs else None, args.per_class)
 
 
-def add(commands) -> None:
-    """Enter the commands of this module."""
+def add(commands: argparse._SubParsersAction) -> None:
+    """Register the commands of this module."""
     train = add_command(
         commands,
         "train",
@@ -93,46 +99,53 @@ def add(commands) -> None:
         "specimg train freesound/train.csv --folder audio_train --fn-col fname --label-col label --arch resnet34 "
         "--epochs 10 --out runs/first",
     )
+    train.add_argument("source", help="a folder with a folder for each class, or a csv beside the folder of recordings")
     train.add_argument(
-        "source", help="a folder whose folders are the classes, or a csv beside the folder of recordings"
-    )
-    train.add_argument(
-        "--out", required=True, help="folder for the run and the classifier; the same again goes on where it stopped"
+        "--out",
+        required=True,
+        help="folder for the training and the classifier; the same command resumes an interrupted training",
     )
     data = train.add_argument_group("labels")
     data.add_argument("--regex", help=r"labels from file names, such as '^(?P<label>\d)_(?P<group>[a-z]+)_'")
     data.add_argument("--folder", default="", help="folder of the recordings, beside the csv")
     data.add_argument("--fn-col", default="0", help="column of the file names, by name or position")
     data.add_argument("--label-col", default="1", help="column of the labels")
-    data.add_argument("--label-delim", help="what parts several labels of one clip")
-    data.add_argument("--group-col", help="column of what must not stand on both sides of the split")
+    data.add_argument("--label-delim", help="separator of several labels of one clip")
+    data.add_argument("--group-col", help="column of groups that are never split between training and validation")
     data.add_argument("--suffix", default="", help="added to every file name, such as .wav")
     data.add_argument(
         "--corrections", metavar="FILE", help="csv of labels that a person corrected: path, label, corrected"
     )
-    data.add_argument("--valid-pct", type=float, default=0.2, help="share held out")
-    add_look(train)
+    data.add_argument("--valid-pct", type=float, default=0.2, help="share of the clips for validation; default 0.2")
+    add_renderer(train)
     how = train.add_argument_group("training")
-    how.add_argument("--arch", default="resnet34", help="any timm network")
-    how.add_argument("--pretrained", choices=["yes", "no", "if-available"], default="yes")
+    how.add_argument("--arch", default="resnet34", help="any timm network, or one of list_nets(); default resnet34")
+    how.add_argument(
+        "--pretrained",
+        choices=["yes", "no", "if-available"],
+        default="yes",
+        help="start from pretrained weights; default yes",
+    )
     how.add_argument("--weights", help="a file or folder with the network's pretrained weights")
-    how.add_argument("--epochs", type=int, default=5)
-    how.add_argument("--freeze-epochs", type=int, default=1)
-    how.add_argument("--lr", default="find", help="a number, or find")
-    how.add_argument("--mixup", type=float, default=0.0)
-    how.add_argument("--bs", type=int, default=64, help="clips a batch")
-    how.add_argument("--size", type=int, help="pixels; default the pictures' own")
-    how.add_argument("--seed", type=int, default=0)
+    how.add_argument("--epochs", type=int, default=5, help="epochs in which all layers learn; default 5")
+    how.add_argument("--freeze-epochs", type=int, default=1, help="epochs before them for the head alone; default 1")
+    how.add_argument("--lr", default="find", help="peak learning rate, or find (default)")
+    how.add_argument("--mixup", type=float, default=0.0, help="alpha of MixUp; default 0 (off)")
+    how.add_argument("--bs", type=int, default=64, help="clips per batch; default 64")
+    how.add_argument("--size", type=int, help="height and width in pixels; default those of the pictures")
+    how.add_argument("--seed", type=int, default=0, help="of the split and of training; default 0")
     how.add_argument("--baseline", action="store_true", help="print the linear baseline beside the score")
 
     demo = add_command(
         commands,
         "demo",
         _demo,
-        "Make a competition of synthesised sounds, draw it, train on it, and write a submission.",
+        "Make a competition of synthesised sounds, draw it, fine-tune a network on it, and write a submission.",
         "specimg demo demo",
     )
-    demo.add_argument("folder", nargs="?", default="demo", help="where everything is written")
-    demo.add_argument("--arch", default="resnet34", help="any timm network")
-    demo.add_argument("--epochs", type=int, help="default is the demo's own recipe")
-    demo.add_argument("--per-class", type=int, default=60, help="training clips of each kind of sound")
+    demo.add_argument("folder", nargs="?", default="demo", help="folder for everything; default demo")
+    demo.add_argument(
+        "--arch", default="tf_efficientnet_lite0", help="any timm network, such as resnet34 or inception_v3"
+    )
+    demo.add_argument("--epochs", type=int, help="epochs after the first, in which only the head learns; default 6")
+    demo.add_argument("--per-class", type=int, default=60, help="training clips of each kind of sound; default 60")

@@ -10,7 +10,6 @@ averaged. `split_stages` and `split_body` group the parameters for different lea
 from __future__ import annotations
 
 import bisect
-import difflib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from ..core.values import choose
 from .nets import Net, create_net, list_nets, net_facts
+from .nets.backbone import REFUSALS, ChannelsFirst, check_timm_name, create_timm_network
 from .weights import use_weights
 
 __all__ = [
@@ -39,8 +39,6 @@ __all__ = [
     "split_body",
     "split_named",
 ]
-
-_REFUSED = (RuntimeError, AssertionError, ValueError, IndexError)  # what networks raise at a size they cannot take
 
 
 # ---------------------------------------------------------------- the network's parts
@@ -65,13 +63,6 @@ class Normalise(nn.Module):
 
     def extra_repr(self) -> str:
         return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
-
-
-class ChannelsFirst(nn.Module):
-    """(batch, height, width, features), as some transformers output it, to (batch, features, height, width)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 3, 1, 2)
 
 
 class SpecNet(nn.Sequential):
@@ -179,12 +170,8 @@ def check_arch(arch: str) -> None:
         raise ValueError(f"arch {arch!r} is not a string; give the name of a timm network, such as 'resnet34'")
     if is_own(arch):
         return
+    check_timm_name(arch, "arch", list_nets())
     name, tag = split_model_name_tag(arch)
-    if not timm.is_model(name):
-        known = [*list_nets(), *timm.list_models()]
-        near = difflib.get_close_matches(name, known, n=5) + [found for found in known if name and name in found]
-        hint = f"did you mean {' or '.join(map(repr, dict.fromkeys(near[:5])))}? " if near else ""
-        raise ValueError(f"unknown arch {arch!r}; {hint}list_nets() names ours, timm.list_models() timm's")
     if tag:
         choose(arch, get_arch_pretrained_cfgs(name), f"pretrained tag of {name}")
 
@@ -200,10 +187,8 @@ def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
 
 
 def _create_network(arch: str, n_channels: int, size: tuple[int, int] | None = None, **options) -> nn.Module:
-    """timm's network without its classifier, created for pictures of `size` where its size is fixed."""
-    if size is not None and timm.get_pretrained_cfg(arch).fixed_input_size:
-        options["img_size"] = size
-    net = timm.create_model(arch, num_classes=0, in_chans=n_channels, **options)
+    """`create_timm_network`, whose patches cover the pictures."""
+    net = create_timm_network(arch, n_channels, size, **options)
     _check_patches(net, size)
     return net
 
@@ -221,7 +206,7 @@ def _try_size(body: nn.Module, n_channels: int, size: tuple[int, int]) -> tuple[
 def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
     try:
         _try_size(net, n_channels, size)
-    except _REFUSED:
+    except REFUSALS:
         return False
     return True
 
@@ -281,7 +266,7 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
             turn = [ChannelsFirst()] if options and getattr(net, "output_fmt", None) == "NHWC" else []
             body = nn.Sequential(Normalise([0.0] * n_channels, [1.0] * n_channels), net, *turn)
             return body, _try_size(body, n_channels, size)
-        except _REFUSED as exc:
+        except REFUSALS as exc:
             refusal = exc
     raise ValueError(
         f"{arch} does not accept pictures of {size[0]} x {size[1]} pixels (height x width); it accepts "

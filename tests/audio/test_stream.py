@@ -542,7 +542,7 @@ def test_the_command_writes_what_the_functions_say(say, clf, tmp_path, write_wav
     table = tmp_path / "windows.csv"
     status, out, _ = say(path, "--overlap", "0.25", "--threshold", "0.4", "--out", tmp_path / "a.csv", "--table", table)
     what = f"{len(events)} event{'s' * (len(events) != 1)}"
-    assert status == 0 and out == f"{what} in {str(tmp_path / 'a.csv')!r}, from 11 windows, 0 without an answer\n"
+    assert status == 0 and out == f"{what} in {str(tmp_path / 'a.csv')!r}, from 11 windows, 0 without a prediction\n"
     assert (
         read_events(tmp_path / "a.csv")[["start", "end", "label"]].values.tolist()
         == events[["start", "end", "label"]].values.tolist()

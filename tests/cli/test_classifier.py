@@ -55,7 +55,7 @@ def test_predict_with_workers_and_doubts(saved, sounds, tmp_path, capsys):
     table = pd.read_csv(out)
     unsure = table["status"].str.startswith("unsure").sum()
     assert 0 < unsure < 18 and len(table) == 19
-    assert f"19 rows in '{out}', {unsure + 1} without an answer" in capsys.readouterr().out
+    assert f"19 rows in '{out}', {unsure + 1} without a label" in capsys.readouterr().out
 
 
 def test_nothing_but_doubts_is_an_answer(saved, sounds, capsys):
@@ -82,7 +82,7 @@ def test_check_tells_of_drift(saved, tmp_path, capsys):
     assert main(["check", str(folder)]) == 1
     said = capsys.readouterr()
     assert "predictions drift" in said.out and "versions: librosa 0.1 -> " in said.out
-    assert "1 of 2 golden clips of" in said.err and "are answered otherwise than when it was saved" in said.err
+    assert "1 of 2 golden clips of" in said.err and "are predicted differently than when it was saved" in said.err
 
 
 def test_check_of_what_is_no_classifier(tmp_path, capsys):

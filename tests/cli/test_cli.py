@@ -1,6 +1,7 @@
 """The command line: help that comes at once, the same results as the functions, errors in one line."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_examples_are_commands_that_are_understood(capsys):
     for command in COMMANDS:
         with pytest.raises(SystemExit):
             main([command, "--help"])
-        example = capsys.readouterr().out.split("example:\n  specimg ")[1].splitlines()[0].split()
+        example = shlex.split(capsys.readouterr().out.split("example:\n  specimg ")[1].splitlines()[0])
         assert cli._parser().parse_args(example).run.__name__ == f"_{command}"
 
 
@@ -199,7 +200,7 @@ def test_render_another_representation(sounds, capsys):
 def test_render_a_look_from_a_file(sounds, capsys, tmp_path):
     look = Renderer(MEL, Picture(height=24), Audio(duration=0.25))
     (tmp_path / "look.toml").write_text(look.to_toml())
-    tree = rendered(sounds, capsys, "--look", str(tmp_path / "look.toml"), "--set", "duration=none", "top_db=60")
+    tree = rendered(sounds, capsys, "--renderer", str(tmp_path / "look.toml"), "--set", "duration=none", "top_db=60")
     assert tree.renderer == Renderer(MEL.replace(top_db=60.0), Picture(height=24))
 
 
@@ -244,9 +245,9 @@ def test_settings_are_numbers_truths_none_or_text(text, value):
         (["--set", "audio.srr=3"], "unknown field of Audio 'srr'; did you mean 'sr'"),
         (["--set", "adio.sr=3"], "unknown part of a renderer 'adio'; did you mean 'audio'"),
         (["--set", "n_mels=many"], r"Mel\(n_mels=...\): 'many' is not a whole number"),
-        (["--set", "n_mels"], "'n_mels' is no setting; write name=value"),
+        (["--set", "n_mels"], "'n_mels' is not a setting; write name=value"),
         (["--representation", "mell"], "unknown representation 'mell'; did you mean 'mel'"),
-        (["--look", "no.toml"], "no.toml"),
+        (["--renderer", "no.toml"], "no.toml"),
     ],
 )
 def test_a_look_that_is_none(more, message, sounds, capsys):
@@ -256,8 +257,8 @@ def test_a_look_that_is_none(more, message, sounds, capsys):
 
 def test_a_broken_look_is_named(sounds, tmp_path, capsys):
     (tmp_path / "look.toml").write_text("kind = [")
-    assert main(["render", str(sounds.audio), "--look", str(tmp_path / "look.toml")]) == 1
-    assert "look.toml' describes no renderer" in error(capsys)
+    assert main(["render", str(sounds.audio), "--renderer", str(tmp_path / "look.toml")]) == 1
+    assert "look.toml' is not a renderer" in error(capsys)
 
 
 # ---------------------------------------------------------------------- train
@@ -265,7 +266,14 @@ def test_a_broken_look_is_named(sounds, tmp_path, capsys):
 
 def test_train_leaves_a_classifier_and_pictures(trained, sounds):
     names = {file.name for file in trained.iterdir()}
-    assert names == {"run", "classifier", "learning_curves.png", "top_losses.png", "confusion.png", "predictions.npz"}
+    assert names == {
+        "training",
+        "classifier",
+        "learning_curves.png",
+        "top_losses.png",
+        "confusion.png",
+        "predictions.npz",
+    }
     clf = load_classifier(trained / "classifier")
     assert clf.vocab == ["high", "low"] and clf.renderer == Renderer(MEL)
 
@@ -306,7 +314,7 @@ def test_train_on_a_csv_of_several_labels(sounds, capsys):
     out = sounds.folder / "several"
     columns = ["--folder", "audio", "--fn-col", "fname", "--label-col", "1", "--label-delim", " "]
     assert train(sounds, sounds.csv, out, *columns, "--valid-pct", "0.25") == 0
-    assert "12 clips train, 4 validate; 3 classes" in capsys.readouterr().out
+    assert "12 clips for training, 4 for validation; 3 classes" in capsys.readouterr().out
     assert load_classifier(out / "classifier").is_multi and not (out / "confusion.png").exists()
 
 
@@ -581,7 +589,7 @@ def test_an_empty_plan_is_all_defaults(tmp_path):
         ("", ["--set", "recipe.epoch=3"], "unknown field of Recipe 'epoch'; did you mean 'epochs'"),
         ("", ["--set", "recipe.epochs=many"], "Recipe(epochs=...): 'many' is not a whole number"),
         ("", ["--set", "arch.size=3"], "--set arch.size=...: arch is 'resnet34', which has no parts"),
-        ("", ["--set", "epochs"], "'epochs' is no setting; write name=value"),
+        ("", ["--set", "epochs"], "'epochs' is not a setting; write name=value"),
         (
             '[competition]\nslug = "freesound-audio"',
             ["--out", "x"],
@@ -765,7 +773,7 @@ def test_demo_hands_its_arguments_on(monkeypatch):
     monkeypatch.setattr(demo, "run_demo", lambda *args: calls.append(args))
     assert main(["demo", "here", "--arch", "resnet18", "--epochs", "3", "--per-class", "9"]) == 0
     assert main(["demo"]) == 0
-    assert calls == [("here", "resnet18", demo.RECIPE.replace(epochs=3), 9), ("demo", "resnet34", demo.RECIPE, 60)]
+    assert calls == [("here", "resnet18", demo.RECIPE.replace(epochs=3), 9), ("demo", demo.ARCH, None, 60)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image
 from specimg.cli import demo
 from specimg.cli.demo import DemoResult, run_demo, score_submission, write_submission
 from specimg.inference import load_classifier
-from specimg.training import Recipe, fit_or_load, fitting
+from specimg.training import Recipe, fit_or_load, fitting, learner, read_history
 
 torch.set_num_threads(1)
 RECIPE = Recipe(epochs=1, freeze_epochs=1, lr=3e-3, seed=0)
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:training from scratch", "ignore:
 def run(folder, **kwargs):
     """(result, what was said) of a demo of 16 kinds of sound with 6 clips each."""
     said = []
-    options = dict(arch="test_resnet", recipe=RECIPE, n_per_class=6, n_test=10, say=said.append)
+    options = dict(arch="test_resnet", recipe=RECIPE, n_per_class=6, n_test=10, log=said.append)
     return run_demo(folder, **{**options, **kwargs}), said
 
 
@@ -46,13 +46,31 @@ def test_what_the_demo_found(done):
     assert 0 <= found.linear_error < found.chance and 0 <= found.map3 <= 1
     for words in (
         "16 classes",
-        "80 clips train",
-        "16 verified ones validate",
+        "80 clips for training",
+        "16 verified clips for validation",
         "NO PRETRAINED WEIGHTS",
         "13 rows in",
         f"{found.map3:.3f}",
     ):
         assert words in done.said
+
+
+def test_a_pretrained_network_is_trained_beside_the_same_from_scratch(done, monkeypatch, tmp_path):
+    """Here the weights are random: what is tested is the way, not what it is worth."""
+    told = "test_resnet from here (package): 96 of 96 tensors match"
+    monkeypatch.setattr(learner, "use_weights", lambda net, pretrained, weights: told if pretrained else None)
+    result, said = run(tmp_path / "here")
+    results, said = tmp_path / "here" / "results", "\n".join(said)
+    assert f"weights: {told}" in said and "NO PRETRAINED" not in said
+    assert "first the head alone, 1 epoch, then all layers, 1 epoch" in said
+    assert "for comparison the same network from scratch, 2 epochs" in said
+    assert f"test_resnet from scratch {result.scratch_error:.3f}, pretrained {result.error:.3f}" in said
+    pretrained, scratch = read_history(results / "training"), read_history(results / "from_scratch")
+    assert pretrained["phase"].tolist() == ["frozen", "unfrozen"] and scratch["phase"].tolist() == ["unfrozen"] * 2
+    assert result.scratch_error == pytest.approx(scratch["error_rate"].iloc[-1])
+    assert result.error == pytest.approx(pretrained["error_rate"].iloc[-1])
+    assert "transfer.png" in said and (results / "transfer.png").stat().st_size > 5000
+    assert done.result.scratch_error is None and not (done.results / "transfer.png").exists()
 
 
 def test_wrong_labels_never_validate(done):
@@ -122,9 +140,9 @@ def test_a_demo_stopped_after_training_goes_on_with_the_trained_network(done, mo
         patch.setattr(demo, "_draw_findings", stop)
         run(done.folder)  # finished before, so it begins anew
     assert not (done.results / "left").exists() and not (done.results / "finished").exists()
-    history = (done.results / "run" / "history.csv").read_bytes()
+    history = (done.results / "training" / "history.csv").read_bytes()
     again, _ = run(done.folder)
-    assert (done.results / "run" / "history.csv").read_bytes() == history
+    assert (done.results / "training" / "history.csv").read_bytes() == history
     assert (done.results / "finished").exists()
     assert (again.error, again.map3) == (done.result.error, done.result.map3)  # the seed repeats the run
     assert (
@@ -136,12 +154,12 @@ def test_only_the_same_recipe_takes_the_weights_of_a_finished_run(done, monkeypa
     calls = []
     monkeypatch.setattr(fitting, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
     monkeypatch.setattr(fitting, "load_training", lambda learn, out: calls.append(("load", out.name)))
-    learn, out = SimpleNamespace(pretrained=False), done.results / "run"
+    learn, out = SimpleNamespace(pretrained=False), done.results / "training"
     fit_or_load(learn, RECIPE, out)
     fit_or_load(learn, RECIPE.replace(lr=1e-4), out)
     fit_or_load(SimpleNamespace(pretrained=True), RECIPE, out)  # which has a frozen epoch to go
     fit_or_load(learn, RECIPE, tmp_path / "new")
-    assert calls == [("load", "run"), ("fit", 1e-4), ("fit", RECIPE.lr), ("fit", RECIPE.lr)]
+    assert calls == [("load", "training"), ("fit", 1e-4), ("fit", RECIPE.lr), ("fit", RECIPE.lr)]
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
@@ -215,5 +233,5 @@ def test_a_score_by_hand():
 
 @pytest.mark.slow
 def test_the_demo_makes_at_most_half_the_mistakes_of_the_linear_model(tmp_path):
-    result = run_demo(tmp_path / "demo", say=lambda line: None)
+    result = run_demo(tmp_path / "demo", log=lambda line: None)
     assert result.error <= result.linear_error / 2 and result.linear_error < result.chance / 2

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from ...models.nets.averaged import FeatureCNN
+from ...models.nets.backbone import ChannelsFirst
 from ...models.nets.subspectral import SubSpectralNet
-from ...models.networks import ChannelsFirst, NamedNet, Normalise, SpecNet
+from ...models.networks import NamedNet, Normalise, SpecNet
 from ...training.layers import find_layer
 
 __all__ = ["DetachedOutput", "MapLayer", "evaluating", "find_map_layers"]

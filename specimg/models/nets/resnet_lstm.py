@@ -11,13 +11,10 @@ width by 32, so this one is for wide pictures. The source's other image network,
 
 from __future__ import annotations
 
-import difflib
-
-import timm
-from timm.models import split_model_name_tag
 from torch import Tensor, nn
 
 from .attention import create_attention
+from .backbone import ChannelsFirst, check_timm_name, create_timm_network
 from .base import Net, features_of, net
 from .keras_layers import SequenceDropout, as_sequence, start_like_keras
 from .separable import SLOPE, SOURCE
@@ -29,33 +26,13 @@ SEQUENCE_DROPOUT = 0.25
 DROPOUT = 0.5
 
 
-class _ChannelsFirst(nn.Module):
-    """(batch, height, width, features), as some networks give their map, to (batch, features, height, width)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 3, 1, 2)
-
-
-def _check_backbone(name: str) -> None:
-    """ValueError unless timm knows the name."""
-    if not timm.is_model(split_model_name_tag(name)[0]):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(f"unknown backbone {name!r};{hint} timm.list_models() names all")
-
-
-def _create_backbone(name: str, in_chans: int, size: tuple[int, int]) -> nn.Module:
-    """timm's network up to its last map, with random weights; created for pictures of `size` where its size is fixed."""
-    options = {"img_size": size} if getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False) else {}
-    network = timm.create_model(name, in_chans=in_chans, num_classes=0, global_pool="", **options)
-    return nn.Sequential(network, _ChannelsFirst()) if getattr(network, "output_fmt", None) == "NHWC" else network
-
-
 def _backbone_and_map(name: str, in_chans: int, size: tuple[int, int]) -> tuple[nn.Module, tuple[int, int, int]]:
     """The network, and (features, height, width) of its last map. ValueError where it cannot take such pictures or has no map."""
-    _check_backbone(name)
+    check_timm_name(name, "backbone")
     try:
-        backbone = _create_backbone(name, in_chans, size)
+        backbone = create_timm_network(name, in_chans, size, global_pool="")
+        if getattr(backbone, "output_fmt", None) == "NHWC":
+            backbone = nn.Sequential(backbone, ChannelsFirst())
         shape = features_of(backbone, in_chans, size)
     except (
         RuntimeError,
