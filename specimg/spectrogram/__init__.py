@@ -1,8 +1,9 @@
-"""Samples become a float picture: float32 `(channels, bins, frames)`, low frequencies in row 0.
+"""Samples become a float picture, float32 `(channels, bins, frames)` with low frequencies in row 0; a float picture becomes pixels.
 
 `base` says what a representation is. `framed` has Stft, and what windowed frames share; `banked` Mel, Mfcc, Gammatone and Gfcc;
 `musical` Cqt, Vqt, Chroma, Tonnetz and Contrast; `combined` Delta, Scaled and Stack; `stacks` stacks that others did well with. The
-arithmetic lies in `spectrum`, `filters` and `constant_q`. Parameters, defaults and numbers are librosa's where it has them.
+arithmetic is in `spectrum`, `filters` and `constant_q`. Parameters, defaults and numbers are librosa's where it has them. `picture` turns
+the floats into a PNG that describes itself, and back.
 """
 
 from .banked import Gammatone, Gfcc, Mel, Mfcc, Pcen
@@ -10,11 +11,13 @@ from .base import Representation, list_representations
 from .combined import Delta, Scaled, Stack
 from .framed import Stft
 from .musical import Chroma, Contrast, Cqt, Tonnetz, Vqt
-from .picture import Picture, describe, read_picture, show_picture
+from .picture import Picture, PictureError, PictureInfo, describe, read_picture, show_picture
 from .stacks import chroma_mfcc_gfcc, mel_and_deltas, three_windows
 
 __all__ = [
     "Picture",
+    "PictureError",
+    "PictureInfo",
     "describe",
     "read_picture",
     "show_picture",

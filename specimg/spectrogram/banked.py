@@ -1,4 +1,4 @@
-"""Frames under a filter bank: `Mel` and `Mfcc` with librosa's parameters, defaults and numbers; `Gammatone` and `Gfcc`, the ear's.
+"""Frames under a filter bank: `Mel` and `Mfcc` with librosa's parameters, defaults and numbers; `Gammatone` and `Gfcc`.
 
     Mel(n_mels=64)                          # decibels
     Mel(scale="linear", ref=1.0)            # librosa.feature.melspectrogram's own numbers
@@ -6,8 +6,8 @@
     Gammatone(n_bands=64)                   # a cochleagram, in decibels
     Gfcc(n_gfcc=20)                         # its cepstral coefficients
 
-`ref` and `top_db` mean what they do in `framed`. A bank whose filters are too narrow for the transform's bins is a ValueError when
-a clip is drawn, as is one that reaches above half the sampling rate.
+`ref` and `top_db` mean what they do in `framed`. Filters that are narrower than the bins of the transform are a ValueError when a clip is
+drawn, as are filters above half the sampling rate.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ class _Banked(_Framed):
         """The filters for a sampling rate."""
 
     def _filtered(self, y: np.ndarray, sr: int, top_db: float | None) -> np.ndarray:
-        """|STFT|^power under the filters, `(filters, frames)`; exact as far as `top_db` below the loudest cell, None: throughout."""
+        """|STFT|^power under the filters, `(filters, frames)`; exact down to `top_db` below the loudest cell, with None throughout."""
         self._check_length(y, sr)
-        with np.errstate(over="ignore", invalid="ignore"):  # `reference_power` says so where powers overflow
+        with np.errstate(over="ignore", invalid="ignore"):  # `reference_power` raises where powers overflow
             return filtered_power(y, self._bank(sr), power=self._power, top_db=top_db, **self._framing())
 
 
-class _Drawn:
+class _OnScale:
     """What `Mel` and `Gammatone` share: a scale, and rows that are filters."""
 
-    def _drawn(self, y: np.ndarray, sr: int) -> np.ndarray:
+    def _on_scale(self, y: np.ndarray, sr: int) -> np.ndarray:
         """float32 `(filters, frames)` on the scale."""
         found = self._filtered(y, sr, self.top_db)
         return to_scale(found, "db" if self.scale == "db" else "power", self.ref, self.top_db)
@@ -86,14 +86,39 @@ class Pcen(Value):
     """Per-channel energy normalisation: `librosa.pcen(S * multiplier, sr=sr, hop_length=hop_length, gain=0.98, ...)`.
 
     Every row is divided by its own recent past and compressed, so that hum fades and onsets stand out: with M, S smoothed in time,
-    (S / (eps + M)**gain + bias)**power - bias**power (Wang et al. 2017, arXiv:1607.05666). 0 or more, without a unit.
+    (S / (eps + M)**gain + bias)**power - bias**power. 0 or more, without a unit.
+
+    Parameters
+    ----------
+    gain : float, default 0.98
+        0 keeps the loudness, 1 removes it.
+    bias : float, default 2.0
+        What is small against this is compressed less.
+    power : float, default 0.5
+        Exponent of the compression.
+    time_constant : float, default 0.4
+        Seconds of the smoothing.
+    eps : float, default 1e-6
+        Floor under the smoothed power.
+    multiplier : float, default 2**31
+        Factor of the power. The constants above suit samples as 32-bit integers, and librosa's examples multiply so.
+
+    References
+    ----------
+    Wang et al., Trainable frontend for robust and far-field keyword spotting, 2017, arXiv:1607.05666.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> sp.Mel(n_mels=32, n_fft=512, pcen=sp.Pcen(gain=0.8))(y, sr).shape
+    (1, 32, 8)
     """
 
-    gain: float = 0.98  # 0: loudness stays, 1: it is taken out
-    bias: float = 2.0  # what is small against this is compressed less
-    power: float = 0.5  # of the compression
-    time_constant: float = 0.4  # s, of the smoothing
-    eps: float = 1e-6  # a floor under the smoothed power
+    gain: float = 0.98
+    bias: float = 2.0
+    power: float = 0.5
+    time_constant: float = 0.4
+    eps: float = 1e-6
     multiplier: float = (
         2.0**31
     )  # of the power: the constants above suit samples as 32-bit integers, librosa's examples multiply so
@@ -106,7 +131,20 @@ class Pcen(Value):
             raise ValueError(f"Pcen(gain={self.gain:g}): give 0 or more")
 
     def apply(self, power: np.ndarray, frames_per_second: float) -> np.ndarray:
-        """Power `(rows, frames)` -> float32 `(rows, frames)`."""
+        """Normalise and compress a power spectrogram.
+
+        Parameters
+        ----------
+        power : np.ndarray
+            `(rows, frames)`.
+        frames_per_second : float
+            Columns a second.
+
+        Returns
+        -------
+        np.ndarray
+            float32 `(rows, frames)`.
+        """
         from scipy.signal import lfilter
 
         constant = self.time_constant * frames_per_second  # frames
@@ -140,34 +178,75 @@ class _MelFramed(_Banked):
 
 @register
 @dataclass(frozen=True)
-class Mel(_Drawn, _MelFramed):
+class Mel(_OnScale, _MelFramed):
     """Mel spectrogram in dB: `librosa.power_to_db(librosa.feature.melspectrogram(y=y, sr=sr, ...), ref=np.max, top_db=80)`.
 
     float32 `(1, n_mels, frames)`; agrees with librosa to 2e-3 dB for `top_db <= 80`, and to 1e-4 dB beyond that or with
     `top_db=None`, where it is computed in double precision. Unlike librosa's, digital silence lies at `-top_db`.
     Filters that catch no frequency bin are a ValueError when a clip is drawn.
 
-    scale="linear" is `melspectrogram` itself in units of `ref` (power=2 its power, power=1 its magnitude), drawn from 0 to 1.
-    `pcen` takes the place of scale, ref and top_db; having no natural range, each picture is then drawn from its own lowest to its own
-    highest value, or with `Picture(low=0.0, high=...)` from a fixed one.
+    Parameters
+    ----------
+    n_mels : int, default 128
+        Filters, rows.
+    n_fft : int, default 2048
+        Samples of a Fourier transform.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    win_length : int, optional
+        Samples of the window in the middle of a frame; default `n_fft`.
+    fmin : float, default 0.0
+        Lower edge of the lowest filter in Hz.
+    fmax : float, optional
+        Upper edge of the highest filter in Hz; default `sr / 2`.
+    power : float, default 2.0
+        Exponent of the magnitude: 2 for power, 1 for amplitude.
+    ref : float or str, default "max"
+        Power that is 0 dB, or 1 on the other scales; "max" is the clip's loudest cell.
+    top_db : float or None, default 80.0
+        Range in dB: lower cells are raised to so many below the loudest. None sets no floor.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    center : bool, default True
+        Frame t is centred on sample `t * hop_length`; with False it begins there.
+    pad_mode : str, default "constant"
+        What lies beyond the ends of the clip: "constant" (zeros), "reflect" or "edge".
+    htk : bool, default False
+        HTK's mel scale instead of Slaney's.
+    norm : str or None, default "slaney"
+        Filters of equal area; None: of equal height.
+    scale : str, default "db"
+        "db", or "linear": `melspectrogram` itself in units of `ref`, drawn from 0 to 1.
+    pcen : Pcen, optional
+        Per-channel energy normalisation in place of scale, ref and top_db. It has no natural range: each picture is drawn from its own
+        lowest to its own highest value, or with `Picture(low=0.0, high=...)` from fixed ones.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> spec = sp.Mel(n_mels=32, n_fft=512, hop_length=128)
+    >>> spec(y, sr).shape, spec.ranges                       # dB that are black and white
+    ((1, 32, 32), ((-80.0, 0.0),))
+    >>> spec.frequencies(sr)[:3].round()                     # Hz of the lowest rows
+    array([ 71., 142., 213.])
     """
 
-    n_mels: int = 128  # filters, rows
-    n_fft: int = 2048  # samples
-    hop_length: int = 512  # samples from frame to frame
-    win_length: int | None = None  # samples; None is n_fft
-    fmin: float = 0.0  # Hz
-    fmax: float | None = None  # Hz; None is sr / 2
-    power: float = 2.0  # of the magnitude
-    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
-    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    center: bool = True  # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
-    htk: bool = False  # HTK's mel scale instead of Slaney's
-    norm: str | None = "slaney"  # filters of equal area, or None: of equal height
-    scale: str = "db"  # or "linear"
-    pcen: Pcen | None = None  # per-channel energy normalisation instead of the scale
+    n_mels: int = 128
+    n_fft: int = 2048
+    hop_length: int = 512
+    win_length: int | None = None
+    fmin: float = 0.0
+    fmax: float | None = None
+    power: float = 2.0
+    ref: float | str = "max"
+    top_db: float | None = 80.0
+    window: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
+    htk: bool = False
+    norm: str | None = "slaney"
+    scale: str = "db"
+    pcen: Pcen | None = None
 
     def _check(self):
         super()._check()
@@ -179,9 +258,9 @@ class Mel(_Drawn, _MelFramed):
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         if self.pcen is None:
-            return self._drawn(y, sr)[None]
+            return self._on_scale(y, sr)[None]
         found = self._filtered(y, sr, None)
-        reference_power(found, 1.0)  # says so where powers have overflowed
+        reference_power(found, 1.0)  # raises where powers have overflowed
         return self.pcen.apply(found, sr / self.hop_length)[None]
 
     @property
@@ -212,26 +291,67 @@ class Mfcc(_MelFramed):
     """Mel-frequency cepstral coefficients: `librosa.feature.mfcc(y=y, sr=sr, n_mfcc=20, lifter=0, ...)`.
 
     An orthonormal DCT-II of the mel dB; float32 `(1, n_mfcc, frames)`, coefficient 0 in row 0, without a unit. As they have no
-    natural range, each picture is drawn from its own lowest to its own highest value (which the picture records); set
-    `Picture(low=..., high=...)` for a fixed one.
+    natural range, each picture is drawn from its own lowest to its own highest value, which the picture records; set
+    `Picture(low=..., high=...)` for fixed ones.
+
+    Parameters
+    ----------
+    n_mfcc : int, default 20
+        Coefficients, rows.
+    n_mels : int, default 128
+        Filters under them.
+    n_fft : int, default 2048
+        Samples of a Fourier transform.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    win_length : int, optional
+        Samples of the window in the middle of a frame; default `n_fft`.
+    fmin : float, default 0.0
+        Lower edge of the lowest filter in Hz.
+    fmax : float, optional
+        Upper edge of the highest filter in Hz; default `sr / 2`.
+    power : float, default 2.0
+        Exponent of the magnitude.
+    ref : float or str, default 1.0
+        Power that is 0 dB; "max", the clip's loudest cell, removes the level from coefficient 0.
+    top_db : float or None, default 80.0
+        Floor in dB below the loudest cell; None sets none.
+    lifter : float, default 0.0
+        Above 0: sinusoidal liftering, as in librosa.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    center : bool, default True
+        Frame t is centred on sample `t * hop_length`; with False it begins there.
+    pad_mode : str, default "constant"
+        What lies beyond the ends of the clip: "constant" (zeros), "reflect" or "edge".
+    htk : bool, default False
+        HTK's mel scale instead of Slaney's.
+    norm : str or None, default "slaney"
+        Filters of equal area; None: of equal height.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> sp.Mfcc(n_mfcc=13, n_mels=40, n_fft=512)(y, sr).shape
+    (1, 13, 8)
     """
 
-    n_mfcc: int = 20  # coefficients, rows
-    n_mels: int = 128  # filters under them
-    n_fft: int = 2048  # samples
-    hop_length: int = 512  # samples from frame to frame
-    win_length: int | None = None  # samples; None is n_fft
-    fmin: float = 0.0  # Hz
-    fmax: float | None = None  # Hz; None is sr / 2
-    power: float = 2.0  # of the magnitude
-    ref: float | str = 1.0  # power that is 0 dB, as in librosa; "max" takes the level out of coefficient 0
-    top_db: float | None = 80.0  # dB below the loudest cell
-    lifter: float = 0.0  # above 0: sinusoidal liftering, as in librosa
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    center: bool = True  # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
-    htk: bool = False  # HTK's mel scale instead of Slaney's
-    norm: str | None = "slaney"  # filters of equal area, or None: of equal height
+    n_mfcc: int = 20
+    n_mels: int = 128
+    n_fft: int = 2048
+    hop_length: int = 512
+    win_length: int | None = None
+    fmin: float = 0.0
+    fmax: float | None = None
+    power: float = 2.0
+    ref: float | str = 1.0
+    top_db: float | None = 80.0
+    lifter: float = 0.0
+    window: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
+    htk: bool = False
+    norm: str | None = "slaney"
 
     def _check(self):
         super()._check()
@@ -276,37 +396,73 @@ class _GammatoneFramed(_Banked):
 
 @register
 @dataclass(frozen=True)
-class Gammatone(_Drawn, _GammatoneFramed):
-    """Gammatone spectrogram, a cochleagram, in dB: the power of each frame under the ear's filters.
+class Gammatone(_OnScale, _GammatoneFramed):
+    """Gammatone spectrogram, a cochleagram, in dB: the power of each frame under filters like those of the inner ear.
 
-    float32 `(1, n_bands, frames)`. Row k is |STFT|^2 summed under |H|^2 of a fourth-order gammatone filter of bandwidth
-    1.019 ERB (Patterson et al. 1992; ERB of Glasberg & Moore 1990), 1 at its centre; the centres are Slaney's (1993), evenly
-    spaced on the ERB-rate scale from `fmin` up, one step short of `fmax`. In time it resolves what the window does. Single
-    precision where it agrees with double to 2e-3 dB, as `Mel`. Filters narrower than a frequency bin are a ValueError when a clip is
-    drawn.
+    float32 `(1, n_bands, frames)`. Row k is |STFT|^2 summed under |H|^2 of a fourth-order gammatone filter of bandwidth 1.019 ERB, 1 at
+    its centre; the centres are evenly spaced on the ERB-rate scale from `fmin` up, one step short of `fmax`. Its resolution in time is
+    that of the window. Computed in single precision where that agrees with double to 2e-3 dB, as `Mel`. Filters narrower than a
+    frequency bin are a ValueError when a clip is drawn.
 
-    scale="linear" is the power in units of `ref`, drawn from 0 to 1.
+    Parameters
+    ----------
+    n_bands : int, default 64
+        Filters, rows.
+    n_fft : int, default 2048
+        Samples of a Fourier transform.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    win_length : int, optional
+        Samples of the window in the middle of a frame; default `n_fft`.
+    fmin : float, default 50.0
+        Centre of the lowest filter in Hz.
+    fmax : float, optional
+        Hz, one step above the centre of the highest filter; default `sr / 2`.
+    ref : float or str, default "max"
+        Power that is 0 dB, or 1 on the other scales; "max" is the clip's loudest cell.
+    top_db : float or None, default 80.0
+        Range in dB: lower cells are raised to so many below the loudest. None sets no floor.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    center : bool, default True
+        Frame t is centred on sample `t * hop_length`; with False it begins there.
+    pad_mode : str, default "constant"
+        What lies beyond the ends of the clip: "constant" (zeros), "reflect" or "edge".
+    scale : str, default "db"
+        "db", or "linear": the power in units of `ref`, drawn from 0 to 1.
+
+    References
+    ----------
+    Patterson et al., Complex sounds and auditory images, 1992. Glasberg & Moore, Derivation of auditory filter shapes from notched-noise
+    data, Hearing Research 47, 1990. Slaney, An efficient implementation of the Patterson-Holdsworth auditory filter bank, 1993.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> spec = sp.Gammatone(n_bands=32, n_fft=512, hop_length=128)
+    >>> spec(y, sr).shape, spec.frequencies(sr)[:3].round()
+    ((1, 32, 32), array([ 50.,  75., 102.]))
     """
 
-    n_bands: int = 64  # filters, rows
-    n_fft: int = 2048  # samples
-    hop_length: int = 512  # samples from frame to frame
-    win_length: int | None = None  # samples; None is n_fft
-    fmin: float = 50.0  # Hz, centre of the lowest filter
-    fmax: float | None = None  # Hz, one step above the highest; None is sr / 2
-    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
-    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    center: bool = True  # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
-    scale: str = "db"  # or "linear"
+    n_bands: int = 64
+    n_fft: int = 2048
+    hop_length: int = 512
+    win_length: int | None = None
+    fmin: float = 50.0
+    fmax: float | None = None
+    ref: float | str = "max"
+    top_db: float | None = 80.0
+    window: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
+    scale: str = "db"
 
     def _check(self):
         super()._check()
         choose(self.scale, BANK_SCALES, "scale")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
-        return self._drawn(y, sr)[None]
+        return self._on_scale(y, sr)[None]
 
     @property
     def unit(self) -> str:
@@ -325,25 +481,63 @@ class Gammatone(_Drawn, _GammatoneFramed):
 class Gfcc(_GammatoneFramed):
     """Gammatone-frequency cepstral coefficients: an orthonormal DCT-II of the compressed power under gammatone filters.
 
-    float32 `(1, n_gfcc, frames)`, coefficient 0 in row 0, without a unit; drawn like `Mfcc`'s from each picture's own lowest to
-    its own highest value. The power is compressed by its cubic root, Stevens' law of loudness, as the package spafe does it (Shao,
-    Jin, Wang & Srinivasan, An auditory-based feature for robust speech recognition, ICASSP 2009, take the cubic root of the
-    filters' amplitude), or by decibels, which make it an `Mfcc` over gammatone filters.
+    float32 `(1, n_gfcc, frames)`, coefficient 0 in row 0, without a unit; drawn like `Mfcc` from each picture's own lowest to its own
+    highest value. The power is compressed by its cubic root, Stevens' law of loudness, as the package spafe does it (Shao et al. take the
+    cubic root of the filters' amplitude), or by decibels, which make it an `Mfcc` over gammatone filters.
+
+    Parameters
+    ----------
+    n_gfcc : int, default 20
+        Coefficients, rows.
+    n_bands : int, default 64
+        Filters under them.
+    n_fft : int, default 2048
+        Samples of a Fourier transform.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    win_length : int, optional
+        Samples of the window in the middle of a frame; default `n_fft`.
+    fmin : float, default 50.0
+        Centre of the lowest filter in Hz.
+    fmax : float, optional
+        Hz, one step above the centre of the highest filter; default `sr / 2`.
+    compression : str, default "cubic-root"
+        Of the power: "cubic-root", or "log" for decibels.
+    ref : float or str, default 1.0
+        Power that is 1, or 0 dB; "max", the clip's loudest cell, removes the level.
+    top_db : float or None, default 80.0
+        Floor of the decibels below the loudest cell; None sets none.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    center : bool, default True
+        Frame t is centred on sample `t * hop_length`; with False it begins there.
+    pad_mode : str, default "constant"
+        What lies beyond the ends of the clip: "constant" (zeros), "reflect" or "edge".
+
+    References
+    ----------
+    Shao, Jin, Wang & Srinivasan, An auditory-based feature for robust speech recognition, ICASSP 2009.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> sp.Gfcc(n_gfcc=13, n_bands=32, n_fft=512)(y, sr).shape
+    (1, 13, 8)
     """
 
-    n_gfcc: int = 20  # coefficients, rows
-    n_bands: int = 64  # filters under them
-    n_fft: int = 2048  # samples
-    hop_length: int = 512  # samples from frame to frame
-    win_length: int | None = None  # samples; None is n_fft
-    fmin: float = 50.0  # Hz, centre of the lowest filter
-    fmax: float | None = None  # Hz, one step above the highest; None is sr / 2
-    compression: str = "cubic-root"  # of the power, or "log": decibels
-    ref: float | str = 1.0  # power that is 1, or 0 dB; "max" takes the level out
-    top_db: float | None = 80.0  # dB below the loudest cell, where decibels end
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    center: bool = True  # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
+    n_gfcc: int = 20
+    n_bands: int = 64
+    n_fft: int = 2048
+    hop_length: int = 512
+    win_length: int | None = None
+    fmin: float = 50.0
+    fmax: float | None = None
+    compression: str = "cubic-root"
+    ref: float | str = 1.0
+    top_db: float | None = 80.0
+    window: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
 
     def _check(self):
         super()._check()

@@ -6,8 +6,8 @@
     spec.frequencies(sr)     # Hz of each row, or None where rows are not frequencies
     spec.times(frames, sr)   # s of each column
 
-A new one is a frozen dataclass with the decorator `register` (from specimg.core.values) and these few members; trees, pictures and
-axes then work with it.
+A new one is a frozen dataclass with the decorator `specimg.core.values.register` and these few members; trees, pictures and axes then
+work with it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,31 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Representation(Value):
-    """Base class; see the module's docstring."""
+    """Base class of the representations: a value that turns samples into a float picture.
+
+    A new one is a frozen dataclass with the decorator `register`, a `__call__`, `hop_seconds`, and what differs of `channels`, `unit`,
+    `ranges`, `first_column`, `frequencies`, `libraries` and `slug`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)                    # and @register above it, with which trees can be opened again
+    ... class Envelope(sp.spectrogram.Representation):
+    ...     hop_length: int = 512
+    ...     unit = "amplitude"
+    ...     def __call__(self, y, sr):
+    ...         frames = y[: len(y) // self.hop_length * self.hop_length].reshape(-1, self.hop_length)
+    ...         return np.abs(frames).max(axis=1)[None, None]
+    ...     def hop_seconds(self, sr):
+    ...         return self.hop_length / sr
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> Envelope()(y, sr).shape, sp.Renderer(Envelope())("dog.wav").size
+    ((1, 1, 7), (7, 1))
+    """
 
     @abstractmethod
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
-        """Samples float32 `(samples,)` -> picture float32 `(channels, bins, frames)`."""
+        """The picture float32 `(channels, bins, frames)` of samples float32 `(samples,)` at `sr` Hz, low frequencies in row 0."""
 
     @property
     def channels(self) -> int:
@@ -44,23 +64,69 @@ class Representation(Value):
 
     @property
     def ranges(self) -> tuple[Range | None, ...]:
-        """For each channel the values drawn black and white, or None: each picture's own lowest and highest."""
+        """Values drawn black and white, one pair a channel; None for each picture's own lowest and highest."""
         return (None,) * self.channels
 
     @abstractmethod
     def hop_seconds(self, sr: int) -> float:
-        """Seconds from one column to the next."""
+        """Time from one column to the next.
+
+        Parameters
+        ----------
+        sr : int
+            Sampling rate in Hz.
+
+        Returns
+        -------
+        float
+            Seconds.
+        """
 
     def first_column(self, sr: int) -> float:
-        """Seconds of the middle of column 0; 0 where frames are centred."""
+        """Time of the middle of column 0.
+
+        Parameters
+        ----------
+        sr : int
+            Sampling rate in Hz.
+
+        Returns
+        -------
+        float
+            Seconds; 0 where frames are centred.
+        """
         return 0.0
 
     def frequencies(self, sr: int) -> np.ndarray | None:
-        """Hz of each row `(bins,)`, lowest first; None where rows are not frequencies."""
+        """Frequency of each row.
+
+        Parameters
+        ----------
+        sr : int
+            Sampling rate in Hz.
+
+        Returns
+        -------
+        np.ndarray or None
+            Hz `(bins,)`, lowest first; None where rows are not frequencies.
+        """
         return None
 
     def times(self, frames: int, sr: int) -> np.ndarray:
-        """Seconds of the middle of each column `(frames,)`, from the beginning of the samples."""
+        """Time of the middle of each column.
+
+        Parameters
+        ----------
+        frames : int
+            Number of columns.
+        sr : int
+            Sampling rate in Hz.
+
+        Returns
+        -------
+        np.ndarray
+            Seconds `(frames,)` from the beginning of the samples.
+        """
         return self.first_column(sr) + np.arange(frames) * self.hop_seconds(sr)
 
     @property
@@ -70,10 +136,20 @@ class Representation(Value):
 
     @property
     def slug(self) -> str:
-        """A few letters for the name of a folder."""
+        """Short text for the name of a folder."""
         return self.kind
 
 
 def list_representations() -> list[str]:
-    """Names of all representations, as `from_dict` and the command line take them."""
+    """Names of all representations, as `Representation.from_dict` and the command line take them.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> sp.list_representations()[:4]
+    ['chroma', 'contrast', 'cqt', 'delta']
+    """
     return list(kinds(Representation))

@@ -66,13 +66,32 @@ def _slope_filter(width: int, order: int) -> np.ndarray:
 class Delta(_Derived):
     """Local derivative in time of another representation: `librosa.feature.delta(data, width=9, order=1)`.
 
-    Same shape as `spec`'s; its unit a frame (to the power of `order`). Drawn from the steepest fall that `spec`'s range allows
+    Same shape as `spec`; in its unit per frame (to the power of `order`). Drawn from the steepest fall that the range of `spec` allows
     to the steepest rise, so that no change is mid-grey in every picture. A clip of fewer frames than `width` is a ValueError.
+
+    Parameters
+    ----------
+    spec : Representation
+        What is derived.
+    order : int, default 1
+        1 for the slope, 2 for the curvature.
+    width : int, default 9
+        Frames over which a polynomial is fitted; odd, 3 or more.
+
+    References
+    ----------
+    Savitzky & Golay, Smoothing and differentiation of data by simplified least squares procedures, 1964.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> sp.Delta(sp.Mel(n_mels=32, n_fft=512, hop_length=128))(y, sr).shape
+    (1, 32, 32)
     """
 
-    spec: Representation  # what is derived
-    order: int = 1  # 1 the slope, 2 the curvature
-    width: int = 9  # frames, odd, 3 or more: over which the slope is fitted
+    spec: Representation
+    order: int = 1
+    width: int = 9
 
     def _check(self):
         if self.width < 3 or self.width % 2 == 0:
@@ -129,7 +148,7 @@ def scaled(x: np.ndarray, axes: int | tuple[int, ...], how: str) -> np.ndarray:
         part, size = (
             x - x.mean(**over),
             x.std(**over),
-        )  # of equal numbers exactly 0: their sum is, single in double precision
+        )  # exactly 0 for equal numbers, whose float32 sum is exact in double precision
     else:
         part, size = x, np.abs(x).max(**over) if how == "max" else np.abs(x).sum(**over)
     return np.divide(part, size, out=np.zeros_like(part), where=size > 0)
@@ -140,20 +159,32 @@ def scaled(x: np.ndarray, axes: int | tuple[int, ...], how: str) -> np.ndarray:
 class Scaled(_Derived):
     """Another representation with every row, or every channel as a whole, brought to one scale by its own numbers.
 
-    float32 of `spec`'s shape. What each `how` does, and what it draws from black to white:
+    float32 of the shape of `spec`. A row (or channel) of one number everywhere becomes 0 with "minmax" and "standard". By row, a clip
+    loses the balance between its frequencies; with either, its loudness relative to other clips.
 
-    - "minmax": lowest 0, highest 1, as scikit-learn's MinMaxScaler; 0 to 1
-    - "standard": mean 0, standard deviation 1, as its StandardScaler; -3 to 3
-    - "max": divided by the largest absolute number, as its `normalize(norm="max")`; -1 to 1, or the half of it that `spec` draws
-    - "l1": divided by the sum of absolute numbers, as `norm="l1"`; each picture's own lowest to its own highest
+    Parameters
+    ----------
+    spec : Representation
+        What is scaled.
+    by : str, default "row"
+        "row", or "picture": each channel as a whole.
+    how : str, default "minmax"
+        "minmax": lowest 0, highest 1, as scikit-learn's MinMaxScaler; drawn from 0 to 1.
+        "standard": mean 0, standard deviation 1, as its StandardScaler; drawn from -3 to 3.
+        "max": divided by the largest magnitude, as its `normalize(norm="max")`; drawn from -1 to 1, or the half of it that `spec` has.
+        "l1": divided by the sum of magnitudes, as `norm="l1"`; drawn from each picture's own lowest to its own highest.
 
-    A row (or channel) of one number everywhere becomes 0 with the first two. With by="row" a clip loses the balance between its
-    frequencies, with both its loudness against others.
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> x = sp.Scaled(sp.Mel(n_mels=32, n_fft=512))(y, sr)
+    >>> float(x.min()), float(x.max())
+    (0.0, 1.0)
     """
 
-    spec: Representation  # what is scaled
-    by: str = "row"  # or "picture": each channel as a whole
-    how: str = "minmax"  # or "standard", "max", "l1"
+    spec: Representation
+    by: str = "row"
+    how: str = "minmax"
 
     def _check(self):
         choose(self.by, AXES, "by")
@@ -205,12 +236,27 @@ def _to_bins(x: np.ndarray, bins: int) -> np.ndarray:
 class Stack(Representation):
     """Up to four single-channel representations as the channels of one picture, on one time grid.
 
-    float32 `(n, bins, frames)`: `bins` of the tallest, the others stretched to it; `frames` of the shortest (clips without
-    centred frames have fewer). Parts of different hop_length, or whose first frames are centred on different samples, are a
-    ValueError: columns would not be the same instant.
+    float32 `(n, bins, frames)`: `bins` of the tallest, the others stretched to it; `frames` of the shortest (clips without centred
+    frames have fewer). Parts of different hop_length, or whose first frames are centred on different samples, are a ValueError:
+    columns would not be the same instant.
+
+    Parameters
+    ----------
+    *representations : Representation
+        One a channel, in order.
+    parts : tuple of Representation
+        The same as one value.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> mel = sp.Mel(n_mels=32, n_fft=512, hop_length=128)
+    >>> stack = sp.Stack(mel, sp.Delta(mel), sp.Delta(mel, order=2))
+    >>> stack(y, sr).shape, sp.Renderer(stack)("dog.wav").mode
+    ((3, 32, 32), 'RGB')
     """
 
-    parts: tuple[Representation, ...]  # one a channel, in order
+    parts: tuple[Representation, ...]
 
     def __init__(self, *representations: Representation, parts: tuple[Representation, ...] = ()):
         if representations and parts:
@@ -266,7 +312,7 @@ class Stack(Representation):
         return self.parts[0].first_column(sr)
 
     def frequencies(self, sr: int) -> np.ndarray | None:
-        """Those of the parts where they all agree, else None."""
+        # those of the parts where they all agree
         rows = [part.frequencies(sr) for part in self.parts]
         same = all(r is not None and np.array_equal(r, rows[0]) for r in rows)
         return rows[0] if same else None

@@ -1,6 +1,6 @@
 """The arithmetic of constant-Q transforms: filters one for each note, octave by octave.
 
-An octave lower, everything is half as fast. So the samples are halved from octave to octave, and short filters serve all of them;
+An octave lower, everything is half as fast. So the sampling rate is halved from octave to octave, and short filters serve all of them;
 each octave is one Fourier transform of frames and one matrix product. Filters and numbers are those of `librosa.vqt`, which builds
 the filters anew for every clip. Here they are built once for a setting: clips of 1, 5 and 30 s are drawn 8, 4 and 2.4 times as fast
 (benchmarks/constant_q.py).
@@ -33,7 +33,7 @@ def relative_bandwidth(bins_per_octave: int) -> float:
 
 def filter_reach(
     sr: float, freqs: np.ndarray, bins_per_octave: int, gamma: float | None, filter_scale: float, window: str
-):
+) -> tuple[np.ndarray, float]:
     """(length of each filter in samples, Hz up to which the highest of them reaches)"""
     import librosa
 
@@ -108,7 +108,7 @@ def _octave(
     filter_scale: float,
     window: str,
 ) -> Octave:
-    """The filters for `freqs` at the rate `sr`, in the frequency domain; 1 % of each filter's sum, its faint skirts, is left away."""
+    """The filters for `freqs` at the rate `sr`, in the frequency domain; 1 % of each filter's sum, its faint skirts, is dropped."""
     import librosa
 
     basis, lengths = librosa.filters.wavelet(

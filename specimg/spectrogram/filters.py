@@ -3,9 +3,9 @@
     bank = mel_bank(sr, n_fft, n_mels=128, fmin=0.0, fmax=sr / 2, htk=False, norm="slaney")
     bank.apply(power, out)       # (frames, bins) -> (frames, filters)
 
-Mel's are librosa's. A gammatone filter imitates one place of the inner ear: as wide as the ear's own filter there (its equivalent
+Mel filters are librosa's. A gammatone filter models one place of the inner ear: as wide as the auditory filter there (its equivalent
 rectangular bandwidth, ERB), with the skirts of the fourth-order gammatone. Both scales, mel and ERB-rate, are nearly linear at the
-bottom and logarithmic above; ERB's turns earlier, so it gives low frequencies more rows.
+bottom and logarithmic above; the ERB-rate scale bends earlier and gives low frequencies more rows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import functools
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BANDS = 16  # neighbouring filters that share one matrix product
 
@@ -38,7 +39,7 @@ class FilterBank:
         self.bands = {np.dtype(dtype): self._cut(filters.astype(dtype)) for dtype in ("float32", "float64")}
 
     @staticmethod
-    def _cut(filters):
+    def _cut(filters: np.ndarray) -> list[tuple[slice, slice, np.ndarray]]:
         bands = []
         for first in range(0, len(filters), BANDS):
             rows = filters[first : first + BANDS]
@@ -56,7 +57,7 @@ class FilterBank:
 # ---------------------------------------------------------------------- mel
 
 
-def hz_to_mel(hz, htk: bool = False):
+def hz_to_mel(hz: ArrayLike, htk: bool = False) -> np.ndarray:
     """Slaney's scale (linear below 1 kHz, logarithmic above) or HTK's; librosa's numbers."""
     hz = np.asarray(hz, dtype=np.float64)
     if htk:
@@ -65,7 +66,7 @@ def hz_to_mel(hz, htk: bool = False):
     return np.where(hz >= 1000.0, logarithmic, 3.0 * hz / 200.0)
 
 
-def mel_to_hz(mel, htk: bool = False):
+def mel_to_hz(mel: ArrayLike, htk: bool = False) -> np.ndarray:
     """The inverse of `hz_to_mel`."""
     mel = np.asarray(mel, dtype=np.float64)
     if htk:
@@ -107,7 +108,7 @@ def mel_bank(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float, htk: bo
 # ---------------------------------------------------------------------- gammatone
 
 
-def erb(hz):
+def erb(hz: ArrayLike) -> np.ndarray:
     """Equivalent rectangular bandwidth in Hz of the ear's filter at `hz` (Glasberg & Moore 1990): 132.6 at 1 kHz."""
     return 24.7 * (4.37 * np.asarray(hz, dtype=np.float64) / 1000.0 + 1.0)
 

@@ -5,11 +5,11 @@
     Stft(n_fft=400, hop_length=160, part="real")                   # the signed real part: 201 rows, 101 columns a second at 16 kHz
     Stft(part="real_imag"), Stft(part="magnitude_phase")           # two channels
 
-Every scale has one meaning of `ref`: the power that is 0 dB in decibels, and 1 on the others. It is the loudest cell of the clip
-(`ref="max"`), or a number, which keeps the loudness of a clip against the others. Decibels are drawn from `-top_db`, black, to 0,
+`ref` means the same on every scale: the power that is 0 dB in decibels, and 1 on the others. It is the loudest cell of the clip
+(`ref="max"`), or a number, with which a clip keeps its loudness relative to others. Decibels are drawn from `-top_db`, black, to 0,
 white; the others from 0, signed ones from -1, to 1. `top_db` is also the floor under a clip's loudest cell, as in librosa. With a
-number for `ref` what is louder is white too, so choose one above the loudest cell, or `Picture(low=..., high=...)`: a full-scale
-sine reaches 10 * log10((n_fft / 4)**2) in the STFT.
+number for `ref`, louder cells are white too, so choose one above the loudest cell, or `Picture(low=..., high=...)`: a full-scale
+sine reaches 10 * log10((n_fft / 4)**2) dB in the STFT.
 """
 
 from __future__ import annotations
@@ -82,30 +82,62 @@ class _Framed(Representation):
 @register
 @dataclass(frozen=True)
 class Stft(_Framed):
-    """Short-time Fourier transform: `librosa.stft(y, ...)`, its magnitude in dB, or a signed or two-channel form of it.
+    """Short-time Fourier transform: `librosa.stft`, its magnitude in dB, or a signed or two-channel form of it.
 
-    float32 `(1 or 2, 1 + n_fft // 2, frames)`, always computed in double precision; agrees with librosa to 1e-4 dB, and to
-    1e-6 of the loudest cell on the other scales. The channels of each `part`:
+    float32 `(1 or 2, 1 + n_fft // 2, frames)`, computed in double precision; agrees with librosa to 1e-4 dB, and to 1e-6 of the loudest
+    cell on the other scales.
 
-    - "magnitude": by default dB, `librosa.amplitude_to_db(abs(librosa.stft(y, ...)), ref=np.max, top_db=80)`
-    - "real": the real part with its sign, -1 to 1 in units of `ref`, so that mid-grey is 0
-    - "real_imag": the real and the imaginary part likewise
-    - "magnitude_phase": the magnitude, and the angle in rad, -pi to pi (the two ends are one angle; silent cells have 0)
+    Parameters
+    ----------
+    n_fft : int, default 2048
+        Samples of a Fourier transform.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    win_length : int, optional
+        Samples of the window in the middle of a frame; default `n_fft`.
+    ref : float or str, default "max"
+        Power that is 0 dB, or 1 on the other scales; "max" is the clip's loudest cell.
+    top_db : float or None, default 80.0
+        Range in dB: lower cells are raised to so many below the loudest. None sets no floor.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    center : bool, default True
+        Frame t is centred on sample `t * hop_length`; with False it begins there.
+    pad_mode : str, default "constant"
+        What lies beyond the ends of the clip: "constant" (zeros), "reflect" or "edge".
+    part : str, default "magnitude"
+        "magnitude"; "real", the real part with its sign, mid-grey is 0; "real_imag", real and imaginary part as two channels;
+        "magnitude_phase", the magnitude and the angle in rad, -pi to pi (the two ends are one angle; silent cells have 0).
+    scale : str, optional
+        "db", "power", "linear" (amplitude) or "root" (square root of the amplitude); default "db", of signed parts "linear".
 
-    8 bits hold the linear scale to 1/127 of the loudest cell, so in speech half of the real part's cells are mid-grey; scale="root",
-    the square root with its sign, keeps cells that are 80 dB below.
+    Notes
+    -----
+    The magnitude in dB is `librosa.amplitude_to_db(abs(librosa.stft(y, ...)), ref=np.max, top_db=80)`. 8 bits hold the linear scale to
+    1/127 of the loudest cell, so in speech half of the real part's cells are mid-grey; scale="root", the square root with its sign,
+    keeps cells that are 80 dB below.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")                                    # 300 Hz
+    >>> spec = sp.Stft(n_fft=800, hop_length=200)
+    >>> x = spec(y, sr)
+    >>> x.shape, float(spec.frequencies(sr)[x[0].mean(axis=1).argmax()])
+    ((1, 401, 21), 300.0)
+    >>> sp.Stft(part="magnitude_phase")(y, sr).shape
+    (2, 1025, 8)
     """
 
-    n_fft: int = 2048  # samples
-    hop_length: int = 512  # samples from frame to frame
-    win_length: int | None = None  # samples; None is n_fft
-    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
-    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    center: bool = True  # frame t is centred on sample t * hop_length
-    pad_mode: str = "constant"  # beyond the ends: "constant" (zeros), "reflect" or "edge"
-    part: str = "magnitude"  # or "real", "real_imag", "magnitude_phase"
-    scale: str | None = None  # "db", "power", "linear", "root" (of the amplitude); None is dB, for signed parts linear
+    n_fft: int = 2048
+    hop_length: int = 512
+    win_length: int | None = None
+    ref: float | str = "max"
+    top_db: float | None = 80.0
+    window: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
+    part: str = "magnitude"
+    scale: str | None = None
 
     def _check(self):
         super()._check()

@@ -5,9 +5,9 @@
     Tonnetz()                            # six rows: fifths, minor and major thirds
     Contrast()                           # how far peaks stand above valleys in each octave
 
-Numbers are librosa's, which is imported when one of these is drawn. Instead of being estimated for every clip, `tuning` is 0
-unless it is given: equal sounds have equal pictures whatever sounds beside them. The lowest filters of `Cqt` are long (half a second at
-C1, with 36 bins an octave one and a half), and a clip shorter than that is a ValueError with the ways out.
+Numbers are librosa's, which is imported when one of these is drawn. `tuning` is not estimated for every clip but is 0 unless it is given:
+equal sounds have equal pictures whatever else is in the clip. The lowest filters of `Cqt` are long (half a second at C1, with 36 bins
+an octave one and a half), and a clip shorter than that is a ValueError with the ways out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ C1 = 32.70319566257483  # Hz
 
 @dataclass(frozen=True)
 class _Musical(Representation):
-    """What librosa has a hand in."""
+    """What librosa has a hand in; `hop_length` is a field of its subclasses."""
+
+    def hop_seconds(self, sr: int) -> float:
+        return self.hop_length / sr
 
     @property
     def libraries(self) -> frozenset[str]:
@@ -139,9 +142,6 @@ class _ConstantQ(_Musical):
     def ranges(self) -> tuple[Range | None, ...]:
         return (scale_range(self.scale, self.top_db),)
 
-    def hop_seconds(self, sr: int) -> float:
-        return self.hop_length / sr
-
     def frequencies(self, sr: int) -> np.ndarray:
         setting = self._setting
         return bin_frequencies(setting["fmin"], self.n_bins, self.bins_per_octave)
@@ -158,18 +158,53 @@ class Cqt(_ConstantQ):
 
     float32 `(1, n_bins, frames)`, `bins_per_octave` rows to the octave from `fmin` up, frames centred; computed in double precision,
     it agrees with librosa on float64 samples to 0.01 dB. On the other scales the numbers are in units of `ref`, drawn from 0 to 1.
+
+    Parameters
+    ----------
+    hop_length : int, default 512
+        Samples from frame to frame; each factor of 2 in it makes the low octaves faster.
+    fmin : float, default 32.7032
+        Hz of the lowest bin; default C1.
+    n_bins : int, default 84
+        Rows.
+    bins_per_octave : int, default 12
+        12 are semitones.
+    tuning : float, default 0.0
+        All bins are higher by this share of a bin.
+    filter_scale : float, default 1.0
+        Below 1 the filters are shorter: sharper in time, blurred in frequency.
+    ref : float or str, default "max"
+        Power that is 0 dB, or 1 on the other scales; "max" is the clip's loudest cell.
+    top_db : float or None, default 80.0
+        Range in dB: lower cells are raised to so many below the loudest. None sets no floor.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    scale : str, default "db"
+        "db", "power", "linear" (amplitude) or "root" (square root of the amplitude).
+
+    References
+    ----------
+    Schörkhuber & Klapuri, Constant-Q transform toolbox for music processing, 2010.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("night.wav", end=2.0)                          # 300 Hz
+    >>> spec = sp.Cqt(n_bins=48, fmin=65.4)
+    >>> x = spec(y, sr)
+    >>> x.shape, spec.frequencies(sr)[x[0].mean(axis=1).argmax()].round()
+    ((1, 48, 32), np.float64(294.0))
     """
 
-    hop_length: int = 512  # samples from frame to frame; each factor of 2 in it makes the low octaves faster
-    fmin: float = C1  # Hz, the lowest bin
-    n_bins: int = 84  # rows
-    bins_per_octave: int = 12  # 12 are semitones
-    tuning: float = 0.0  # all bins higher by this share of a bin
-    filter_scale: float = 1.0  # below 1: shorter filters, sharper in time and blurred in frequency
-    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
-    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    scale: str = "db"  # or "power", "linear", "root" (of the amplitude)
+    hop_length: int = 512
+    fmin: float = C1
+    n_bins: int = 84
+    bins_per_octave: int = 12
+    tuning: float = 0.0
+    filter_scale: float = 1.0
+    ref: float | str = "max"
+    top_db: float | None = 80.0
+    window: str = "hann"
+    scale: str = "db"
 
 
 @register
@@ -178,19 +213,55 @@ class Vqt(_ConstantQ):
     """Variable-Q transform in dB: as `Cqt`, of `librosa.vqt`, whose filters are wider by `gamma` and so shorter at the low end.
 
     float32 `(1, n_bins, frames)`. gamma=None makes the filters as wide as the ear's (ERB); gamma=0 is `Cqt`.
+
+    Parameters
+    ----------
+    hop_length : int, default 512
+        Samples from frame to frame; each factor of 2 in it makes the low octaves faster.
+    fmin : float, default 32.7032
+        Hz of the lowest bin; default C1.
+    n_bins : int, default 84
+        Rows.
+    bins_per_octave : int, default 12
+        12 are semitones.
+    gamma : float, optional
+        Hz added to every filter's width; default the ear's.
+    tuning : float, default 0.0
+        All bins are higher by this share of a bin.
+    filter_scale : float, default 1.0
+        Below 1 the filters are shorter: sharper in time, blurred in frequency.
+    ref : float or str, default "max"
+        Power that is 0 dB, or 1 on the other scales; "max" is the clip's loudest cell.
+    top_db : float or None, default 80.0
+        Range in dB: lower cells are raised to so many below the loudest. None sets no floor.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    scale : str, default "db"
+        "db", "power", "linear" (amplitude) or "root" (square root of the amplitude).
+
+    References
+    ----------
+    Schörkhuber, Klapuri, Holighaus & Dörfler, A Matlab toolbox for efficient perfect reconstruction time-frequency transforms with
+    log-frequency resolution, 2014.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> sp.Vqt(n_bins=48, fmin=65.4)(y, sr).shape
+    (1, 48, 8)
     """
 
-    hop_length: int = 512  # samples from frame to frame; each factor of 2 in it makes the low octaves faster
-    fmin: float = C1  # Hz, the lowest bin
-    n_bins: int = 84  # rows
-    bins_per_octave: int = 12  # 12 are semitones
-    gamma: float | None = None  # Hz added to every filter's width; None is the ear's
-    tuning: float = 0.0  # all bins higher by this share of a bin
-    filter_scale: float = 1.0  # below 1: shorter filters, sharper in time and blurred in frequency
-    ref: float | str = "max"  # power that is 0 dB, or 1; "max" is the clip's loudest cell
-    top_db: float | None = 80.0  # dB below the loudest cell; the range drawn
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    scale: str = "db"  # or "power", "linear", "root" (of the amplitude)
+    hop_length: int = 512
+    fmin: float = C1
+    n_bins: int = 84
+    bins_per_octave: int = 12
+    gamma: float | None = None
+    tuning: float = 0.0
+    filter_scale: float = 1.0
+    ref: float | str = "max"
+    top_db: float | None = 80.0
+    window: str = "hann"
+    scale: str = "db"
 
     _instead = "a larger gamma"
 
@@ -230,26 +301,60 @@ def _chroma_filters(sr: int, n_fft: int, n_chroma: int, tuning: float) -> np.nda
 @register
 @dataclass(frozen=True)
 class Chroma(_Musical):
-    """How strong each of the twelve notes is, octaves added up: `librosa.feature.chroma_stft`, `chroma_cqt` or `chroma_cens`, tuning=0.
+    """Strength of each of the twelve notes, octaves added up: `librosa.feature.chroma_stft`, `chroma_cqt` or `chroma_cens`, with tuning=0.
 
-    float32 `(1, n_chroma, frames)`, C in row 0 and B in row 11; 0 to 1, of each frame's strongest note, in CENS of its length as a
-    vector (librosa's norms); norm=None leaves power (STFT) or amplitude (CQT), drawn from each picture's own lowest to its own
-    highest. Silent frames are 0. CENS is the CQT's chroma in four steps, smoothed over 41 frames.
+    float32 `(1, n_chroma, frames)`, C in row 0 and B in row 11; 0 to 1 relative to each frame's strongest note, in CENS to its length as
+    a vector (librosa's norms); norm=None keeps power (STFT) or amplitude (CQT), drawn from each picture's own lowest to its own
+    highest. Silent frames are 0. CENS is the chroma of the CQT in four steps, smoothed over 41 frames.
+
+    Parameters
+    ----------
+    source : str, default "stft"
+        "stft", "cqt" or "cens".
+    n_chroma : int, default 12
+        Rows, notes to the octave; row 0 is C where it is a multiple of 12.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    n_fft : int, default 2048
+        Samples of a Fourier transform; of "stft", as are the next two.
+    win_length : int, optional
+        Samples of the window; default `n_fft`.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    fmin : float, default 32.7032
+        Hz of the lowest note of "cqt" and "cens"; default C1.
+    n_octaves : int, default 7
+        Octaves of "cqt" and "cens", from `fmin` up.
+    bins_per_octave : int, optional
+        Of "cqt" and "cens"; default 36, or `n_chroma` where that does not divide 36.
+    tuning : float, default 0.0
+        All notes are higher by this share of a row (stft) or bin (cqt).
+    norm : str or None, default "librosa"
+        Of each frame: "max", "l1" or "l2"; "librosa" is "l2" for "cens", else "max". None keeps the power.
+
+    References
+    ----------
+    Müller & Ewert, Chroma toolbox: MATLAB implementations for extracting variants of chroma-based audio features, ISMIR 2011.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")                                     # 300 Hz, near D (294 Hz)
+    >>> x = sp.Chroma()(y, sr)
+    >>> x.shape, int(x[0].mean(axis=1).argmax())
+    ((1, 12, 8), 2)
     """
 
-    source: str = "stft"  # or "cqt", "cens"
-    n_chroma: int = 12  # rows, notes to the octave; row 0 is C where it is a multiple of 12
-    hop_length: int = 512  # samples from frame to frame
-    n_fft: int = 2048  # samples; of "stft", as are the next two
-    win_length: int | None = None  # samples; None is n_fft
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    fmin: float = C1  # Hz, the lowest note of "cqt" and "cens"
-    n_octaves: int = 7  # of "cqt" and "cens", from fmin up
-    bins_per_octave: int | None = None  # of "cqt" and "cens"; None is 36, or n_chroma where that does not divide 36
-    tuning: float = 0.0  # all notes higher by this share of a row (stft) or bin (cqt)
-    norm: str | None = (
-        "librosa"  # of each frame: "max", "l1", "l2"; "librosa" is l2 for "cens", else max; None leaves the power
-    )
+    source: str = "stft"
+    n_chroma: int = 12
+    hop_length: int = 512
+    n_fft: int = 2048
+    win_length: int | None = None
+    window: str = "hann"
+    fmin: float = C1
+    n_octaves: int = 7
+    bins_per_octave: int | None = None
+    tuning: float = 0.0
+    norm: str | None = "librosa"
 
     def _check(self):
         choose(self.source, SOURCES, "source")
@@ -314,9 +419,6 @@ class Chroma(_Musical):
     def ranges(self) -> tuple[Range | None, ...]:
         return (None if self._norm is None else (0.0, 1.0),)
 
-    def hop_seconds(self, sr: int) -> float:
-        return self.hop_length / sr
-
     @property
     def slug(self) -> str:
         return f"chroma{self.n_chroma}-{self.source}"
@@ -328,10 +430,25 @@ class Tonnetz(_Musical):
     """Tonal centroids: where each frame's notes lie on the circles of fifths, minor and major thirds; `librosa.feature.tonnetz`.
 
     float32 `(1, 6, frames)`, two coordinates a circle, -1 to 1 (thirds: -0.5 to 0.5), so that mid-grey, 0, is no key at all: silence,
-    or all notes alike. Harte, Sandler & Gasser, Detecting harmonic change in musical audio, 2006.
+    or all notes alike.
+
+    Parameters
+    ----------
+    chroma : Chroma, default Chroma(source="cqt")
+        The notes; their norm does not matter.
+
+    References
+    ----------
+    Harte, Sandler & Gasser, Detecting harmonic change in musical audio, 2006.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> sp.Tonnetz(sp.Chroma())(y, sr).shape
+    (1, 6, 8)
     """
 
-    chroma: Chroma = Chroma(source="cqt")  # the notes; their norm does not matter
+    chroma: Chroma = Chroma(source="cqt")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         import librosa
@@ -346,8 +463,10 @@ class Tonnetz(_Musical):
     def ranges(self) -> tuple[Range | None, ...]:
         return ((-1.0, 1.0),)
 
-    def hop_seconds(self, sr: int) -> float:
-        return self.chroma.hop_seconds(sr)
+    @property
+    def hop_length(self) -> int:
+        """Samples from frame to frame."""
+        return self.chroma.hop_length
 
     @property
     def slug(self) -> str:
@@ -362,20 +481,48 @@ class Tonnetz(_Musical):
 class Contrast(_Musical):
     """Spectral contrast: in each octave, the mean of the strongest bins over that of the weakest; `librosa.feature.spectral_contrast`.
 
-    float32 `(1, n_bands + 1, frames)`, row 0 what lies below `fmin`. In dB, 10 * log10 of magnitudes as librosa takes it (half of what
-    `Stft` would call it), drawn from 0 to 80; scale="linear" is the difference of the magnitudes, drawn from each picture's own lowest
-    to its own highest. Noise has 10 to 14 dB, a pure tone some 60, silence 0. Jiang et al., Music type classification by spectral
-    contrast feature, 2002.
+    float32 `(1, n_bands + 1, frames)`, row 0 what lies below `fmin`. In dB, 10 * log10 of magnitudes as librosa has it (half of the
+    decibels of `Stft`), drawn from 0 to 80. Noise has 10 to 14 dB, a pure tone some 60, silence 0.
+
+    Parameters
+    ----------
+    n_bands : int, default 6
+        Octaves, one a row, above the first row.
+    fmin : float, default 200.0
+        Hz where the first octave begins.
+    quantile : float, default 0.02
+        Share of a band's bins that are its peaks, and its valleys; above 0 and below 1.
+    n_fft : int, default 2048
+        Samples of a Fourier transform.
+    hop_length : int, default 512
+        Samples from frame to frame.
+    win_length : int, optional
+        Samples of the window in the middle of a frame; default `n_fft`.
+    window : str, default "hann"
+        Window function: any name that `scipy.signal.get_window` takes.
+    scale : str, default "db"
+        "db", or "linear": the difference of the magnitudes, drawn from each picture's own lowest to its own highest.
+
+    References
+    ----------
+    Jiang et al., Music type classification by spectral contrast feature, 2002.
+
+    Examples
+    --------
+    >>> y, sr = sp.read_audio("dog.wav")
+    >>> spec = sp.spectrogram.Contrast(n_bands=3)
+    >>> spec(y, sr).shape, spec.frequencies(sr).round()
+    ((1, 4, 8), array([ 100.,  283.,  566., 1131.]))
     """
 
-    n_bands: int = 6  # octaves, one a row, above the first row
-    fmin: float = 200.0  # Hz, where the first octave begins
-    quantile: float = 0.02  # share of a band's bins that are its peaks, and its valleys
-    n_fft: int = 2048  # samples
-    hop_length: int = 512  # samples from frame to frame
-    win_length: int | None = None  # samples; None is n_fft
-    window: str = "hann"  # any name scipy.signal.get_window takes
-    scale: str = "db"  # or "linear"
+    n_bands: int = 6
+    fmin: float = 200.0
+    quantile: float = 0.02
+    n_fft: int = 2048
+    hop_length: int = 512
+    win_length: int | None = None
+    window: str = "hann"
+    scale: str = "db"
 
     def _check(self):
         check_frames(self)
@@ -431,11 +578,8 @@ class Contrast(_Musical):
     def ranges(self) -> tuple[Range | None, ...]:
         return ((0.0, 80.0) if self.scale == "db" else None,)
 
-    def hop_seconds(self, sr: int) -> float:
-        return self.hop_length / sr
-
     def frequencies(self, sr: int) -> np.ndarray:
-        """The middle of each band, in octaves; of the first, half of `fmin`."""
+        # the middle of each octave; of what lies below them half of `fmin`
         return np.concatenate([[self.fmin / 2], self._edges[1:] * math.sqrt(2)])
 
     @property

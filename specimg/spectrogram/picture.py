@@ -1,17 +1,17 @@
 """A float picture becomes 8-bit pixels, and back again.
 
-One pixel a bin and frame, low notes at the bottom, no margins, no axes: every bin and every frame is in the picture. The range
-of the representation (for decibels `-top_db` to 0) is spread evenly over 0 to 255.
+One pixel a bin and frame, low frequencies at the bottom, no margins, no axes. The range of the representation (for decibels `-top_db` to 0)
+is mapped linearly to 0 to 255.
 
     png = encode(Mel()(y, sr), Mel(), Picture(), sr)      # bytes of a PNG
-    x, info = read_picture("dog.wav.png")                 # back to decibels, half a level off at most
+    x, info = read_picture("dog.wav.png")                 # back to decibels, at most half a level off
     info = describe("dog.wav.png")                        # seconds, hertz and decibels of the pixels, from the text chunk alone
 
 One channel is a grey PNG (mode L), with a colour map a palette on it; three are RGB. Two and four channels are grey planes one
 above the other, the first on top: as LA or RGBA every resizer would multiply them by "alpha".
 
-The writer is our own: for noise-like pictures the Up filter and Huffman coding alone are nine times faster than Pillow's
-default and as small.
+The PNG is written here: for noise-like pictures the Up filter and Huffman coding alone are nine times as fast as Pillow's default, and
+the files as small.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from ..core.values import Value, choose, register
 from .base import Representation
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
 
 __all__ = ["Picture", "PictureInfo", "PictureError", "describe", "encode", "read_picture", "show_picture"]
 
@@ -36,25 +42,46 @@ KEYWORD = b"specimg"
 OCTAVES = (62, 125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)  # Hz, where axes carry a number
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RESAMPLES = ("nearest", "box", "bilinear", "bicubic", "lanczos")  # Pillow's filters
-MAX_SIDE = 65_535  # pixels; beyond it Pillow's decoder and every network give up anyway
+MAX_SIDE = 65_535  # pixels; neither Pillow's decoder nor any network takes more
 GREY, RGB, PALETTE = 0, 2, 3  # colour types of PNG
 
 
 class PictureError(ValueError):
-    """A file that is not a whole picture drawn by specimg."""
+    """A file that is no intact picture drawn by specimg."""
 
 
 @register
 @dataclass(frozen=True)
 class Picture(Value):
-    """How a float picture becomes pixels. By default one pixel a bin and frame, grey."""
+    """How a float picture becomes pixels. By default one pixel a bin and frame, grey.
 
-    height: int | None = None  # pixels; None is one a bin
-    width: int | None = None  # pixels; None is one a frame
-    colormap: str | None = None  # a matplotlib colour map for one-channel pictures; None is grey
-    resample: str = "bilinear"  # where height or width are given: Pillow's filter, antialiased
-    low: float | None = None  # value drawn black, in the representation's unit; None is the representation's own
-    high: float | None = None  # value drawn white
+    Parameters
+    ----------
+    height : int, optional
+        Pixels, 1 to 65535; default one a bin.
+    width : int, optional
+        Pixels, 1 to 65535; default one a frame.
+    colormap : str, optional
+        A matplotlib colour map for pictures of one channel; default grey.
+    resample : str, default "bilinear"
+        Pillow's filter where `height` or `width` are given, antialiased: "nearest", "box", "bilinear", "bicubic" or "lanczos".
+    low, high : float, optional
+        Values drawn black and white, in the representation's unit; default the representation's own range.
+
+    Examples
+    --------
+    >>> renderer = sp.Renderer(sp.Mel(n_mels=32, n_fft=512), sp.Picture(height=64, width=128, colormap="magma"))
+    >>> image = renderer("dog.wav")
+    >>> image.size, image.mode
+    ((128, 64), 'P')
+    """
+
+    height: int | None = None
+    width: int | None = None
+    colormap: str | None = None
+    resample: str = "bilinear"
+    low: float | None = None
+    high: float | None = None
 
     def _check(self):
         for name in ("height", "width"):
@@ -96,14 +123,14 @@ def _palette(name: str) -> bytes:
 
 
 def value_ranges(x: np.ndarray, representation: Representation, picture: Picture) -> list[tuple[float, float]]:
-    """(black, white) for each channel of `x` `(channels, bins, frames)`: the picture's, else the representation's, else the channel's own."""
+    """(black, white) of each channel of `x` `(channels, bins, frames)`: the picture's, else the representation's, else the channel's own."""
     if picture.low is not None:
         return [(picture.low, picture.high)] * len(x)
     return [(float(p.min()), float(p.max())) if r is None else r for p, r in zip(x, representation.ranges)]
 
 
 def quantize(plane: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values -> uint8 levels, nearest; what lies outside `low` to `high` saturates. A range of no width is all black."""
+    """Values -> nearest uint8 levels; what lies outside `low` to `high` is clipped. A range of no width is all black."""
     if high <= low:
         return np.zeros(plane.shape, np.uint8)
     scale = np.float32(255.0 / (high - low))
@@ -119,7 +146,7 @@ def dequantize(levels: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _resize(plane: np.ndarray, height: int, width: int, resample: str) -> np.ndarray:
-    """Float32 plane to a size, in floats: levels are rounded once, afterwards."""
+    """Resize a float32 plane, in floats: rounding to levels comes once, afterwards."""
     if plane.shape == (height, width):
         return plane
     from PIL import Image
@@ -128,8 +155,8 @@ def _resize(plane: np.ndarray, height: int, width: int, resample: str) -> np.nda
     return np.asarray(image.resize((width, height), getattr(Image.Resampling, resample.upper())))
 
 
-def to_planes(x: np.ndarray, ranges, picture: Picture) -> np.ndarray:
-    """Float picture `(channels, bins, frames)`, low notes in row 0 -> uint8 `(channels, height, width)`, low notes at the bottom."""
+def to_planes(x: np.ndarray, ranges: Iterable[tuple[float, float]], picture: Picture) -> np.ndarray:
+    """Float picture `(channels, bins, frames)`, low frequencies in row 0 -> uint8 `(channels, height, width)`, low frequencies at the bottom."""
     channels, bins, frames = x.shape
     height, width = picture.height or bins, picture.width or frames
     planes = np.empty((channels, height, width), np.uint8)
@@ -148,8 +175,8 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 def _compressed(rows: np.ndarray, pixel_bytes: int) -> bytes:
     """PNG's filter Up (each row minus the one above), then zlib.
 
-    A single plane is noise: looking for repeats costs time and finds none, so Huffman coding alone. Colours of one pixel do
-    repeat each other.
+    A single plane is like noise: a search for repetitions costs time and finds none, so Huffman coding alone. The three colours of a
+    pixel do repeat each other.
     """
     height, width = rows.shape
     filtered = np.empty((height, width + 1), np.uint8)
@@ -162,7 +189,7 @@ def _compressed(rows: np.ndarray, pixel_bytes: int) -> bytes:
 
 
 def _png(rows: np.ndarray, colour_type: int, palette: bytes, text: bytes) -> bytes:
-    """A whole PNG of uint8 rows `(height, width * bytes a pixel)`; the text chunk stands before the pixels, where it is found fast."""
+    """A PNG of uint8 rows `(height, width * bytes a pixel)`; the text chunk stands before the pixels, where it is found fast."""
     pixel_bytes = 3 if colour_type == RGB else 1
     header = struct.pack(">IIBBBBB", rows.shape[1] // pixel_bytes, len(rows), 8, colour_type, 0, 0, 0)
     parts = [SIGNATURE, _chunk(b"IHDR", header), _chunk(b"tEXt", KEYWORD + b"\0" + text)]
@@ -178,9 +205,29 @@ def _settings_text(representation: Representation, picture: Picture) -> str:
 
 
 def encode(x: np.ndarray, representation: Representation, picture: Picture, sr: int, begin: float = 0.0) -> bytes:
-    """Float picture `(channels, bins, frames)` -> the bytes of a PNG that describes itself.
+    """Float picture -> the bytes of a PNG that describes itself.
 
-    begin : seconds in the source where the samples begin
+    Parameters
+    ----------
+    x : np.ndarray
+        `(channels, bins, frames)`, as `representation` returns it.
+    representation : Representation
+        What drew it.
+    picture : Picture
+        How it becomes pixels.
+    sr : int
+        Sampling rate in Hz of the samples that were drawn.
+    begin : float, default 0.0
+        Seconds in the recording where the samples begin.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ValueError
+        For a colour map on a picture of several channels.
     """
     channels, bins, frames = x.shape
     if picture.colormap is not None and channels != 1:
@@ -212,29 +259,56 @@ def encode(x: np.ndarray, representation: Representation, picture: Picture, sr: 
 
 @dataclass(frozen=True)
 class PictureInfo:
-    """What a picture's text chunk says: enough to put seconds, hertz and decibels back on the pixels."""
+    """What a picture's text chunk records: enough to put seconds, hertz and decibels back on the pixels.
+
+    Parameters
+    ----------
+    representation : Representation
+        What drew it.
+    picture : Picture
+        How it became pixels.
+    channels, bins, frames : int
+        Shape of the float picture.
+    sr : int
+        Sampling rate in Hz of the samples that were drawn.
+    begin : float
+        Seconds in the recording where they begin.
+    unit : str
+        Unit of the values.
+    ranges : tuple of (float, float)
+        Values of level 0 and level 255, one pair a channel.
+    height, width : int
+        Pixels of one channel's plane.
+
+    Examples
+    --------
+    >>> tree = sp.render_tree("clips", sp.Renderer(sp.Mel(n_mels=32, n_fft=512)), cache="cache", progress=False)
+    >>> info = sp.spectrogram.describe(tree.picture("dog/dog0.wav"))
+    >>> info.times.shape, info.frequencies[[0, -1]].round()  # Hz of the top and the bottom row
+    ((8,), array([3701.,   71.]))
+    """
 
     representation: Representation
     picture: Picture
     channels: int
     bins: int
     frames: int
-    sr: int  # Hz of the samples that were drawn
-    begin: float  # s in the source where they begin
-    unit: str  # of the values
-    ranges: tuple[tuple[float, float], ...]  # (value of level 0, value of level 255), one a channel
-    height: int  # pixels of one channel's plane
+    sr: int
+    begin: float
+    unit: str
+    ranges: tuple[tuple[float, float], ...]
+    height: int
     width: int
 
     @property
     def times(self) -> np.ndarray:
-        """Seconds in the source of the middle of each pixel column `(width,)`."""
+        """Seconds in the recording of the middle of each pixel column `(width,)`."""
         left, right = self.span
         return left + (np.arange(self.width) + 0.5) * (right - left) / self.width
 
     @property
     def span(self) -> tuple[float, float]:
-        """Seconds in the source of the picture's left and right edge."""
+        """Seconds in the recording of the picture's left and right edge."""
         hop = self.representation.hop_seconds(self.sr)
         left = self.begin + self.representation.first_column(self.sr) - hop / 2
         return left, left + hop * self.frames
@@ -267,7 +341,7 @@ def _text_of(data: bytes) -> tuple[bytes, tuple[int, int, int]]:
 
 
 def parse_text(text: str | bytes, width: int, height: int) -> PictureInfo:
-    """What the text chunk of a PNG of `width` by `height` pixels says."""
+    """The `PictureInfo` in the text chunk of a PNG of `width` by `height` pixels. PictureError where it has none."""
     try:
         facts = json.loads(text)
         if facts["format"] != FORMAT:
@@ -299,14 +373,33 @@ def parse_info(data: bytes) -> PictureInfo:
 
 
 def describe(path: str | os.PathLike) -> PictureInfo:
-    """What a picture says of itself, without decoding its pixels. PictureError (a ValueError) where it is not one of ours.
+    """Read what a picture records about itself, without decoding its pixels.
 
-    >>> describe("cache/.../dog.wav.png").span        # doctest: +SKIP
-    (-0.0058, 5.0101)
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A PNG that specimg drew.
+
+    Returns
+    -------
+    PictureInfo
+        Its times, frequencies, ranges and the values that drew it.
+
+    Raises
+    ------
+    PictureError
+        Where it is no picture of specimg's.
+
+    Examples
+    --------
+    >>> tree = sp.render_tree("clips", sp.Renderer(sp.Mel(n_mels=32, n_fft=512)), cache="cache", progress=False)
+    >>> info = sp.spectrogram.describe(tree.picture("dog/dog0.wav"))
+    >>> info.ranges, info.unit, info.span                    # seconds of the left and right edge
+    (((-80.0, 0.0),), 'dB', (-0.032, 0.48))
     """
     with open(path, "rb") as file:
         data = file.read(8192)
-        if data.startswith(SIGNATURE) and b"IDAT" not in data:  # a long description: the pixels begin later
+        if data.startswith(SIGNATURE) and b"IDAT" not in data:  # a long text chunk: the pixels begin later
             data += file.read()
     try:
         return parse_info(data)
@@ -315,7 +408,7 @@ def describe(path: str | os.PathLike) -> PictureInfo:
 
 
 def picture_problem(path: str | os.PathLike, representation: Representation) -> str | None:
-    """What is wrong with a picture of a tree, or None: missing, cut short, damaged (by PNG's checksums), drawn otherwise."""
+    """What is wrong with a picture of a tree: missing, truncated, damaged (by PNG's checksums), drawn otherwise. None where it is intact."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -339,7 +432,7 @@ def picture_problem(path: str | os.PathLike, representation: Representation) -> 
     return "is cut short"
 
 
-def read_planes(source, channels: int | None = None) -> np.ndarray:
+def read_planes(source: str | os.PathLike | bytes | BinaryIO, channels: int | None = None) -> np.ndarray:
     """uint8 `(channels, height, width)` of a picture as a path, bytes or a file: the levels, whatever the colour map."""
     from PIL import Image
 
@@ -355,13 +448,38 @@ def read_planes(source, channels: int | None = None) -> np.ndarray:
 
 
 def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
-    """Back to values: float32 `(channels, height, width)`, low notes in row 0, in the unit of `info.unit`; half a level off at most."""
+    """Read a picture back as values.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A PNG that specimg drew.
+
+    Returns
+    -------
+    x : np.ndarray
+        float32 `(channels, height, width)`, low frequencies in row 0, in the unit `info.unit`; at most half a level off.
+    info : PictureInfo
+        What the picture records.
+
+    Raises
+    ------
+    PictureError
+        Where it is no picture of specimg's.
+
+    Examples
+    --------
+    >>> tree = sp.render_tree("clips", sp.Renderer(sp.Mel(n_mels=32, n_fft=512)), cache="cache", progress=False)
+    >>> x, info = sp.spectrogram.read_picture(tree.picture("dog/dog0.wav"))
+    >>> x.shape, float(x.max())
+    ((1, 32, 8), 0.0)
+    """
     info = describe(path)
     planes = read_planes(path, info.channels)
     return np.stack([dequantize(p[::-1], low, high) for p, (low, high) in zip(planes, info.ranges)]), info
 
 
-# ---------------------------------------------------------------------- looking at it
+# ---------------------------------------------------------------------- figures
 
 
 def hz_ticks(frequencies: np.ndarray) -> list[float]:
@@ -381,7 +499,7 @@ def hz_ticks(frequencies: np.ndarray) -> list[float]:
     return kept
 
 
-def _label_rows(ax, info: PictureInfo) -> None:
+def _label_rows(ax: matplotlib.axes.Axes, info: PictureInfo) -> None:
     """Hertz on the y axis where rows are frequencies, bins elsewhere; `info.channels` planes count from the top."""
     planes = info.channels if info.channels in (2, 4) else 1
     if info.frequencies is None:
@@ -401,16 +519,29 @@ def _label_rows(ax, info: PictureInfo) -> None:
 
 
 def draw_pixels(
-    ax,
+    ax: matplotlib.axes.Axes,
     pixels: np.ndarray,
     info: PictureInfo,
     title: str = "",
     span: tuple[float, float] | None = None,
     cmap: str = "magma",
 ) -> None:
-    """Draw pixels `(height, width)` or `(height, width, 3)` of a picture, whole or resized, with `info`'s seconds and hertz.
+    """Draw pixels of a picture with its seconds and hertz on the axes.
 
-    span : seconds of the left and right edge where the pixels show a part only; default is the whole picture
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes to draw on.
+    pixels : np.ndarray
+        `(height, width)` or `(height, width, 3)`, the whole picture or a part of it, resized or not.
+    info : PictureInfo
+        What the picture records.
+    title : str, default ""
+        Title of the axes.
+    span : tuple of float, optional
+        Seconds of the left and right edge where the pixels show only a part; default those of the whole picture.
+    cmap : str, default "magma"
+        Colour map of a grey picture.
     """
     left, right = span or info.span
     rows = info.height * (info.channels if info.channels in (2, 4) else 1)
@@ -431,11 +562,32 @@ def draw_pixels(
         )  # a file's name need not be UTF-8
 
 
-def show_picture(path: str | os.PathLike, ax=None, title: str | None = None, cmap: str = "magma"):
-    """Draw a picture with its own seconds and hertz on the axes; returns the matplotlib Figure.
+def show_picture(
+    path: str | os.PathLike, ax: matplotlib.axes.Axes | None = None, title: str | None = None, cmap: str = "magma"
+) -> matplotlib.figure.Figure:
+    """Draw a picture with its own seconds and hertz on the axes.
 
-    ax : Axes to draw on; default a new figure
-    title : default the file's name
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A PNG that specimg drew.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on; default a new figure.
+    title : str, optional
+        Default the file's name.
+    cmap : str, default "magma"
+        Colour map of a grey picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> tree = sp.render_tree("clips", sp.Renderer(sp.Mel(n_mels=32, n_fft=512)), cache="cache", progress=False)
+    >>> fig = sp.show_picture(tree.picture("dog/dog0.wav"))
+    >>> fig.axes[0].get_xlabel(), fig.axes[0].get_ylabel()
+    ('seconds', 'Hz')
     """
     from PIL import Image
 

@@ -1,22 +1,23 @@
 """The arithmetic under every representation: frames, windows, Fourier transforms, filtered power, decibels.
 
-Numbers are librosa's; the way there is shorter. Frames are a strided view of the samples, taken 64 at a time so that they stay
-in the cache; a filter bank (see `filters`) is applied block by block.
+Numbers are librosa's, computed faster. Frames are a strided view of the samples, taken 64 at a time so that they stay in the cache; a
+filter bank (see `filters`) is applied block by block.
 
-Single precision is enough for most cells of a picture. Where it is not - a cell far below the power of its own frame, drowned
-in the rounding of the transform - the frame is done again in double precision, so that every cell agrees with librosa to
-2e-3 dB (`filtered_power` says how the frames are found).
+Single precision is enough for most cells of a picture. Where it is not (a cell far below the power of its own frame, lost in the
+rounding of the transform), the frame is computed again in double precision, so that every cell agrees with librosa to 2e-3 dB
+(`filtered_power` says how the frames are found).
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import fft
 
-from ..core.values import choose
+from ..core.values import Value, choose
 from .filters import FilterBank
 
 AMIN = 1e-10  # power below this counts as this, as in librosa.power_to_db
@@ -43,7 +44,7 @@ def window_of(name: str, win_length: int, n_fft: int, dtype: str) -> np.ndarray:
 
 
 def n_frames(n_samples: int, n_fft: int, hop_length: int, center: bool) -> int:
-    """How many frames a clip of `n_samples` has."""
+    """Number of frames of a clip of `n_samples`."""
     return 1 + (n_samples + 2 * (n_fft // 2) * center - n_fft) // hop_length
 
 
@@ -80,7 +81,7 @@ def _pick(views: list[np.ndarray], index: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------- transforms
 
 
-def fft_blocks(views: list[np.ndarray], window: np.ndarray):
+def fft_blocks(views: list[np.ndarray], window: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first frame, transform `(frames, 1 + n_fft // 2)`, complex in the window's precision) block by block."""
     windowed = np.empty((BLOCK, len(window)), window.dtype)
     at = 0
@@ -92,7 +93,7 @@ def fft_blocks(views: list[np.ndarray], window: np.ndarray):
             at += len(block)
 
 
-def power_blocks(views: list[np.ndarray], window: np.ndarray):
+def power_blocks(views: list[np.ndarray], window: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first frame, power `(frames, 1 + n_fft // 2)`) block by block; the block's memory is used again."""
     power = np.empty((BLOCK, len(window) // 2 + 1), window.dtype)
     for at, block in fft_blocks(views, window):
@@ -196,8 +197,7 @@ def reference_power(power: np.ndarray, ref: float | str) -> float | None:
 def power_to_db(power: np.ndarray, ref: float | str, top_db: float | None) -> np.ndarray:
     """Power -> dB, as `librosa.power_to_db`; float32, may reuse the memory of `power`.
 
-    With ref="max" a clip that is silent throughout is drawn at the bottom of the range, at `-top_db`; librosa would call all of
-    it 0 dB, the top.
+    With ref="max" a clip that is silent throughout lies at the bottom of the range, at `-top_db`; in librosa all of it is 0 dB, the top.
     """
     zero = reference_power(power, ref)
     if zero is None:
@@ -235,13 +235,13 @@ def to_scale(power: np.ndarray, scale: str, ref: float | str, top_db: float | No
 
 
 def scale_range(scale: str, top_db: float | None) -> tuple[float, float] | None:
-    """What black and white stand for on a scale: the decibels of `top_db`, else 0 to `ref`."""
+    """Values drawn black and white on a scale: `-top_db` to 0 in decibels, else 0 to 1; None where `top_db` is None."""
     if scale == "db":
         return None if top_db is None else (-top_db, 0.0)
     return 0.0, 1.0
 
 
-# ---------------------------------------------------------------------- rules
+# ---------------------------------------------------------------------- checks of fields
 
 
 @functools.lru_cache(maxsize=32)
@@ -255,20 +255,20 @@ def _check_window(spec_name: str, window: str) -> None:
         ) from exc
 
 
-def check_positive(spec, *fields: str, what: str = "a whole number of samples, 1 or more") -> None:
-    """The rule of counts: 1 or more."""
+def check_positive(spec: Value, *fields: str, what: str = "a whole number of samples, 1 or more") -> None:
+    """ValueError unless these fields of a value are 1 or more."""
     for field in fields:
         if getattr(spec, field) < 1:
             raise ValueError(f"{type(spec).__name__}({field}={getattr(spec, field)}): give {what}")
 
 
-def check_window(spec) -> None:
-    """The rule of `window`: a name that scipy knows."""
+def check_window(spec: Value) -> None:
+    """ValueError unless `window` is a name that scipy knows."""
     _check_window(type(spec).__name__, spec.window)
 
 
-def check_frames(spec) -> None:
-    """The rules that n_fft, hop_length, win_length and window share, for any value that has these fields."""
+def check_frames(spec: Value) -> None:
+    """ValueError unless n_fft, hop_length, win_length and window of a value fit together."""
     check_positive(spec, "n_fft", "hop_length")
     if spec.win_length is not None and not 1 <= spec.win_length <= spec.n_fft:
         raise ValueError(
@@ -277,13 +277,13 @@ def check_frames(spec) -> None:
     check_window(spec)
 
 
-def check_padding(spec) -> None:
-    """The rule of `pad_mode`."""
+def check_padding(spec: Value) -> None:
+    """ValueError unless `pad_mode` is one of PAD_MODES."""
     choose(spec.pad_mode, PAD_MODES, "pad_mode")
 
 
-def check_decibels(spec) -> None:
-    """The rules of `ref` and `top_db`."""
+def check_decibels(spec: Value) -> None:
+    """ValueError unless `ref` and `top_db` are positive, or "max" and None."""
     name = type(spec).__name__
     if spec.top_db is not None and spec.top_db <= 0:
         raise ValueError(f"{name}(top_db={spec.top_db:g}): give decibels above 0, or None for no floor")
