@@ -27,6 +27,8 @@ from . import statistics, tsne
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from ..experiments.run import FoldRun
+
 __all__ = ["Findings"]
 
 
@@ -54,9 +56,9 @@ def _rates(learn: Learner) -> np.ndarray | None:
     return np.asarray(rates, dtype=float) if len(rates) else None
 
 
-def _kept_networks(members) -> dict[int, Path]:
+def _kept_networks(fold_runs: Sequence[FoldRun]) -> dict[int, Path]:
     """Fold -> folder of the classifier that predicted it; of several seeds the first."""
-    return {member.fold: member.folder / "classifier" for member in reversed(members)}
+    return {one.fold: one.folder / "classifier" for one in reversed(fold_runs)}
 
 
 class Findings:
@@ -150,24 +152,25 @@ class Findings:
                 f"{type(run).__name__} is not a run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
                 "for a learner call from_learner(learn)"
             )
+        fold_runs = getattr(run, "fold_runs", [])  # a blend has none
         if fold is None and seed is None:
-            networks = _kept_networks(getattr(run, "members", []))
+            networks = _kept_networks(fold_runs)
             return cls(
                 statistics.with_losses(run.predictions), getattr(run, "history", None), networks=networks, run=run
             )
-        members = [m for m in getattr(run, "members", []) if fold in (None, m.fold) and seed in (None, m.seed)]
-        if len(members) != 1:
-            there = "; ".join(str(m) for m in getattr(run, "members", [])) or "none of its own"
+        chosen = [one for one in fold_runs if fold in (None, one.fold) and seed in (None, one.seed)]
+        if len(chosen) != 1:
+            there = "; ".join(map(str, fold_runs)) or "none of its own"
             raise ValueError(
-                f"fold={fold!r} and seed={seed!r} name {count(len(members), 'network')} of this run, which has {there}. "
+                f"fold={fold!r} and seed={seed!r} name {count(len(chosen), 'network')} of this run, which has {there}. "
                 "Name one, or leave both out"
             )
-        member, history = members[0], run.history
-        own = history[(history["seed"] == member.seed) & (history["fold"] == member.fold)]
+        network, history = chosen[0], run.history
+        own = history[(history["seed"] == network.seed) & (history["fold"] == network.fold)]
         return cls(
-            member.oof(),
+            network.oof(),
             own.drop(columns=["seed", "fold"]).reset_index(drop=True),
-            networks=_kept_networks([member]),
+            networks=_kept_networks([network]),
             run=run,
         )
 

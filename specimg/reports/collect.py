@@ -1,11 +1,11 @@
-"""All that a page shows as one plain dictionary, of which JSON holds every part: no NaN, no numpy, rounded where nobody reads more.
+"""The data of a page as one dictionary for JSON: no NaN, no numpy, rounded.
 
     page = collect(subject, media, order, title="Digits", review=None)
-    page["clips"]["loss"][:3]           # clips in the order of what is most worth hearing
+    page["clips"]["loss"][:3]           # clips in the order of `review_order`
     page["report"][0]                   # {"label": "three", "precision": 0.91, "recall": 0.88, "f1": 0.9, "support": 50}
 
-What counts clips (the confusion matrix, its pairs, filters) the page counts itself from the clips, so that a number and the clips
-behind it cannot disagree; what is computed otherwise comes from `interpret`.
+What counts clips (the confusion matrix, its pairs, filters) the page computes from the clips, so that a number and the clips behind it
+cannot disagree; everything else comes from `interpret`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ..interpret import statistics
 from ..interpret.tsne import coordinates
 from ..labels.tables import clip_spans
 from ..training import Predictions
-from .facts import Subject
 from .media import Media
+from .subject import Subject
 
-__all__ = ["collect", "plain", "group_columns", "CHUNK"]
+__all__ = ["CHUNK", "collect", "group_columns", "plain"]
 
-CHUNK = 32  # clips a block of media
+CHUNK = 32  # clips per block of media
 SECTIONS = ("Data", "Picture", "Network", "Training", "Versions")  # of the facts, in this order
-TOP = 3  # labels of a clip whose probability is told
-MOST_GROUPS = 200  # values of a column that is still one to filter by
+TOP = 3  # labels of a clip with their probability
+MOST_GROUPS = 200  # values of a column to filter by
 MOST_ON_MAP = 3000  # clips; t-SNE of more takes minutes
 _OWN = {
     "path",
@@ -50,7 +50,7 @@ _OWN = {
 
 
 def plain(part, digits: int | None = None):
-    """`part` as JSON holds it: NaN and infinity are None, numpy's numbers Python's; `digits` behind the point."""
+    """`part` for JSON: NaN and infinity become None, numpy's numbers Python's, rounded to `digits` decimals."""
     if isinstance(part, dict):
         return {str(name): plain(value, digits) for name, value in part.items()}
     if isinstance(part, (list, tuple, np.ndarray, pd.Series)):
@@ -71,13 +71,13 @@ def plain(part, digits: int | None = None):
 
 
 def _cells(hot: np.ndarray, known: np.ndarray, is_multi: bool) -> list:
-    """For each clip the number of its label, or a list of numbers; None where it is not known."""
+    """For each clip the number of its label, or a list of numbers; None where unknown."""
     labels = [np.flatnonzero(row).tolist() for row in hot]
     return [None if not ok else row if is_multi else row[0] for row, ok in zip(labels, known)]
 
 
 def group_columns(table: pd.DataFrame) -> list[str]:
-    """Columns by which clips can be told apart: speaker, fold, verified or not; those with one value or too many are none."""
+    """Columns that group clips, such as speaker or fold: those with more than one value, but not too many."""
     found = []
     for name in table.columns:
         if name in _OWN or str(name).startswith("p_") or any(isinstance(cell, (list, dict)) for cell in table[name]):
@@ -89,7 +89,7 @@ def group_columns(table: pd.DataFrame) -> list[str]:
 
 
 def _in_order(values: pd.Series) -> list[str]:
-    """The different values as text: by value where they compare, else by their text; clips without one last."""
+    """The distinct values as text, sorted by value where they compare, else as text; UNKNOWN last."""
     there = values.dropna().unique().tolist()
     try:
         there = sorted(there)
@@ -136,7 +136,7 @@ def _clips(p: Predictions, order: np.ndarray, media: Media) -> dict:
 
 
 def _report(p: Predictions) -> tuple[list[dict], list[dict]]:
-    """(a row for each class, the averages)."""
+    """(a row per class, the averages)."""
     if not p.labelled.any():
         return [], []
     found = statistics.classification_report(p).rename(columns={"f1-score": "f1"})
@@ -147,13 +147,13 @@ def _report(p: Predictions) -> tuple[list[dict], list[dict]]:
 
 
 def _breakdown(p: Predictions, groups: list[dict]) -> list[dict]:
-    """For each column that groups clips a row for each group: clips, share that is right with its interval, mean loss."""
+    """For each grouping column a row per group: clips, share of correct ones with its interval."""
     if not p.labelled.any():
         return []
     found = []
     for group in groups:
         rows = statistics.by_group(p, group["name"])
-        told = [
+        listed = [
             {
                 "value": str(value),
                 "clips": int(row["clips"]),
@@ -163,19 +163,19 @@ def _breakdown(p: Predictions, groups: list[dict]) -> list[dict]:
             }
             for value, row in rows.iterrows()
         ]
-        found.append({"name": group["name"], "rows": plain(told, 4)})
+        found.append({"name": group["name"], "rows": plain(listed, 4)})
     return found
 
 
 def _class_order(p: Predictions) -> list[int] | None:
-    """The classes so that those that are confused stand side by side."""
+    """An order of the classes in which those often confused are neighbours."""
     if p.is_multi or len(p.vocab) < 4 or not p.labelled.any():
         return None
     return statistics.cluster_order(statistics.confusion_matrix(p).to_numpy()).tolist()
 
 
 def _map(p: Predictions, order: np.ndarray) -> dict:
-    """Where t-SNE puts the clips; or why it does not."""
+    """t-SNE coordinates of the clips; or why there are none."""
     p = p.subset(order)
     chosen = np.sort(np.random.default_rng(0).permutation(len(p))[:MOST_ON_MAP])
     on = "probabilities" if p.embeddings is None else "embeddings"
@@ -197,7 +197,7 @@ def _map(p: Predictions, order: np.ndarray) -> dict:
 
 
 def _digest(clips: dict, vocab: list[str]) -> str:
-    """What tells this page's clips from another's, so that choices made on one do not appear on the other."""
+    """Identifies the page's clips, so that choices stored in the browser belong to one page."""
     text = repr([clips["path"], clips["start"], clips["end"], clips["target"], vocab])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -207,8 +207,24 @@ def collect(
 ) -> dict:
     """The dictionary that the page's JavaScript reads.
 
-    order : rows of the predictions as the page lists them, to which `media` belongs
-    review : what `read_issues` gives; whole : False for a page of label review only
+    Parameters
+    ----------
+    subject : Subject
+        What the page is about.
+    media : Media
+        Of the clips in this order.
+    order : ndarray
+        (n,) int, rows of the predictions as the page lists them.
+    title : str
+        Of the page.
+    review : dict or None
+        As `read_issues` returns it.
+    whole : bool, default True
+        False for a page of label review only.
+
+    Returns
+    -------
+    dict
     """
     p = subject.predictions
     clips = _clips(p, order, media)
@@ -226,7 +242,7 @@ def collect(
         "groups": groups,
         "axes": media.axes,
         "reasons": media.reasons,
-        "media": media.words,
+        "media": media.summary,
         "notes": subject.notes,
         "review": review,
         "some_loss": any(loss is not None for loss in clips["loss"]),
@@ -236,7 +252,7 @@ def collect(
             for section in SECTIONS
             if subject.facts.get(section)
         ],
-        "members": [],
+        "networks": [],
         "report": [],
         "averages": [],
         "breakdown": [],
@@ -246,7 +262,7 @@ def collect(
     if whole:
         report, averages = _report(p)
         page |= {
-            "members": plain(subject.members, 6),
+            "networks": plain(subject.networks, 6),
             "report": report,
             "averages": averages,
             "breakdown": _breakdown(p, groups),

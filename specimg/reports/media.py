@@ -1,12 +1,12 @@
-"""Pictures, sounds and class maps of all clips: made small, embedded while there is room, linked beyond.
+"""Pictures, sounds and class maps of all clips: compressed, embedded within a budget, linked beyond it.
 
-    media = gather_media(subject, order, "pages/report.html", cam=100, audio=None, budget_mb=25, kbits=32)
+    media = gather_media(subject, order, "pages/report.html", cam=100, audio=None, budget_mb=25, kbits=32, progress=True)
     media.pictures, media.sounds, media.cams      # base64 for each clip in the order of the page, or None
-    media.columns                                 # what the page's table of clips says of them
-    print(media.words)                            # "1,180 of 2,000 sounds are embedded (Ogg Opus, 31 kbit/s) ..."
+    media.columns                                 # their columns in the page's table of clips
+    print(media.summary)                          # "1,180 of 2,000 sounds embedded, as the pictures show them (Ogg Opus ..."
 
-Pictures come first and take at most half of the budget; sounds take what is left. Clips are taken in the order given, which is that
-of what is most worth hearing. A picture that is gone is drawn anew where its recording is there.
+Pictures come first and take at most half of the budget; sounds take the rest. Clips are taken in the order given, that of `review_order`.
+A missing picture is drawn again where its recording exists.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fastai.vision.all import Learner
 
 from ..audio import Audio, recording_seconds
 from ..core.files import inside
 from ..core.progress import progress_bar
 from ..core.text import count
-from ..inference import load_classifier
+from ..inference import Classifier, load_classifier
 from ..interpret.cam import Cam, clip_cams
 from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
-from .facts import Subject
 from .pictures import SmallPicture, small_picture
-from .sound import Sound, clip_sound, embed_first, link_to, rate_in_words, sound_bytes
+from .sound import Sound, clip_sound, describe_bitrate, embed_first, link_to, sound_bytes
+from .subject import Subject
 
-__all__ = ["Media", "gather_media", "find_recording", "worth_order"]
+__all__ = ["Media", "find_recording", "gather_media", "review_order"]
 
 GRID = 12, 24  # rows and columns of a class map
 MB = 1_000_000
@@ -42,43 +43,57 @@ AT_ONCE = 64  # clips handed to threads at once
 
 @dataclass
 class Media:
-    """What stands in the blocks of the page, and what its table says of it. Lists have one entry a clip."""
+    """The media of a page, with one entry per clip.
+
+    Parameters
+    ----------
+    pictures, sounds, cams : list of (str or None)
+        base64 of WebP pictures, Ogg Opus sounds and uint8 class maps; None where not embedded.
+    columns : dict of str to list
+        Columns of the page's table of clips: left and edge (seconds), axes, picture, sound, begin, seconds, why, cam.
+    axes : list of dict
+        The distinct axes, which `columns["axes"]` numbers.
+    reasons : list of str
+        Why clips have no sound, numbered by `columns["why"]`.
+    summary : str
+        What is embedded, linked and missing.
+    """
 
     pictures: list[str | None] = field(default_factory=list)
     sounds: list[str | None] = field(default_factory=list)
     cams: list[str | None] = field(default_factory=list)
     columns: dict[str, list] = field(default_factory=dict)
-    axes: list[dict] = field(default_factory=list)  # the different axes that `columns["axes"]` numbers
-    reasons: list[str] = field(default_factory=list)  # why clips have no sound, numbered by `columns["why"]`
-    words: str = ""
+    axes: list[dict] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    summary: str = ""
 
 
-# ---------------------------------------------------------------------- where recordings lie
+# ---------------------------------------------------------------------- recordings
 
 
 def find_recording(path: str, folder: Path | None) -> Path:
-    """The recording that a table names: below `folder`, or where an absolute path leads.
+    """The recording of a clip: below `folder`, or at an absolute path.
 
-    An absolute path whose file has moved is looked for by its name in `folder`. Raises ValueError, in words for the page, where there
-    is none; a relative name that leads out of the folder is one.
+    A file that is no longer at its absolute path is looked for by its name in `folder`. ValueError, with a message for the page, where there
+    is none, and for a relative path that leads out of the folder.
     """
     if os.path.isabs(path):
         moved = None if folder is None else folder / os.path.basename(path)
         found = Path(path) if os.path.exists(path) or moved is None else moved
     elif folder is None:
-        raise ValueError("It is not known where the recordings lie; name their folder with audio=.")
+        raise ValueError("The folder of the recordings is not known; name it with audio=.")
     else:
         try:
             found = folder / inside(folder, path)
         except ValueError as exc:
-            raise ValueError("The name of the recording leads out of its folder.") from exc
+            raise ValueError("The path of the recording leads out of its folder.") from exc
     if not found.is_file():
-        raise ValueError("The recording is not where it was; audio= names the folder where it lies now.")
+        raise ValueError("The recording is not where it was; name its folder with audio=.")
     return found
 
 
 def _recordings(table: pd.DataFrame, folder: Path | None) -> tuple[list[Path | None], list[str]]:
-    """(the recording of each clip or None, why there is none); a network of waveforms names the file that it was given."""
+    """(the recording of each clip or None, why there is none); predictions of waveforms name the file itself."""
     found: list[Path | None] = []
     why: list[str] = []
     for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
@@ -94,9 +109,9 @@ def _recordings(table: pd.DataFrame, folder: Path | None) -> tuple[list[Path | N
 
 
 def _each(work: Callable, items: Sequence, bar) -> Iterator:
-    """`work` of each item in order, by threads: encoders let go of Python's lock."""
+    """`work` of each item in order, by threads: encoders release Python's lock."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for at in range(0, len(items), AT_ONCE):  # not all at once, so that Ctrl-C ends it soon
+        for at in range(0, len(items), AT_ONCE):  # in batches, so that Ctrl-C ends it soon
             for made in pool.map(work, items[at : at + AT_ONCE]):
                 bar.update()
                 yield made
@@ -110,7 +125,7 @@ def _text(data: bytes | None) -> str | None:
 
 
 def _draw_again(renderer: Renderer | None, recording: Path | None, key: tuple) -> bytes | None:
-    """The picture of a clip whose file is gone, from its recording."""
+    """The picture of a clip whose file is missing, from its recording."""
     if renderer is None or recording is None:
         return None
     try:
@@ -120,16 +135,16 @@ def _draw_again(renderer: Renderer | None, recording: Path | None, key: tuple) -
 
 
 def _picture(subject: Subject, file: str, recording: Path | None, key: tuple) -> tuple[SmallPicture | None, bool]:
-    """(the picture, was it drawn anew)."""
+    """(the picture, was it drawn again)."""
     try:
         return small_picture(file, subject.seconds), False
-    except (OSError, ValueError, SyntaxError):  # gone, broken, or no picture at all, as of a learner of waveforms
+    except (OSError, ValueError, SyntaxError):  # missing, broken, or none, as of a network of waveforms
         png = _draw_again(subject.renderer, recording, key)
         return (None, False) if png is None else (small_picture(png, subject.seconds), True)
 
 
 def _put_axes(media: Media, pictures: list[SmallPicture | None]) -> None:
-    """The span of each picture, and the number of its axes among the different ones."""
+    """The span of each picture, and the number of its axes among the distinct ones."""
     numbers: dict[tuple, int] = {}
     for small in pictures:
         known = small is not None and small.span is not None
@@ -142,7 +157,7 @@ def _put_axes(media: Media, pictures: list[SmallPicture | None]) -> None:
 
 
 def _put_pictures(media: Media, pictures: list, files: list[str], folder: Path, budget: float) -> float:
-    """Embed pictures while half of the budget lasts, link the others; returns the bytes taken."""
+    """Embed pictures within half of the budget and link the others; returns the bytes used."""
     texts = [None if small is None else _text(small.data) for small in pictures]
     embedded = embed_first([len(text or "") for text in texts], budget / 2)
     media.pictures = [text if taken else None for text, taken in zip(texts, embedded)]
@@ -156,9 +171,9 @@ def _put_pictures(media: Media, pictures: list, files: list[str], folder: Path, 
 
 
 def _span(small: SmallPicture | None, key: tuple, recording: Path) -> tuple[float, float]:
-    """Seconds in the recording where a clip begins and ends, as far as its picture, its row or its header say it.
+    """(begin, end) of a clip in its recording in seconds, from its picture, its row or its header.
 
-    Raises ValueError where the recording cannot be read.
+    ValueError where the recording is unreadable.
     """
     _, start, end = key
     if small is not None and small.span is not None:
@@ -167,7 +182,7 @@ def _span(small: SmallPicture | None, key: tuple, recording: Path) -> tuple[floa
 
 
 def _spans(pictures: list, keys: list[tuple], recordings: list, why: list[str]) -> list[tuple[float, float] | None]:
-    """The span of each clip; where a recording cannot be read None, and `why` says so."""
+    """The span of each clip; None for an unreadable recording, with the reason in `why`."""
     spans = []
     for i, (small, key, recording) in enumerate(zip(pictures, keys, recordings)):
         try:
@@ -198,7 +213,7 @@ def _embed_sounds(
     kbits: float,
     progress: bool,
 ) -> list[Sound | str | None]:
-    """For each clip its sound, why there is none, or None where it is to be linked."""
+    """For each clip its sound, or why there is none; None where it is to be linked."""
     wanted = [i for i, span in enumerate(spans) if span is not None]
     room = embed_first([sound_bytes(spans[i][1] - spans[i][0], kbits) for i in wanted], budget)
     chosen = [i for i, fits in zip(wanted, room) if fits]
@@ -211,7 +226,7 @@ def _embed_sounds(
     sizes = [len(sound.data) * 4 / 3 if isinstance(sound, Sound) else 0 for sound in made]
     return [
         sound if fits else None for sound, fits in zip(made, embed_first(sizes, budget))
-    ]  # some turn out larger than they looked
+    ]  # some are larger than estimated
 
 
 def _put_sounds(media: Media, made: list, spans: list, recordings: list, why: list[str], folder: Path) -> None:
@@ -231,13 +246,13 @@ def _put_sounds(media: Media, made: list, spans: list, recordings: list, why: li
     media.reasons = list(numbers)
 
 
-# ---------------------------------------------------------------------- where the network looked
+# ---------------------------------------------------------------------- class maps
 
 
-def _lookers(subject: Subject, order: np.ndarray) -> list[tuple[object, np.ndarray]]:
-    """(a learner or classifier, the places in `order` of the clips that it judged unseen)."""
-    if subject.learn is not None:
-        return [(subject.learn, np.arange(len(order)))]
+def _networks(subject: Subject, order: np.ndarray) -> list[tuple[Learner | Classifier, np.ndarray]]:
+    """(a learner or classifier, the positions in `order` of the clips that it predicted)."""
+    if subject.network is not None:
+        return [(subject.network, np.arange(len(order)))]
     there = (
         {}
         if subject.interp is None
@@ -250,7 +265,7 @@ def _lookers(subject: Subject, order: np.ndarray) -> list[tuple[object, np.ndarr
 
 
 def _grid(cam: Cam, seconds: float | None) -> np.ndarray:
-    """uint8 (rows, columns) over the picture as the page shows it: without what was cut off, once for each of its planes."""
+    """uint8 (rows, columns) over the picture as the page shows it: cut to `seconds`, repeated for each of its planes."""
     left, right = cam.info.span
     if seconds is not None and right - left > seconds:
         columns = max(1, round(seconds / (right - left) * cam.info.width))
@@ -260,16 +275,16 @@ def _grid(cam: Cam, seconds: float | None) -> np.ndarray:
 
 
 def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str], most: int, progress: bool) -> str:
-    """Class maps of the first `most` clips; returns what is to be said of them."""
+    """Class maps of the first `most` clips; returns a sentence about them."""
     media.cams, media.columns["cam"] = [None] * len(order), [None] * len(order)
     if most == 0 or not len(order):
         return "There are no class maps."
-    why = "no network is at hand"
+    why = "there is no network"
     try:
-        for looker, places in _lookers(subject, order):
-            why = "the pictures are gone, or the network answers NaN"
-            places = [i for i in places if i < most and os.path.isfile(files[i])]
-            for i, cam in zip(places, clip_cams(looker, [files[i] for i in places], progress=progress)):
+        for network, rows in _networks(subject, order):
+            why = "the pictures are missing, or the network returns NaN"
+            rows = [i for i in rows if i < most and os.path.isfile(files[i])]
+            for i, cam in zip(rows, clip_cams(network, [files[i] for i in rows], progress=progress)):
                 if cam is not None:
                     grid = _grid(cam, subject.seconds)
                     media.cams[i], media.columns["cam"][i] = _text(grid.tobytes()), list(grid.shape)
@@ -279,32 +294,32 @@ def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str
     if not n:
         return f"There are no class maps: {why}."
     rest = len(order) - n
-    return f"Class maps (Grad-CAM of the predicted class) are there for {count(n, 'clip')}{f', not for the other {rest:,}' * bool(rest)}."
+    return f"Class maps (Grad-CAM of the predicted class) of {count(n, 'clip')}{f', not of the other {rest:,}' * bool(rest)}."
 
 
 # ---------------------------------------------------------------------- all of it
 
 
-def _words(media: Media, again: int, kbits: float) -> str:
-    """What is embedded, linked and missing, in sentences."""
+def _summary(media: Media, again: int, kbits: float) -> str:
+    """What is embedded, linked and missing."""
     n, sounds = len(media.sounds), media.columns["sound"]
     embedded = [i for i, text in enumerate(media.sounds) if text]
     linked, missing = sum(isinstance(s, str) for s in sounds), sum(s is None for s in sounds)
     size = sum(len(media.sounds[i]) for i in embedded) / MB
-    quality = f"Ogg Opus, {rate_in_words(kbits)}, {size:.1f} MB"
-    said = (
+    quality = f"Ogg Opus, {describe_bitrate(kbits)}, {size:.1f} MB"
+    parts = (
         [f"{len(embedded):,} of {count(n, 'sound')} embedded, as the pictures show them ({quality})"]
         if embedded
         else []
     )
-    said += [f"{linked:,} linked to the recordings as they are, which have to stay where they lie"] if linked else []
-    said += [f"{missing:,} without sound"] if missing else []
+    parts += [f"{linked:,} linked to the recordings, which have to stay where they are"] if linked else []
+    parts += [f"{missing:,} without sound"] if missing else []
     pictures = media.columns["picture"]
-    said += [f"{sum(p == 1 for p in pictures):,} pictures embedded"]
-    said += [f"{k:,} linked" for k in [sum(isinstance(p, str) for p in pictures)] if k]
-    said += [f"{k:,} missing" for k in [sum(p is None for p in pictures)] if k]
-    said += [f"{again:,} drawn anew, because their files were gone"] if again else []
-    return "; ".join(said) + "."
+    parts += [f"{sum(p == 1 for p in pictures):,} pictures embedded"]
+    parts += [f"{k:,} linked" for k in [sum(isinstance(p, str) for p in pictures)] if k]
+    parts += [f"{k:,} missing" for k in [sum(p is None for p in pictures)] if k]
+    parts += [f"{again:,} drawn again, because their files are missing"] if again else []
+    return "; ".join(parts) + "."
 
 
 def gather_media(
@@ -313,15 +328,35 @@ def gather_media(
     page: str | os.PathLike,
     *,
     cam: int,
-    audio,
+    audio: str | os.PathLike | None,
     budget_mb: float,
     kbits: float,
     progress: bool,
 ) -> Media:
-    """Media of the clips, rows of the predictions in the given `order`.
+    """The media of a page.
 
-    page : where the page will stand, for links
-    audio : folder of the recordings, where they have moved
+    Parameters
+    ----------
+    subject : Subject
+        What the page is about.
+    order : ndarray
+        (n,) int, the clips as rows of the predictions.
+    page : path
+        The page's file, for relative links.
+    cam : int
+        Number of clips with a class map.
+    audio : path or None
+        Folder of the recordings, where they have moved.
+    budget_mb : float
+        Megabytes of embedded media.
+    kbits : float
+        Bit rate of embedded sounds in kbit/s.
+    progress : bool
+        Show bars.
+
+    Returns
+    -------
+    Media
     """
     media, folder = Media(), Path(page).absolute().parent
     for name in ("left", "edge", "axes", "picture", "sound", "begin", "seconds", "why"):
@@ -338,14 +373,14 @@ def gather_media(
     made = _embed_sounds(subject, keys, recordings, pictures, spans, left, kbits, progress)
     _put_sounds(media, made, spans, recordings, why, folder)
     maps = _put_cams(media, subject, order, files, cam, progress)
-    media.words = f"{_words(media, again, kbits)} {maps}" if len(table) else ""
+    media.summary = f"{_summary(media, again, kbits)} {maps}" if len(table) else ""
     return media
 
 
-def worth_order(table: pd.DataFrame) -> np.ndarray:
-    """Rows from the most to the least worth hearing: the highest losses, NaN before all; then, by doubt, clips of unknown label."""
+def review_order(table: pd.DataFrame) -> np.ndarray:
+    """(n,) int: rows by descending loss, NaN first; then clips of unknown label by ascending confidence."""
     loss = table["loss"].to_numpy(float)
     known = table["right"].notna().to_numpy()
-    sure = np.nan_to_num(table["confidence"].to_numpy(float), nan=-1.0, neginf=-1.0)
-    worth = np.where(known, np.nan_to_num(loss, nan=np.inf, posinf=np.inf), 0)
-    return np.lexsort((sure, -worth, ~known))
+    confidence = np.nan_to_num(table["confidence"].to_numpy(float), nan=-1.0, neginf=-1.0)
+    loss = np.where(known, np.nan_to_num(loss, nan=np.inf, posinf=np.inf), 0)
+    return np.lexsort((confidence, -loss, ~known))

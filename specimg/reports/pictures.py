@@ -1,11 +1,11 @@
-"""Spectrograms of at most 256 by 128 pixels, with what a page needs to put seconds and hertz on their edges.
+"""Spectrograms of at most 256 by 128 pixels, with the ticks of their axes.
 
     small = small_picture("cache/.../dog.wav.png")
-    small.data                   # bytes of a WebP in the colours of magma, which are even to the eye and to colour-blind readers
+    small.data                   # bytes of a WebP in the colours of magma, which are perceptually uniform
     small.span                   # (-0.008, 1.016): seconds in the recording of its left and right edge
-    small.ticks                  # (("4k", 0.02), ("1k", 0.31) ...): what to write, and how far from the top
+    small.ticks                  # (("4k", 0.02), ("1k", 0.31) ...): text, and distance from the top
 
-A picture that is not specimg's own has neither seconds nor hertz: it is shown as it is.
+A picture that is not specimg's own has neither seconds nor hertz.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..spectrogram.picture import PictureError, PictureInfo, hz_ticks, parse_tex
 __all__ = ["SmallPicture", "small_picture"]
 
 WIDTH, HEIGHT = 256, 128  # pixels
-QUALITY = 60  # of WebP: 3 kB a picture
+QUALITY = 60  # of WebP, about 3 kB per picture
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SmallPicture:
     """A picture ready to be embedded, and its axes."""
 
     data: bytes  # of a WebP
-    span: tuple[float, float] | None  # s in the recording of the left and right edge
+    span: tuple[float, float] | None  # of the left and right edge in the recording, s
     ticks: tuple[tuple[str, float], ...]  # (text, distance from the top as a share of the height)
     unit: str  # of the ticks: "Hz", or what rows are
 
@@ -43,7 +43,7 @@ def _magma() -> np.ndarray:
 
 
 def _read_info(source) -> PictureInfo | None:
-    """What the picture says of itself; None where it is not one of ours."""
+    """The metadata of the picture; None where it is not specimg's."""
     from PIL import Image
 
     with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
@@ -55,7 +55,7 @@ def _read_info(source) -> PictureInfo | None:
 
 
 def _webp(pixels: np.ndarray) -> bytes:
-    """uint8 (height, width) levels, or (height, width, 3) colours -> a WebP of bounded size."""
+    """uint8 (height, width) levels, or (height, width, 3) colours, as a WebP of bounded size."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
@@ -70,7 +70,7 @@ def _webp(pixels: np.ndarray) -> bytes:
 
 
 def _ticks(info: PictureInfo) -> tuple[tuple[tuple[str, float], ...], str]:
-    """What stands beside the rows, top plane first, and its unit."""
+    """(ticks of the rows, top plane first, their unit)."""
     planes = info.channels if info.channels in (2, 4) else 1
     if info.frequencies is None:
         rows, texts = np.linspace(info.height - 1, 0, 3), [f"{row:.0f}" for row in np.linspace(0, info.bins - 1, 3)]
@@ -88,11 +88,9 @@ def _ticks(info: PictureInfo) -> tuple[tuple[tuple[str, float], ...], str]:
 
 
 def small_picture(source, seconds: float | None = None) -> SmallPicture:
-    """A picture (a path or bytes) made small.
+    """A picture, as a path or bytes, at reduced size; cut to its first `seconds`.
 
-    seconds : how much of it the network was shown, from its left edge; None is all
-
-    Raises OSError where it is gone or cannot be read.
+    OSError where it is missing or unreadable.
     """
     from PIL import Image
 

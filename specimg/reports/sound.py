@@ -1,14 +1,18 @@
 """Spans of recordings as small Ogg Opus files, for a page to play.
 
-What is played is what was drawn: `read_clip(path, renderer.audio, start, end)`, trimmed, filtered and padded as the picture shows
-it, so that a cursor and the columns of the picture agree.
+A sound is what was drawn: `read_clip(path, renderer.audio, start, end)`, trimmed, filtered and padded as its picture, so that the cursor
+and the picture's columns agree.
 
     sound = clip_sound("dog.wav", Audio(sr=16000, trim_db=40))
-    sound.data, sound.begin, sound.seconds           # bytes; where its first sample lies in the recording, s; how long it lasts, s
-    embed_first([40_000, 30_000, 90_000, 9_000], budget=80_000)     # [True, True, False, True]
-    link_to("/data/dog.wav", "/data/pages", 1.0, 3.5)               # '../dog.wav#t=1.000,3.500'
+    sound.data, sound.begin, sound.seconds           # bytes; position of its first sample in the recording, s; its duration, s
 
-Opus (RFC 6716) knows the rates 8, 12, 16, 24 and 48 kHz; other sounds are resampled to the next one above.
+Opus (RFC 6716) has the sampling rates 8, 12, 16, 24 and 48 kHz; other sounds are resampled to the next higher one.
+
+>>> from specimg.reports.sound import embed_first, link_to
+>>> embed_first([40_000, 30_000, 90_000, 9_000], budget=80_000)
+[True, True, False, True]
+>>> link_to("/data/dog.wav", "/data/pages", 1.0, 3.5)
+'../dog.wav#t=1.000,3.500'
 """
 
 from __future__ import annotations
@@ -26,13 +30,13 @@ import numpy as np
 from ..audio import Audio, resample
 from ..audio.read import read_clip
 
-__all__ = ["Sound", "clip_sound", "encode_opus", "embed_first", "link_to", "rate_in_words", "sound_bytes"]
+__all__ = ["Sound", "clip_sound", "describe_bitrate", "embed_first", "encode_opus", "link_to", "sound_bytes"]
 
-RATES = (8000, 12000, 16000, 24000, 48000)  # Hz, that Opus knows
-BLOCK = 65_536  # samples a write: encoders of libsndfile are known to crash on minutes at once
-LEAST, MOST = 6, 256  # kbit/s at the ends of libsndfile's scale for one channel
-HEAD = 1000  # bytes of a file before the sound begins, about
-BASE64 = 4 / 3  # characters in the page for each byte
+RATES = (8000, 12000, 16000, 24000, 48000)  # Hz, of Opus
+BLOCK = 65_536  # samples per write: encoders of libsndfile are known to crash on minutes at once
+LEAST, MOST = 6, 256  # kbit/s, the range of libsndfile for one channel
+HEAD = 1000  # bytes of headers, about
+BASE64 = 4 / 3  # characters per byte
 
 
 @dataclass(frozen=True)
@@ -40,31 +44,31 @@ class Sound:
     """The sound of one clip, ready to be embedded."""
 
     data: bytes  # a whole Ogg file
-    begin: float  # s in the recording, of its first sample
-    seconds: float  # that it lasts
+    begin: float  # position of its first sample in the recording, s
+    seconds: float  # duration
 
 
 def _opus_rate(sr: int) -> int:
-    """The rate of Opus that loses nothing of a sound of `sr`; beyond 48 kHz there is none, and nothing to hear."""
+    """The lowest sampling rate of Opus that keeps all frequencies of a sound of `sr`; at most 48 kHz, beyond which nothing is audible."""
     return next((rate for rate in RATES if rate >= sr), RATES[-1])
 
 
 def _takes_level() -> bool:
-    """Can the encoder be told a rate? From soundfile 0.13 on."""
+    """Does soundfile take a bit rate? From 0.13 on."""
     import soundfile as sf
 
     return "compression_level" in inspect.signature(sf.SoundFile).parameters
 
 
-def rate_in_words(kbits: float) -> str:
-    """The quality of sounds, as a page states it."""
-    return f"about {kbits:g} kbit/s" if _takes_level() else "libsndfile's own rate, about 28 kbit/s"
+def describe_bitrate(kbits: float) -> str:
+    """The bit rate of sounds, for the page."""
+    return f"about {kbits:g} kbit/s" if _takes_level() else "libsndfile's default, about 28 kbit/s"
 
 
 def encode_opus(y: np.ndarray, sr: int, kbits: float = 32) -> bytes:
-    """Mono samples -> an Ogg Opus file of about `kbits` kbit/s that lasts as long, to the sample.
+    """Mono samples as an Ogg Opus file of about `kbits` kbit/s and the same duration, to the sample.
 
-    soundfile below 0.13 knows no rates: it then takes libsndfile's own, about 28 kbit/s.
+    With soundfile below 0.13 the bit rate is libsndfile's default, about 28 kbit/s.
     """
     import soundfile as sf
 
@@ -86,11 +90,9 @@ def clip_sound(
     until: float | None = None,
     kbits: float = 32,
 ) -> Sound:
-    """The sound of a recording, or of its span from `start` to `end` seconds, conditioned as `audio` says.
+    """The sound of a recording, or of its span from `start` to `end` seconds, conditioned by `audio`, up to `until` seconds.
 
-    until : s in the recording, beyond which the network was shown nothing
-
-    Raises AudioError where the recording is gone or broken.
+    AudioError where the recording is missing or unreadable.
     """
     clip = read_clip(path, audio, start, end)
     y = clip.y if until is None else clip.y[: max(1, round((until - clip.begin) * clip.sr))]
@@ -101,12 +103,12 @@ def clip_sound(
 
 
 def sound_bytes(seconds: float, kbits: float) -> int:
-    """About how many bytes of a page a sound takes."""
+    """Estimated bytes of a sound in the page."""
     return round((HEAD + seconds * kbits * 125) * BASE64)
 
 
 def embed_first(sizes: Sequence[float], budget: float) -> list[bool]:
-    """Which of them find room, the first ones first; one that does not fit leaves its room to smaller ones."""
+    """Which parts of these sizes fit into the budget, taken in order; one that does not fit leaves room for smaller ones."""
     taken = []
     for size in sizes:
         taken.append(size <= budget)
@@ -117,10 +119,7 @@ def embed_first(sizes: Sequence[float], budget: float) -> list[bool]:
 def link_to(
     file: str | os.PathLike, folder: str | os.PathLike, start: float | None = None, end: float | None = None
 ) -> str:
-    """The address of `file` as a page in `folder` links it: relative, where both are on one disk.
-
-    start, end : seconds, which become a media fragment
-    """
+    """The URL of `file` from a page in `folder`, relative where both are on one drive; `start` and `end` seconds as media fragment."""
     file, folder = os.path.abspath(os.fspath(file)), os.path.abspath(os.fspath(folder))
     try:
         address = quote(os.fsencode(Path(os.path.relpath(file, folder)).as_posix()))

@@ -1,7 +1,7 @@
 """`report` and `review_sheet`: a page as one HTML file.
 
-The page's data stand in JSON blocks in which `<` is escaped, and reach the document as text, never as markup: a label `<script>` is a
-label. A policy in the head allows the page's own style and script, by their digests, and media; nothing can be fetched from a network.
+The page's data are JSON blocks in which `<` is escaped, and reach the document as text, never as markup: a label `<script>` is a label. A
+content security policy allows the page's own style and script, by their digests, and media; nothing can be fetched from a network.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from fastai.vision.all import Learner
 
 from ..core.files import write_atomic
+from ..experiments import Blend, Run
 from ..interpret import SpecInterpretation
 from ..interpret.label_quality import label_issues
 from ..training import Predictions
 from .charts import draw_charts
 from .collect import CHUNK, collect, plain
-from .facts import Subject, read_subject
-from .media import Media, gather_media, worth_order
+from .media import Media, gather_media, review_order
+from .sources import read_subject
+from .subject import Subject
 
 __all__ = ["report", "review_sheet"]
 
-SCRIPTS = ("data", "player", "cards", "tables", "scatter", "review", "main")  # in this order one script
-LEAST_ISSUES, MOST_ISSUES = 50, 1000  # clips that a review shows, however many are issues
+SCRIPTS = ("data", "player", "cards", "tables", "scatter", "review", "main")  # concatenated in this order
+LEAST_ISSUES, MOST_ISSUES = 50, 1000  # clips on a page of review, however many are issues
 
 
 # ---------------------------------------------------------------------- the file
@@ -40,13 +43,13 @@ def _asset(name: str) -> str:
 
 
 def as_json(part) -> str:
-    """JSON in ASCII that no HTML reader takes for markup."""
+    """JSON in ASCII without HTML markup."""
     text = json.dumps(part, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _blocks(kind: str, parts: list[str | None]) -> list[str]:
-    """Media as blocks of so many clips each; a block without any is left out."""
+    """Media in blocks of CHUNK clips; empty ones are left out."""
     chunks = [(at // CHUNK, parts[at : at + CHUNK]) for at in range(0, len(parts), CHUNK)]
     return [
         f'<script type="application/json" id="{kind}-{number}">{as_json(chunk)}</script>'
@@ -60,7 +63,7 @@ def _digest_of(text: str) -> str:
 
 
 def page_html(page: dict, media: Media, charts: dict[str, str]) -> str:
-    """The whole file; `charts` are SVG by name."""
+    """The HTML of a page; `charts` are SVG by name."""
     style = _asset("page.css")
     script = '(() => {\n"use strict";\n' + "\n".join(_asset(f"{name}.js") for name in SCRIPTS) + "})();\n"
     policy = (
@@ -84,14 +87,14 @@ def page_html(page: dict, media: Media, charts: dict[str, str]) -> str:
 # ---------------------------------------------------------------------- label review
 
 
-def _shown(issues: int, judged: int) -> int:
-    """How many clips a review shows: all issues, and some of the doubtful beyond them."""
-    return min(judged, max(issues, LEAST_ISSUES), MOST_ISSUES)
+def _shown(issues: int, labelled: int) -> int:
+    """How many clips a review shows: all issues, and some more doubtful ones."""
+    return min(labelled, max(issues, LEAST_ISSUES), MOST_ISSUES)
 
 
 def read_issues(source: SpecInterpretation | Predictions) -> tuple[dict, list[int]]:
-    """(what the page's review shows, the rows of its clips); where nothing can be judged, why."""
-    with warnings.catch_warnings(record=True) as said:  # the page says it
+    """(the page's review, the rows of its clips); without labels to review, why."""
+    with warnings.catch_warnings(record=True) as caught:  # the page shows them
         warnings.simplefilter("always", UserWarning)
         try:
             found = label_issues(source)
@@ -104,15 +107,15 @@ def read_issues(source: SpecInterpretation | Predictions) -> tuple[dict, list[in
         {"clip": int(row), **{name: plain(cell, 4) for name, cell in zip(names, cells)}}
         for row, *cells in zip(shown.index, *(shown[name] for name in names))
     ]
-    notes = [str(warning.message) for warning in said if issubclass(warning.category, UserWarning)]
-    return {"issues": issues, "judged": len(found), "notes": notes, "rows": rows}, [row["clip"] for row in rows]
+    notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+    return {"issues": issues, "labelled": len(found), "notes": notes, "rows": rows}, [row["clip"] for row in rows]
 
 
 def _renumbered(review: dict, order: np.ndarray) -> dict:
-    """Clips by their place on the page instead of their row in the predictions."""
-    place = {int(row): at for at, row in enumerate(order)}
+    """Clips by their position on the page instead of their row in the predictions."""
+    position = {int(row): at for at, row in enumerate(order)}
     return (
-        {**review, "rows": [{**row, "clip": place[row["clip"]]} for row in review["rows"]]}
+        {**review, "rows": [{**row, "clip": position[row["clip"]]} for row in review["rows"]]}
         if "rows" in review
         else review
     )
@@ -131,7 +134,7 @@ def _check(path, cam: int, budget_mb: float, kbits: float, audio) -> Path:
         if not kept:
             raise ValueError(f"{name}={value!r}: give {rule}")
     if audio is not None and not os.path.isdir(audio):
-        raise ValueError(f"audio={os.fspath(audio)!r} is no folder; name the one that the recordings lie in")
+        raise ValueError(f"audio={os.fspath(audio)!r} is not a folder; give the folder of the recordings")
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder; name the file to write, such as {str(path / 'report.html')!r}")
@@ -142,12 +145,12 @@ def _title_of(subject: Subject) -> str:
     """A name for the page, from what is known."""
     network = subject.facts.get("Network", {}).get("network")
     data = subject.facts.get("Data", {})
-    place = (
+    data_name = (
         data.get("competition") or Path(data["recordings"]).name
         if "competition" in data or "recordings" in data
         else ""
     )
-    return " on ".join(part for part in (network, place) if part) or "What a classifier heard"
+    return " on ".join(part for part in (network, data_name) if part) or "Classifier report"
 
 
 def _write(
@@ -162,7 +165,7 @@ def _write(
 
 
 def report(
-    source,
+    source: SpecInterpretation | Learner | Run | Blend | Predictions | str | os.PathLike,
     path: str | os.PathLike = "report.html",
     *,
     title: str | None = None,
@@ -172,32 +175,53 @@ def report(
     kbits: float = 32,
     progress: bool = True,
 ) -> Path:
-    """Write one self-contained HTML page to look at what a classifier learnt, and to listen to where it is wrong.
+    """Write one self-contained HTML page to see what a classifier learnt, and to listen to its mistakes.
 
-    It holds what was trained on what, scores with intervals, learning curves, the confusion matrix and whose clips stand behind each
-    cell, precision and recall of each class, a t-SNE map, groups, calibration, the labels that are likely wrong, and every clip with
-    its spectrogram and a player of exactly the span that was drawn.
+    It shows facts about data, network and training, scores with intervals, learning curves, the confusion matrix with the clips of each
+    cell, scores of classes and groups, a t-SNE map, calibration, likely label errors, and every clip with its spectrogram and a player.
+    It works from a file, without a network connection. Missing recordings or pictures, NaN and an empty validation set are reported on the
+    page.
 
     Parameters
     ----------
-    source : a SpecInterpretation, a Learner (its validation set is predicted), a Run, a blend, or Predictions; or the path of a run's
-        folder, or of predictions that were saved
-    path : the file to write; its folder is made
-    title : default the network and the data
-    cam : clips of the highest loss that get a class map (Grad-CAM), where a network is at hand; 0 for none
-    audio : folder of the recordings, where they have moved since
-    budget_mb : megabytes of embedded pictures and sounds; what goes beyond is linked, the clips least worth hearing first
-    kbits : kbit/s of embedded sounds (Ogg Opus)
-    progress : show bars
+    source : SpecInterpretation, Learner, Run, Blend, Predictions or path
+        A learner's validation set is predicted. A path is the folder of a run (`cross_validate(out=)`), a training folder (`fit(out=)`),
+        the folder of `specimg train`, or a file of saved predictions.
+    path : path, default "report.html"
+        The file; its folder is created.
+    title : str, optional
+        Default the network and the data.
+    cam : int, default 100
+        Number of clips, by descending loss, with a class map (Grad-CAM), where the network is available.
+    audio : path, optional
+        Folder of the recordings, where they have moved.
+    budget_mb : float, default 25
+        Megabytes of embedded pictures and sounds; beyond it they are linked, the clips of the lowest loss first.
+    kbits : float, default 32
+        Bit rate of embedded sounds (Ogg Opus) in kbit/s, 6 to 256.
+    progress : bool, default True
+        Show bars.
 
-    Returns the path. Raises ValueError for a source of another kind and for options out of range; clips without sound or picture, NaN
-    losses, an empty validation set or a learner that was trained elsewhere are said on the page.
+    Returns
+    -------
+    Path
+        Of the file.
 
-    >>> report(interp, "report.html")            # doctest: +SKIP
+    Raises
+    ------
+    ValueError
+        For another kind of source, a folder that is none of these, and options out of range.
+
+    Examples
+    --------
+    >>> page = sp.report(interp, "report.html", progress=False)
+    >>> page.name
+    'report.html'
+    >>> page = sp.report(run, "run.html", cam=0, progress=False)
     """
     path = _check(path, cam, budget_mb, kbits, audio)
     subject = read_subject(source)
-    order = worth_order(subject.predictions.table)
+    order = review_order(subject.predictions.table)
     review = (
         _renumbered(read_issues(subject.interp)[0], order)
         if len(order) and subject.predictions.labelled.any()
@@ -219,7 +243,7 @@ def report(
 
 
 def review_sheet(
-    source,
+    source: SpecInterpretation | Learner | Run | Blend | Predictions | str | os.PathLike,
     path: str | os.PathLike = "review.html",
     *,
     title: str | None = None,
@@ -229,10 +253,34 @@ def review_sheet(
     kbits: float = 32,
     progress: bool = True,
 ) -> Path:
-    """Write a page of the clips whose label is most likely wrong, with player, suggestion and a choice, that saves corrections.csv.
+    """Write a page to review the clips whose label is most likely wrong, which saves `corrections.csv`.
 
-    `label_issues` finds them; the predictions must be of clips that the network never learnt from, as those of a run are. The
-    parameters are those of `report`.
+    Each clip has a player, the suggested label and a choice; `corrections="corrections.csv"` applies what is saved at the next training.
+    `label_issues` finds the clips; predictions must be out of fold, as those of a run are.
+
+    Parameters
+    ----------
+    source, title, audio, budget_mb, kbits, progress
+        As in `report`.
+    path : path, default "review.html"
+        The file; its folder is created.
+    cam : int, default 0
+        Number of clips with a class map.
+
+    Returns
+    -------
+    Path
+        Of the file.
+
+    Raises
+    ------
+    ValueError
+        As in `report`.
+
+    Examples
+    --------
+    >>> sp.review_sheet(run, "review.html", progress=False).name
+    'review.html'
     """
     path = _check(path, cam, budget_mb, kbits, audio)
     subject = read_subject(source)

@@ -153,7 +153,7 @@ def test_a_cell_of_the_confusion_lists_its_clips(open_page, file, judged):
             table["prediction"] == cell.get_attribute("data-predicted")
         )
         assert sorted(paths(page, "#view-confusion .shelf")) == sorted(table["path"][is_here])
-    page.select_option("#view-confusion select", "alike") if page.locator("#view-confusion select").count() else None
+    page.select_option("#view-confusion select", "clusters") if page.locator("#view-confusion select").count() else None
     pair = page.locator(".pairs .link").first
     n = int(pair.inner_text())
     pair.click()
@@ -164,14 +164,14 @@ def test_filters_and_search_count_right(open_page, file, judged):
     page, table = open_page(file, "clips"), judged.table
     count = page.locator("#view-clips .count")
     assert count.inner_text() == "24 clips"
-    page.select_option("[data-filter=verdict]", label="wrong")
+    page.select_option("[data-filter=result]", label="wrong")
     assert count.inner_text() == "6 of 24 clips" and sorted(paths(page, "#view-clips")) == sorted(
         table["path"][~table["right"]]
     )
     page.select_option("[data-filter=actual]", label="owl")
     wrong_owls = table["path"][~table["right"] & (table["target"] == "owl")]
     assert count.inner_text() == f"{len(wrong_owls)} of 24 clips" and paths(page, "#view-clips") == list(wrong_owls)
-    page.select_option("[data-filter=verdict]", "")
+    page.select_option("[data-filter=result]", "")
     page.select_option("[data-filter=actual]", "")
     page.select_option("[data-filter=predicted]", label="owl")
     page.select_option("[data-filter=group]", label="bob")
@@ -263,7 +263,7 @@ def test_long_lists_are_made_as_they_come_into_view(open_page, tmp_path):
     until(page, "window.scrollBy(0, 9000) || document.querySelectorAll('#view-clips .card').length === 200")
     assert page.locator("#view-clips .play:enabled").count() == 0
     note = page.locator("#view-clips .note").first
-    assert note.inner_text() == "It is not known where the recordings lie; name their folder with audio=."
+    assert note.inner_text() == "The folder of the recordings is not known; name it with audio=."
 
 
 def test_linked_sounds_play_their_span_and_say_it_when_they_are_gone(open_page, tmp_path):
@@ -272,7 +272,7 @@ def test_linked_sounds_play_their_span_and_say_it_when_they_are_gone(open_page, 
     file = report(spans, tmp_path / "r.html", budget_mb=0, audio=tmp_path / "audio", progress=False)
     page = open_page(file, "clips", forgive="ERR_FILE_NOT_FOUND")
     card = page.locator("#view-clips .card").first
-    assert card.locator(".note").inner_text() == "linked: the recording as it is"
+    assert card.locator(".note").inner_text() == "linked to the recording"
     card.locator(".play").click()
     until(page, "document.getElementById('sound').paused && document.getElementById('sound').currentTime >= 0.14")
     assert float(card.locator(".play").get_attribute("data-duration")) == pytest.approx(0.1)
@@ -321,15 +321,17 @@ def test_words_of_a_card_hold_with_any_label(open_page, tmp_path):
     )
     page = open_page(report(Predictions(table, probs, [long, arabic]), tmp_path / "r.html", progress=False), "clips")
     words = {
-        card.get_attribute("data-path"): card.locator(".verdict").inner_text()
+        card.get_attribute("data-path"): card.locator(".result").inner_text()
         for card in page.locator("#view-clips .card").all()
     }
-    assert "no prediction" in words["c.wav"] and "not a number" not in words["c.wav"]
-    titles = page.locator("#view-clips .verdict b").evaluate_all("(labels) => labels.map((label) => label.title)")
+    assert "no prediction" in words["c.wav"] and "NaN" not in words["c.wav"]
+    titles = page.locator("#view-clips .result b").evaluate_all("(labels) => labels.map((label) => label.title)")
     assert len(words["a.wav"]) < 140 and long in titles
     page.locator("nav a[href='#confusion']").click()
     page.locator(".matrix .cell[data-actual='\u0643\u0644\u0628']").click()
-    assert page.locator("#view-confusion .shelf h3").inner_text().startswith(f"\u2068{arabic}\u2069, heard as a label")
+    assert (
+        page.locator("#view-confusion .shelf h3").inner_text().startswith(f"\u2068{arabic}\u2069, predicted as a label")
+    )
 
 
 def test_several_labels_have_a_list_of_mistakes(open_page, judged, tmp_path):

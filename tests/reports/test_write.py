@@ -29,19 +29,22 @@ from specimg import (
     WaveDataLoaders,
     blend,
     cross_validate,
+    fit,
     read_audio,
     report,
     review_sheet,
+    save_classifier,
     spec_learner,
 )
 from specimg.cli import main
 from specimg.interpret import SpecInterpretation
 from specimg.reports.charts import draw_charts
 from specimg.reports.collect import group_columns, plain
-from specimg.reports.facts import data_digest, in_words, read_subject
-from specimg.reports.media import find_recording, worth_order
+from specimg.reports.media import find_recording, review_order
 from specimg.reports.pictures import small_picture
 from specimg.reports.sound import clip_sound, embed_first, encode_opus, link_to
+from specimg.reports.sources import folder_kind, read_subject
+from specimg.reports.subject import data_digest, in_words
 from specimg.reports.write import as_json
 from specimg.spectrogram import describe
 from specimg.training import Predictions
@@ -200,7 +203,7 @@ def test_no_name_of_a_table_leads_out_of_the_folder(tmp_path, write_wav, sine):
     assert find_recording("/gone/from/here/a.wav", tmp_path / "in") == there
     for path, folder, words in [
         ("../secret.wav", tmp_path / "in", "leads out"),
-        ("a.wav", None, "not known where"),
+        ("a.wav", None, "folder of the recordings is not known"),
         ("b.wav", tmp_path / "in", "not where it was"),
         ("/gone/b.wav", tmp_path / "in", "not where it was"),
     ]:
@@ -262,7 +265,7 @@ def test_the_worst_come_first_and_unknown_labels_last():
             "confidence": [0.9, np.nan, 0.8, 0.9, 0.4],
         }
     )
-    assert worth_order(table).tolist() == [1, 2, 0, 4, 3]
+    assert review_order(table).tolist() == [1, 2, 0, 4, 3]
 
 
 # ---------------------------------------------------------------------- a whole page
@@ -385,7 +388,7 @@ def test_missing_recordings_and_pictures_are_said(tmp_path):
     assert page.clips["picture"][gone] is None and page.clips["sound"][gone] is None
     assert (
         page.page["reasons"][page.clips["why"][gone]]
-        == "The recording is not where it was; audio= names the folder where it lies now."
+        == "The recording is not where it was; name its folder with audio=."
     )
     assert page.clips["picture"][broken] == 1
     assert page.page["reasons"][page.clips["why"][broken]].startswith("The recording cannot be read: ")
@@ -393,7 +396,7 @@ def test_missing_recordings_and_pictures_are_said(tmp_path):
     assert (
         "2 without sound" in page.page["media"]
         and "1 missing" in page.page["media"]
-        and "1 drawn anew" in page.page["media"]
+        and "1 drawn again" in page.page["media"]
     )
 
 
@@ -414,7 +417,7 @@ def test_nan_losses_and_probabilities(tmp_path, judged):
     page = open_page(report(Predictions(table, probs, p.vocab, p.embeddings), tmp_path / "r.html", **QUIET))
     assert page.clips["loss"][:8] == [None] * 8 and None not in page.clips["loss"][8:]
     assert page.clips["guess"].count(None) == 2 and any(
-        "gave no number for 2 clips" in note for note in page.page["notes"]
+        "returned NaN for 2 clips" in note for note in page.page["notes"]
     )
     probs[:] = np.nan
     page = open_page(
@@ -451,7 +454,7 @@ def test_three_hundred_classes_with_long_names(tmp_path):
     file = report(Predictions(pd.DataFrame(facts), probs, vocab), tmp_path / "r.html", **QUIET)
     page = open_page(file)
     assert len(page.page["report"]) == 300 == len(page.page["order"]) and file.stat().st_size < 1e6
-    assert page.page["reasons"] == ["It is not known where the recordings lie; name their folder with audio=."]
+    assert page.page["reasons"] == ["The folder of the recordings is not known; name it with audio=."]
 
 
 def test_several_labels_a_clip(tmp_path, judged):
@@ -484,7 +487,7 @@ def test_what_no_page_can_be_made_of(tmp_path, judged):
         ({"cam": -1}, "0 or more clips"),
         ({"budget_mb": -1}, "megabytes"),
         ({"kbits": 1}, "6 to 256 kbit/s"),
-        ({"audio": "no"}, "is no folder"),
+        ({"audio": "no"}, "is not a folder"),
     ]
     for options, words in wrong:
         with pytest.raises(ValueError, match=words):
@@ -500,7 +503,7 @@ def test_a_review_sheet_holds_the_doubtful_clips_only(tmp_path):
     p = make_judged(tmp_path, n=80)
     page = open_page(review_sheet(p, tmp_path / "r.html", **QUIET))
     review = page.page["review"]
-    assert page.page["kind"] == "review" and page.clips["n"] == len(review["rows"]) == 50 and review["judged"] == 80
+    assert page.page["kind"] == "review" and page.clips["n"] == len(review["rows"]) == 50 and review["labelled"] == 80
     assert review["issues"] == 20
     wrong = [row for row in review["rows"] if row["issue"]]
     assert len(wrong) == 20
@@ -542,14 +545,14 @@ def test_a_learner_is_judged_and_shows_where_it_looked(learned):
     facts = {name: dict(rows) for name, rows in page.page["facts"]}
     assert (
         facts["Network"]["network"] == "mini_resnet"
-        and facts["Data"]["clips trained on"] == "12"
+        and facts["Data"]["training clips"] == "12"
         and len(facts["Data"]["digest"]) == 16
     )
     assert facts["Picture"]["representation"].startswith("mel: n_mels 32")
-    assert "32 x 32 pixels, pad of 0.3 s" in facts["Picture"]["the network sees"]
+    assert "32 x 32 pixels, pad of 0.3 s" in facts["Picture"]["network input"]
     assert [cam is not None for cam in page.clips["cam"]] == [True] * 3 + [False] * 9
     assert [len(c) for c in page.media("cams")[:3]] == [12 * 24] * 3
-    assert "for 3 clips, not for the other 9" in page.page["media"]
+    assert "of 3 clips, not of the other 9" in page.page["media"]
     assert (
         max(page.clips["seconds"]) <= 0.3 + 64 / 8000 and max(page.clips["edge"]) <= 0.3 + 64 / 8000
     )  # cut, as the network has them
@@ -560,9 +563,7 @@ def test_nothing_held_out_is_said(learned, tmp_path):
     dls = SpecDataLoaders.from_tree(learned.learn.dls.tree, table, bs=4, size=32)
     page = open_page(report(spec_learner(dls, "mini_resnet", seed=0), tmp_path / "r.html", **QUIET))
     assert page.clips["n"] == 0 and page.page["review"] is None
-    said = (
-        "The validation set is empty: there are no clips to look at. Hold some out with valid_pct, valid_col or fold."
-    )
+    said = "The validation set is empty: there are no clips to show. Hold some out with valid_pct, valid_col or fold."
     assert page.page["notes"] == [said]
     sheet = open_page(review_sheet(spec_learner(dls, "mini_resnet", seed=0), tmp_path / "v.html", **QUIET))
     assert sheet.page["review"] == {"why": "there are no clips."}
@@ -598,7 +599,8 @@ def test_a_network_of_waveforms_is_heard_and_seen(tmp_path):
     page = open_page(report(learn, tmp_path / "r.html", **QUIET))
     assert page.clips["sound"] == [1] * 6 and page.clips["picture"] == [1] * 6 and page.clips["seconds"] == [1.0] * 6
     assert (
-        any("given the waveform" in note for note in page.page["notes"]) and "files were gone" not in page.page["media"]
+        any("input is the waveform" in note for note in page.page["notes"])
+        and "files are missing" not in page.page["media"]
     )
     with learn.no_bar():
         SpecInterpretation.from_learner(learn).predictions.save(tmp_path / "p.npz")
@@ -631,7 +633,7 @@ def test_a_run_is_told_whole(run, tmp_path):
     assert (
         page.clips["n"] == 24
         and page.clips["sound"] == [1] * 24
-        and len(page.page["members"]) == 2
+        and len(page.page["networks"]) == 2
         and "mean of 2 trainings" in page.charts["curves"]
     )
     assert (
@@ -658,7 +660,7 @@ def test_an_interpretation_of_a_run_knows_the_run(run, tmp_path):
         assert {**page, "made": ""} == {**whole, "made": ""}
     one = open_page(report(SpecInterpretation.from_run(run, fold=1), tmp_path / "f.html", cam=4, **QUIET))
     n = len(one.page["clips"]["path"])
-    assert one.page["notes"] == [f"The page shows {n} of the run's 24 clips, as one of its networks judged them."]
+    assert one.page["notes"] == [f"The page shows {n} of the run's 24 clips, as one of its networks predicts them."]
     own = run.scores.set_index("fold").loc[1]
     assert one.page["scores"][0]["value"] == pytest.approx(own["score"]) and one.page["map"]["on"] == "embeddings"
     assert sum(cam is not None for cam in one.clips["cam"]) == 4
@@ -671,9 +673,9 @@ def test_why_there_are_no_class_maps(learned, tmp_path):
     p = interp.predictions
     gone = SpecInterpretation(Predictions(p.table.assign(picture="gone.png"), p.probs, p.vocab), learn=learned.learn)
     page = open_page(report(gone, tmp_path / "r.html", **QUIET)).page
-    assert "12 drawn anew" in page["media"] and "There are no class maps: the pictures are gone" in page["media"]
+    assert "12 drawn again" in page["media"] and "There are no class maps: the pictures are missing" in page["media"]
     alone = open_page(report(p, tmp_path / "r.html", **QUIET)).page
-    assert "There are no class maps: no network is at hand." in alone["media"]
+    assert "There are no class maps: there is no network." in alone["media"]
 
 
 def test_a_blend_has_losses(run, tmp_path):
@@ -683,6 +685,84 @@ def test_a_blend_has_losses(run, tmp_path):
     p = pd.Series((run.predictions.probs * run.predictions.hot).sum(axis=1), own.index)
     assert page.clips["loss"] == pytest.approx([-np.log(p[path]) for path in page.clips["path"]], abs=1e-3)
     assert "mean of 2 runs" in str(page.page["facts"])
+
+
+# ---------------------------------------------------------------------- folders
+
+
+@pytest.mark.parametrize(
+    "names, kind",
+    [
+        ({"run.toml", "run.json", "folds.csv"}, "run"),
+        ({"run.toml"}, "run"),  # Run.open names what is missing
+        ({"recipe.toml", "training.json", "checkpoints"}, "training"),
+        ({"recipe.toml", "run.json", "history.csv", "checkpoints"}, "training"),  # of version 0.1
+        ({"predictions.npz", "classifier", "run", "confusion.png"}, "trained"),
+        ({"predictions.npz"}, "none"),
+        ({"recipe.toml"}, "none"),
+        (set(), "none"),
+    ],
+)
+def test_what_a_folder_is(names, kind):
+    assert folder_kind(names) == kind
+
+
+@pytest.fixture(scope="module")
+def trained(learned):
+    """What `specimg train` leaves: the training folder, the classifier and the predictions."""
+    folder = learned.folder / "trained"
+    learn = spec_learner(learned.learn.dls, "mini_resnet", seed=0, path=folder)
+    with learn.no_bar(), learn.no_logging():
+        fit(learn, Recipe(epochs=2, freeze_epochs=0, lr=0.001), out=folder / "run")
+        SpecInterpretation.from_learner(learn).predictions.save(folder / "predictions.npz")
+    save_classifier(learn, folder / "classifier")
+    return folder
+
+
+def test_a_training_folder_with_what_lies_beside_it(trained, tmp_path):
+    page = open_page(report(trained, tmp_path / "a.html", cam=2, **QUIET))
+    facts = {name: dict(rows) for name, rows in page.page["facts"]}
+    assert facts["Network"]["network"] == "mini_resnet" and facts["Data"]["training clips"] == "12"
+    assert "epochs 2, lr 0.001" in facts["Training"]["recipe"] and facts["Training"]["epochs"] == "2"
+    assert "32 x 32 pixels, pad of 0.3 s" in facts["Picture"]["network input"] and "torch" in str(facts["Versions"])
+    assert page.clips["n"] == 12 and page.clips["sound"] == [1] * 12 and "learning curves" in page.charts["curves"]
+    assert sum(cam is not None for cam in page.clips["cam"]) == 2 and page.page["notes"] == []
+    below = open_page(report(trained / "run", tmp_path / "b.html", cam=2, **QUIET))
+    assert {**below.page, "made": ""} == {**page.page, "made": ""}
+
+
+@pytest.mark.parametrize("name", ["training.json", "run.json"])
+def test_a_training_folder_alone_has_curves_and_no_clips(trained, tmp_path, name):
+    alone = shutil.copytree(trained / "run", tmp_path / "alone")
+    (alone / "training.json").rename(alone / name)
+    page = open_page(report(alone, tmp_path / "r.html", **QUIET))
+    assert page.clips["n"] == 0 and list(page.charts) == ["curves"] and page.page["vocab"] == ["cat", "dog", "owl"]
+    assert any("holds no predictions" in note and "load_training" in note for note in page.page["notes"])
+    assert dict(dict(page.page["facts"])["Network"])["network"] == "mini_resnet"
+
+
+def test_a_classifier_that_cannot_be_read_is_reported(trained, tmp_path):
+    broken = shutil.copytree(trained, tmp_path / "broken")
+    shutil.rmtree(broken / "classifier")
+    (broken / "classifier").mkdir()
+    page = open_page(report(broken, tmp_path / "r.html", **QUIET))
+    assert page.clips["picture"] == [1] * 12
+    assert any("classifier beside it cannot be read" in note for note in page.page["notes"])
+
+
+def test_a_folder_that_is_neither_names_what_is_missing(trained, tmp_path):
+    with pytest.raises(ValueError, match=r"there is no folder or file '.*/none'"):
+        report(tmp_path / "none", tmp_path / "r.html")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "notes.txt").touch()
+    message = (
+        r"neither a run \(there is no run.toml.*nor a training folder \(there are no recipe.toml and training.json"
+    )
+    with pytest.raises(ValueError, match=message + r".*it holds notes.txt$"):
+        report(tmp_path / "x", tmp_path / "r.html")
+    shutil.copytree(trained / "run", tmp_path / "x" / "run")
+    with pytest.raises(ValueError, match="it holds notes.txt, run; did you mean '.*x/run'"):
+        report(tmp_path / "x", tmp_path / "r.html")
 
 
 # ---------------------------------------------------------------------- the command line
@@ -700,4 +780,4 @@ def test_pages_from_the_command_line(judged, tmp_path, capsys):
     assert main(["review", str(tmp_path / "p.npz"), "--out", str(tmp_path / "v.html")]) == 0
     assert open_page(tmp_path / "v.html").page["kind"] == "review"
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "r.html")]) == 1
-    assert "is not the folder of a run" in capsys.readouterr().err
+    assert "it is neither a run" in capsys.readouterr().err

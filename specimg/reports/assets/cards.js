@@ -1,9 +1,8 @@
-// A clip as a card: spectrogram over seconds and hertz, player, what was predicted and what it is.
-// Lists make their cards as they come into view.
+// A clip as a card: spectrogram over seconds and hertz, player, prediction and label. Cards are made as they come into view.
 
 const BATCH = 24; // cards made at once
 
-// round seconds between two ends, four or so; the last one says its unit
+// about four round seconds between two ends; the last one with its unit
 function secondTicks(left, right) {
   const width = right - left;
   if (!(width > 0)) return [];
@@ -33,9 +32,9 @@ function edge(kind, ticks, side) {
   );
 }
 
-// ---------------------------------------------------------------- where the network looked
+// ---------------------------------------------------------------- class maps
 
-const looking = { on: false };
+const maps = { on: false };
 
 function drawMap(card) {
   const [rows, columns] = clips.cam[card.clip],
@@ -46,10 +45,10 @@ function drawMap(card) {
   const pixels = new ImageData(columns, rows);
   const most = Math.max(...levels);
   if (!most) {
-    card.say("Nothing in this picture speaks for the predicted class: its class map is zero everywhere.");
+    card.note("The class map is zero everywhere: there is no evidence for the predicted class.");
     return;
   }
-  // what was not looked at grows dark
+  // weak parts are darkened
   levels.forEach((level, k) => pixels.data.set([6, 5, 14, Math.round(218 * (1 - level / most))], 4 * k));
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
@@ -59,8 +58,8 @@ function showMap(card, on) {
     drawMap(card);
     card.isMapDrawn = true;
   }
-  card.root.classList.toggle("looked", on);
-  if (card.look) card.look.setAttribute("aria-pressed", String(on));
+  card.root.classList.toggle("mapped", on);
+  if (card.eye) card.eye.setAttribute("aria-pressed", String(on));
 }
 
 // ---------------------------------------------------------------- the card
@@ -70,7 +69,7 @@ function plate(card) {
     address = clips.picture[i] === null ? null : pictureAddress(i);
   const gone = () => el("div", { className: "gone" }, "no picture");
   card.cursor = el("i", { className: "cursor" });
-  card.map = el("canvas", { className: "gaze", width: 0, height: 0 });
+  card.map = el("canvas", { className: "classmap", width: 0, height: 0 });
   const image = address
     ? el("img", { src: address, alt: "", decoding: "async", onerror: (event) => event.target.replaceWith(gone()) })
     : gone();
@@ -118,29 +117,29 @@ function labelled(before, label, probability) {
   );
 }
 
-function verdict(i) {
+function result(i) {
   const actual = named(clips.target[i], null),
     guess = named(clips.guess[i], null);
-  const heard = guess === null ? el("span", { className: "pair soft" }, "no prediction") : null;
+  const none = guess === null ? el("span", { className: "pair soft" }, "no prediction") : null;
   const line = (kind, sign, title, ...words) => {
     const mark = el("span", { className: `mark ${kind}`, title, role: "img", ariaLabel: title }, sign);
-    return el("p", { className: "verdict" }, mark, el("span", {}, words));
+    return el("p", { className: "result" }, mark, el("span", {}, words));
   };
-  if (actual === null) return line("unknown", "?", "label not known", heard || labelled("", guess, clips.confidence[i]));
-  if (clips.right[i]) return line("right", "✓", "right", labelled("", actual, clips.own[i]));
+  if (actual === null) return line("unknown", "?", "label unknown", none || labelled("", guess, clips.confidence[i]));
+  if (clips.right[i]) return line("right", "✓", "correct", labelled("", actual, clips.own[i]));
   return line(
     "wrong",
     "✗",
     "wrong",
-    labelled("is ", actual, clips.own[i]),
+    labelled("actual ", actual, clips.own[i]),
     " ",
-    heard || labelled("heard as ", guess, clips.confidence[i]),
+    none || labelled("predicted ", guess, clips.confidence[i]),
   );
 }
 
 function small(i) {
   const parts = [
-    isNumber(clips.loss[i]) ? `loss ${fixed(clips.loss[i])}` : clips.target[i] === null ? "" : "loss is not a number",
+    isNumber(clips.loss[i]) ? `loss ${fixed(clips.loss[i])}` : clips.target[i] === null ? "" : "loss NaN",
     spanText(i),
     ...page.groups.filter((g) => g.values[g.of[i]] !== undefined).map((g) => `${g.name} ${shortened(g.values[g.of[i]], 60)}`),
   ];
@@ -149,7 +148,7 @@ function small(i) {
 
 function soundNote(i) {
   if (isSilent(i)) return page.reasons[clips.why[i]];
-  return isLinked(i) ? "linked: the recording as it is" : "";
+  return isLinked(i) ? "linked to the recording" : "";
 }
 
 function makeCard(i, extra) {
@@ -169,21 +168,21 @@ function makeCard(i, extra) {
   );
   card.play.setAttribute("aria-pressed", "false");
   if (clips.cam[i]) {
-    card.look = el(
+    card.eye = el(
       "button",
       {
-        className: "look",
+        className: "eye",
         type: "button",
-        ariaLabel: `Show where the network looked in ${name}`,
-        title: "where the network looked",
-        onclick: () => showMap(card, !card.root.classList.contains("looked")),
+        ariaLabel: `Show the class map of ${name}`,
+        title: "class map (Grad-CAM)",
+        onclick: () => showMap(card, !card.root.classList.contains("mapped")),
       },
-      icon(ICONS.look),
+      icon(ICONS.eye),
     );
-    card.look.setAttribute("aria-pressed", "false");
+    card.eye.setAttribute("aria-pressed", "false");
   }
   const note = el("p", { className: "note" }, soundNote(i));
-  card.say = (text) => {
+  card.note = (text) => {
     note.textContent = text;
   };
   card.root = el(
@@ -197,23 +196,23 @@ function makeCard(i, extra) {
       el(
         "div",
         { className: "words" },
-        verdict(i),
+        result(i),
         el("p", { className: "name", title: clips.path[i] }, name),
         el("p", { className: "soft tiny" }, small(i)),
         note,
       ),
-      card.look,
+      card.eye,
     ),
   );
   card.root.card = card;
   if (extra) card.root.append(extra(i, card));
-  if (looking.on) showMap(card, true);
+  if (maps.on) showMap(card, true);
   return card;
 }
 
 // ---------------------------------------------------------------- lists
 
-// Cards of the clips `ids` in `host`, 24 at once; the next follow when the end comes into view.
+// Cards of the clips `ids` in `host`, 24 at a time; the next follow when the end comes into view.
 function fillList(host, ids, extra) {
   let made = 0;
   const end = el("div", { className: "end" });
@@ -229,9 +228,9 @@ function fillList(host, ids, extra) {
     return true;
   };
   const watch = new IntersectionObserver(
-    (seen) => {
-      if (!seen.some((entry) => entry.isIntersecting) || !more()) return;
-      // it tells of changes only: whoever scrolls on at once is at the end again, and nothing has changed
+    (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting) || !more()) return;
+      // it reports changes only: after scrolling on at once the end is in view again, which is no change
       watch.unobserve(end);
       if (end.isConnected) watch.observe(end);
     },
@@ -250,7 +249,7 @@ function cardList(ids, extra) {
   return host;
 }
 
-// The clips behind a number, shown beside it.
+// The clips behind a number.
 function makeShelf(hint) {
   const head = el("h3", { ariaLive: "polite" }),
     host = el("div", { className: "cards" });
@@ -265,7 +264,7 @@ function makeShelf(hint) {
   return root;
 }
 
-// Arrows go from player to player of one list.
+// Arrow keys go from player to player of one list.
 document.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step || !event.target.classList || !event.target.classList.contains("play")) return;

@@ -1,10 +1,10 @@
-// What the page knows: one JSON block that is read at once, and blocks of media that are parsed when a clip of theirs comes into view.
+// The page's data: one JSON block, parsed at once, and blocks of media, parsed when one of their clips comes into view.
 
 const page = JSON.parse(document.getElementById("page").textContent);
 const clips = page.clips,
   vocab = page.vocab;
-const everyClip = Array.from({ length: clips.n }, (_, i) => i); // the clips are in the order of what is most worth hearing
-const CHUNK = page.chunk; // clips a block
+const everyClip = Array.from({ length: clips.n }, (_, i) => i); // by descending loss
+const CHUNK = page.chunk; // clips per block
 
 // ---------------------------------------------------------------- elements: text is always text, never markup
 
@@ -31,7 +31,7 @@ function svg(tag, attributes, ...children) {
   return node;
 }
 
-// a figure that was drawn when the page was written; null where there was nothing to draw
+// a figure drawn when the page was written; null where there is none
 function chart(name) {
   const kept = document.getElementById(`chart-${name}`);
   return kept && el("figure", {}, kept.content.cloneNode(true));
@@ -45,10 +45,10 @@ const ICONS = {
     "M8 4.5a3.5 3.5 0 100 7 3.5 3.5 0 000-7zM8 0v2.5M8 13.5V16M0 8h2.5M13.5 8H16" +
     "M2.3 2.3l1.8 1.8M11.9 11.9l1.8 1.8M2.3 13.7l1.8-1.8M11.9 4.1l1.8-1.8",
   moon: "M13.5 10.2A6 6 0 015.8 2.5a6 6 0 107.7 7.7z",
-  look: "M1 8s2.5-4.5 7-4.5S15 8 15 8s-2.5 4.5-7 4.5S1 8 1 8zM8 5.8a2.2 2.2 0 100 4.4 2.2 2.2 0 000-4.4z",
+  eye: "M1 8s2.5-4.5 7-4.5S15 8 15 8s-2.5 4.5-7 4.5S1 8 1 8zM8 5.8a2.2 2.2 0 100 4.4 2.2 2.2 0 000-4.4z",
 };
 
-// ---------------------------------------------------------------- words
+// ---------------------------------------------------------------- text
 
 const isNumber = (x) => typeof x === "number" && Number.isFinite(x);
 const fixed = (x, digits = 2) => (isNumber(x) ? x.toFixed(digits) : "not a number");
@@ -62,21 +62,21 @@ function labelsOf(cell) {
   return numbers.map((k) => vocab[k]);
 }
 
-// "dog", "dog, cat", or what stands where there is no label
+// "dog", "dog, cat", or `absent` for an unknown label
 function named(cell, absent) {
   if (cell === null) return absent;
   return labelsOf(cell).join(", ") || "no label";
 }
 
-// text of any length as a line or two; whole it stands in a title
+// text of any length on a line or two; the whole belongs in a title
 function shortened(text, most = 80) {
   const letters = Array.from(text);
   return letters.length > most ? `${letters.slice(0, most - 20).join("")} … ${letters.slice(-15).join("")}` : text;
 }
 
-// a label amid other words: one that is written from right to left is isolated, so that it leaves their order alone
+// a label within other text: one written from right to left is isolated, so that it does not reorder that
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
-const apart = (text) => (RIGHT_TO_LEFT.test(text) ? `\u2068${shortened(text)}\u2069` : shortened(text));
+const isolated = (text) => (RIGHT_TO_LEFT.test(text) ? `\u2068${shortened(text)}\u2069` : shortened(text));
 
 const has = (cell, label) => cell !== null && (Array.isArray(cell) ? cell.includes(label) : cell === label);
 
@@ -96,7 +96,7 @@ function mediaOf(kind, i) {
   if (!blocks.has(name)) {
     const block = document.getElementById(name);
     blocks.set(name, block ? JSON.parse(block.textContent) : []);
-    if (blocks.size > 60) blocks.delete(blocks.keys().next().value); // the text stays in the document: parse again when asked again
+    if (blocks.size > 60) blocks.delete(blocks.keys().next().value); // the text stays in the document and can be parsed again
   }
   return blocks.get(name)[i % CHUNK] || null;
 }
@@ -113,7 +113,7 @@ function pictureAddress(i) {
   return there === 1 ? `data:image/webp;base64,${mediaOf("pictures", i)}` : there;
 }
 
-// ---------------------------------------------------------------- what the browser remembers, where it may
+// ---------------------------------------------------------------- what the browser stores, where allowed
 
 function remember(name, value) {
   try {

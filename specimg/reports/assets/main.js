@@ -1,6 +1,6 @@
 // The page itself: summary, the list of all clips with its filters, and the views by their tabs.
 
-const painters = []; // what has to be drawn again in another theme
+const painters = []; // what has to be drawn again when the theme changes
 function onTheme(paint) {
   painters.push(paint);
 }
@@ -32,8 +32,8 @@ function scoreTiles() {
   );
 }
 
-function memberTable() {
-  if (page.members.length < 2) return null;
+function networkTable() {
+  if (page.networks.length < 2) return null;
   return el(
     "section",
     {},
@@ -56,7 +56,7 @@ function memberTable() {
         el(
           "tbody",
           {},
-          page.members.map((m) =>
+          page.networks.map((m) =>
             el(
               "tr",
               {},
@@ -80,7 +80,7 @@ function factList() {
   return el(
     "section",
     {},
-    el("h3", {}, "What was trained on what"),
+    el("h3", {}, "Data, network, training"),
     el(
       "div",
       { className: "facts" },
@@ -124,7 +124,7 @@ function summaryView(root) {
         )
       : null,
     curves && el("section", {}, el("h3", {}, "Learning curves"), curves),
-    memberTable(),
+    networkTable(),
     factList(),
   );
 }
@@ -135,8 +135,8 @@ const ORDERS = {
   "highest loss first": null,
   "lowest loss first": (a, b) =>
     (isNumber(clips.loss[a]) ? clips.loss[a] : Infinity) - (isNumber(clips.loss[b]) ? clips.loss[b] : Infinity),
-  "least sure first": (a, b) => (clips.confidence[a] ?? 2) - (clips.confidence[b] ?? 2),
-  "surest first": (a, b) => (clips.confidence[b] ?? -1) - (clips.confidence[a] ?? -1),
+  "least confident first": (a, b) => (clips.confidence[a] ?? 2) - (clips.confidence[b] ?? 2),
+  "most confident first": (a, b) => (clips.confidence[b] ?? -1) - (clips.confidence[a] ?? -1),
   "file name": (a, b) => sameText(clips.path[a], clips.path[b]),
 };
 
@@ -156,10 +156,10 @@ function clipsView(root) {
       ),
     );
   const labels = vocab.map((label, k) => [label, String(k)]).sort((a, b) => sameText(a[0], b[0]));
-  const actual = judged ? select("actual", labels, "any class") : null,
+  const actual = hasLabels ? select("actual", labels, "any class") : null,
     predicted = select("predicted", labels, "any class");
-  const unknown = clips.right.includes(null) ? [["not known", "x"]] : [];
-  const verdicts = judged ? select("verdict", [["right", "1"], ["wrong", "0"], ...unknown], "right or wrong") : null;
+  const unknown = clips.right.includes(null) ? [["unknown", "x"]] : [];
+  const results = hasLabels ? select("result", [["correct", "1"], ["wrong", "0"], ...unknown], "correct or wrong") : null;
   const groups = page.groups.map((g) =>
     select(
       g.name,
@@ -189,7 +189,7 @@ function clipsView(root) {
     const words = search.value.trim().toLowerCase(),
       a = chosen(actual),
       p = chosen(predicted),
-      v = chosen(verdicts),
+      v = chosen(results),
       g = groups.map(chosen);
     const found = everyClip.filter(
       (i) =>
@@ -213,7 +213,7 @@ function clipsView(root) {
       el("label", { className: "field wide" }, "search", search),
       actual,
       predicted,
-      verdicts,
+      results,
       groups,
       order,
     ),
@@ -226,14 +226,14 @@ function clipsView(root) {
 // ---------------------------------------------------------------- views
 
 const some = page.kind === "report" && clips.n > 0,
-  judged = some && clips.target.some((t) => t !== null);
+  hasLabels = some && clips.target.some((t) => t !== null);
 const VIEWS = [
   { name: "summary", title: "Summary", when: page.kind === "report", draw: summaryView },
   { name: "clips", title: "Clips", when: some, draw: clipsView },
-  { name: "confusion", title: page.multi ? "Mistakes" : "Confusion", when: judged, draw: confusionView },
-  { name: "classes", title: "Classes", when: judged && page.report.length > 0, draw: classesView },
+  { name: "confusion", title: page.multi ? "Mistakes" : "Confusion", when: hasLabels, draw: confusionView },
+  { name: "classes", title: "Classes", when: hasLabels && page.report.length > 0, draw: classesView },
   { name: "map", title: "Map", when: some && page.map, draw: mapView },
-  { name: "groups", title: "Groups", when: judged && page.breakdown.length > 0, draw: groupsView },
+  { name: "groups", title: "Groups", when: hasLabels && page.breakdown.length > 0, draw: groupsView },
   { name: "calibration", title: "Calibration", when: Boolean(chart("calibration")), draw: calibrationView },
   { name: "review", title: "Label review", when: Boolean(page.review), draw: reviewView },
 ].filter((view) => view.when);
@@ -293,22 +293,22 @@ function switches() {
   });
   face();
   if (!clips.cam.some(Boolean)) return [theme];
-  const look = el(
+  const mapSwitch = el(
     "button",
-    { type: "button", className: "switch", title: "where the network looked (Grad-CAM)" },
-    icon(ICONS.look),
-    el("span", {}, "Where it looked"),
+    { type: "button", className: "switch", title: "class maps (Grad-CAM)" },
+    icon(ICONS.eye),
+    el("span", {}, "Class maps"),
   );
-  look.setAttribute("aria-pressed", "false");
-  look.addEventListener("click", () => {
-    looking.on = !looking.on;
-    look.setAttribute("aria-pressed", String(looking.on));
-    for (const root of document.querySelectorAll(".card")) showMap(root.card, looking.on);
+  mapSwitch.setAttribute("aria-pressed", "false");
+  mapSwitch.addEventListener("click", () => {
+    maps.on = !maps.on;
+    mapSwitch.setAttribute("aria-pressed", String(maps.on));
+    for (const root of document.querySelectorAll(".card")) showMap(root.card, maps.on);
   });
-  return [look, theme];
+  return [mapSwitch, theme];
 }
 
-// ---------------------------------------------------------------- begin
+// ---------------------------------------------------------------- start
 
 setTheme(recall("theme"));
 document.querySelector("h1").textContent = page.title;
@@ -319,7 +319,7 @@ document.getElementById("main").replaceChildren(...VIEWS.map((view) => view.root
 document
   .querySelector("footer")
   .append(el("p", {}, page.media), el("p", { className: "soft tiny" }, `specimg ${page.version}, ${page.made}`));
-// the header is sticky: what sticks below it has to know its height
+// the header is sticky: what sticks below it needs its height
 const header = document.querySelector("header");
 new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${header.offsetHeight}px`)).observe(header);
 window.addEventListener("hashchange", showView);

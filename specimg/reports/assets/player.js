@@ -28,7 +28,7 @@ function waveFile(samples, rate) {
   return new Blob([view.buffer], { type: "audio/wav" });
 }
 
-// Players count the 6.5 ms that an Opus encoder puts before the sound; decoded, a sound lasts as long as it lasts.
+// Players include the 6.5 ms that an Opus encoder puts before the sound; decoded, its duration is exact.
 async function soundAddress(i) {
   if (isLinked(i)) return clips.sound[i];
   const bytes = bytesOf(mediaOf("sounds", i));
@@ -39,16 +39,16 @@ async function soundAddress(i) {
       file = waveFile(decoded.getChannelData(0), decoded.sampleRate);
     }
   } catch (error) {
-    /* a browser that cannot decode it may still play it; if not, the event `error` says so */
+    /* a browser that cannot decode it may still play it; if not, there is an `error` event */
   }
   return URL.createObjectURL(file);
 }
 
-// seconds in the recording of what is heard at this moment
-const heardAt = (i) => sound.currentTime + (isLinked(i) ? 0 : clips.begin[i]);
-const placeOf = (i, seconds) => (seconds - clips.left[i]) / (clips.edge[i] - clips.left[i]);
+// the current position in the recording, seconds
+const positionIn = (i) => sound.currentTime + (isLinked(i) ? 0 : clips.begin[i]);
+const shareOf = (i, seconds) => (seconds - clips.left[i]) / (clips.edge[i] - clips.left[i]);
 
-// where a linked recording ends for us: its media fragment says so too, but not to every browser
+// the end of a linked recording's span: not every browser respects its media fragment
 const lastSecond = (i) => (isLinked(i) && isNumber(clips.seconds[i]) ? clips.begin[i] + clips.seconds[i] : Infinity);
 
 function moveCursor() {
@@ -56,11 +56,11 @@ function moveCursor() {
   if (!card) return;
   if (sound.currentTime > lastSecond(clip)) {
     sound.pause();
-    sound.currentTime = lastSecond(clip); // a frame that came late leaves neither cursor nor clock beyond the span
+    sound.currentTime = lastSecond(clip); // a late frame leaves neither cursor nor clock beyond the span
   }
   if (isNumber(clips.left[clip])) {
-    const place = Math.min(1, Math.max(0, placeOf(clip, heardAt(clip))));
-    card.cursor.style.left = `${(100 * place).toFixed(2)}%`;
+    const share = Math.min(1, Math.max(0, shareOf(clip, positionIn(clip))));
+    card.cursor.style.left = `${(100 * share).toFixed(2)}%`;
   }
   if (!sound.paused) requestAnimationFrame(moveCursor);
 }
@@ -79,7 +79,7 @@ function letGo() {
   playing.card = playing.address = null;
 }
 
-// true where the card's sound is the one that is loaded now: another may have been asked for meanwhile
+// true where the card's sound is the one that is loaded: meanwhile another may have been started
 async function load(card) {
   letGo();
   Object.assign(playing, { card, clip: card.clip, wanted: null });
@@ -90,7 +90,7 @@ async function load(card) {
   return true;
 }
 
-// `at`: seconds in the recording where to begin; null is where it stands
+// `at`: seconds in the recording to play from; null is the current position
 async function playCard(card, at = null) {
   if (isSilent(card.clip)) return;
   if ((playing.card !== card || !playing.address) && !(await load(card))) return;
@@ -98,11 +98,11 @@ async function playCard(card, at = null) {
   const over = sound.ended || sound.currentTime >= lastSecond(card.clip) - 0.01;
   if (at !== null) playing.wanted = Math.max(0, at - (isLinked(card.clip) ? 0 : clips.begin[card.clip]));
   else if (over) playing.wanted = first;
-  if (playing.wanted !== null && sound.readyState > 0) takePlace();
-  sound.play().catch(() => {}); // what goes wrong is said by the event `error`
+  if (playing.wanted !== null && sound.readyState > 0) seek();
+  sound.play().catch(() => {}); // failures are handled by the `error` event
 }
 
-function takePlace() {
+function seek() {
   if (playing.wanted !== null) sound.currentTime = playing.wanted;
   playing.wanted = null;
 }
@@ -115,7 +115,7 @@ function toggleCard(card) {
 sound.addEventListener("loadedmetadata", () => {
   if (!playing.card) return;
   playing.card.play.dataset.duration = isLinked(playing.clip) ? clips.seconds[playing.clip] : sound.duration;
-  takePlace();
+  seek();
 });
 sound.addEventListener("play", () => {
   if (playing.card) {
@@ -132,7 +132,7 @@ sound.addEventListener("pause", () => {
 sound.addEventListener("error", () => {
   if (!playing.card || !sound.getAttribute("src")) return;
   const linked = isLinked(playing.clip);
-  playing.card.say(
+  playing.card.note(
     linked
       ? "The linked recording is not where it was, or the browser cannot play its format."
       : "This browser cannot play Ogg Opus.",

@@ -1,4 +1,4 @@
-// Label review: the clips whose label is most likely wrong, a choice for each, and corrections.csv, for the next training.
+// Label review: the clips whose label is most likely wrong, a choice for each, and corrections.csv for the next training.
 
 const CHOICES = [
   ["keep", "Keep"],
@@ -16,21 +16,21 @@ function csvCell(text) {
 
 const keyOf = (row) => [clips.path[row.clip], clips.start[row.clip], clips.end[row.clip]].join("|");
 
-// The rows of corrections.csv: those who are decided. Kept labels stand there too, confirmed; "unsure" is no decision.
+// The rows of corrections.csv: the decided ones, also confirmed labels; "unsure" is no decision.
 function correctionRows(rows, decisions) {
   const timed = rows.some((row) => isNumber(clips.end[row.clip]));
   const lines = [["path", ...(timed ? ["start", "end"] : []), "label", "corrected", "note"]];
   for (const row of rows) {
-    const said = decisions[keyOf(row)];
-    if (!said || said.choice === "unsure" || (said.choice === "other" && !said.labels)) continue;
-    const corrected = { keep: row.label, suggestion: row.suggestion, other: said.labels, out: "" }[said.choice];
+    const made = decisions[keyOf(row)];
+    if (!made || made.choice === "unsure" || (made.choice === "other" && !made.labels)) continue;
+    const corrected = { keep: row.label, suggestion: row.suggestion, other: made.labels, out: "" }[made.choice];
     const times = timed ? [clips.start[row.clip], clips.end[row.clip]].map((t) => (isNumber(t) ? String(t) : "")) : [];
     lines.push([clips.path[row.clip], ...times, cellOf(row.label), cellOf(corrected), ""]);
   }
   return lines;
 }
 
-// The choice among all labels, filled when it is opened first: {root, read()}, where read() is null before one is chosen.
+// The choice among all labels, filled when first opened: {root, read()}, where read() is null before one is chosen.
 function labelPicker(chosen, onPick) {
   const root = el("div", { hidden: true });
   let read = () => chosen;
@@ -77,17 +77,17 @@ function reviewView(root) {
     exporter = el("button", { type: "button", className: "primary", onclick: () => save() }, "Save corrections.csv");
   const textOf = (labels) => (Array.isArray(labels) ? labels.join(", ") || "no label" : labels);
 
-  const tell = (stored) => {
+  const showCount = (stored) => {
     const decided = rows.filter((row) => decisions[keyOf(row)]),
       lines = correctionRows(rows, decisions).length - 1;
     count.textContent = `${decided.length} of ${rows.length}`;
-    const warning = stored ? "" : "; this browser keeps nothing: save before you leave";
+    const warning = stored ? "" : "; this browser stores nothing: save before you leave";
     kept.textContent = ` decided; ${counted(lines, "row")} for corrections.csv${warning}`;
     exporter.disabled = !lines;
   };
-  const decide = (row, said) => {
-    decisions[keyOf(row)] = said;
-    tell(remember(store, decisions));
+  const decide = (row, made) => {
+    decisions[keyOf(row)] = made;
+    showCount(remember(store, decisions));
   };
   const save = () => {
     const text =
@@ -104,16 +104,16 @@ function reviewView(root) {
 
   const controls = (i, card) => {
     const row = byClip.get(i),
-      said = decisions[keyOf(row)] || {},
+      made = decisions[keyOf(row)] || {},
       agrees = textOf(row.label) === textOf(row.suggestion);
-    const chosen = said.labels || (page.multi ? row.suggestion : null);
+    const chosen = made.labels || (page.multi ? row.suggestion : null);
     const picker = labelPicker(chosen, () => decide(row, { choice: "other", labels: picker.read() }));
     const radios = CHOICES.filter(([choice]) => !(choice === "suggestion" && agrees)).map(([choice, words], k) => {
       const radio = el("input", {
         type: "radio",
         name: `review-${i}`,
         value: choice,
-        checked: said.choice === choice,
+        checked: made.choice === choice,
         onchange: () => set(choice),
       });
       const what = choice === "keep" ? textOf(row.label) : choice === "suggestion" ? textOf(row.suggestion) : "";
@@ -131,8 +131,8 @@ function reviewView(root) {
       decide(row, { choice, labels: choice === "other" ? picker.read() : null });
       card.root.classList.add("decided");
     };
-    picker.show(said.choice === "other");
-    card.root.classList.toggle("decided", Boolean(said.choice));
+    picker.show(made.choice === "other");
+    card.root.classList.toggle("decided", Boolean(made.choice));
     card.root.addEventListener("keydown", (event) => {
       if (event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey || !/^[1-5]$/.test(event.key)) return;
       const label = radios[Number(event.key) - 1];
@@ -164,13 +164,13 @@ function reviewView(root) {
     el(
       "p",
       { className: "lead" },
-      `Of ${counted(review.judged, "labelled clip")}, ${review.issues.toLocaleString("en")} carry a label that is likely wrong: ` +
-        "the network, which never learnt from them, is sure of another one (confident learning). The most doubtful stand first.",
+      `${review.issues.toLocaleString("en")} of ${counted(review.labelled, "labelled clip")} carry a label that is likely wrong: ` +
+        "the network, which was not trained on them, is confident of another one (confident learning). The most doubtful come first.",
     ),
     el(
       "p",
       { className: "soft" },
-      "Tab goes to the players and space plays; the arrow keys go from clip to clip, and 1 to 5 choose. What you save is applied by ",
+      "Tab goes to the players and space plays; the arrow keys go from clip to clip, and 1 to 5 choose. The saved file is applied by ",
       el("code", {}, 'corrections="corrections.csv"'),
       " at the next training.",
     ),
@@ -178,5 +178,5 @@ function reviewView(root) {
     el("div", { className: "toolbar sticky" }, el("span", {}, count, kept), exporter),
     cardList(ids, controls),
   );
-  tell(remember(store, decisions));
+  showCount(remember(store, decisions));
 }

@@ -1,4 +1,4 @@
-// The t-SNE map: every clip a mark; wheel or pinch zooms, dragging moves, pointing shows the clip, clicking plays it beside its neighbours.
+// The t-SNE map, a mark per clip: wheel or pinch zooms, dragging moves, pointing shows the clip, clicking plays it and lists its neighbours.
 
 // after Paul Tol's "muted"
 const HUES = ["#6f63d9", "#dd6f86", "#33af98", "#cfa62c", "#b04a7e", "#62aedd", "#3f9d57", "#b56cbd", "#9a9a3c"];
@@ -22,7 +22,7 @@ function markPath(brush, shape, x, y, r) {
   }
 }
 
-// what the colour may say: [{name, values, of(i) -> number of the value, or -1}]
+// what colour can stand for: [{name, values, of(i) -> number of the value, or -1}]
 function colourings() {
   const firstOf = (i) => {
     const cell = clips.target[i] !== null ? clips.target[i] : clips.guess[i];
@@ -31,8 +31,8 @@ function colourings() {
   const ways = [{ name: "class", values: vocab, of: firstOf }];
   if (clips.right.some((r) => r !== null))
     ways.push({
-      name: "right or wrong",
-      values: ["right", "wrong"],
+      name: "correct or wrong",
+      values: ["correct", "wrong"],
       of: (i) => (clips.right[i] === null ? -1 : clips.right[i] ? 0 : 1),
       hues: ["--right", "--wrong"],
     });
@@ -52,7 +52,7 @@ function mapView(root) {
     tabIndex: 0,
     ariaLabel: "Map of the clips; the arrow keys move it, plus and minus zoom, Enter plays the ringed clip in the middle",
   });
-  const shelf = makeShelf("Click a mark to hear its clip, beside those nearest to it on the map.");
+  const shelf = makeShelf("Click a mark to play its clip and list those nearest to it on the map.");
   const view = { zoom: 1, x: 0, y: 0, way: null, only: -1, hover: -1, chosen: -1 };
   const at = map.clips,
     tip = document.getElementById("tip");
@@ -140,7 +140,7 @@ function mapView(root) {
     const i = at[k];
     tip.replaceChildren(
       clips.picture[i] === null ? "" : el("img", { src: pictureAddress(i), alt: "" }),
-      verdict(i),
+      result(i),
       el("p", { className: "name" }, baseName(clips.path[i])),
     );
     tip.style.left = `${Math.min(window.innerWidth - 230, event.clientX + 16)}px`;
@@ -184,7 +184,7 @@ function mapView(root) {
   );
   canvas.addEventListener("pointerdown", (event) => {
     fingers.set(event.pointerId, here(event));
-    moved = fingers.size > 1 ? Infinity : 0; // two fingers zoom, and choose nothing when they are lifted
+    moved = fingers.size > 1 ? Infinity : 0; // two fingers zoom, and choose nothing when lifted
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -299,9 +299,9 @@ function mapView(root) {
     el(
       "p",
       { className: "lead" },
-      `Clips that the network hears as alike lie near each other: t-SNE of the ${map.on}, perplexity ${fixed(map.perplexity, 0)}. `,
-      "Outlined: predicted wrong. ",
-      map.left_out ? `${counted(at.length, "clip")} drawn by lot of ${clips.n.toLocaleString("en")}.` : null,
+      `Clips that are similar to the network lie close together: t-SNE of the ${map.on}, perplexity ${fixed(map.perplexity, 0)}. `,
+      "Outlined: misclassified. ",
+      map.left_out ? `${counted(at.length, "clip")} drawn at random from ${clips.n.toLocaleString("en")}.` : null,
     ),
     el(
       "label",

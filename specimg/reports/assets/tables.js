@@ -1,4 +1,4 @@
-// Confusions, classes and groups: numbers with their clips behind them.
+// Confusions, classes, groups and calibration: numbers, and the clips behind them.
 
 const MOST_CELLS = 40; // classes up to which every cell is a button; beyond it the matrix is drawn
 const WIDE = 22; // classes beyond which a matrix of buttons takes the whole width
@@ -6,25 +6,25 @@ const MOST_PAIRS = 60; // rows of the most confused
 
 // ---------------------------------------------------------------- confusion
 
-// clips by cell: cells.get(a * classes + g) are those that are `a` and were taken for `g`
+// clips by cell: cells.get(a * classes + g) are those of class `a` that were predicted as `g`
 function fileUnder(cells, a, g, i) {
   const key = a * vocab.length + g;
   if (!cells.has(key)) cells.set(key, []);
   cells.get(key).push(i);
 }
 
-const isJudged = (i) => clips.target[i] !== null && clips.guess[i] !== null;
+const isScored = (i) => clips.target[i] !== null && clips.guess[i] !== null;
 
 function confusionCounts() {
   const cells = new Map();
-  for (const i of everyClip.filter(isJudged)) fileUnder(cells, clips.target[i], clips.guess[i], i);
+  for (const i of everyClip.filter(isScored)) fileUnder(cells, clips.target[i], clips.guess[i], i);
   return cells;
 }
 
-// With several labels a clip: which label was said in a clip where another was missed.
+// With several labels per clip: which label was predicted in a clip where another was missed.
 function mistakePairs() {
   const cells = new Map();
-  for (const i of everyClip.filter(isJudged)) {
+  for (const i of everyClip.filter(isScored)) {
     const missed = clips.target[i].filter((k) => !clips.guess[i].includes(k)),
       extra = clips.guess[i].filter((k) => !clips.target[i].includes(k));
     for (const a of missed) for (const g of extra) fileUnder(cells, a, g, i);
@@ -34,8 +34,9 @@ function mistakePairs() {
 
 function cellTitle(a, g, ids) {
   const clips = counted(ids.length, "clip");
-  if (page.multi) return `${apart(vocab[a])} missed, ${apart(vocab[g])} said: ${clips}`;
-  return a === g ? `${apart(vocab[a])}, rightly heard: ${clips}` : `${apart(vocab[a])}, heard as ${apart(vocab[g])}: ${clips}`;
+  if (page.multi) return `${isolated(vocab[a])} missed, ${isolated(vocab[g])} predicted: ${clips}`;
+  if (a === g) return `${isolated(vocab[a])}, correct: ${clips}`;
+  return `${isolated(vocab[a])}, predicted as ${isolated(vocab[g])}: ${clips}`;
 }
 
 const headRow = (...heads) => el("thead", {}, el("tr", {}, heads));
@@ -60,7 +61,7 @@ function pairTable(cells, shelf) {
     el("th", { scope: "col", className: "number" }, "clips"),
     el("th", { scope: "col" }, page.multi ? "missed" : "actual"),
     el("td", {}),
-    el("th", { scope: "col" }, page.multi ? "said instead" : "heard as"),
+    el("th", { scope: "col" }, page.multi ? "predicted instead" : "predicted"),
   );
   return el(
     "div",
@@ -105,7 +106,7 @@ function buttonMatrix(cells, order, shelf, totals) {
   );
   const table = el("table", { className: `matrix${n > 16 ? " fine" : ""}` }, el("thead", {}, head), el("tbody", {}, body));
   if (n <= 16) table.style.maxWidth = `${11 + 6 * n}rem`;
-  // the longest name decides how much room the upright ones above take
+  // the longest name determines the height of the column heads
   table.style.setProperty("--up", `${Math.min(9, 1 + 0.52 * Math.max(...vocab.map((v) => v.length))).toFixed(1)}em`);
   return el("div", { className: "scroll" }, table);
 }
@@ -119,9 +120,9 @@ function drawnMatrix(cells, order, shelf, totals) {
       role: "img",
       width: n * side,
       height: n * side,
-      ariaLabel: "Confusion matrix; the table of pairs beside it says the same",
+      ariaLabel: "Confusion matrix; the table of pairs beside it holds the same numbers",
     });
-  const said = el("p", { className: "soft said" }, "Point at a cell to read it, click to hear its clips.");
+  const pointed = el("p", { className: "soft pointed" }, "Point at a cell to read it, click to list its clips.");
   const paint = () => {
     const style = getComputedStyle(document.documentElement),
       brush = canvas.getContext("2d");
@@ -145,7 +146,7 @@ function drawnMatrix(cells, order, shelf, totals) {
   };
   canvas.addEventListener("pointermove", (event) => {
     const [a, g] = at(event);
-    said.textContent = cellTitle(a, g, cells.get(a * n + g) || []);
+    pointed.textContent = cellTitle(a, g, cells.get(a * n + g) || []);
   });
   canvas.addEventListener("click", (event) => {
     const [a, g] = at(event);
@@ -154,17 +155,17 @@ function drawnMatrix(cells, order, shelf, totals) {
   });
   onTheme(paint);
   paint();
-  return el("div", {}, canvas, said);
+  return el("div", {}, canvas, pointed);
 }
 
 function confusionView(root) {
   const isDrawn = !page.multi && vocab.length > MOST_CELLS;
-  const shelf = makeShelf(`Click a ${isDrawn ? "cell or a " : ""}number to see and hear its clips.`),
+  const shelf = makeShelf(`Click a ${isDrawn ? "cell or a " : ""}number to list its clips.`),
     cells = page.multi ? mistakePairs() : confusionCounts();
   const pairs = el(
     "section",
     {},
-    el("h3", {}, page.multi ? "Said where another was missed" : "Most confused"),
+    el("h3", {}, page.multi ? "Predicted where another was missed" : "Most confused"),
     pairTable(cells, shelf),
   );
   if (page.multi) {
@@ -173,8 +174,8 @@ function confusionView(root) {
       el(
         "p",
         { className: "lead" },
-        "Clips may have several labels, so there is no confusion matrix: these are labels that were said in clips " +
-          "where another one was missed.",
+        "Clips may have several labels, so there is no confusion matrix: these labels were predicted in clips where another " +
+          "one was missed.",
       ),
       el("div", { className: "beside" }, el("div", {}, pairs), shelf),
     );
@@ -194,10 +195,10 @@ function confusionView(root) {
           "select",
           {
             onchange: (event) =>
-              place.replaceChildren(draw(cells, event.target.value === "alike" ? page.order : given, shelf, totals)),
+              place.replaceChildren(draw(cells, event.target.value === "clusters" ? page.order : given, shelf, totals)),
           },
           el("option", { value: "given" }, "as in the vocabulary"),
-          el("option", { value: "alike" }, "classes that are confused side by side"),
+          el("option", { value: "clusters" }, "confused classes as neighbours"),
         ),
       )
     : null;
@@ -207,7 +208,7 @@ function confusionView(root) {
     el(
       "p",
       { className: "lead" },
-      "Actual classes down, predicted ones across. The stronger the colour, the larger the share of the actual class.",
+      "Actual classes down, predicted ones across. The colour shows the share of the actual class.",
     ),
     orders,
     lost.length ? el("p", { className: "soft" }, `${counted(lost.length, "clip")} without a prediction left out.`) : null,
@@ -217,7 +218,7 @@ function confusionView(root) {
 
 // ---------------------------------------------------------------- classes
 
-// Columns sort when their head is clicked. columns: [{name, key, text(row), number}]; foot: rows below, that stay there
+// A click on a head sorts. columns: [{name, key, text(row), number}]; foot: rows that stay below
 function sortableTable(columns, rows, onRow, first, foot = null) {
   const body = el("tbody");
   let by = first,
@@ -275,7 +276,7 @@ function sortableTable(columns, rows, onRow, first, foot = null) {
 }
 
 function classesView(root) {
-  const shelf = makeShelf("Click a class to hear its clips, the missed ones first.");
+  const shelf = makeShelf("Click a class to list its clips, the missed ones first.");
   const rate = (name, key) => ({ name, key: (r) => r[key], number: true, rising: true, text: (r) => fixed(r[key], 3) });
   const columns = [
     { name: "class", key: (r) => r.label, head: true, text: (r) => r.label },
@@ -289,14 +290,14 @@ function classesView(root) {
     const wrongly = everyClip.filter((i) => !has(clips.target[i], k) && has(clips.guess[i], k) && clips.target[i] !== null),
       own = everyClip.filter((i) => has(clips.target[i], k));
     const missed = own.filter((i) => !has(clips.guess[i], k)),
-      heard = own.filter((i) => has(clips.guess[i], k));
+      found = own.filter((i) => has(clips.guess[i], k));
     shelf.show(
       row.label,
-      [...missed, ...wrongly, ...heard],
-      `${missed.length} missed, then ${wrongly.length} wrongly heard as it, then ${heard.length} rightly heard`,
+      [...missed, ...wrongly, ...found],
+      `${missed.length} missed, then ${wrongly.length} wrongly predicted as it, then ${found.length} correct`,
     );
   };
-  // the accuracy is one number, which the report of scikit-learn writes into every column
+  // accuracy is one number, which scikit-learn's report writes into every column
   const averages = page.averages.map((row) => {
     const numbers = row.label === "accuracy" ? [null, null, row.f1] : [row.precision, row.recall, row.f1];
     const cells = numbers.map((x) => el("td", { className: "number" }, x === null ? "" : fixed(x, 3)));
@@ -307,7 +308,7 @@ function classesView(root) {
     el(
       "p",
       { className: "lead" },
-      "Precision: of what was heard as the class, the share that is. Recall: of the class, the share that was heard.",
+      "Precision: the share of the clips predicted as the class that are of it. Recall: the share of the class's clips that are found.",
     ),
     el(
       "div",
@@ -321,7 +322,7 @@ function classesView(root) {
 // ---------------------------------------------------------------- groups
 
 function groupsView(root) {
-  const shelf = makeShelf("Click a group to hear its clips, the worst first.");
+  const shelf = makeShelf("Click a group to list its clips, the highest loss first.");
   const tables = page.breakdown.map((part, k) => {
     const group = page.groups.find((g) => g.name === part.name);
     const columns = [
@@ -352,7 +353,7 @@ function groupsView(root) {
   });
   put(
     root,
-    el("p", { className: "lead" }, "Share of clips that are right, with its 95 % interval (Wilson)."),
+    el("p", { className: "lead" }, "Share of correct clips with its 95 % interval (Wilson)."),
     el("div", { className: "beside" }, el("div", {}, tables), shelf),
   );
 }
@@ -365,7 +366,7 @@ function calibrationView(root) {
     el(
       "p",
       { className: "lead" },
-      "Does a probability of 0.8 mean right in 8 of 10 cases? On the diagonal it does; below it the network is too sure of itself.",
+      "Are predictions with a probability of 0.8 correct in 8 of 10 cases? On the diagonal they are; below it the network is overconfident.",
     ),
     el("div", { className: "charts" }, chart("calibration"), chart("probabilities")),
   );
