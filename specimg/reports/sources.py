@@ -239,7 +239,7 @@ def _add_run(subject: Subject, run: Run) -> None:
     )
     subject.add_facts(
         "Training",
-        folds=len({member.fold for one in run.planned}),
+        folds=len({one.fold for one in run.planned}),
         seeds=config.seeds,
         recipe=without_kind(config.recipe),
         loaders=in_words(config.loaders) if config.loaders else None,

@@ -893,10 +893,10 @@ class FakeRun:
 
     def __init__(self, folds):
         self.predictions, self.history = four().predictions, of_folds()
-        self.members = [FakeMember(fold) for fold in range(folds)]
+        self.fold_runs = [FakeFoldRun(fold) for fold in range(folds)]
 
 
-class FakeMember:
+class FakeFoldRun:
     seed = 0
 
     def __init__(self, fold):
