@@ -285,7 +285,7 @@ class PictureInfo:
     >>> tree = sp.render_tree("clips", sp.Renderer(sp.Mel(n_mels=32, n_fft=512)), cache="cache", progress=False)
     >>> info = sp.spectrogram.describe(tree.picture("dog/dog0.wav"))
     >>> info.times.shape, info.frequencies[[0, -1]].round()  # Hz of the top and the bottom row
-    ((8,), array([3701.,   71.]))
+    ((8,), array([3717.,   71.]))
     """
 
     representation: Representation
