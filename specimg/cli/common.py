@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..render.renderer import Renderer
 
-__all__ = ["read_value", "read_column", "read_settings", "renderer_from", "add_renderer", "read_toml", "add_command"]
+__all__ = ["read_value", "read_column", "read_settings", "renderer_from", "add_renderer", "add_command"]
 
 
 # ---------------------------------------------------------------------- settings from text
@@ -53,16 +53,6 @@ def read_settings(pairs: list[str]) -> dict:
     if wrong:
         raise ValueError(f"{wrong[0]!r} is not a setting; write name=value, such as n_mels=64")
     return {name: read_value(text) for name, text in (pair.split("=", 1) for pair in pairs)}
-
-
-def read_toml(path: str) -> dict:
-    """The content of a TOML file, with None for "none". ValueError, with its name, where it is not TOML."""
-    from ..core.values import _swap, _toml
-
-    try:
-        return _swap(_toml().loads(Path(path).read_text(encoding="utf-8-sig")), "none", None)
-    except ValueError as exc:  # the readers' and the decoder's errors are ValueErrors
-        raise ValueError(f"{path!r} is not TOML: {exc}") from exc
 
 
 # ---------------------------------------------------------------------- the renderer

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from .classifier import check_folder
-from .common import add_command, read_settings, read_toml, read_value
+from .common import add_command, read_settings, read_value
 
 __all__ = ["add"]
 
@@ -66,9 +66,10 @@ def _put(plan: dict, name: str, value) -> None:
 
 def _plan(path: str, settings: list[str]):
     """(RunConfig, the folder or None) that a plan file and --set describe."""
+    from ..core.reading import read_toml
     from ..experiments import RunConfig
 
-    plan = read_toml(path)
+    plan = read_toml(path, none=True)
     out = plan.pop("out", None)
     if not isinstance(out, (str, type(None))):
         raise ValueError(f"{path!r}: out = {out!r} is not the name of a folder")

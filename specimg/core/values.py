@@ -29,10 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .reading import parse_json, parse_toml, read_toml
+
 __all__ = ["Value", "register", "kinds", "choose"]
 
 _KINDS: dict[str, type] = {}
-_NONE_IN_TOML = "none"  # TOML has no null
 T = TypeVar("T")
 
 
@@ -221,7 +222,7 @@ class Value:
         ValueError
             The text is no JSON, or does not describe such a value.
         """
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(parse_json(text))
 
     def to_toml(self) -> str:
         """The value as TOML text, a table for every nested value.
@@ -233,7 +234,7 @@ class Value:
         """
         import tomli_w
 
-        return tomli_w.dumps(_swap(self.to_dict(), None, _NONE_IN_TOML))
+        return tomli_w.dumps(_text_for_none(self.to_dict()))
 
     @classmethod
     def from_toml(cls: type[T], text_or_path: str | Path) -> T:
@@ -254,23 +255,13 @@ class Value:
             The text is no TOML, or does not describe such a value.
         """
         is_path = isinstance(text_or_path, Path) or (text_or_path.endswith(".toml") and "\n" not in text_or_path)
-        text = Path(text_or_path).read_text(encoding="utf-8") if is_path else text_or_path
-        return cls.from_dict(_swap(_toml().loads(text), _NONE_IN_TOML, None))
+        return cls.from_dict(read_toml(text_or_path, none=True) if is_path else parse_toml(text_or_path, none=True))
 
     @property
     def key(self) -> str:
         """A digest of the value, 16 hexadecimal digits: equal for equal values, different for different ones."""
         text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _toml():
-    """The standard library's reader, or its back-port on Python 3.10."""
-    try:
-        import tomllib
-    except ModuleNotFoundError:
-        import tomli as tomllib
-    return tomllib
 
 
 @functools.cache
@@ -298,13 +289,13 @@ def _restore(part):
     return tuple(_restore(p) for p in part) if isinstance(part, (list, tuple)) else part
 
 
-def _swap(part, old, new):
-    """`part` with every leaf `old` replaced by `new`."""
+def _text_for_none(part: Any) -> Any:
+    """Plain data with "none" in place of None."""
     if isinstance(part, dict):
-        return {name: _swap(p, old, new) for name, p in part.items()}
+        return {name: _text_for_none(child) for name, child in part.items()}
     if isinstance(part, list):
-        return [_swap(p, old, new) for p in part]
-    return new if (part is old or (isinstance(part, str) and part == old)) else part
+        return [_text_for_none(child) for child in part]
+    return "none" if part is None else part
 
 
 def _coerce(part, annotation, where: str):

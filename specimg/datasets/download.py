@@ -25,6 +25,7 @@ import urllib3
 from .. import __version__
 from ..core.files import write_atomic
 from ..core.progress import progress_bar
+from ..core.reading import read_json
 from ..core.text import amount
 
 __all__ = ["ResumingDownloader", "resume_action"]
@@ -140,7 +141,7 @@ class ResumingDownloader:
     def begun(self, url: str) -> tuple[int, dict]:
         """(bytes to resume after, the version they belong to)."""
         try:
-            version = json.loads(self.note.read_text(encoding="utf-8"))
+            version = read_json(self.note)
             have = self.part.stat().st_size
         except (FileNotFoundError, ValueError):
             return 0, {}

@@ -21,6 +21,7 @@ from pathlib import Path
 from .. import __version__
 from ..core.cache import default_cache
 from ..core.files import inside, write_atomic
+from ..core.reading import read_json
 from .archives import announce, obtain
 from .catalogue import DataSet, find_dataset
 from .unpack import unpack_all
@@ -40,7 +41,7 @@ def _content(folder: Path) -> str:
 def _finished(home: Path, data: DataSet) -> Path | None:
     """The folder to return where the data set is complete; ValueError where something else is there."""
     try:
-        source = json.loads((home / SOURCE).read_text(encoding="utf-8"))
+        source = read_json(home / SOURCE)
         fetched = {each["name"]: each["checksum_known"] for each in source["archives"]}
         content = inside(home, source["content"])
     except (FileNotFoundError, NotADirectoryError):

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import itertools
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import soundfile as sf
 from tqdm import tqdm
 
 from ..core.files import is_temporary, write_atomic
+from ..core.reading import read_json
 from ..core.values import Value, choose
 from .synthesis import LOWEST_SR, list_sounds, make_sound
 
@@ -156,7 +156,7 @@ def _files_in(folder: Path) -> set[str]:
 def _read_record(path: Path) -> dict | None:
     """The settings that an earlier call wrote last, or None."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         if not isinstance(record, dict):
             raise ValueError(f"expected an object, found {record!r}")
         return record

@@ -85,8 +85,8 @@ OTHERS = [
 ]
 
 
-# Values with required fields and rules between them, which the tests of their own rooms look at.
-ELSEWHERE = ("specimg.competitions", "specimg.datasets", "specimg.experiments")
+# Values with required fields and rules between them, which the tests of their own rooms cover.
+ELSEWHERE = ("specimg.competitions", "specimg.data.s", "specimg.datasets", "specimg.experiments", "specimg.inference")
 
 
 def specimens():

@@ -14,7 +14,6 @@ exist, and where there are none the few rows of the sample submission.
 from __future__ import annotations
 
 import ast
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import pandas as pd
 from ...audio import find_audio
 from ...audio.decode import MAX_FRAMES_PER_BYTE
 from ...core.files import inside
+from ...core.reading import read_json
 from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
@@ -305,10 +305,7 @@ def _windows(folder: Path, year: _Year, vocab: Sequence[str], rating_weight: boo
 
 
 def _scored_birds(json_file: Path) -> list[str]:
-    try:
-        birds = json.loads(json_file.read_text(encoding="utf-8"))
-    except ValueError as exc:
-        raise ValueError(f"{json_file.name} is no JSON: {exc}") from exc
+    birds = read_json(json_file)
     if not isinstance(birds, list) or not birds or not all(isinstance(bird, str) for bird in birds):
         raise ValueError(f'{json_file.name} is no list of birds; it should read ["akiapo", "aniani" ...]')
     return birds

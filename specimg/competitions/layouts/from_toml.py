@@ -35,8 +35,9 @@ import numpy as np
 import pandas as pd
 
 from ...core.files import inside
+from ...core.reading import read_toml
 from ...core.text import count, examples
-from ...core.values import Value, _toml, choose, register
+from ...core.values import Value, choose, register
 from ...labels.classes import class_counts
 from ...labels.tables import is_multilabel, labels_from_folders, labels_from_names
 from ..competition import Competition
@@ -392,8 +393,8 @@ def read_competition(path: str | os.PathLike) -> Competition:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{str(path)!r} is not a file; give the TOML file that describes the competition")
+    data = read_toml(path)
     try:
-        data = _toml().loads(path.read_text(encoding="utf-8-sig"))
         _check_tables(data)
         about = CompetitionFile.from_dict(data)
         if about.train is None:
@@ -401,5 +402,5 @@ def read_competition(path: str | os.PathLike) -> Competition:
                 about.slug, None if about.folder is None else path.parent / about.folder, **about.options
             )
         return _by_hand(about, _folder(about, path.parent))
-    except ValueError as exc:  # of TOML itself too
+    except ValueError as exc:
         raise ValueError(f"{str(path)!r}: {exc}") from exc

@@ -481,7 +481,7 @@ def test_a_bird_that_nobody_knows_is_refused(copy):
 
 
 @pytest.mark.parametrize(
-    "text, message", [("[1, 2]", "is no list of birds"), ("[]", "is no list of birds"), ("{", "is no JSON")]
+    "text, message", [("[1, 2]", "is no list of birds"), ("[]", "is no list of birds"), ("{", "is not JSON")]
 )
 def test_scored_birds_that_are_no_list(text, message, copy):
     folder = copy("birdclef-2022")
