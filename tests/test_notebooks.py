@@ -82,9 +82,9 @@ def listed(name):
 
 
 def test_the_wheelhouse_holds_every_dependency_that_may_be_missing():
-    from specimg.core.values import _toml
+    from specimg.core.reading import read_toml
 
-    needed = _toml().loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    needed = read_toml(ROOT / "pyproject.toml")["project"]["dependencies"]
     names = {re.match(r"[\w-]+", text)[0] for text in needed}
     assert THERE < names
     assert set(listed("PURE") + listed("BINARY")) == names - THERE

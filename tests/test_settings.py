@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import specimg
-from specimg.core.values import _toml
+from specimg.core.reading import read_toml
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def pyproject():
-    return _toml().loads((ROOT / "pyproject.toml").read_text())
+    return read_toml(ROOT / "pyproject.toml")
 
 
 @pytest.fixture(scope="module")
