@@ -97,7 +97,7 @@ class Match:
         return self.matched == self.total > 0 and not self.unexpected
 
     def __str__(self) -> str:
-        faults = {"missing": self.missing, "of another shape": self.misshapen, "without a place": self.unexpected}
+        faults = {"missing": self.missing, "of another shape": self.misshapen, "not in the network": self.unexpected}
         counts = [f"{len(names)} {fault}: {_some(names)}" for fault, names in faults.items() if names]
         return "; ".join([f"{self.matched} of {self.total} tensors match", *counts])
 

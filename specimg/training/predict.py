@@ -85,19 +85,20 @@ def activation(loss_func: Callable) -> Callable[[torch.Tensor], torch.Tensor]:
     )
 
 
-def _decides_each_label(loss_func, outputs: torch.Tensor) -> bool:
-    """Whether this loss is one for several labels a clip, where no targets tell."""
+def _is_multi(loss_func: Callable, outputs: torch.Tensor) -> bool:
+    """Is this loss one for several labels a clip? For loaders without targets."""
     if hasattr(loss_func, "decodes"):
         return loss_func.decodes(outputs).ndim == 2
     return isinstance(loss_func, nn.BCEWithLogitsLoss) or loss_func is F.binary_cross_entropy_with_logits
 
 
-def _takes_reduction(loss_func) -> bool:
+def _takes_reduction(loss_func: Callable) -> bool:
+    """Can it return one loss per item?"""
     return hasattr(loss_func, "reduction") or loss_func in (F.cross_entropy, F.binary_cross_entropy_with_logits)
 
 
-def _clip_losses(loss_func, loss: torch.Tensor, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(n,): one loss a clip, from the batch's loss where that is not reduced, else computed clip by clip."""
+def _clip_losses(loss_func: Callable, loss: torch.Tensor, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(n,): the loss of each clip, from the batch's loss where that is not reduced, else computed clip by clip."""
     n = len(pred)
     if loss.numel() % n or (loss.numel() == 1 and n > 1):
         return torch.stack([loss_func(pred[i : i + 1], target[i : i + 1]).mean() for i in range(n)])
@@ -252,7 +253,7 @@ def predict_all(
             f"the loader gave {0 if outputs is None else len(outputs)} clips of {n}; "
             "an item transform skips some, or a callback stops the pass"
         )
-    is_multi = _decides_each_label(learn.loss_func, outputs) if targets is None else targets.ndim == 2
+    is_multi = _is_multi(learn.loss_func, outputs) if targets is None else targets.ndim == 2
     labels = _decode_targets(targets, n, vocab, is_multi)
     _check_names(clips, labels, is_multi)
     table = clips.drop(columns="label", errors="ignore").assign(

@@ -160,7 +160,7 @@ def test_another_shape_is_told(donor):
 def test_nothing_in_common_never_fits():
     assert not Match(0, 0, (), (), ()).fits
     assert str(Match(1, 2, ("a",), (), ("b", "c", "d", "e"))) == (
-        "1 of 2 tensors match; 1 missing: a; 4 without a place: b, c, d and 1 more"
+        "1 of 2 tensors match; 1 missing: a; 4 not in the network: b, c, d and 1 more"
     )
 
 

@@ -826,7 +826,7 @@ def test_layers_of_a_network_of_waveforms_and_their_recordings(sounds):
     learn = spec_learner(dls, "soundnet_cnn", seed=0)
     p = predict_all(learn, layers="convs")
     with torch.no_grad():
-        maps = learn.model.eval()[1].listen(torch.cat([batch[0].as_subclass(torch.Tensor) for batch in dls.valid]))
+        maps = learn.model.eval()[1].convolve(torch.cat([batch[0].as_subclass(torch.Tensor) for batch in dls.valid]))
     assert p.layers["convs"].shape == (6, 1024) == tuple(maps.shape[:2])
     np.testing.assert_allclose(p.layers["convs"], maps.mean(2), atol=1e-5)
     assert p.table["picture"].tolist() == [""] * 6
