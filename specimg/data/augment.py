@@ -2,8 +2,7 @@
 
 A spectrogram is no photograph: left and right are before and after, up and down are high and low. So nothing is ever flipped
 or rotated. What leaves a sound the same sound: beginning a little earlier or later, playing a little faster or slower, another
-voice's pitch (a small shift of the frequency axis), another loudness, some noise, and short gaps in time and frequency (masks,
-as in SpecAugment: Park et al. 2019, arXiv 1904.08779). Mixup, which needs the labels too, belongs to `Recipe(mixup=...)`.
+voice's pitch (a small shift of the frequency axis), another loudness, some noise, and short gaps in time and frequency (SpecAugment). Mixup, which needs the labels too, belongs to `Recipe(mixup=...)`.
 
 All of it runs on whole batches, on the device where they are, and only in training.
 """
@@ -32,18 +31,54 @@ HISS_SLOPE = 0.1  # of the range: how much louder or softer at the top than in t
 @register
 @dataclass(frozen=True)
 class Augment(Value):
-    """How strongly pictures are changed in training. Shares are of the picture's width, height or range; 0 switches off."""
+    """How strongly pictures are changed in training.
 
-    shift: float = 0.1  # of the width: the sound begins up to this much earlier or later
-    stretch: float = 0.2  # up to this share slower or faster
-    freq_shift: float = 0.04  # of the height: up to this much higher or lower
-    gain: float = 0.05  # of the range: up to this much louder or softer; 4 dB of 80
-    noise: float = 0.02  # of the range: standard deviation, at most; each picture draws its own
-    hiss: float = 0.3  # of the range: in half of the pictures a hiss of up to this level covers what is quieter
-    time_masks: int = 1  # gaps in time
-    time_mask: float = 0.15  # of the width: each at most this long
-    freq_masks: int = 1  # gaps in frequency
-    freq_mask: float = 0.15  # of the height: each at most this high
+    Shares are of the picture's width, height or range, 0 to below 1; 0 switches off.
+
+    Parameters
+    ----------
+    shift : float, default 0.1
+        Share of the width: the sound begins up to this much earlier or later.
+    stretch : float, default 0.2
+        Up to this share slower or faster.
+    freq_shift : float, default 0.04
+        Share of the height: up to this much higher or lower.
+    gain : float, default 0.05
+        Share of the range: up to this much louder or softer; 4 dB of 80.
+    noise : float, default 0.02
+        Share of the range: largest standard deviation of white noise; each picture draws its own.
+    hiss : float, default 0.3
+        Share of the range: in half of the pictures a hiss of up to this level covers what is quieter.
+    time_masks, freq_masks : int, default 1
+        Gaps in time and in frequency (SpecAugment).
+    time_mask, freq_mask : float, default 0.15
+        Share of the width and of the height: the largest gap.
+
+    Raises
+    ------
+    ValueError
+        For shares out of range, and a negative number of gaps.
+
+    References
+    ----------
+    Park et al. (2019), "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", arXiv 1904.08779.
+
+    Examples
+    --------
+    >>> sp.Augment(shift=0.3, hiss=0)
+    Augment(shift=0.3, hiss=0.0)
+    """
+
+    shift: float = 0.1
+    stretch: float = 0.2
+    freq_shift: float = 0.04
+    gain: float = 0.05
+    noise: float = 0.02
+    hiss: float = 0.3
+    time_masks: int = 1
+    time_mask: float = 0.15
+    freq_masks: int = 1
+    freq_mask: float = 0.15
 
     def _check(self):
         for name in ("shift", "stretch", "freq_shift", "gain", "noise", "hiss", "time_mask", "freq_mask"):
@@ -94,9 +129,22 @@ def _gaps(n: int, length: int, most: float, like: torch.Tensor) -> torch.Tensor:
 
 
 class SpecAugment(Transform):
-    """fastai batch transform that applies an `Augment` to `(n, channels, height, width)` pictures in [0, 1], in training only.
+    """fastai batch transform that applies an `Augment` to pictures `(n, channels, height, width)` in [0, 1], in training only.
 
-    fill : level of "nothing there" for each channel; black for decibels, mid-grey for a signed picture
+    Parameters
+    ----------
+    settings : Augment, default Augment()
+        What is done.
+    fill : tuple of float, default (0.0,)
+        Level of "nothing there" of each channel: black for decibels, mid-grey for a signed picture.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastai.vision.all import TensorImage
+    >>> from specimg.data import SpecAugment
+    >>> SpecAugment(sp.Augment())(TensorImage(torch.rand(2, 1, 32, 63)), split_idx=0).shape
+    torch.Size([2, 1, 32, 63])
     """
 
     order, split_idx = 20, 0  # after the pictures became floats; training only
@@ -113,11 +161,11 @@ class SpecAugment(Transform):
         if s.shift or s.stretch or s.freq_shift:
             level = _moved(level, s)
         if s.gain:
-            heard = level.abs() > SILENT
-            level = torch.where(heard, level + _uniform(n, s.gain, level), level)
+            audible = level.abs() > SILENT
+            level = torch.where(audible, level + _uniform(n, s.gain, level), level)
         if s.noise:
-            deviation = _uniform(n, s.noise, level).abs()
-            level = level + deviation * torch.randn_like(level)
+            std = _uniform(n, s.noise, level).abs()
+            level = level + std * torch.randn_like(level)
         if s.hiss:
             level = torch.where(fill == 0, torch.maximum(level, _hiss(level, s.hiss)), level)  # black is quiet there
         for _ in range(s.time_masks if s.time_mask else 0):

@@ -15,10 +15,12 @@ import random
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from fastai.vision.all import PILBase, RandTransform, TensorImage, ToTensor, Transform, show_image
+from matplotlib.axes import Axes
 from PIL import Image
 
 from ..render.renderer import Renderer
@@ -30,12 +32,32 @@ __all__ = ["SpecImage", "TensorSpec", "Samples", "OpenPicture", "FitSize"]
 
 
 class TensorSpec(TensorImage):
-    """A picture, or several windows of one, as a tensor: `(channels, height, width)` or `(windows, channels, height, width)`."""
+    """A picture, or several windows of one, as a tensor: `(channels, height, width)` or `(windows, channels, height, width)`.
+
+    Examples
+    --------
+    >>> x, y = dls.one_batch()
+    >>> type(x).__name__, x.shape
+    ('TensorSpec', torch.Size([4, 1, 32, 63]))
+    """
 
     _show_args = {"cmap": "magma"}
 
-    def show(self, ctx=None, **kwargs):
-        """Draw the (first window's) pixels without axes."""
+    def show(self, ctx: Axes | None = None, **kwargs: Any) -> Axes:
+        """Draw the pixels, of several windows those of the first, without axes.
+
+        Parameters
+        ----------
+        ctx : Axes, default None
+            Where to draw; None makes a figure.
+        **kwargs
+            As in fastai's `show_image`.
+
+        Returns
+        -------
+        Axes
+            Several channels stand one above the other.
+        """
         x = self[0] if self.ndim == 4 else self
         return show_image(x if len(x) in (1, 3) else x.flatten(0, 1)[None], ctx=ctx, **{**self._show_args, **kwargs})
 
@@ -70,14 +92,38 @@ class SpecImage(PILBase):
 
     1 channel is mode L and 3 are RGB, as in the file. 4 are CMYK, because Pillow's resizers treat those bands alike (with RGBA
     they would multiply three by the fourth); 2 are `SpecImage2`. A picture with a colour map opens as its three colours.
+
+    Examples
+    --------
+    >>> image = sp.SpecImage.create(sp.Renderer(sp.Mel(n_mels=32))("dog.wav"))
+    >>> image.planes.shape, image.picture_info.unit
+    ((1, 32, 8), 'dB')
     """
 
     _tensor_cls = TensorSpec
     _show_args = {"cmap": "magma"}
 
     @classmethod
-    def create(cls, fn, **kwargs) -> SpecImage:
-        """Open a picture: a path, bytes, or a PIL image as `Renderer` returns it. PictureError, with the path, for a broken file."""
+    def create(cls, fn: str | os.PathLike | bytes | Image.Image, **kwargs: Any) -> SpecImage:
+        """Open a picture.
+
+        Parameters
+        ----------
+        fn : str, path, bytes or PIL image
+            A file, its bytes, or what a `Renderer` returns.
+        **kwargs
+            Ignored; fastai gives more.
+
+        Returns
+        -------
+        SpecImage
+            The picture.
+
+        Raises
+        ------
+        PictureError
+            With the path, where the file is broken.
+        """
         if isinstance(fn, SpecImage):
             return fn
         image = _open_image(fn)
@@ -105,14 +151,38 @@ class SpecImage(PILBase):
         facts = getattr(self, "facts", None)
         return parse_text(*facts) if facts else None
 
-    def crop_pad(self, *args, **kwargs):
-        """fastai's, which `Resize` and its sisters call; of CMYK it would make RGBA on the way, so each band goes by itself."""
+    def crop_pad(self, *args: Any, **kwargs: Any) -> SpecImage:
+        """fastai's, which its `Resize` calls; of CMYK it would make RGBA on the way, so each band goes by itself.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As in fastai.
+
+        Returns
+        -------
+        SpecImage
+            Cropped, padded and resized.
+        """
         if self.mode != "CMYK":
             return super().crop_pad(*args, **kwargs)
         return type(self)(Image.merge("CMYK", [Image.Image.crop_pad(band, *args, **kwargs) for band in self.split()]))
 
-    def show(self, ctx=None, **kwargs):
-        """Draw the pixels without axes, several channels one above the other."""
+    def show(self, ctx: Axes | None = None, **kwargs: Any) -> Axes:
+        """Draw the pixels without axes.
+
+        Parameters
+        ----------
+        ctx : Axes, default None
+            Where to draw; None makes a figure.
+        **kwargs
+            As in fastai's `show_image`.
+
+        Returns
+        -------
+        Axes
+            Several channels stand one above the other.
+        """
         return TensorSpec(torch.from_numpy(np.array(self.planes))).show(ctx=ctx, **kwargs)
 
 

@@ -4,16 +4,16 @@
     prepared = clf.input.prepare("dog.wav")      # a PNG as bytes, or samples as float32 (samples,)
     x = clf.input.to_tensor(prepared)            # float32 (channels, height, width), or (1, 1, samples)
 
-`NetworkInput` is what everything else asks: predictions, windows of long recordings, golden clips, export. A new kind of input is a
-new class with these members.
+`NetworkInput` is what everything else asks: predictions, windows of long recordings, golden clips, export.
 """
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,66 +30,179 @@ from .waves import FitWave, TensorWave
 __all__ = ["NetworkInput", "PictureInput", "WaveInput", "input_from_dict"]
 
 
-class NetworkInput(Protocol):
-    """What a network is given of a recording, and the two steps to it: `prepare`, then `to_tensor`."""
+class NetworkInput(ABC):
+    """What a network is given of a recording, and the two steps to it: `prepare`, then `to_tensor`.
+
+    Everything that predicts, windows, keeps or exports asks these members and nothing else, so a new kind of input is a subclass.
+
+    Examples
+    --------
+    >>> clf.input
+    PictureInput(pictures of 32 x 63 pixels, 'squish')
+    >>> clf.input.to_tensor(clf.input.prepare("dog.wav")).shape
+    torch.Size([1, 32, 63])
+    """
 
     name: ClassVar[str]  # "picture" or "waveform"
     renderer: Renderer | None  # how recordings are drawn; None where they are not
     transform: FitSize | FitWave  # brings clips of any length to one size
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.describe()})"
+
     @property
+    @abstractmethod
     def reader(self) -> Renderer | Audio:
         """The value by which recordings are prepared."""
 
     @property
+    @abstractmethod
     def audio(self) -> Audio:
         """How recordings are read."""
 
     @property
+    @abstractmethod
     def size(self) -> tuple[int, int]:
         """(height, width) of the network's input in pixels; (1, samples) of waveforms."""
 
     @property
+    @abstractmethod
     def channels(self) -> int:
         """Channels of the network's input, 1 to 4."""
 
     @property
+    @abstractmethod
     def method(self) -> str:
         """How clips of different length come to one size: "squish", "crop" or "pad"."""
 
     @property
+    @abstractmethod
     def seconds(self) -> float | None:
         """Seconds that the network reads at once; None where it reads the whole clip."""
 
     @property
+    @abstractmethod
     def windows(self) -> int:
         """How many windows of a clip the network reads, whose outputs are averaged."""
 
     def prepare(self, source: Any) -> bytes | np.ndarray:
-        """A recording (a path, or a pair `(y, sr)`) as a PNG or as samples. ValueError, with the reason, where it cannot be read."""
+        """Read or draw a recording.
+
+        Parameters
+        ----------
+        source : str, path, or pair (y, sr)
+            The recording.
+
+        Returns
+        -------
+        bytes or ndarray
+            A PNG, or float32 samples `(samples,)`.
+
+        Raises
+        ------
+        ValueError
+            With the reason, where it cannot be read.
+        """
         return prepare(self.reader, source)
 
     def prepare_all(self, sources: Sequence, n_jobs: int = 1) -> Iterator[tuple[bytes | np.ndarray | None, str]]:
-        """(prepared, "") or (None, the reason) of each source, in order; `n_jobs` processes, as joblib counts them."""
+        """Read or draw many recordings.
+
+        Parameters
+        ----------
+        sources : sequence
+            As `prepare` takes them.
+        n_jobs : int, default 1
+            Processes, as joblib counts them; -1 is one a core.
+
+        Yields
+        ------
+        prepared : bytes, ndarray or None
+            Of each source, in order.
+        reason : str
+            Why it could not be prepared; empty where it was.
+        """
         return prepare_all(self.reader, sources, n_jobs)
 
+    @abstractmethod
     def prepare_clip(self, clip: Clip) -> bytes | np.ndarray:
-        """The same of samples that have been read already."""
+        """Draw a clip that has been read already, or take its samples.
 
-    def to_tensor(self, prepared: Any) -> Tensor:
-        """Something prepared, brought to the network's size, without the axis of the batch; several windows are an axis in front."""
+        Parameters
+        ----------
+        clip : Clip
+            As `read_clip` returns it.
 
+        Returns
+        -------
+        bytes or ndarray
+            As of `prepare`.
+        """
+
+    @abstractmethod
+    def to_tensor(self, prepared: bytes | np.ndarray) -> Tensor:
+        """Bring something prepared to the network's size.
+
+        Parameters
+        ----------
+        prepared : bytes or ndarray
+            What `prepare` returned.
+
+        Returns
+        -------
+        Tensor
+            float32 `(channels, height, width)` in [0, 1], or `(1, 1, samples)`; several windows are an axis in front.
+        """
+
+    @abstractmethod
     def one_window(self) -> NetworkInput:
-        """The same input, of which the network reads one window of a clip only."""
+        """The same input of which the network reads one window of a clip only.
 
+        Returns
+        -------
+        NetworkInput
+            A copy; windows of test-time augmentation are kept.
+        """
+
+    @abstractmethod
     def with_tta(self, tta: TTA) -> NetworkInput:
-        """The same input, of which the network reads the windows of `tta`. ValueError where there are no such windows."""
+        """The same input of which the network reads the windows of test-time augmentation.
 
+        Parameters
+        ----------
+        tta : TTA
+            The windows.
+
+        Returns
+        -------
+        NetworkInput
+            A copy.
+
+        Raises
+        ------
+        ValueError
+            Where there are no such windows: of waveforms.
+        """
+
+    @abstractmethod
     def describe(self) -> str:
-        """In a few words, for people."""
+        """What the network is given, for people.
 
+        Returns
+        -------
+        str
+            A few words.
+        """
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """The entries `renderer`, `audio` and `fit` of a classifier's JSON."""
+        """As JSON.
+
+        Returns
+        -------
+        dict
+            The entries `renderer`, `audio` and `fit` of classifier.json.
+        """
 
 
 def _with_one_window(transform: FitSize | FitWave) -> FitSize | FitWave:
@@ -98,7 +211,7 @@ def _with_one_window(transform: FitSize | FitWave) -> FitSize | FitWave:
     return transform
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PictureInput(NetworkInput):
     """Spectrograms, drawn by a renderer and brought to one size.
 
@@ -108,6 +221,11 @@ class PictureInput(NetworkInput):
         How recordings are drawn.
     transform : FitSize
         How a picture comes to the network's size.
+
+    Examples
+    --------
+    >>> dls.input
+    PictureInput(pictures of 32 x 63 pixels, 'squish')
     """
 
     name: ClassVar[str] = "picture"
@@ -168,7 +286,7 @@ class PictureInput(NetworkInput):
         return {"renderer": self.renderer.to_dict(), "audio": None, "fit": {**sizing, "blank": blank, **tta}}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WaveInput(NetworkInput):
     """Waveforms of one length, float32 `(1, 1, samples)`, nominally in [-1, 1].
 
@@ -176,6 +294,12 @@ class WaveInput(NetworkInput):
     ----------
     transform : FitWave
         How recordings are read, and how many samples the network takes.
+
+    Examples
+    --------
+    >>> waves = sp.WaveDataLoaders.from_folder("clips", audio=sp.Audio(sr=8000, duration=0.5), bs=4)
+    >>> waves.input
+    WaveInput(waveforms of 4000 samples at 8000 Hz)
     """
 
     name: ClassVar[str] = "waveform"

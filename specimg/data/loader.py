@@ -175,9 +175,28 @@ def _label_text(y) -> str:
 
 
 def SpecBlock(renderer: Renderer | None = None, tree: SpecTree | None = None) -> TransformBlock:
-    """A fastai block for the input side of a DataBlock: paths of recordings (drawn in memory, or found in `tree`) or of pictures.
+    """The input of a fastai DataBlock: paths of recordings or of pictures become pictures.
 
-    >>> DataBlock(blocks=(SpecBlock(Renderer()), CategoryBlock), get_items=..., get_y=...)      # doctest: +SKIP
+    Parameters
+    ----------
+    renderer : Renderer, default None
+        How recordings are drawn, in memory; None: as `tree` was, else `Renderer()`.
+    tree : SpecTree, default None
+        Recordings that it holds are opened there instead.
+
+    Returns
+    -------
+    TransformBlock
+        Give it a target's block beside it.
+
+    Examples
+    --------
+    >>> from fastai.vision.all import CategoryBlock, DataBlock, parent_label
+    >>> look = sp.Renderer(sp.Mel(n_mels=32))
+    >>> data = DataBlock((sp.SpecBlock(look), CategoryBlock), get_y=parent_label)
+    >>> dls = data.dataloaders(["clips/cat/cat0.wav", "clips/dog/dog0.wav"] * 5, bs=2, num_workers=0)
+    >>> dls.one_batch()[0].shape
+    torch.Size([2, 1, 32, 8])
     """
     if renderer is None and tree is None:
         renderer = Renderer()

@@ -12,8 +12,9 @@ how clips come to one size, `Batches` how they are loaded.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ from .sizes import Sizing, blank_levels
 from .sources import as_clips
 from .split import Split, add_variants, split_clips
 
-__all__ = ["ClipDataLoaders", "SpecDataLoaders", "shows_parameters", "take"]
+__all__ = ["ClipDataLoaders", "SpecDataLoaders", "shows", "shows_parameters", "take"]
 
 T = TypeVar("T")
 Folder = str | os.PathLike
@@ -51,12 +52,25 @@ def take(kind: type[T], options: dict[str, Any], **defaults: Any) -> T:
     return kind(**{**defaults, **{name: options.pop(name) for name in names & set(options)}})
 
 
+def shows(to: Callable, but: Sequence[str] = ()) -> Callable:
+    """Decorator: show the parameters of `to`, without those in `but`, in place of **kwargs, in the signature and in the docstring."""
+
+    def decorate(function: Callable) -> Callable:
+        own = set(inspect.signature(function).parameters)
+        shown = delegates(to, but=[*but, "df"])(function)
+        names = [name for name in inspect.signature(shown).parameters if name not in own]
+        shown.__doc__ = function.__doc__.replace("**kwargs", ", ".join(names))
+        return shown
+
+    return decorate
+
+
 def shows_parameters(cls: type) -> type:
-    """Class decorator: its `from_...` show the parameters of its `from_df` in place of **kwargs."""
+    """Class decorator: its `from_...` show the parameters of its `from_df`."""
     for name in ("from_csv", "from_folder", "from_names", "from_lists"):
         sister = copy_func(getattr(cls, name).__func__)
         sister.__annotations__ = {**sister.__annotations__, "return": cls.__name__}
-        setattr(cls, name, classmethod(delegates(cls.from_df)(sister)))
+        setattr(cls, name, classmethod(shows(cls.from_df)(sister)))
     return cls
 
 
@@ -118,7 +132,7 @@ class ClipDataLoaders(DataLoaders):
         label_col: str | int = 1,
         header: int | str | None = "infer",
         delimiter: str = ",",
-        **kwargs,
+        **kwargs: Any,
     ) -> ClipDataLoaders:
         """DataLoaders from a csv file.
 
@@ -165,7 +179,7 @@ class ClipDataLoaders(DataLoaders):
 
     @classmethod
     def from_folder(
-        cls, path: Folder, *, train: str = "train", valid: str = "valid", valid_pct: float = 0.2, **kwargs
+        cls, path: Folder, *, train: str = "train", valid: str = "valid", valid_pct: float = 0.2, **kwargs: Any
     ) -> ClipDataLoaders:
         """DataLoaders from folders named after the classes.
 
@@ -206,7 +220,7 @@ class ClipDataLoaders(DataLoaders):
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
 
     @classmethod
-    def from_names(cls, path: Folder, regex: str, **kwargs) -> ClipDataLoaders:
+    def from_names(cls, path: Folder, regex: str, **kwargs: Any) -> ClipDataLoaders:
         """DataLoaders from file names.
 
         Parameters
@@ -229,7 +243,7 @@ class ClipDataLoaders(DataLoaders):
         return cls.from_df(table, path, **kwargs)
 
     @classmethod
-    def from_lists(cls, path: Folder, fnames: Sequence[Folder], labels: Sequence, **kwargs) -> ClipDataLoaders:
+    def from_lists(cls, path: Folder, fnames: Sequence[Folder], labels: Sequence, **kwargs: Any) -> ClipDataLoaders:
         """DataLoaders from a list of files and their labels.
 
         Parameters
@@ -304,6 +318,7 @@ def _augmentation(augment: Augment | str | None, info: PictureInfo) -> list[Tran
     return [SpecAugment(augment, blank_levels(info))]
 
 
+@shows_parameters
 class SpecDataLoaders(ClipDataLoaders):
     """fastai DataLoaders over the pictures of recordings, which are drawn where they are missing.
 
@@ -446,9 +461,9 @@ class SpecDataLoaders(ClipDataLoaders):
         return cls._from_pictures(table, tree, path, split, sizing, batches, vocab, variants, augment)
 
     @classmethod
-    @delegates(from_df, but=["df", "folder", "renderer", "cache", "n_jobs", "progress"])
+    @shows(from_df, but=["folder", "renderer", "cache", "n_jobs", "progress"])
     def from_tree(
-        cls, tree: SpecTree, labels: pd.DataFrame | None = None, path: Folder = ".", **kwargs
+        cls, tree: SpecTree, labels: pd.DataFrame | None = None, path: Folder = ".", **kwargs: Any
     ) -> SpecDataLoaders:
         """DataLoaders from pictures that stand already.
 
@@ -526,6 +541,3 @@ class SpecDataLoaders(ClipDataLoaders):
         for dl in empty.loaders:
             dl.tree = None
         return empty
-
-
-shows_parameters(SpecDataLoaders)

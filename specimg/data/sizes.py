@@ -146,7 +146,17 @@ class Sizing(Value):
     def settled(self, pictures: Sequence[str], evaluated: Sequence[str]) -> Sizing:
         """The same with every field filled in from pictures, so that all of them come to one size.
 
-        pictures, evaluated : paths, of all clips and of those that are not trained on
+        Parameters
+        ----------
+        pictures : sequence of str
+            Paths of the pictures of all clips.
+        evaluated : sequence of str
+            Paths of those that a network is evaluated on, whose longest decides about `windows`.
+
+        Returns
+        -------
+        Sizing
+            With size, seconds and windows where the method has them.
         """
         info, seconds, windows = describe(pictures[0]), self.seconds, self.windows
         if self.method == "pad" and seconds is None:

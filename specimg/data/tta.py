@@ -1,4 +1,4 @@
-"""Test-time augmentation: a clip is looked at several times, and the network's answers are averaged.
+"""Test-time augmentation: a network reads several windows of a clip, and its outputs are averaged.
 
 A window may begin a little earlier or later and last a little longer or shorter; nothing else is done to a sound here. It is
 never turned round and never moved in frequency, because another pitch is another sound.
@@ -7,7 +7,7 @@ never turned round and never moved in frequency, because another pitch is anothe
     predict_all(learn, dl=with_tta(learn.dls.valid, TTA(lengths=(0.9, 1.0, 1.1))))
     dataclasses.replace(clf, input=clf.input.with_tta(TTA(windows=10)))
 
-`tta_spans` says which seconds are looked at. `TTA()` is what validation sees without it. It is for pictures: waveforms have the
+`tta_spans` says which seconds are read. `TTA()` is what validation sees without it. It is for pictures: waveforms have the
 windows of their own loaders.
 """
 
@@ -25,25 +25,44 @@ from .sizes import Sizing
 
 __all__ = ["TTA", "TTAFit", "fit_with_tta", "tta_spans", "with_tta"]
 
-_OF_WAVES = "of a waveform several windows are heard and averaged by WaveDataLoaders(..., seconds=..., windows=...)"
+_OF_WAVES = "outputs of several windows of a waveform are averaged by WaveDataLoaders(..., seconds=..., windows=...)"
 
 
 @register
 @dataclass(frozen=True)
 class TTA(Value):
-    """Which windows of a clip are looked at: each one that validation has, at every length and every shift.
+    """Test-time augmentation: predictions are averaged over windows of a clip, each one of validation at every length and every shift.
 
     What lies beyond the picture is blank, so a wide shift shows less of the clip.
+
+    Parameters
+    ----------
+    shifts : tuple of float, default (0.0,)
+        A window begins later by these shares of its length, -1 to 1; negative is earlier.
+    lengths : tuple of float, default (1.0,)
+        A window lasts that many times as long, about its middle; above 0.
+    windows : int, default None
+        Evenly spread ones of `method="crop"`; None: as many as validation has.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range, and an empty tuple.
+
+    Examples
+    --------
+    >>> sp.TTA(shifts=(-0.1, 0.0, 0.1))
+    TTA(shifts=(-0.1, 0.0, 0.1))
     """
 
-    shifts: tuple[float, ...] = (0.0,)  # of a window's length: it begins that much later; negative is earlier
-    lengths: tuple[float, ...] = (1.0,)  # a window lasts that many times as long, about its middle
-    windows: int | None = None  # evenly spread ones of method="crop"; None is as many as validation has
+    shifts: tuple[float, ...] = (0.0,)
+    lengths: tuple[float, ...] = (1.0,)
+    windows: int | None = None
 
     def _check(self) -> None:
         for name in ("shifts", "lengths"):
             if not getattr(self, name):
-                raise ValueError(f"TTA({name}=()) looks at nothing; give one number or more")
+                raise ValueError(f"TTA({name}=()) has no window; give one number or more")
         for shift in self.shifts:
             if abs(shift) > 1:
                 raise ValueError(f"TTA(shifts={self.shifts}): {shift:g} leads past a window's length; give -1 to 1")

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fastai.vision.all import TfmdDL, Transform, TransformBlock
-from fastcore.meta import delegates
 from PIL import Image
 
 from ..audio import Audio, AudioError, recording_seconds
@@ -34,7 +33,7 @@ from .batches import Batches
 from .clip_table import Columns, Corrections, label_table
 from .inputs import WaveInput
 from .loader import ClipDL
-from .loaders import ClipDataLoaders, Folder, SpecDataLoaders, shows_parameters, take
+from .loaders import ClipDataLoaders, Folder, SpecDataLoaders, shows, shows_parameters, take
 from .sizes import covering_windows
 from .sources import as_clips
 from .split import Split, SplitClips, split_clips
@@ -140,6 +139,7 @@ def _lasts(row) -> float:
     return (whole if end is None else min(whole, end)) - (_time(row, "start") or 0.0)
 
 
+@shows_parameters
 class WaveDataLoaders(ClipDataLoaders):
     """fastai DataLoaders over the waveforms of recordings.
 
@@ -161,7 +161,7 @@ class WaveDataLoaders(ClipDataLoaders):
         return self.input.audio
 
     @classmethod
-    @delegates(SpecDataLoaders.from_df, but=["renderer", "variants", "cache", "size", "method", "n_jobs", "progress"])
+    @shows(SpecDataLoaders.from_df, but=["renderer", "variants", "cache", "size", "method", "n_jobs", "progress"])
     def from_df(
         cls,
         df: pd.DataFrame,
@@ -171,7 +171,7 @@ class WaveDataLoaders(ClipDataLoaders):
         seconds: float | None = None,
         windows: int | None = None,
         augment: WaveAugment | str | None = "default",
-        **kwargs,
+        **kwargs: Any,
     ) -> WaveDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
@@ -187,13 +187,9 @@ class WaveDataLoaders(ClipDataLoaders):
             How many in validation; None: as many as cover the longest clip, 8 at most.
         augment : WaveAugment, "default" or None, default "default"
             How waveforms are changed in training.
-        item_tfms, batch_tfms : Transform or list of Transform, default None
-            fastai's, besides ours, of a `TensorWave`: of a clip's whole length, and of batches.
-        num_workers : int, default None
-            Processes that load; None: 0 on a CPU, else fastai's number. Each epoch reads all recordings, so long ones gain from more.
-        path, folder, fn_col, label_col, label_delim, suffix, start_col, end_col, group_col, weight_col, balance, valid_pct, valid_col, fold, \
-fold_col, seed, vocab, corrections, bs, val_bs, device, shuffle
-            As in `SpecDataLoaders.from_df`.
+        path, **kwargs
+            As in `SpecDataLoaders.from_df`; `item_tfms` are given a `TensorWave` of a clip's whole length. Each epoch reads all recordings, so
+            long ones gain from more workers.
 
         Returns
         -------
@@ -260,6 +256,3 @@ fold_col, seed, vocab, corrections, bs, val_bs, device, shuffle
         if any(isinstance(source, Image.Image) for source in clips[self.reads]):
             raise ValueError("waveforms cannot be read from a picture; give paths of recordings, or pairs (y, sr)")
         return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
-
-
-shows_parameters(WaveDataLoaders)

@@ -13,10 +13,12 @@ import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from fastai.vision.all import RandTransform, TensorBase, Transform
+from matplotlib.axes import Axes
 
 from ..audio import Audio, AudioError, filter_band, fit_length
 from ..audio.read import condition, read_clip
@@ -94,10 +96,33 @@ def draw_recording(
 
 
 class TensorWave(TensorBase):
-    """A waveform, or several windows of one, as a tensor: `(1, 1, samples)` or `(windows, 1, 1, samples)`."""
+    """A waveform, or several windows of one, as a tensor: `(1, 1, samples)` or `(windows, 1, 1, samples)`.
 
-    def show(self, ctx=None, title: str = "", **kwargs):
-        """Draw the (first window's) samples; returns the axes."""
+    Examples
+    --------
+    >>> from specimg.data.waves import ReadWave
+    >>> wave = ReadWave(sp.Audio(sr=8000))("dog.wav")
+    >>> type(wave).__name__, wave.shape
+    ('TensorWave', torch.Size([1, 1, 4000]))
+    """
+
+    def show(self, ctx: Axes | None = None, title: str = "", **kwargs: Any) -> Axes:
+        """Draw the samples, of several windows those of the first.
+
+        Parameters
+        ----------
+        ctx : Axes, default None
+            Where to draw; None makes a figure.
+        title : str, default ""
+            Above the axes.
+        **kwargs
+            Ignored; fastai gives more.
+
+        Returns
+        -------
+        Axes
+            The axes, over numbers of samples.
+        """
         ax = new_figure(5, 2.5).add_subplot() if ctx is None else ctx
         draw_wave(ax, np.asarray(self.cpu()).reshape(-1, self.shape[-1])[0], title)
         return ax
@@ -139,7 +164,7 @@ class ReadWave(Transform):
             clip = read_clip(span.path, self.audio, span.start, span.end)
         except AudioError as exc:
             raise AudioError(
-                span.path, f"{exc.reason}; found while a batch was read: mend the file, or leave it out"
+                span.path, f"{exc.reason}; found while a batch was read: repair the file, or leave it out"
             ) from exc
         return clip.y, clip.begin
 
@@ -222,11 +247,32 @@ def fit_wave(audio: Audio, sizing: Sizing) -> FitWave:
 @register
 @dataclass(frozen=True)
 class WaveAugment(Value):
-    """How strongly waveforms are changed in training; 0, or None for the noise, switches off."""
+    """How strongly waveforms are changed in training; 0, or None for the noise, switches off.
 
-    shift: float = 0.1  # of the window: the sound begins up to this much earlier or later; silence comes in
-    gain_db: float = 6.0  # dB: up to this much louder or softer
-    noise_db: float | None = 20.0  # dB: white noise, at its loudest this far below the clip; in each clip another
+    Parameters
+    ----------
+    shift : float, default 0.1
+        Share of the window, 0 to below 1: the sound begins up to this much earlier or later; silence comes in.
+    gain_db : float, default 6.0
+        dB: up to this much louder or softer.
+    noise_db : float, default 20.0
+        dB: white noise, at its loudest this far below the clip and up to 40 dB softer; None for no noise.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range.
+
+    Examples
+    --------
+    >>> from specimg.data import WaveAugment
+    >>> WaveAugment(noise_db=None)
+    WaveAugment(noise_db=None)
+    """
+
+    shift: float = 0.1
+    gain_db: float = 6.0
+    noise_db: float | None = 20.0
 
     def _check(self):
         if not 0 <= self.shift < 1:
