@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["parse_json", "parse_toml", "read_bytes", "read_json", "read_npz", "read_toml"]
+__all__ = ["parse_json", "parse_toml", "read_bytes", "read_json", "read_npz", "read_toml", "swap_leaves"]
 
 MAX_JSON = 1 << 26  # bytes of a file: 64 MiB
 MAX_TOML = 1 << 22  # bytes of a file, which a reader in Python takes seconds for
@@ -199,12 +199,13 @@ def _is_deep(part: Any) -> bool:
     return True
 
 
-def _none_for_text(part: Any) -> Any:
+def swap_leaves(part: Any, old: Any, new: Any) -> Any:
+    """Plain data with every leaf that equals `old` replaced by `new`."""
     if isinstance(part, dict):
-        return {name: _none_for_text(child) for name, child in part.items()}
+        return {name: swap_leaves(child, old, new) for name, child in part.items()}
     if isinstance(part, list):
-        return [_none_for_text(child) for child in part]
-    return None if isinstance(part, str) and part == "none" else part
+        return [swap_leaves(child, old, new) for child in part]
+    return new if type(part) is type(old) and part == old else part
 
 
 def parse_toml(text: str, source: str | os.PathLike | None = None, *, none: bool = False) -> dict[str, Any]:
@@ -247,7 +248,7 @@ def parse_toml(text: str, source: str | os.PathLike | None = None, *, none: bool
         raise ValueError(f"{_named(source)} is nested in more than {MAX_DEPTH} levels") from exc
     except ValueError as exc:
         raise ValueError(f"{_named(source)} is not TOML: {exc}") from exc
-    return _none_for_text(found) if none else found
+    return swap_leaves(found, "none", None) if none else found
 
 
 def read_toml(path: str | os.PathLike, *, max_bytes: int = MAX_TOML, none: bool = False) -> dict[str, Any]:

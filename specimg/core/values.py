@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .reading import parse_json, parse_toml, read_toml
+from .reading import parse_json, parse_toml, read_toml, swap_leaves
 
 __all__ = ["Value", "register", "kinds", "choose"]
 
@@ -234,7 +234,7 @@ class Value:
         """
         import tomli_w
 
-        return tomli_w.dumps(_text_for_none(self.to_dict()))
+        return tomli_w.dumps(swap_leaves(self.to_dict(), None, "none"))
 
     @classmethod
     def from_toml(cls: type[T], text_or_path: str | Path) -> T:
@@ -287,15 +287,6 @@ def _plain(part):
 def _restore(part):
     """Lists become tuples; nested dictionaries become values when the field that takes them is coerced."""
     return tuple(_restore(p) for p in part) if isinstance(part, (list, tuple)) else part
-
-
-def _text_for_none(part: Any) -> Any:
-    """Plain data with "none" in place of None."""
-    if isinstance(part, dict):
-        return {name: _text_for_none(child) for name, child in part.items()}
-    if isinstance(part, list):
-        return [_text_for_none(child) for child in part]
-    return "none" if part is None else part
 
 
 def _coerce(part, annotation, where: str):

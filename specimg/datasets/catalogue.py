@@ -135,123 +135,109 @@ class DataSet(Value):
 
 _TENSORFLOW = "https://storage.googleapis.com/download.tensorflow.org/data/"
 _ZENODO_2018 = "https://zenodo.org/records/2552860/files/"
+_WARDEN = dict(licence="CC BY 4.0", home="https://arxiv.org/abs/1804.03209")
+_SPLIT = "validation_list.txt and testing_list.txt name the published split, which keeps speakers apart"
 
 
-def _kaggle2018(part: str, md5: str) -> RemoteFile:
-    name = f"FSDKaggle2018.{part}.zip"
-    return RemoteFile(f"{_ZENODO_2018}{name}?download=1", name, f"md5:{md5}")
+def _archive(
+    url: str, checksum: str, size: int | None = None, name: str = "", stable: bool = True
+) -> tuple[RemoteFile]:
+    """The one archive of a data set, named like the end of its address."""
+    return (RemoteFile(url, name or urlsplit(url).path.rpartition("/")[2], checksum, size, stable),)
 
 
 # Checksums as torchaudio, TensorFlow Datasets, soundata and MTEB write them. GitHub packs its archives on demand: not stable.
-_DATASETS = {
-    data.name: data
-    for data in (
-        DataSet(
-            "mini_speech_commands",
-            (
-                RemoteFile(
-                    _TENSORFLOW + "mini_speech_commands.zip",
-                    "mini_speech_commands.zip",
-                    "sha256:49650f2341b26d886b46b3f4fb8fed59e30300b17550f1ee4a768b3106cf93a0",
-                    182_082_353,
-                ),
-            ),
-            licence="CC BY 4.0",
-            home="https://arxiv.org/abs/1804.03209",
-            about="8,000 spoken commands of one second, 8 words, 16 kHz; a folder a word",
+_KNOWN = (
+    DataSet(
+        "mini_speech_commands",
+        _archive(
+            _TENSORFLOW + "mini_speech_commands.zip",
+            "sha256:49650f2341b26d886b46b3f4fb8fed59e30300b17550f1ee4a768b3106cf93a0",
+            182_082_353,
         ),
-        DataSet(
-            "speech_commands_v1",
-            (
-                RemoteFile(
-                    _TENSORFLOW + "speech_commands_v0.01.tar.gz",
-                    "speech_commands_v0.01.tar.gz",
-                    "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
-                    1_489_096_277,
-                ),
-            ),
-            licence="CC BY 4.0",
-            home="https://arxiv.org/abs/1804.03209",
-            about="64,727 spoken commands of one second, 30 words, 16 kHz; a folder a word, and longer background noises",
-            notes="validation_list.txt and testing_list.txt name the published split, which keeps speakers apart",
+        **_WARDEN,
+        about="8,000 spoken commands of one second, 8 words, 16 kHz; one folder per word",
+    ),
+    DataSet(
+        "speech_commands_v1",
+        _archive(
+            _TENSORFLOW + "speech_commands_v0.01.tar.gz",
+            "sha256:743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+            1_489_096_277,
         ),
-        DataSet(
-            "speech_commands_v2",
-            (
-                RemoteFile(
-                    _TENSORFLOW + "speech_commands_v0.02.tar.gz",
-                    "speech_commands_v0.02.tar.gz",
-                    "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
-                    2_428_923_189,
-                ),
-            ),
-            licence="CC BY 4.0",
-            home="https://arxiv.org/abs/1804.03209",
-            about="105,829 spoken commands of one second, 35 words, 16 kHz; a folder a word, and longer background noises",
-            notes="validation_list.txt and testing_list.txt name the published split, which keeps speakers apart",
+        **_WARDEN,
+        about="64,727 spoken commands of one second, 30 words, 16 kHz; one folder per word, and longer background noises",
+        notes=_SPLIT,
+    ),
+    DataSet(
+        "speech_commands_v2",
+        _archive(
+            _TENSORFLOW + "speech_commands_v0.02.tar.gz",
+            "sha256:af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+            2_428_923_189,
         ),
-        DataSet(
-            "ESC-50",
-            (
-                RemoteFile(
-                    "https://github.com/karolpiczak/ESC-50/archive/master.zip",
-                    "ESC-50-master.zip",
-                    "md5:7771e4b9d86d0945acce719c7a59305a",
-                    645_695_005,
-                    stable=False,
-                ),
-            ),
-            licence="CC BY-NC 3.0; the clips of its ESC-10 part CC BY",
-            home="https://github.com/karolpiczak/ESC-50",
-            about="2,000 environmental sounds of five seconds, 50 classes, 5 folds; audio/ and meta/esc50.csv",
-            notes="the column esc10 of meta/esc50.csv marks the ESC-10 part",
+        **_WARDEN,
+        about="105,829 spoken commands of one second, 35 words, 16 kHz; one folder per word, and longer background noises",
+        notes=_SPLIT,
+    ),
+    DataSet(
+        "ESC-50",
+        _archive(
+            "https://github.com/karolpiczak/ESC-50/archive/master.zip",
+            "md5:7771e4b9d86d0945acce719c7a59305a",
+            645_695_005,
+            "ESC-50-master.zip",
+            stable=False,
         ),
-        DataSet(
-            "UrbanSound8K",
-            (
-                RemoteFile(
-                    "https://zenodo.org/record/1203745/files/UrbanSound8K.tar.gz?download=1",
-                    "UrbanSound8K.tar.gz",
-                    "md5:9aa69802bbf37fb986f71ec1483a196e",
-                    6_023_741_708,
-                ),
-            ),
-            licence="CC BY-NC 4.0",
-            home="https://urbansounddataset.weebly.com/urbansound8k.html",
-            about="8,732 urban sounds of up to four seconds, 10 classes, 10 folds; audio/fold1 ... fold10 and metadata/UrbanSound8K.csv",
-            notes="use the given folds: a random split puts parts of one recording into both training and validation",
+        licence="CC BY-NC 3.0; the clips of its ESC-10 part CC BY",
+        home="https://github.com/karolpiczak/ESC-50",
+        about="2,000 environmental sounds of five seconds, 50 classes, 5 folds; audio/ and meta/esc50.csv",
+        notes="the column esc10 of meta/esc50.csv marks the ESC-10 part",
+    ),
+    DataSet(
+        "UrbanSound8K",
+        _archive(
+            "https://zenodo.org/record/1203745/files/UrbanSound8K.tar.gz?download=1",
+            "md5:9aa69802bbf37fb986f71ec1483a196e",
+            6_023_741_708,
         ),
-        DataSet(
-            "FSDKaggle2018",
-            (
-                _kaggle2018("audio_train", "a8b47ff4b52022c178f88fa5c6f080d0"),
-                _kaggle2018("audio_test", "f85c8665c3fc39311ea1b748e194a81d"),
-                _kaggle2018("meta", "f16828ac8be0e5285b9175a12f90d784"),
-                _kaggle2018("doc", "4f2d1ac88f33a62f9db3108b269ee1b7"),
-            ),
-            licence="mixed, some of it non-commercial: CC0, CC BY or CC BY-NC, clip by clip in the column license",
-            home="https://zenodo.org/records/2552860",
-            about="11,073 clips of 0.3 to 30 seconds, 41 classes, from Kaggle's freesound-audio-tagging of 2018; four folders FSDKaggle2018.*",
-            notes="its checksums come from one source only",
-            size=4_940_000_000,
+        licence="CC BY-NC 4.0",
+        home="https://urbansounddataset.weebly.com/urbansound8k.html",
+        about="8,732 urban sounds of up to four seconds, 10 classes, 10 folds; audio/fold1 ... fold10 and metadata/UrbanSound8K.csv",
+        notes="use the given folds: a random split puts parts of one recording into both training and validation",
+    ),
+    DataSet(
+        "FSDKaggle2018",
+        tuple(
+            _archive(f"{_ZENODO_2018}FSDKaggle2018.{part}.zip?download=1", f"md5:{md5}")[0]
+            for part, md5 in (
+                ("audio_train", "a8b47ff4b52022c178f88fa5c6f080d0"),
+                ("audio_test", "f85c8665c3fc39311ea1b748e194a81d"),
+                ("meta", "f16828ac8be0e5285b9175a12f90d784"),
+                ("doc", "4f2d1ac88f33a62f9db3108b269ee1b7"),
+            )
         ),
-        DataSet(
-            "FSDD",
-            (
-                RemoteFile(
-                    "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz",
-                    "free-spoken-digit-dataset-1.0.9.tar.gz",
-                    "sha256:8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0",
-                    11_975_353,
-                    stable=False,
-                ),
-            ),
-            licence="CC BY-SA 4.0",
-            home="https://github.com/Jakobovski/free-spoken-digit-dataset",
-            about="2,500 spoken digits, 5 speakers, 8 kHz; recordings/<digit>_<speaker>_<number>.wav (Free Spoken Digit Dataset 1.0.9)",
+        licence="mixed, some of it non-commercial: CC0, CC BY or CC BY-NC, clip by clip in the column license",
+        home="https://zenodo.org/records/2552860",
+        about="11,073 clips of 0.3 to 30 seconds, 41 classes, from Kaggle's freesound-audio-tagging of 2018; four folders FSDKaggle2018.*",
+        notes="its checksums come from one source only",
+        size=4_940_000_000,
+    ),
+    DataSet(
+        "FSDD",
+        _archive(
+            "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz",
+            "sha256:8bc44cde129d505cbbb6b365c09f80c663f2aa77578afc634e6141a2f87100c0",
+            11_975_353,
+            "free-spoken-digit-dataset-1.0.9.tar.gz",
+            stable=False,
         ),
-    )
-}
+        licence="CC BY-SA 4.0",
+        home="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        about="2,500 spoken digits, 5 speakers, 8 kHz; recordings/<digit>_<speaker>_<number>.wav (Free Spoken Digit Dataset 1.0.9)",
+    ),
+)
+_DATASETS = {data.name: data for data in _KNOWN}
 
 
 def list_datasets() -> list[str]:

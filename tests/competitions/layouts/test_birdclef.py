@@ -486,7 +486,7 @@ def test_a_bird_that_nobody_knows_is_refused(copy):
 def test_scored_birds_that_are_no_list(text, message, copy):
     folder = copy("birdclef-2022")
     (folder / "scored_birds.json").write_text(text)
-    with pytest.raises(ValueError, match=f"scored_birds.json {message}"):
+    with pytest.raises(ValueError, match=f"scored_birds.json'? {message}"):
         quietly("birdclef-2022", folder)
 
 
