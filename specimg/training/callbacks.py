@@ -11,6 +11,7 @@ recipes can be compared by it.
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,7 @@ from fastai.vision.all import Callback, GradientClip, Learner, MixedPrecision, M
 
 from ..core.values import choose
 from .identity import device_of
-from .losses import ClipWeights, Loss, LossFunction, is_multi_loss
+from .losses import ClipWeights, Loss, is_multi_loss
 from .recipe import Recipe
 
 __all__ = ["check_learner", "equipped", "mixed_precision"]
@@ -93,17 +94,11 @@ def check_learner(learn: Learner, recipe: Recipe) -> None:
 # ---------------------------------------------------------------- callbacks
 
 
-class _LabelSmoothing(Callback):
-    """Smooths the targets in training only."""
-
-    def __init__(self, cross_entropy: torch.nn.CrossEntropyLoss, share: float) -> None:
-        self.cross_entropy, self.share, self.usual = cross_entropy, share, cross_entropy.label_smoothing
-
-    def before_train(self) -> None:
-        self.cross_entropy.label_smoothing = self.share
-
-    def before_validate(self) -> None:
-        self.cross_entropy.label_smoothing = self.usual
+def _smoothed(loss_func: Callable, share: float) -> Callable:
+    """A copy of a cross entropy with label smoothing."""
+    loss_func = copy.deepcopy(loss_func)
+    _cross_entropy(loss_func).label_smoothing = share
+    return loss_func
 
 
 class _TrainingLoss(Callback):
@@ -111,7 +106,7 @@ class _TrainingLoss(Callback):
 
     order = -1  # before MixUp, which wraps the loss that it finds at the start
 
-    def __init__(self, other: LossFunction, usual: Callable) -> None:
+    def __init__(self, other: Callable, usual: Callable) -> None:
         self.other, self.usual = other, usual
 
     def before_train(self) -> None:
@@ -123,11 +118,13 @@ class _TrainingLoss(Callback):
 
 def _callbacks(learn: Learner, recipe: Recipe, half: bool) -> list[Callback]:
     """The callbacks that the recipe adds; with `half` mixed precision is the first."""
-    loss, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
+    loss = learn.loss_func
     cbs = [MixedPrecision()] if half else []
-    cbs += [_TrainingLoss(recipe.loss.function(is_multi_loss(loss)), loss)] if recipe.loss else []
+    if recipe.loss:
+        cbs += [_TrainingLoss(recipe.loss.function(is_multi_loss(loss)), loss)]
+    elif recipe.label_smoothing:
+        cbs += [_TrainingLoss(_smoothed(loss, recipe.label_smoothing), loss)]
     cbs += [MixUp(recipe.mixup)] if recipe.mixup else []
-    cbs += [_LabelSmoothing(cross_entropy, recipe.label_smoothing)] if recipe.label_smoothing else []
     return cbs + ([GradientClip(recipe.clip)] if recipe.clip else [])
 
 
@@ -135,9 +132,7 @@ def _callbacks(learn: Learner, recipe: Recipe, half: bool) -> list[Callback]:
 def equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
     """`learn` with the recipe's callbacks and without fastai's table; restored afterwards, however training ended."""
     half = mixed_precision(recipe.precision, device_of(learn).type) and not hasattr(learn, "mixed_precision")
-    loss_func, cross_entropy = learn.loss_func, _cross_entropy(learn.loss_func)
-    usual = cross_entropy.label_smoothing if cross_entropy else 0.0
-    cbs = _callbacks(learn, recipe, half)
+    loss_func, cbs = learn.loss_func, _callbacks(learn, recipe, half)
     with ExitStack() as stack:
         stack.enter_context(learn.no_logging())
         if not (in_notebook() or sys.stdout.isatty()):
@@ -145,9 +140,7 @@ def equipped(learn: Learner, recipe: Recipe) -> Iterator[None]:
         stack.enter_context(learn.added_cbs(cbs))
         try:
             yield
-        finally:  # a batch that fails leaves the training loss, MixUp's, the smoothing and autocast switched on
+        finally:  # a batch that fails leaves the training loss or MixUp's, and autocast switched on
             learn.loss_func = loss_func
-            if cross_entropy:
-                cross_entropy.label_smoothing = usual
             if half and torch.is_autocast_enabled():
                 cbs[0].autocast.__exit__(None, None, None)
