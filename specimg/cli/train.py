@@ -80,7 +80,7 @@ def _train(args: argparse.Namespace) -> None:
     for name, figure in figures.items():
         figure.savefig(out / f"{name}.png", dpi=110)
     print(f"the classifier is in {str(out / 'classifier')!r}, its figures beside it")
-    print(f"to see and hear its mistakes: specimg report {out / 'predictions.npz'}")
+    print(f"to see and hear its mistakes: specimg report {out}")
 
 
 def _demo(args: argparse.Namespace) -> None:

@@ -265,4 +265,4 @@ def probabilities_of(p: Predictions, label: str | None = None) -> dict[str, np.n
     if p.is_multi:
         return {"labels present": probs[hot], "labels absent": probs[~hot]}
     right = hot[np.arange(len(rows)), probs.argmax(axis=1)]
-    return {"right": probs.max(axis=1)[right], "wrong": probs.max(axis=1)[~right]}
+    return {"correct": probs.max(axis=1)[right], "wrong": probs.max(axis=1)[~right]}

@@ -106,11 +106,11 @@ def _axes(width: float, height: float) -> Axes:
 
 
 def _rows(n: int) -> Axes:
-    return _axes(4.8, 1.6 + n * (0.3 if n <= 15 else 0.22))
+    return _axes(4.3, 1.6 + n * (0.3 if n <= 15 else 0.22))
 
 
 def _learning_curves(history: pd.DataFrame) -> Figure:
-    ax = _axes(5.2, 3.6)
+    ax = _axes(4.7, 3.4)
     plots.draw_history(ax, history)
     return ax.figure
 
@@ -150,8 +150,8 @@ def draw_charts(
                     lambda column=column, n=n: interp.plot_groups(column, _rows(n)),
                 )
     if p is not None and (p.labelled & is_known(p)).any():
-        wanted["calibration"] = "Calibration", lambda: interp.plot_calibration(ax=_axes(4.6, 4.4))
-        wanted["probabilities"] = "Histogram of probabilities", lambda: interp.plot_probabilities(ax=_axes(4.6, 3))
+        wanted["calibration"] = "Calibration", lambda: interp.plot_calibration(ax=_axes(4.2, 4.1))
+        wanted["probabilities"] = "Histogram of probabilities", lambda: interp.plot_probabilities(ax=_axes(4.2, 2.8))
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts have it
         return {name: as_svg(draw(), title) for name, (title, draw) in wanted.items()}

@@ -356,6 +356,7 @@ def _add_classifier(subject: Subject, folder: Path) -> None:
 
 def _of_training(folder: Path) -> Subject:
     """A training folder, with the predictions and the classifier that `specimg train` put beside it."""
+    folder = folder.absolute()
     training, beside = TrainingFolder(folder), folder.parent
     facts, is_trained = training.facts(), _kind(beside) == "trained"
     history = read_history(folder) if training.history_file.is_file() else None
@@ -420,7 +421,7 @@ def read_subject(source: SpecInterpretation | Learner | Run | Blend | Prediction
     """
     if isinstance(source, (str, os.PathLike)):
         if not os.path.isfile(source):
-            return _of_folder(Path(source).absolute())
+            return _of_folder(Path(source))
         source = Predictions.load(source)
     if isinstance(source, Predictions):
         source = SpecInterpretation(source)

@@ -724,7 +724,7 @@ def test_calibration_leaves_out_what_diverged():
 
 def test_probabilities_right_and_wrong_or_of_a_label():
     figure = four().plot_probabilities(bins=10)
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["right (3)", "wrong (1)"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["correct (3)", "wrong (1)"]
     filled = figure.axes[0].patches[::2]
     assert filled[0].get_data().values.sum() == pytest.approx(1) and filled[1].get_data().values.tolist() == [0] * 7 + [
         1,

@@ -314,7 +314,7 @@ def test_tables_of_the_page_are_those_of_the_interpretation(made, judged):
 def test_charts_are_those_of_the_interpretation(made, judged):
     assert list(made.charts) == ["classes", "groups-0", "calibration", "probabilities"]
     assert "calibration of 24 clips expected calibration error" in made.charts["calibration"]
-    assert "right (18) wrong (6)" in made.charts["probabilities"]
+    assert "correct (18) wrong (6)" in made.charts["probabilities"]
     assert "macro F1 0.750" in made.charts["classes"] and "accuracy by group" in made.charts["groups-0"]
     again = draw_charts(SpecInterpretation(judged.predictions), None, ["group"])
     text = (judged.folder / "page" / "report.html").read_text()
