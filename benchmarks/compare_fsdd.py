@@ -49,12 +49,12 @@ def make_competition(data: Path, speaker: str) -> sp.Competition:
 
 
 def make_candidates(epochs: int) -> list[Candidate]:
-    """ResNet18 and ResNet34, then our own networks that look at pictures."""
-    systems = []
+    """ResNet18 and ResNet34, then our own networks of pictures."""
+    candidates = []
     for arch in ["resnet18", "resnet34", *(name for name in sp.list_nets() if not net_facts(name).wave)]:
         asks = ASKS.get(arch, {})
         learner = {"net": asks["net"]} if "net" in asks else {}
-        systems.append(
+        candidates.append(
             Candidate(
                 arch,
                 arch,
@@ -64,7 +64,7 @@ def make_candidates(epochs: int) -> list[Candidate]:
                 learner=learner if is_own(arch) else {"pretrained": False},
             )
         )
-    return systems
+    return candidates
 
 
 def train_wave(comp: sp.Competition, arch: str, epochs: int, out: Path) -> dict:
@@ -78,7 +78,7 @@ def train_wave(comp: sp.Competition, arch: str, epochs: int, out: Path) -> dict:
     accuracy, n = float(history["accuracy"].iloc[-1]), len(dls.valid_ds)
     low, high = wilson_interval(round(accuracy * n), n)
     return {
-        "system": f"{arch} (waveform)",
+        "candidate": f"{arch} (waveform)",
         "accuracy": accuracy,
         "low": low,
         "high": high,
@@ -95,17 +95,17 @@ def main() -> None:
     parser.add_argument("--speaker", default="theo", help="who is held out")
     parser.add_argument("--out", type=Path, default=Path("runs/compare-fsdd"))
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--only", nargs="*", help="names of systems; default all")
+    parser.add_argument("--only", nargs="*", help="names of candidates; default all")
     parser.add_argument("--threads", type=int, default=None, help="of torch")
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore", DeprecationWarning)
     comp = make_competition(args.data, args.speaker)
-    systems = [system for system in make_candidates(args.epochs) if not args.only or system.name in args.only]
+    candidates = [c for c in make_candidates(args.epochs) if not args.only or c.name in args.only]
     found = sp.compare(
         comp,
-        systems=systems,
+        candidates=candidates,
         baseline=None,
         out=args.out,
         loaders=dict(bs=BATCH, augment=AUGMENT, cache=args.out / "pictures", progress=False),
@@ -114,7 +114,7 @@ def main() -> None:
     waves = args.out / "waves.json"
     rows = json.loads(waves.read_text()) if waves.exists() else []
     for arch in (name for name in sp.list_nets() if net_facts(name).wave and (not args.only or name in args.only)):
-        if f"{arch} (waveform)" not in {row["system"] for row in rows}:
+        if f"{arch} (waveform)" not in {row["candidate"] for row in rows}:
             rows.append(train_wave(comp, arch, args.epochs, args.out))
             write_atomic(waves, json.dumps(rows, indent=1).encode())
     found.table.to_csv(args.out / "table.csv", index=False)
@@ -124,7 +124,7 @@ def main() -> None:
     )
     for row in rows:
         print(
-            f"{row['system']}: accuracy {row['accuracy']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['parameters']:,} parameters, "
+            f"{row['candidate']}: accuracy {row['accuracy']:.3f} ({row['low']:.3f} to {row['high']:.3f}), {row['parameters']:,} parameters, "
             f"{row['seconds_epoch']} s an epoch"
         )
 

@@ -1,6 +1,6 @@
 """`specimg fetch | cv | compare | submit | blend | check`: a competition, from its data to a submission.
 
-specimg cv plan.toml --out runs/a          # cross-validation; the same again goes on
+specimg cv plan.toml --out runs/a          # cross-validation; the same call continues where it was stopped
 specimg submit runs/a                      # submission.csv, checked
 specimg blend runs/a runs/b --out submission.csv
 """
@@ -30,14 +30,14 @@ def _fetch(args) -> None:
 # ---------------------------------------------------------------------- plans
 
 _PLAN = """
-a plan (what it leaves out takes its default; paths are seen from the working folder):
+a plan (what is left out takes its default; paths are relative to the working folder):
   out = "runs/first"
   arch = "resnet34"
   folds = 5
 
   [competition]
   slug = "freesound-audio-tagging"
-  folder = "freesound"            # on Kaggle it is found without
+  folder = "freesound"            # not needed on Kaggle
 
   [renderer.representation]
   kind = "mel"
@@ -83,14 +83,14 @@ def _plan(path: str, settings: list[str]):
 
 
 def _folder(args, out: str | None) -> str:
-    """Where results go: --out, else the plan's own. ValueError where neither says it."""
+    """Where results go: --out, else the plan's own. ValueError without either."""
     folder = args.out or out
     if not folder:
         raise ValueError(f'no folder for the run: give --out, or write out = "runs/first" at the top of {args.plan!r}')
     return folder
 
 
-# ---------------------------------------------------------------------- runs and what is asked of them
+# ---------------------------------------------------------------------- runs
 
 
 def _cv(args) -> None:
@@ -114,24 +114,24 @@ def _compare(args) -> None:
 
 
 def _open_run(folder: str, args):
-    """The run in a folder; with --competition it answers the test set that lies there."""
+    """The run in a folder; with --competition it predicts the test set there."""
     from ..experiments import Run, open_competition
 
-    run, place = Run.open(folder), args.competition
-    if place is None:
+    run, location = Run.open(folder), args.competition
+    if location is None:
         return run
     known = run.config.competition
-    if "toml" in known and not place.endswith(".toml"):  # a competition by hand: the file says what is asked and where
+    if "toml" in known and not location.endswith(".toml"):  # the file names the test rows
         raise ValueError(
             f"the competition of {folder!r} is described by a TOML file; give one for the new test set as --competition, "
-            f"not {place!r}"
+            f"not {location!r}"
         )
-    about = {"toml": place} if place.endswith(".toml") else {**known, "folder": place}
+    about = {"toml": location} if location.endswith(".toml") else {**known, "folder": location}
     return run.predict_test(open_competition(about), args.cache, progress=sys.stderr.isatty())
 
 
-def _write_submission(answered, args) -> None:
-    table = answered.submission(args.out, args.threshold)
+def _write_submission(predictions, args) -> None:
+    table = predictions.submission(args.out, args.threshold)
     print(f"{len(table)} rows in {args.out!r}, checked")
 
 
@@ -179,20 +179,20 @@ def _blend(args) -> None:
 # ---------------------------------------------------------------------- the commands
 
 
-def _add_answers(parser) -> None:
-    answers = parser.add_argument_group("answers")
-    answers.add_argument(
+def _add_predictions(parser) -> None:
+    group = parser.add_argument_group("predictions")
+    group.add_argument(
         "--threshold",
         type=read_value,
-        help="probability from which to say yes, or oof: the one that scores best out of fold",
+        help="probability from which to decide for a label, or oof: the one that scores best out of fold",
     )
-    answers.add_argument(
+    group.add_argument(
         "--competition",
         metavar="FOLDER",
-        help="predict the test set of the competition in this folder now, as code competitions want it "
-        "(or a TOML file that describes one); default the answers that the run gave when it was trained",
+        help="predict the test set of the competition in this folder now, as code competitions require "
+        "(or a TOML file that describes one); default the predictions that were made in training",
     )
-    answers.add_argument(
+    group.add_argument(
         "--cache",
         metavar="FOLDER",
         help="where the pictures of that test set are kept; default the user's cache folder",
@@ -215,7 +215,7 @@ def add(commands) -> None:
         commands,
         "cv",
         _cv,
-        "Cross-validate on a competition by a plan, a TOML file; the same again goes on where it stopped.",
+        "Cross-validate on a competition by a plan, a TOML file; the same call continues where it was stopped.",
         "specimg cv plan.toml --set recipe.epochs=2 arch=resnet18 --only 0",
         _PLAN,
     )
@@ -261,7 +261,7 @@ def add(commands) -> None:
     )
     submit.add_argument("folder", metavar="RUN", help="folder that cv wrote")
     submit.add_argument("--out", default="submission.csv", help="default submission.csv")
-    _add_answers(submit)
+    _add_predictions(submit)
 
     blend = add_command(
         commands,
@@ -279,14 +279,14 @@ def add(commands) -> None:
         help="oof (default: chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7",
     )
     blend.add_argument("--out", help="the submission; without it only the gain is shown")
-    _add_answers(blend)
+    _add_predictions(blend)
 
     check = add_command(
         commands,
         "check",
         _check,
         "Would the competition accept this submission? Or, of a classifier's folder: do today's "
-        "libraries still draw its golden clips and answer as when it was saved?",
+        "libraries still draw its golden clips and predict as when it was saved?",
         "specimg check submission.csv sample_submission.csv",
         "  specimg check dog-or-not",
     )

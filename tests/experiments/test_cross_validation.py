@@ -1702,3 +1702,8 @@ def test_a_score_hangs_on_no_order_of_clips(run):
     backwards = predictions.subset(np.arange(len(predictions))[::-1])
     there, here = (score_predictions(p, run.task.metric) for p in (predictions, backwards))
     assert (float(there), there.low, there.high) == (float(here), here.low, here.high)
+
+
+def test_the_folder_of_a_training_is_no_run_and_named(run):
+    with pytest.raises(ValueError, match="is not the folder of a run .*; it holds one training, as fit.*read_history"):
+        Run.open(run.fold_runs[0].folder / "fit")
