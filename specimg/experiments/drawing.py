@@ -10,39 +10,39 @@ All clips of a competition, of training and test set, are drawn into one tree, o
 from __future__ import annotations
 
 import os
-import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from fastai.vision.all import defaults
-from tqdm import tqdm
+from torch import nn
 
 from ..audio.variants import Variant
 from ..competitions import Competition
+from ..core.progress import progress_bar
 from ..core.text import count, examples
 from ..core.warnings import warn
-from ..data.clip_table import find_pictures
+from ..data.clip_table import drawn_tree, find_pictures
 from ..data.images import SpecImage
 from ..data.tta import TTA, TTAFit, fit_with_tta
 from ..inference import Classifier
 from ..labels.tables import KEY, clip_spans
 from ..render.manifest import DRAWN
 from ..render.renderer import Renderer
-from ..render.tree import SpecTree, render_tree
+from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureError
 
 __all__ = [
-    "PictureFiles",
     "clips_per_batch",
     "draw_clips",
     "draw_variants",
     "join_pictures",
     "milliseconds_per_picture",
+    "over_pictures",
     "predict_pictures",
 ]
 
@@ -57,7 +57,7 @@ def draw_clips(
     tables: Sequence[pd.DataFrame | None],
     folder: Path,
     renderer: Renderer,
-    cache=None,
+    cache: str | os.PathLike | None = None,
     n_jobs: int = -1,
     progress: bool = True,
     variants: Sequence[Variant] = (),
@@ -65,21 +65,7 @@ def draw_clips(
     """One tree with a picture for each clip of the tables (columns `path` and where known `start, end`), each drawn once."""
     wanted = [table[[name for name in KEY if name in table]] for table in tables if table is not None and len(table)]
     clips = pd.concat(wanted, ignore_index=True).drop_duplicates()
-    segments = clips[KEY] if "start" in clips else None
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"\d+ of \d+ clips could not be drawn"
-        )  # `join_pictures` says so, for training and test apart
-        return render_tree(
-            clips["path"].drop_duplicates(),
-            renderer,
-            cache,
-            root=folder,
-            segments=segments,
-            variants=variants,
-            n_jobs=n_jobs,
-            progress=progress,
-        )
+    return drawn_tree(clips, folder, renderer, cache, n_jobs, progress, variants)
 
 
 def draw_variants(
@@ -164,18 +150,19 @@ def clips_per_batch(bs: int, fit: TTAFit) -> int:
 
 
 @torch.inference_mode()
-def predict_pictures(
-    clf: Classifier,
+def over_pictures(
+    compute: Callable[[torch.Tensor], torch.Tensor],
+    network: nn.Module,
     files: Sequence[str],
-    tta: TTA = TTA(),
+    fit: TTAFit,
     *,
     bs: int = 64,
     num_workers: int | None = None,
-    device=None,
+    device: str | torch.device | None = None,
     progress: bool = True,
-    title: str = "test",
+    title: str = "",
 ) -> np.ndarray:
-    """float32 `(pictures, classes)`: probabilities of drawn pictures, averaged over the windows of `tta`.
+    """float32 `(pictures, ...)`: what `compute` gives for batches of pictures in 0 to 1, with the `network` on the same device.
 
     num_workers, device : default as in `SpecDataLoaders`: the GPU where there is one, and workers for it
 
@@ -184,12 +171,20 @@ def predict_pictures(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if num_workers is None:
         num_workers = defaults.cpus if torch.cuda.is_available() else 0
-    model, pictures = clf.model.to(device).eval(), PictureFiles(files, fit_with_tta(clf.input.transform, tta))
-    loader = torch.utils.data.DataLoader(
-        pictures, batch_size=clips_per_batch(bs, pictures.fit), num_workers=num_workers
-    )
-    probs = [np.zeros((0, len(clf.vocab)), np.float32)]
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules  # in a log a bar is a thousand lines
-    for x in tqdm(loader, desc=title, unit="batch", disable=not (progress and watched), leave=False):
-        probs.append(clf.activate(model(x.to(device).float().div(255))).cpu().numpy())
-    return np.concatenate(probs)
+    network.to(device).eval()
+    pictures = PictureFiles(files, fit)
+    loader = torch.utils.data.DataLoader(pictures, batch_size=clips_per_batch(bs, fit), num_workers=num_workers)
+    parts = []
+    with progress_bar(len(loader), title, progress, unit="batch") as bar:
+        for x in loader:
+            parts.append(compute(x.to(device).float().div(255)).float().cpu().numpy())
+            bar.update()
+    return np.concatenate(parts)
+
+
+def predict_pictures(clf: Classifier, files: Sequence[str], tta: TTA = TTA(), **options) -> np.ndarray:
+    """float32 `(pictures, classes)`: probabilities of drawn pictures, averaged over the windows of `tta`; options of `over_pictures`."""
+    if not len(files):
+        return np.zeros((0, len(clf.vocab)), np.float32)
+    fit = fit_with_tta(clf.input.transform, tta)
+    return over_pictures(lambda x: clf.activate(clf.model(x)), clf.model, files, fit, **options)

@@ -15,14 +15,11 @@ import functools
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
-from fastai.vision.all import defaults
 from torch import nn
-from tqdm import tqdm
 
 from ..competitions import Competition
 from ..core.progress import line_logger
@@ -39,7 +36,7 @@ from ..training import Predictions
 from ..training.learner import spec_learner
 from .candidates import name_renderers
 from .config import RunConfig
-from .drawing import PictureFiles, clips_per_batch, draw_clips, join_pictures, milliseconds_per_picture
+from .drawing import draw_clips, join_pictures, milliseconds_per_picture, over_pictures
 from .held_out import assign_folds, fold_numbers, split_fold
 from .run import CompetitionPredictions
 from .significance import Difference, paired_difference
@@ -70,35 +67,13 @@ def _frozen_network(
     return learn.model.eval(), fit_with_tta(fit, TTA()), learn.weights_from
 
 
-@torch.inference_mode()
-def _embeddings(
-    network: nn.Module,
-    files,
-    fit: TTAFit,
-    *,
-    bs: int = 64,
-    num_workers: int | None = None,
-    device=None,
-    progress: bool = True,
-    title: str = "",
-) -> np.ndarray:
-    """float32 `(pictures, features)`. ValueError where they are no finite numbers."""
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if num_workers is None:
-        num_workers = defaults.cpus if torch.cuda.is_available() else 0
-    loader = torch.utils.data.DataLoader(
-        PictureFiles(files, fit), batch_size=clips_per_batch(bs, fit), num_workers=num_workers
-    )
-    network = network.to(device)
-    parts = [
-        network.features(x.to(device).float().div(255)).float().cpu().numpy()
-        for x in tqdm(loader, desc=title, unit="batch", disable=not progress, leave=False)
-    ]
-    found = np.concatenate(parts)
-    bad = ~np.isfinite(found).all(axis=1)
-    if bad.any():
+def _embeddings(network: nn.Module, files: Sequence[str], fit: TTAFit, **options) -> np.ndarray:
+    """float32 `(pictures, features)`. ValueError where they are not finite."""
+    found = over_pictures(network.features, network, files, fit, **options)
+    invalid = ~np.isfinite(found).all(axis=1)
+    if invalid.any():
         raise ValueError(
-            f"the network gives numbers that are not finite for {count(int(bad.sum()), 'picture')}; "
+            f"the network gives numbers that are not finite for {count(int(invalid.sum()), 'picture')}; "
             "use pretrained weights, or another architecture"
         )
     return found

@@ -7,18 +7,9 @@ csv files, `classes` counts labels, `folds` assigns folds, `corrections` applies
 from .classes import class_counts, class_weights, sample_weights
 from .corrections import apply_corrections, read_corrections, write_corrections
 from .folds import add_folds, split_valid
-from .tables import (
-    Match,
-    clip_index,
-    is_multilabel,
-    labels_from_csv,
-    labels_from_folders,
-    labels_from_names,
-    match_files,
-)
+from .tables import clip_index, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names
 
 __all__ = [
-    "Match",
     "add_folds",
     "apply_corrections",
     "class_counts",
@@ -28,7 +19,6 @@ __all__ = [
     "labels_from_csv",
     "labels_from_folders",
     "labels_from_names",
-    "match_files",
     "read_corrections",
     "sample_weights",
     "split_valid",

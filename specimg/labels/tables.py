@@ -17,8 +17,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -34,8 +33,6 @@ __all__ = [
     "labels_from_folders",
     "labels_from_names",
     "is_multilabel",
-    "Match",
-    "match_files",
     "KEY",
     "clip_index",
     "clip_spans",
@@ -288,99 +285,6 @@ def labels_from_names(
         )
     table = pd.DataFrame({"path": paths} | {name: [match[group] for match in found] for name, group in groups.items()})
     return labels_from_csv(table, folder=folder, fn_col="path", **{f"{name}_col": name for name in groups})
-
-
-# ---------------------------------------------------------------------- tables and files
-
-
-@dataclass(frozen=True)
-class Match:
-    """How a table and a list of files match; `print` counts what does not, with examples.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the table.
-    n_files : int
-        Files.
-    without_file : tuple of str
-        The path of each row that has no file.
-    without_row : tuple of str
-        Files that no row names.
-    repeated : tuple of str
-        The path of each row that is a duplicate (same file, same window).
-
-    Examples
-    --------
-    >>> from specimg.labels import Match
-    >>> print(Match(2, 3, (), ("night.wav",), ()))
-    1 of 3 files without a row (night.wav)
-    """
-
-    n_rows: int
-    n_files: int
-    without_file: tuple[str, ...]
-    without_row: tuple[str, ...]
-    repeated: tuple[str, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Has every row a file and every file a row, each once?"""
-        return not (self.without_file or self.without_row or self.repeated)
-
-    def __str__(self) -> str:
-        def have(names, n, noun, what):
-            return [f"{len(names)} of {count(n, noun)} {what} ({examples(names)})"] if names else []
-
-        parts = (
-            have(self.without_file, self.n_rows, "row", "without a file")
-            + have(self.without_row, self.n_files, "file", "without a row")
-            + have(self.repeated, self.n_rows, "row", "repeated")
-        )
-        return "; ".join(parts) or f"{count(self.n_rows, 'row')} and {count(self.n_files, 'file')}, all matched"
-
-
-def match_files(
-    table: pd.DataFrame, files: Sequence[str | os.PathLike], *, suffix: str = ""
-) -> tuple[pd.DataFrame, Match]:
-    """Join a table with the files that exist, by path.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With the column `path`.
-    files : sequence of str or path-like
-        Paths below the audio folder, as `specimg.audio.find_audio` lists them.
-    suffix : str, default ""
-        Added to every `path` first, where the table names files without it.
-
-    Returns
-    -------
-    DataFrame
-        The rows whose file exists, each clip once.
-    Match
-        What was left out.
-
-    Examples
-    --------
-    >>> from specimg.labels import match_files
-    >>> rows, match = match_files(pd.DataFrame({"path": ["a", "b"], "label": ["dog", "cat"]}), ["a.wav", "c.wav"], suffix=".wav")
-    >>> rows["path"].tolist(), match.without_file, match.without_row
-    (['a.wav'], ('b.wav',), ('c.wav',))
-    """
-    files = [Path(file).as_posix() for file in files]
-    table = table.assign(path=table["path"].map(lambda path: path + suffix))
-    found = table["path"].isin(set(files))
-    repeated = table.duplicated([name for name in ("path", "start", "end") if name in table])
-    named = set(table["path"])
-    match = Match(
-        len(table),
-        len(files),
-        tuple(table["path"][~found]),
-        tuple(f for f in files if f not in named),
-        tuple(table["path"][repeated]),
-    )
-    return table[found & ~repeated].reset_index(drop=True), match
 
 
 # ---------------------------------------------------------------------- clips

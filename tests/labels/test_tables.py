@@ -9,14 +9,7 @@ import pytest
 
 from specimg.labels.classes import check_labels, class_counts, class_weights, sample_weights
 from specimg.labels.folds import add_folds, split_valid
-from specimg.labels.tables import (
-    Match,
-    is_multilabel,
-    labels_from_csv,
-    labels_from_folders,
-    labels_from_names,
-    match_files,
-)
+from specimg.labels.tables import is_multilabel, labels_from_csv, labels_from_folders, labels_from_names
 
 
 @pytest.fixture
@@ -295,32 +288,6 @@ def test_names_from_a_list_with_windows():
 def test_names_that_do_not_fit(digits, regex, kwargs, message):
     with pytest.raises(ValueError, match=message):
         labels_from_names(digits, regex, **kwargs)
-
-
-# ---------------------------------------------------------------------- tables and files
-
-
-def test_rows_and_files_meet_by_name():
-    table = pd.DataFrame({"path": ["c/1", "b/1", "gone", "b/1"], "label": ["c", "b", "x", "b"]}, index=[9, 8, 7, 6])
-    matched, match = match_files(table, ["a/1.wav", "b/1.wav", "c/1.wav"], suffix=".wav")
-    assert as_rows(matched) == [("c/1.wav", "c"), ("b/1.wav", "b")] and matched.index.tolist() == [0, 1]
-    assert match == Match(4, 3, ("gone.wav",), ("a/1.wav",), ("b/1.wav",)) and not match.complete
-    assert str(match) == (
-        "1 of 4 rows without a file (gone.wav); 1 of 3 files without a row (a/1.wav); 1 of 4 rows repeated (b/1.wav)"
-    )
-    assert table["path"].tolist() == ["c/1", "b/1", "gone", "b/1"]
-
-
-def test_what_is_missing_is_shown_by_three_examples():
-    _, match = match_files(table_of("aaaaa"), ["two\nlines.wav"])
-    assert str(match).startswith("5 of 5 rows without a file (000.wav, 001.wav, 002.wav, ...)")
-    assert str(match).endswith(r"1 of 1 file without a row ('two\nlines.wav')")
-
-
-def test_windows_of_one_file_all_match():
-    table = pd.DataFrame({"path": ["a.wav"] * 2, "label": ["x", "y"], "start": [0.0, 1.0], "end": [1.0, 2.0]})
-    matched, match = match_files(table, ["a.wav"])
-    assert len(matched) == 2 and match.complete and str(match) == "2 rows and 1 file, all matched"
 
 
 # ---------------------------------------------------------------------- classes
