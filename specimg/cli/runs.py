@@ -294,6 +294,6 @@ def add(commands) -> None:
     check.add_argument(
         "against",
         nargs="?",
-        help="of a submission: the competition's sample_submission.csv, or the folder of a run, which knows the "
+        help="of a submission: the competition's sample_submission.csv, or the folder of a run, which has the "
         "labels too",
     )

@@ -212,10 +212,10 @@ def feature_table(
             rows += some
             bar.update(len(some))
     found = pd.DataFrame(rows, index=table.index)
-    bad = found["status"] != "ok"
-    if bad.any():
-        reasons = [f"{path}: {reason}" for path, reason in zip(table["path"][bad], found["status"][bad])]
+    invalid = found["status"] != "ok"
+    if invalid.any():
+        reasons = [f"{path}: {reason}" for path, reason in zip(table["path"][invalid], found["status"][invalid])]
         warn(
-            f"{int(bad.sum())} of {len(bad)} clips have no features ({examples(reasons, mark='; ')}); see the column 'status'"
+            f"{int(invalid.sum())} of {len(invalid)} clips have no features ({examples(reasons, mark='; ')}); see the column 'status'"
         )
     return pd.concat([table.drop(columns=[name for name in found if name in table]), found], axis=1)

@@ -218,10 +218,10 @@ def _numbers(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
         what = f"the features {examples(missing)}" if missing else "features"
         raise ValueError(f"the table lacks {what}; make it by feature_table(...), with the same settings")
     x = table[columns].to_numpy(float)
-    bad = ~np.isfinite(x).all(axis=1)
-    if bad.any():
+    invalid = ~np.isfinite(x).all(axis=1)
+    if invalid.any():
         raise ValueError(
-            f"{count(int(bad.sum()), 'clip')} without features ({examples(table['path'][bad])}); "
+            f"{count(int(invalid.sum()), 'clip')} without features ({examples(table['path'][invalid])}); "
             "leave them out: table[table['status'] == 'ok']"
         )
     return x

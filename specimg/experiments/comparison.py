@@ -1,4 +1,4 @@
-"""A comparison on disk: a table with differences to a baseline, learning curves, and what the choice of the best is worth.
+"""A comparison on disk: a table with differences to a baseline, learning curves, and a score of the choice of the best.
 
     found = Comparison.open("runs/compare")
     print(found)                  # score, spread, parameters, seconds per epoch, differences to the baseline
@@ -59,7 +59,7 @@ def read_record(folder: Path) -> dict:
 
 
 def write_record(folder: Path, about: dict) -> None:
-    """Write comparison.json; candidates stand under "systems", as in earlier versions."""
+    """Write comparison.json; candidates are under "systems", as in earlier versions."""
     write_atomic(folder / RECORD, json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 

@@ -153,7 +153,7 @@ def drawn_test_clips(rows: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     clips = rows[[name for name in [*KEY, "group"] if name in rows]].drop_duplicates(
         [name for name in KEY if name in rows]
     )
-    return join_pictures(clips, tree, "test clip", "answered with the class prior")
+    return join_pictures(clips, tree, "test clip", "given the class prior")
 
 
 def _what_instead(folder: Path) -> str:

@@ -111,9 +111,7 @@ class Task:
         """Read what `save` wrote."""
         about = json.loads((folder / "competition.json").read_text(encoding="utf-8"))
         facts = {**about, "format": SubmissionFormat.from_dict(about["format"]), "vocab": tuple(about["vocab"])}
-        rows = read_table(folder / "answers.csv").rename(
-            columns={"asked": "target_label"}
-        )  # "asked" in earlier versions
+        rows = read_table(folder / "answers.csv").rename(columns={"asked": "target_label"})  # "asked": earlier versions
         return cls(**facts, rows=rows)
 
     def differs(self, other: Task) -> str:
@@ -122,7 +120,7 @@ class Task:
             return f"{other.slug} is not {self.slug}"
         if self.vocab != other.vocab:
             odd = sorted({*self.vocab} ^ {*other.vocab})
-            return f"the labels differ ({examples(odd)})" if odd else "the labels stand in another order"
+            return f"the labels differ ({examples(odd)})" if odd else "the labels are in another order"
         return "" if self.metric == other.metric else f"it is scored by {other.metric}, not by {self.metric}"
 
     def same_test_rows(self, other: Task) -> bool:
@@ -213,10 +211,10 @@ class Score(float):
 
 def refuse_nan(clips: pd.DataFrame, probs: np.ndarray) -> None:
     """ValueError where a network gave no number."""
-    bad = np.isnan(probs).any(axis=1)
-    if bad.any():
+    invalid = np.isnan(probs).any(axis=1)
+    if invalid.any():
         raise ValueError(
-            f"the network gives nan for {count(int(bad.sum()), 'clip')} ({examples(clips['path'][bad])}): "
+            f"the network gives nan for {count(int(invalid.sum()), 'clip')} ({examples(clips['path'][invalid])}): "
             "its training diverged; train again in a new folder, with a smaller learning rate"
         )
 
@@ -319,7 +317,7 @@ def write_submission(
     check_submission(table, task)
     if without.any():
         named = examples(task.rows["path"][without])
-        warn(f"{int(without.sum())} of {count(len(without), 'row')} answered with the class prior ({named})")
+        warn(f"{int(without.sum())} of {count(len(without), 'row')} are given the class prior ({named})")
     text = table.to_csv(index=False, lineterminator="\n", float_format="%.7g")  # a network gives no more digits
     write_atomic(path, text.encode())
     return table

@@ -8,8 +8,8 @@ Where clips carry several labels both cells are JSON: ["dog", "rain"].
     comp = replace(comp, train=apply_corrections(comp.train, "corrections.csv"))         # dataclasses.replace, of a competition
 
 >>> table = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["dog", "cat"]})
->>> heard = pd.DataFrame({"path": ["b.wav"], "label": ["cat"], "corrected": ["dog"]})
->>> apply_corrections(table, heard)
+>>> corrected = pd.DataFrame({"path": ["b.wav"], "label": ["cat"], "corrected": ["dog"]})
+>>> apply_corrections(table, corrected)
 1 label corrected (b.wav)
     path label   was
 0  a.wav   dog  None
@@ -54,10 +54,10 @@ def _labels_in(cell) -> str | list[str] | None:
     return text or None
 
 
-def _refuse(table: pd.DataFrame, bad, what: str, way_out: str, source: str) -> None:
-    """ValueError that counts the rows where `bad` holds and names some of their clips, if there are any."""
-    if np.any(bad):
-        rows = np.flatnonzero(bad) + 1
+def _refuse(table: pd.DataFrame, invalid, what: str, way_out: str, source: str) -> None:
+    """ValueError that counts the rows where `invalid` holds and names some of their clips, if there are any."""
+    if np.any(invalid):
+        rows = np.flatnonzero(invalid) + 1
         clips = f"{examples(table['path'].iloc[rows - 1])}; row {examples(rows, 5)}"
         raise ValueError(f"{source}: {count(len(rows), 'row')} {what} ({clips}); {way_out}")
 
@@ -168,17 +168,17 @@ class _Outcome:
 
     corrected: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    confirmed: list[str] = field(default_factory=list)  # among them what the table says already
+    confirmed: list[str] = field(default_factory=list)  # also labels that the table has already
     changed: list[str] = field(default_factory=list)  # neither what was corrected nor what it should be
     unknown: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        said = [
+        kinds = [
             (self.corrected, "label", "corrected"),
             (self.left_out, "clip", "left out"),
             (self.confirmed, "label", "confirmed"),
         ]
-        parts = [f"{count(len(paths), noun)} {what} ({examples(paths)})" for paths, noun, what in said if paths]
+        parts = [f"{count(len(paths), noun)} {what} ({examples(paths)})" for paths, noun, what in kinds if paths]
         return ", ".join(parts) or "no label corrected"
 
 
@@ -239,8 +239,8 @@ def _warn_new_labels(table: pd.DataFrame, labels: list) -> None:
     new = sorted(given - known)
     if new:
         near = [(label, difflib.get_close_matches(label, known, 1)) for label in new]
-        said = [f"{label!r}, did you mean {found[0]!r}?" if found else repr(label) for label, found in near]
-        warn(f"{count(len(new), 'corrected label')} that no clip of the table carries ({examples(said, mark='; ')})")
+        named = [f"{label!r}, did you mean {found[0]!r}?" if found else repr(label) for label, found in near]
+        warn(f"{count(len(new), 'corrected label')} that no clip of the table carries ({examples(named, mark='; ')})")
 
 
 def apply_corrections(

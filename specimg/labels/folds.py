@@ -82,20 +82,20 @@ def _collect(table: pd.DataFrame, group: str | None) -> _Units:
     return _Units(unit, np.bincount(unit), counts, labels, "recording" if group is None else "group")
 
 
-def _deal(n: int, shares: np.ndarray) -> np.ndarray:
+def _allot(n: int, shares: np.ndarray) -> np.ndarray:
     """`n` places given to folds in turn, so that every stretch of them is split close to `shares` (Webster's method).
 
-    >>> _deal(10, np.array([0.8, 0.2])).tolist()
+    >>> _allot(10, np.array([0.8, 0.2])).tolist()
     [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
     """
     turns = [(np.arange(int(np.ceil(n * share)) + 1) + 0.5) / share for share in shares]
-    sides = np.repeat(np.arange(len(shares)), [len(turn) for turn in turns])
-    return sides[np.argsort(np.concatenate(turns), kind="stable")[:n]]
+    fold = np.repeat(np.arange(len(shares)), [len(turn) for turn in turns])
+    return fold[np.argsort(np.concatenate(turns), kind="stable")[:n]]
 
 
 def _wishes(n_rows: np.ndarray, shares: np.ndarray, rng) -> np.ndarray:
-    """(labels, folds): whole rows of each label for each fold; the labels, shuffled, fill the places of `_deal`."""
-    places = _deal(n_rows.sum(), shares)
+    """(labels, folds): whole rows of each label for each fold; the labels, shuffled, fill the places of `_allot`."""
+    places = _allot(n_rows.sum(), shares)
     order = rng.permutation(len(n_rows))
     wishes = np.zeros((len(n_rows), len(shares)))
     for label, stretch in zip(order, np.split(places, np.cumsum(n_rows[order]))):
@@ -108,17 +108,17 @@ def _queue(units: _Units, rng) -> list[int]:
     among the rest, and so on; at random where that leaves a choice.
     """
     by_label = units.counts.tocsc()
-    lot = rng.permutation(len(units.sizes))
+    tie_break = rng.permutation(len(units.sizes))
     left, waiting, queue = np.asarray(units.counts.sum(0)).ravel(), np.ones(len(units.sizes), bool), []
     while left.any():
         rarest = np.argmin(np.where(left > 0, left, np.inf))
         chosen = by_label.indices[by_label.indptr[rarest] : by_label.indptr[rarest + 1]]
         chosen = chosen[waiting[chosen]]
-        queue.extend(chosen[np.argsort(lot[chosen])])
+        queue.extend(chosen[np.argsort(tie_break[chosen])])
         waiting[chosen] = False
         left -= np.asarray(units.counts[chosen].sum(0)).ravel()
     unlabelled = np.flatnonzero(waiting)
-    queue.extend(unlabelled[np.argsort(lot[unlabelled])])
+    queue.extend(unlabelled[np.argsort(tie_break[unlabelled])])
     return sorted(queue, key=lambda unit: -units.sizes[unit])
 
 
@@ -135,15 +135,15 @@ def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: boo
     assigned first, each clip to the fold that wants it most. Beyond the paper, wishes are whole rows, so that single-label clips come out
     exact, and units of several rows go by size, with all their labels weighed. With `keep_known`, fold 1 never takes the last unit of a label.
     """
-    rng = np.random.RandomState(seed)  # frozen by numpy: the same sides with every version of it
+    rng = np.random.RandomState(seed)  # frozen by numpy: the same folds with every version of it
     shares, totals = np.asarray(shares), np.asarray(units.counts.sum(0)).ravel()
     wishes = _wishes(totals.astype(int), shares, rng)
-    room = np.bincount(_deal(units.sizes.sum(), shares), minlength=len(shares))
-    lot = rng.permutation(len(shares))
-    spare = units.spread  # units of each label that side 1 has not taken
+    room = np.bincount(_allot(units.sizes.sum(), shares), minlength=len(shares))
+    tie_break = rng.permutation(len(shares))
+    spare = units.spread  # units of each label that fold 1 has not taken
     free = np.array([not keep_known or (spare[units.at(unit)[0]] > 1).all() for unit in range(len(units.sizes))])
     n_free, empty = free.sum(), np.ones(len(shares), bool)  # the last free units go where nothing is yet
-    side = np.zeros(len(units.sizes), int)
+    fold = np.zeros(len(units.sizes), int)
     for unit in _queue(units, rng):
         labels, n = units.at(unit)
         if keep_known and not (spare[labels] > 1).all():
@@ -151,13 +151,13 @@ def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: boo
         else:
             may = empty if n_free <= empty.sum() else np.ones(len(shares), bool)
         gain = np.where(may, _gain(wishes[labels], n, totals[labels], shares), -np.inf)
-        side[unit] = best = np.lexsort((lot, room, gain))[-1]
+        fold[unit] = best = np.lexsort((tie_break, room, gain))[-1]
         wishes[labels, best] -= n
         room[best] -= units.sizes[unit]
         empty[best] = False
         spare[labels] -= best == 1
         n_free -= free[unit]
-    return side
+    return fold
 
 
 def add_folds(table: pd.DataFrame, n_splits: int = 5, group: str | None = None, seed: int = 0) -> pd.DataFrame:
@@ -209,8 +209,8 @@ def add_folds(table: pd.DataFrame, n_splits: int = 5, group: str | None = None, 
             f"{count(len(few), 'label')} in fewer {units.noun}s than the {n_splits} folds, so that some folds lack "
             f"them ({examples([f'{label} {n}' for label, n in few.items()], 10)})"
         )
-    side = _stratify(units, np.full(n_splits, 1 / n_splits), seed)
-    return table.assign(fold=side[units.of_row])
+    fold = _stratify(units, np.full(n_splits, 1 / n_splits), seed)
+    return table.assign(fold=fold[units.of_row])
 
 
 def split_valid(table: pd.DataFrame, valid_pct: float = 0.2, group: str | None = None, seed: int = 0) -> pd.Series:
@@ -251,10 +251,10 @@ def split_valid(table: pd.DataFrame, valid_pct: float = 0.2, group: str | None =
     single = [label for label, n in zip(units.labels, units.spread) if n == 1]
     if single:
         warn(f"{count(len(single), 'label')} in one {units.noun} only, kept in training ({examples(single, 10)})")
-    side = _stratify(units, [1 - valid_pct, valid_pct], seed, keep_known=True)
-    if not side.any():
+    fold = _stratify(units, [1 - valid_pct, valid_pct], seed, keep_known=True)
+    if not fold.any():
         raise ValueError(
             f"none of {count(len(units.sizes), units.noun)} can be held out: each has a label that no "
             "other has; add recordings of these labels"
         )
-    return pd.Series(side[units.of_row] == 1, index=table.index, name="is_valid")
+    return pd.Series(fold[units.of_row] == 1, index=table.index, name="is_valid")

@@ -1,4 +1,4 @@
-"""A csv file or DataFrame as it came: cells as text, columns by name or position, and bad rows named.
+"""A csv file or DataFrame as it came: cells as text, columns by name or position, and invalid rows named.
 
 sheet = read_sheet("train.csv", header="infer", delimiter=",")
 sheet.text("label"); sheet.numbers("start")
@@ -60,11 +60,11 @@ class Sheet:
     def cells(self, col: int | str) -> list:
         return self.raw.iloc[:, self.position(col)].tolist()
 
-    def refuse(self, bad, col: int | str, what: str, way_out: str) -> None:
-        """Raise where `bad` holds anywhere."""
-        if any(bad):
+    def refuse(self, invalid, col: int | str, what: str, way_out: str) -> None:
+        """Raise where `invalid` holds anywhere."""
+        if any(invalid):
             name = self.raw.columns[self.position(col)]
-            raise ValueError(f"{self.source}: column {str(name)!r} {what} in {row_numbers(bad)}; {way_out}")
+            raise ValueError(f"{self.source}: column {str(name)!r} {what} in {row_numbers(invalid)}; {way_out}")
 
     def text(self, col: int | str) -> list[str]:
         cells = self.cells(col)
@@ -129,7 +129,7 @@ def read_sheet(csv, header, delimiter: str, may_be_empty=False) -> Sheet:
 
 
 def read_seconds(sheet: Sheet, start_col, end_col) -> dict[str, np.ndarray]:
-    """The columns start and end, nan in both where a row stands for a whole recording."""
+    """The columns start and end, nan in both where a row is a whole recording."""
     if start_col is None or end_col is None:
         raise ValueError(f"start_col={start_col!r} and end_col={end_col!r}: a window needs both its start and its end")
     whole = np.array(

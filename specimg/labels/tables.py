@@ -78,8 +78,8 @@ def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
 def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """One row per clip: equal rows are dropped; rows with other labels are an error, or united if multi-label."""
     clip = [name for name in ("path", "start", "end") if name in table]
-    said = table["label"].map(lambda label: label if isinstance(label, str) else tuple(sorted(label)))
-    again = table[clip].assign(label=said).duplicated()
+    labels = table["label"].map(lambda label: label if isinstance(label, str) else tuple(sorted(label)))
+    again = table[clip].assign(label=labels).duplicated()
     if again.any():
         dropped = f"{count(again.sum(), 'duplicate row')} left out"
         warn(f"{source}: {dropped} ({examples(table['path'][again])})")

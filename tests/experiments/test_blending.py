@@ -281,7 +281,7 @@ def test_test_rows_that_one_run_did_not_hear_get_the_prior(tmp_path):
     both = blend([first, second], "mean", "equal")
     assert both.test_clips["path"].tolist() == ["t0", "t2"]
     assert both.test_probs == pytest.approx(np.array([[0.1, 0.2, 0.7], [0.2, 0.7, 0.1]]))
-    with pytest.warns(UserWarning, match=r"^1 of 3 rows answered with the class prior \(t1\)$") as said:
+    with pytest.warns(UserWarning, match=r"^1 of 3 rows are given the class prior \(t1\)$") as said:
         table = both.submission(tmp_path / "sub.csv")
     assert said[0].filename == __file__
     assert table["label"].tolist() == ["c", "a", "b"]

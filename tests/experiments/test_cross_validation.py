@@ -63,7 +63,7 @@ torch.set_num_threads(1)
 
 # half of the test set is no sound: every run says so, and one test looks at what it says
 pytestmark = pytest.mark.filterwarnings(
-    r"ignore:\d of 6 (test clips could not be drawn|rows answered with the class prior)"
+    r"ignore:\d of 6 (test clips could not be drawn|rows are given the class prior)"
 )
 
 SR = 8000
@@ -270,7 +270,7 @@ def test_answers_are_those_of_the_saved_classifiers_on_the_recordings(run, comp)
 
 
 def test_rows_that_cannot_be_heard_get_the_class_prior_and_are_counted(run, comp, tmp_path):
-    told = r"^3 of 6 rows answered with the class prior \(test/empty.wav, test/noise.wav, test/gone.wav\)$"
+    told = r"^3 of 6 rows are given the class prior \(test/empty.wav, test/noise.wav, test/gone.wav\)$"
     with pytest.warns(UserWarning, match=told) as said:
         table = run.submission(tmp_path / "new folder/sub.csv")
     assert said[0].filename == __file__
@@ -292,9 +292,7 @@ def test_the_log_and_the_warnings_tell_what_happens(first):
     told = [str(w.message) for w in said if w.category is UserWarning]
     assert [w.filename for w in said if "test clip" in str(w.message)] == [__file__]
     assert len(told) == 1
-    assert told[0].startswith(
-        "3 of 6 test clips could not be drawn and are answered with the class prior (test/empty.wav: "
-    )
+    assert told[0].startswith("3 of 6 test clips could not be drawn and are given the class prior (test/empty.wav: ")
     assert re.search("; test/noise.wav: .*; test/gone.wav: ", told[0])
     assert log[0].endswith("2 networks to train, of 2 folds and 1 seed; 0 finished already")
     assert any(re.fullmatch(r"fold 0, seed 0: \d+ clips to train on, \d+ held out", line) for line in log)
@@ -367,9 +365,7 @@ def test_a_run_answers_a_new_test_set(run, home, tmp_path):
     )
     hidden = competition(there, test=rows)
     before = frozen_in_time(run.folder)
-    with pytest.warns(
-        UserWarning, match="^1 of 3 test clips could not be drawn and are answered with the class prior"
-    ) as said:
+    with pytest.warns(UserWarning, match="^1 of 3 test clips could not be drawn and are given the class prior") as said:
         asked = run.predict_test(hidden, cache=tmp_path / "cache", n_jobs=1, progress=False)
     assert said[0].filename == __file__
     assert frozen_in_time(run.folder) == before
@@ -859,7 +855,7 @@ def test_bad_training_files_are_left_out_and_counted(untrained, home, tmp_path):
     ):
         run = go(competition(home / "töne", train, test=None, format=BestLabels()), tmp_path / "out")
     assert len(run.oof) == 17 and "test/noise.wav" not in set(run.oof["path"])
-    with pytest.warns(UserWarning, match=r"^1 of 18 rows answered with the class prior \(test/noise.wav\)"):
+    with pytest.warns(UserWarning, match=r"^1 of 18 rows are given the class prior \(test/noise.wav\)"):
         run.submission(tmp_path / "sub.csv")
 
 
@@ -1128,7 +1124,7 @@ def test_rows_that_ask_about_one_label_each(tmp_path):
     )
     clips = pd.DataFrame({"path": ["x"], "start": [0.0], "end": [5.0]})
     task = task_of(rows, Decisions(), "macro_f1")
-    with pytest.warns(UserWarning, match=r"1 of 3 rows answered with the class prior \(gone\)"):
+    with pytest.warns(UserWarning, match=r"1 of 3 rows are given the class prior \(gone\)"):
         table = write_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv")
     assert (tmp_path / "s.csv").read_text() == "row_id,target\nq1,False\nq2,True\nq3,True\n" and len(table) == 3
     with pytest.warns(UserWarning):
