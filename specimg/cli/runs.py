@@ -98,8 +98,8 @@ def _cv(args) -> None:
     from ..experiments.cross_validation import run_cross_validation
 
     config, out = _plan(args.plan, args.set)
-    comp = open_competition(config.competition)
-    run = run_cross_validation(comp, config, _folder(args, out), test=not args.no_test, only=args.only)
+    out = _folder(args, out)
+    run = run_cross_validation(open_competition(config.competition), config, out, test=not args.no_test, only=args.only)
     print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
     print(f"out of fold: {run.score}")
 

@@ -153,8 +153,8 @@ def _together(parts: list[Classifier], tta: TTA) -> Classifier:
 
 
 def _of_run(run, predictions: Predictions | None) -> _Trained:
-    """A run: its members' classifiers, and what each said of clips that it had not seen."""
-    config = getattr(run, "choices", None)
+    """A run: the classifiers of its folds, and what each said of clips that it had not seen."""
+    config = getattr(run, "config", None)
     clf = _together(
         [load_classifier(member.folder / "classifier") for member in run.fold_runs], getattr(config, "tta", TTA())
     )
@@ -179,7 +179,7 @@ def _of_anything(trained, predictions: Predictions | None) -> _Trained:
     """What is saved, from a learner, a run or a classifier. ValueError for anything else."""
     if isinstance(trained, Classifier):
         return _Trained(trained, dict(trained.about.get("training") or {}), predictions, "held out")
-    if hasattr(trained, "members") and hasattr(trained, "predictions"):
+    if hasattr(trained, "fold_runs") and hasattr(trained, "predictions"):
         return _of_run(trained, predictions)
     if hasattr(trained, "dls"):
         return _of_learner(trained, predictions)

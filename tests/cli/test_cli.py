@@ -522,7 +522,7 @@ def other(desk):
             "--no-test",
         ]
         assert main([*argv, "--only", "1"]) == 0
-        assert [member.fold for member in Run.open("runs/other").members] == [1]
+        assert [member.fold for member in Run.open("runs/other").fold_runs] == [1]
         assert main(argv) == 0
     return "runs/other"
 
@@ -695,7 +695,7 @@ def test_a_competition_that_a_file_describes(at_desk, tmp_path, capsys):
     [
         (["submit", "nowhere"], "nowhere' is not the folder of a run"),
         (["submit", "runs/a", "--threshold", "oof"], "map@3 takes probabilities, not decisions"),
-        (["submit", "runs/a", "--threshold", "0.4"], "threshold=0.4: answers are written as bestlabels"),
+        (["submit", "runs/a", "--threshold", "0.4"], "threshold=0.4: submissions are written as bestlabels"),
         (["submit", "runs/a", "--competition", "nowhere"], "'nowhere' is not a folder"),
         (["submit", "runs/a", "--competition", "nowhere.toml"], "nowhere.toml"),
         (["blend", "runs/a", "nowhere"], "nowhere' is not the folder of a run"),

@@ -91,16 +91,16 @@ def sounds(tmp_path_factory):
 
 def make_run(sounds, folder, tta=TTA(), **options):
     """What `save_classifier` asks of a run: two folds with their classifiers, and what each said of clips that it had not seen."""
-    members, parts = [], []
+    fold_runs, parts = [], []
     for fold in range(2):
         learn = train(sounds, seed=fold, **options)
         with torch.no_grad():
             learn.model[1][-1].weight.mul_(8 * (1 + fold))  # too sure, and no two alike
         save_classifier(learn, folder / f"seed0-fold{fold}" / "classifier", golden=0)
-        members.append(SimpleNamespace(fold=fold, seed=0, folder=folder / f"seed0-fold{fold}"))
+        fold_runs.append(SimpleNamespace(fold=fold, seed=0, folder=folder / f"seed0-fold{fold}"))
         parts.append(predict_all(learn, layers=False))
     return SimpleNamespace(
-        members=members, predictions=parts[0].merge(parts[1]), choices=SimpleNamespace(tta=tta, recipe=None)
+        fold_runs=fold_runs, predictions=parts[0].merge(parts[1]), config=SimpleNamespace(tta=tta, recipe=None)
     )
 
 
@@ -120,7 +120,7 @@ def test_folds_become_one_folder(run, sounds, tmp_path):
     clf = load_classifier(folder)
     assert repr(clf).endswith("'squish', 2 networks)") and isinstance(clf.model, Ensemble)
     alone = [
-        probabilities(load_classifier(member.folder / "classifier").predict(sounds.files)) for member in run.members
+        probabilities(load_classifier(member.folder / "classifier").predict(sounds.files)) for member in run.fold_runs
     ]
     mean = np.mean(alone, axis=0)
     assert np.abs(alone[0] - alone[1]).max() > 0.05
@@ -145,7 +145,7 @@ def test_embeddings_stand_side_by_side(run, sounds, tmp_path):
     both = clf.embed(sounds.files[:2]).filter(regex="^e_").to_numpy()
     alone = [
         load_classifier(member.folder / "classifier").embed(sounds.files[:2]).filter(regex="^e_").to_numpy()
-        for member in run.members
+        for member in run.fold_runs
     ]
     assert both == pytest.approx(np.concatenate(alone, axis=1), abs=1e-6)
 
@@ -159,7 +159,8 @@ def test_several_labels_get_thresholds(sounds, tmp_path):
     run = make_run(sounds, tmp_path / "run", label_col="both", label_delim=" ")
     clf = load_classifier(save_classifier(run, tmp_path / "both", golden=0))
     alone = [
-        probabilities(load_classifier(member.folder / "classifier").predict(sounds.files[:4])) for member in run.members
+        probabilities(load_classifier(member.folder / "classifier").predict(sounds.files[:4]))
+        for member in run.fold_runs
     ]
     assert len(clf.calibration.thresholds) == 5 and clf.is_multi
     said = probabilities(clf.predict(sounds.files[:4]))
@@ -171,7 +172,7 @@ def test_windows_of_a_run_travel(sounds, tmp_path):
     clf = load_classifier(save_classifier(run, tmp_path / "both", golden=0))
     assert (
         isinstance(clf.input.transform, TTAFit)
-        and clf.input.transform.tta == run.choices.tta
+        and clf.input.transform.tta == run.config.tta
         and clf.to_input(sounds.files[0]).ndim == 4
     )
     assert clf.predict(sounds.files[:2])["status"].tolist() == ["ok", "ok"]
@@ -179,7 +180,7 @@ def test_windows_of_a_run_travel(sounds, tmp_path):
 
 def test_networks_that_do_not_go_together(sounds, run, tmp_path):
     other = make_run(sounds, tmp_path / "run", size=(20, 30))
-    mixed = SimpleNamespace(members=[run.members[0], other.members[1]], predictions=run.predictions)
+    mixed = SimpleNamespace(fold_runs=[run.fold_runs[0], other.fold_runs[1]], predictions=run.predictions)
     with pytest.raises(ValueError, match="the networks of this run do not go together: network is"):
         save_classifier(mixed, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
