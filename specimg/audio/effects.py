@@ -149,7 +149,7 @@ def filter_band(
         with np.errstate(all="ignore"):  # numbers that are not finite are looked for below
             sections = _sections(sr, highpass_hz, lowpass_hz, order)
             out = sosfiltfilt(sections, y, padlen=min(3 * (2 * len(sections) + 1), len(y) - 1)).astype(np.float32)
-    except (OverflowError, np.linalg.LinAlgError):
+    except (OverflowError, ValueError, np.linalg.LinAlgError):  # scipy from 1.18 raises a ValueError of its own
         out = np.array([np.nan])
     if not np.isfinite(out).all():
         given = ", ".join(f"{name}={edge:.12g}" for name, edge in edges.items())

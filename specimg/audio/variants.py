@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ class _PhaseVocoder(Variant):
         """A function of `librosa.effects`, which is only imported where it is needed."""
         import librosa.effects
 
-        out = getattr(librosa.effects, effect)(np.pad(y, (0, max(0, WINDOW - len(y)))), **settings)
+        with warnings.catch_warnings():  # librosa 1.0 warns of arguments that its own effects hand on
+            warnings.filterwarnings("ignore", "The `(hop_length|n_fft)` parameter is deprecated", FutureWarning)
+            out = getattr(librosa.effects, effect)(np.pad(y, (0, max(0, WINDOW - len(y)))), **settings)
         return out[:n_samples].astype(np.float32, copy=False)
 
 
