@@ -93,7 +93,8 @@ class _PhaseVocoder(Variant):
         """A function of `librosa.effects`, which is only imported where it is needed."""
         import librosa.effects
 
-        with warnings.catch_warnings():  # librosa 1.0 warns of arguments that its own effects hand on
+        # librosa 1.0 warns of arguments that its own effects hand on, and of phases where there is no sound
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.filterwarnings("ignore", "The `(hop_length|n_fft)` parameter is deprecated", FutureWarning)
             out = getattr(librosa.effects, effect)(np.pad(y, (0, max(0, WINDOW - len(y)))), **settings)
         return out[:n_samples].astype(np.float32, copy=False)
