@@ -407,7 +407,7 @@ def test_a_file_that_its_header_praises_is_named_by_the_batch(tmp_path, sounds):
     with pytest.raises(
         AudioError,
         match=r"3_low_d.wav': 1 samples are NaN or infinite, the first at 0.375 s; found while a batch was read: "
-        r"mend the file, or leave it out",
+        r"repair the file, or leave it out",
     ) as caught:
         dls.valid.one_batch()
     assert isinstance(caught.value.__cause__, AudioError)
@@ -506,7 +506,7 @@ def test_networks_of_pictures_refuse_waveforms_at_once(dls, arch):
 
 
 def test_shifted_windows_are_for_pictures(dls):
-    said = r"TTA shifts and scales windows of pictures; of a waveform several windows are heard and averaged by WaveDataLoaders\(\.\.\., seconds"
+    said = r"TTA shifts and scales windows of pictures; outputs of several windows of a waveform are averaged by WaveDataLoaders\(\.\.\., seconds"
     with pytest.raises(ValueError, match=said):
         with_tta(dls.valid, TTA(shifts=(-0.1, 0.0, 0.1)))
     with pytest.raises(ValueError, match="FitWave is no FitSize: " + said):
