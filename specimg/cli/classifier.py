@@ -87,7 +87,8 @@ def _windows(args: argparse.Namespace) -> None:
     from ..core.text import count
     from ..data.sources import list_sources
     from ..inference import load_classifier
-    from ..inference.events import check_target, merge_events, write_events
+    from ..inference.events import merge_events, write_events
+    from ..inference.events.formats import check_target
 
     clf = load_classifier(args.classifier)
     items = args.audio[0] if len(args.audio) == 1 else args.audio

@@ -1,4 +1,4 @@
-"""A trained network together with all that turns a recording into its answer.
+"""A trained network together with all that turns a recording into predictions.
 
     clf = load_classifier("dog-or-not/")
     clf.predict(["a.wav", "b.ogg"])                    # DataFrame: path, label, probability, status, p_<label> ...
@@ -14,9 +14,11 @@ Recordings are drawn in memory by the renderer of training, to the byte; a class
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,24 +38,46 @@ from .long_recordings import predict_windows
 __all__ = ["Classifier"]
 
 UNKNOWN = "unknown"  # what `reject_below` makes of a label
-THRESHOLD = 0.5  # of several labels those of a higher probability are said, where no others were fitted
+THRESHOLD = 0.5  # of several labels those of a higher probability are predicted, where no others were fitted
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A trained network and how it is asked; `load_classifier` makes one from a folder."""
+    """A trained network together with all that turns a recording into predictions; `load_classifier` makes one from a folder.
 
-    model: (
-        nn.Module
-    )  # (batch, channels, height, width), or with windows after the batch, in [0, 1] -> logits (batch, classes)
-    input: NetworkInput  # what the network is given of a recording, and how a recording becomes that
+    Parameters
+    ----------
+    model : Module
+        The network: its input, of one or of several windows a clip, -> logits (batch, classes).
+    input : NetworkInput
+        What the network is given of a recording, and how a recording becomes that.
+    vocab : list of str
+        The labels, in the order of the network's outputs.
+    is_multi : bool
+        May a clip have several labels? Then each has its own probability.
+    calibration : Calibration, default Calibration()
+        How logits become probabilities, and those labels.
+    network : dict, default {}
+        Arguments with which `create_spec_net` makes the network, or each of an ensemble's.
+    about : dict, default {}
+        "training" and "versions", as the folder holds them.
+
+    Examples
+    --------
+    >>> clf
+    Classifier(2 labels, pictures of 32 x 63 pixels, 'squish')
+    >>> table = clf.predict("dog.wav")
+    >>> list(table), table["status"][0]
+    (['path', 'label', 'probability', 'status', 'p_cat', 'p_dog'], 'ok')
+    """
+
+    model: nn.Module
+    input: NetworkInput
     vocab: list[str]
-    is_multi: bool  # several labels a clip: each has its own probability
+    is_multi: bool
     calibration: Calibration = Calibration()
-    network: dict = field(
-        default_factory=dict
-    )  # arguments with which `create_spec_net` makes the network, or each of an ensemble's
-    about: dict = field(default_factory=dict)  # "training" and "versions", as the folder tells them
+    network: dict = field(default_factory=dict)
+    about: dict = field(default_factory=dict)
 
     # -- what it is
 
@@ -79,7 +103,7 @@ class Classifier:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """(classes,): the probability above which each label is said, where a clip may have several."""
+        """(classes,): the probability above which a clip has each label, where it may have several."""
         return np.array(self.calibration.thresholds or [THRESHOLD] * len(self.vocab))
 
     @property
@@ -87,8 +111,19 @@ class Classifier:
         """Where the network is."""
         return next(self.model.parameters()).device
 
-    def to(self, device) -> Classifier:
-        """This classifier, its network moved to a device such as "cuda"."""
+    def to(self, device: str | torch.device) -> Classifier:
+        """Move the network to a device.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            Such as "cuda".
+
+        Returns
+        -------
+        Classifier
+            This one.
+        """
         self.model.to(device)
         return self
 
@@ -99,27 +134,72 @@ class Classifier:
 
     # -- one input, one batch
 
-    def to_input(self, source) -> Tensor:
-        """A recording (path, or pair `(y, sr)`) as the network takes it, without the axis of the batch.
+    def to_input(self, source: str | os.PathLike | tuple | Samples) -> Tensor:
+        """A recording as the network takes it.
 
-        float32 `(channels, height, width)` in [0, 1], or `(1, 1, samples)`; with an axis of windows in front where there are several.
-        Raises ValueError with the reason where it cannot be read.
+        Parameters
+        ----------
+        source : str, path or pair (y, sr)
+            The recording.
+
+        Returns
+        -------
+        Tensor
+            float32 `(channels, height, width)` in [0, 1], or `(1, 1, samples)`; several windows are an axis in front.
+
+        Raises
+        ------
+        ValueError
+            With the reason, where it cannot be read.
         """
         return self.input.to_tensor(self.input.prepare(_plain_source(source)))
 
     def activate(self, logits: Tensor) -> Tensor:
-        """Logits (batch, classes) of the network -> probabilities, with the classifier's temperature."""
+        """Logits to probabilities, at the classifier's temperature.
+
+        Parameters
+        ----------
+        logits : Tensor
+            (batch, classes), of the network.
+
+        Returns
+        -------
+        Tensor
+            float32 (batch, classes): softmax, or sigmoid where a clip may have several labels.
+        """
         scaled = logits.float() / self.temperature
         return scaled.sigmoid() if self.is_multi else scaled.softmax(dim=-1)
 
     @torch.inference_mode()
     def probabilities(self, x: Tensor) -> np.ndarray:
-        """float32 (batch, classes) for a batch of `to_input`'s tensors."""
+        """Probabilities of a batch.
+
+        Parameters
+        ----------
+        x : Tensor
+            What `to_input` returns, stacked.
+
+        Returns
+        -------
+        ndarray
+            float32 (batch, classes).
+        """
         return self.activate(self.model.eval()(x.to(self.device))).cpu().numpy()
 
     @torch.inference_mode()
     def embeddings(self, x: Tensor) -> np.ndarray:
-        """float32 (batch, features) for a batch of `to_input`'s tensors: what the last layer sees; of several networks side by side."""
+        """Inputs of the network's last layer for a batch.
+
+        Parameters
+        ----------
+        x : Tensor
+            What `to_input` returns, stacked.
+
+        Returns
+        -------
+        ndarray
+            float32 (batch, features); of an ensemble those of all networks side by side.
+        """
         return self.model.eval().embed(x.to(self.device)).float().cpu().numpy()
 
     # -- many recordings
@@ -141,8 +221,8 @@ class Classifier:
         """(row numbers, batch) of the sources that can be read; the status of every source is appended to `status`."""
         rows, batch = [], []
         with progress_bar(len(sources), "predict", progress) as bar:
-            for x, said in self._inputs(sources, n_jobs):
-                status.append(said)
+            for x, found in self._inputs(sources, n_jobs):
+                status.append(found)
                 bar.update()
                 if x is None:
                     continue
@@ -154,10 +234,10 @@ class Classifier:
             if batch:
                 yield rows, torch.stack(batch)
 
-    def _ask(
+    def _run(
         self, sources: list, what: Callable[[Tensor], np.ndarray], bs: int, n_jobs: int, progress: bool
     ) -> tuple[np.ndarray, list[str]]:
-        """((sources, width) float32 of what the network says, NaN where a recording is bad; the status of each).
+        """((sources, width) float32 outputs of `what`, NaN where a recording cannot be read; the status of each).
 
         The width is 0 where no recording could be read.
         """
@@ -165,54 +245,100 @@ class Classifier:
             raise ValueError(f"bs={bs}: give 1 or more recordings a batch")
         status: list[str] = []
         parts = [(rows, what(x)) for rows, x in self._batches(sources, bs, n_jobs, progress, status)]
-        said = np.full((len(sources), parts[0][1].shape[1] if parts else 0), np.nan, np.float32)
+        outputs = np.full((len(sources), parts[0][1].shape[1] if parts else 0), np.nan, np.float32)
         for rows, part in parts:
-            said[rows] = part
-        return said, status
+            outputs[rows] = part
+        return outputs, status
 
     def predict(
-        self, items, bs: int = 32, progress: bool = True, n_jobs: int = 1, reject_below: float | None = None
+        self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1, reject_below: float | None = None
     ) -> pd.DataFrame:
         """Label recordings.
 
         Parameters
         ----------
-        items : recordings, or one of them, as paths or pairs `(y, sr)`; or a folder
-        bs : clips a batch
-        progress : a bar, on terminals and in notebooks
-        n_jobs : processes that draw, as joblib counts them (-1: one a core), beside this one that runs the network
-        reject_below : say "unknown" where the largest probability is lower; `coverage_curve` shows what a value costs and gains
+        items : str, path, pair (y, sr), or list of them
+            Recordings, or one of them; or a folder.
+        bs : int, default 32
+            Clips a batch.
+        progress : bool, default True
+            Show a bar, on terminals and in notebooks.
+        n_jobs : int, default 1
+            Processes that draw, as joblib counts them (-1: one a core), beside this one that runs the network.
+        reject_below : float, default None
+            Label a clip "unknown" where the largest probability is lower; `coverage_curve` shows what a value costs and gains.
 
         Returns
         -------
-        DataFrame with one row an item, in order: path, label (the most probable; where a clip may have several, all above their
-        threshold, joined by semicolons), probability (the largest), status ("ok", "unsure: ..." where `reject_below` made the label
-        "unknown", should a class be called that, or why there is no answer), and p_<label> for each label, whatever it is called; `attrs["vocab"]` names the labels
+        DataFrame
+            One row an item, in order: path, label (the most probable; where a clip may have several, all above their threshold, joined by
+            semicolons), probability (the largest), status ("ok"; "unsure: ..." where `reject_below` made the label "unknown", should a class
+            be called that; or why there is no prediction), and p_<label> for each label, whatever it is called. `attrs["vocab"]` names the
+            labels.
+
+        Raises
+        ------
+        ValueError
+            Where `bs` or `reject_below` is out of range, or an item is of another kind.
         """
         if reject_below is not None and not 0 <= reject_below <= 1:
             raise ValueError(f"reject_below={reject_below!r} is a probability; give 0 to 1, or None")
         names, sources = list_sources(items)
-        said, status = self._ask(sources, self.probabilities, bs, n_jobs, progress)
-        probs = said if said.shape[1] else np.full((len(sources), len(self.vocab)), np.nan, np.float32)
+        found, status = self._run(sources, self.probabilities, bs, n_jobs, progress)
+        probs = found if found.shape[1] else np.full((len(sources), len(self.vocab)), np.nan, np.float32)
         return self.table_of(names, probs, status, reject_below)
 
     def predict_windows(
-        self, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
+        self, items: Any, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
     ) -> pd.DataFrame:
-        """Label every window of recordings of any length, which are streamed; see `specimg.inference.long_recordings.predict_windows`."""
-        return predict_windows(self, items, seconds, overlap, bs=bs, progress=progress)
+        """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
 
-    def embed(self, items, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:
-        """What the network's last layer sees of each recording, for neighbours, clusters and maps; arguments as in `predict`.
+        Parameters
+        ----------
+        items : str, path, or list of them
+            A recording, several, or a folder.
+        seconds : float, default None
+            Length of a window; None: what the classifier was trained on (`Audio(duration=...)`, or the `seconds` of its crops).
+        overlap : float, default 0.0
+            Seconds that a window shares with the one before.
+        bs : int, default 32
+            Windows a batch.
+        progress : bool, default True
+            Show a bar, on terminals and in notebooks.
 
         Returns
         -------
-        DataFrame with one row an item, in order: path, status, and the features e_0, e_1 ... (NaN where a recording is bad);
-        `table.filter(regex="^e_").to_numpy()` is the matrix. Of an ensemble the features of all its networks stand side by side.
+        DataFrame
+            One row a window, recordings in order: path, start, end (seconds in the recording), label, probability, status, and p_<label> for
+            each label; `attrs["vocab"]` names the labels, `attrs["band"]` is the band that the network reads, (low, high) in Hz. The last
+            window ends with the recording, and overlaps the one before it as far as it must. A recording shorter than a window is one row,
+            padded as in training. A recording that cannot be read is a row with the reason and without times; one that breaks off has rows
+            up to there, and then one with the reason that starts there. A window with NaN samples is a row with the reason.
+
+        Raises
+        ------
+        ValueError
+            For impossible numbers, and where the classifier does not determine how long a window is.
+        """
+        return predict_windows(self, items, seconds, overlap, bs=bs, progress=progress)
+
+    def embed(self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:
+        """Inputs of the network's last layer for each recording: for neighbours, clusters and maps.
+
+        Parameters
+        ----------
+        items, bs, progress, n_jobs
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame
+            One row an item, in order: path, status, and the features e_0, e_1 ... (NaN where a recording cannot be read);
+            `table.filter(regex="^e_").to_numpy()` is the matrix. Of an ensemble the features of all its networks stand side by side.
         """
         names, sources = list_sources(items)
-        said, status = self._ask(sources, self.embeddings, bs, n_jobs, progress)
-        features = pd.DataFrame(said, columns=[f"e_{i}" for i in range(said.shape[1])])
+        found, status = self._run(sources, self.embeddings, bs, n_jobs, progress)
+        features = pd.DataFrame(found, columns=[f"e_{i}" for i in range(found.shape[1])])
         return pd.concat(
             [
                 pd.DataFrame({"path": pd.Series(names, dtype=object), "status": pd.Series(status, dtype=object)}),
@@ -223,14 +349,49 @@ class Classifier:
 
     # -- other programs
 
-    def to_onnx(self, path, *, audio: bool = False, **options) -> Path:
-        """Write one ONNX file, from pictures or (`audio=True`) samples to probabilities; see `specimg.inference.export.onnx.to_onnx`."""
+    def to_onnx(self, path: str | os.PathLike, *, audio: bool = False, **options: Any) -> Path:
+        """Write one ONNX file, from pictures or samples to probabilities.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; what stands there is replaced.
+        audio : bool, default False
+            Put the drawing into the graph, too, so that it takes samples.
+        **options
+            `seconds`, `sr` and `opset`, see `specimg.inference.export.onnx.to_onnx`.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        ValueError
+            Where `audio=True` and something in the renderer cannot be part of a graph.
+        """
         from .export.onnx import to_onnx
 
         return to_onnx(self, path, audio=audio, **options)
 
-    def to_exported(self, path, *, audio: bool = False, **options) -> Path:
-        """Write the same as a program of `torch.export`; see `specimg.inference.export.onnx.to_exported`."""
+    def to_exported(self, path: str | os.PathLike, *, audio: bool = False, **options: Any) -> Path:
+        """Write the same as a program of `torch.export`.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; what stands there is replaced.
+        audio : bool, default False
+            Put the drawing into the graph, too, so that it takes samples.
+        **options
+            `seconds` and `sr`, see `specimg.inference.export.onnx.to_exported`.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
         from .export.onnx import to_exported
 
         return to_exported(self, path, audio=audio, **options)
@@ -238,7 +399,18 @@ class Classifier:
     # -- the table
 
     def labels_of(self, probs: np.ndarray) -> list[str]:
-        """What is said of each row of probabilities (clips, classes): the most probable label, or all above their threshold, joined by semicolons."""
+        """The label of each clip.
+
+        Parameters
+        ----------
+        probs : ndarray
+            (clips, classes): probabilities.
+
+        Returns
+        -------
+        list of str
+            The most probable label; where a clip may have several, all above their threshold, joined by semicolons.
+        """
         if self.is_multi:
             return ["; ".join(label for label, yes in zip(self.vocab, row) if yes) for row in probs > self.thresholds]
         return [self.vocab[best] for best in probs.argmax(axis=1)]
@@ -246,20 +418,32 @@ class Classifier:
     def table_of(
         self, names: Sequence[str], probs: np.ndarray, status: Sequence[str], reject_below: float | None = None
     ) -> pd.DataFrame:
-        """The table that `predict` returns, from the names of recordings, their probabilities (NaN where there are none) and their status."""
+        """The table that `predict` returns.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of the recordings.
+        probs : ndarray
+            float32 (recordings, classes), NaN where there are none.
+        status : sequence of str
+            "ok", or why there are none.
+        reject_below : float, default None
+            As in `predict`.
+
+        Returns
+        -------
+        DataFrame
+            As of `predict`.
+        """
         known = ~np.isnan(probs).any(axis=1)
         best = np.where(known, np.nan_to_num(probs).max(axis=1, initial=0), np.nan)
         unsure = known & (best < reject_below) if reject_below is not None else np.zeros(len(probs), bool)
-        status = [
-            "the network gives nan: its training diverged"
-            if said == "ok" and not k
-            else f"unsure: below {reject_below:g}"
-            if u
-            else said
-            for said, k, u in zip(status, known, unsure)
-        ]
-        said = self.labels_of(np.nan_to_num(probs))
-        labels = [(UNKNOWN if u else label) if k else None for label, k, u in zip(said, known, unsure)]
+        status = np.array(list(status), dtype=object)
+        status[(status == "ok") & ~known] = "the network gives nan: its training diverged"
+        status[unsure] = f"unsure: below {reject_below or 0:g}"
+        labels = np.array(self.labels_of(np.nan_to_num(probs)), dtype=object)
+        labels[unsure], labels[~known] = UNKNOWN, None
         table = pd.DataFrame(
             {
                 "path": pd.Series(names, dtype=object),

@@ -1,4 +1,4 @@
-"""Several networks as one: the folds of a cross-validation answer together.
+"""Several networks as one: the mean of the probabilities of a cross-validation's folds.
 
     net = Ensemble([first, second, third])
     net(x).softmax(-1)          # the mean of the three networks' probabilities
@@ -18,14 +18,34 @@ from torch.nn import functional as F
 
 __all__ = ["PICTURES_AT_ONCE", "Ensemble", "most_in_a_batch"]
 
-PICTURES_AT_ONCE = 256  # through the network: a clip, or a window, may be looked at dozens of times
+PICTURES_AT_ONCE = 256  # through the network: a clip may have dozens of windows
 
 
 class Ensemble(nn.Module):
-    """Networks of the same input and the same classes. Output (batch, classes): logits of the mean of their probabilities.
+    """Networks of the same input and the same classes as one: logits of the mean of their probabilities.
 
     Where a clip has one label these are the log-probabilities of the mean softmax; where it may have several, the logits of the
-    mean sigmoid. Neither is ever formed as a probability: what a network is sure of would round to 0 or 1.
+    mean sigmoid. Neither is ever formed as a probability: one near 0 or 1 would be rounded to it.
+
+    Parameters
+    ----------
+    networks : sequence of Module
+        Each returns logits (batch, classes).
+    is_multi : bool, default False
+        May a clip have several labels?
+
+    Raises
+    ------
+    ValueError
+        Where there is no network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specimg.inference import Ensemble
+    >>> net = Ensemble([torch.nn.Identity(), torch.nn.Identity()])
+    >>> net(torch.zeros(1, 2)).softmax(-1)
+    tensor([[0.5000, 0.5000]])
     """
 
     def __init__(self, networks: Sequence[nn.Module], is_multi: bool = False):
@@ -35,15 +55,38 @@ class Ensemble(nn.Module):
         self.networks, self.is_multi = nn.ModuleList(networks), bool(is_multi)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits of the mean probabilities.
+
+        Parameters
+        ----------
+        x : Tensor
+            The networks' input.
+
+        Returns
+        -------
+        Tensor
+            (batch, classes).
+        """
         logits = torch.stack([network(x) for network in self.networks])
         share = math.log(len(self.networks))
         if not self.is_multi:
             return F.log_softmax(logits, dim=-1).logsumexp(dim=0) - share
-        # log p and log (1 - p) of the mean p; the shares of both fall out of their difference
+        # log p and log (1 - p) of the mean p; the shares of both cancel in their difference
         return (-F.softplus(-logits)).logsumexp(dim=0) - (-F.softplus(logits)).logsumexp(dim=0)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(batch, features): the embeddings of all networks side by side, for each lives in a space of its own."""
+        """Embeddings of all networks side by side, for each lives in a space of its own.
+
+        Parameters
+        ----------
+        x : Tensor
+            The networks' input.
+
+        Returns
+        -------
+        Tensor
+            (batch, features of all networks).
+        """
         return torch.cat([network.embed(x) for network in self.networks], dim=1)
 
     def __len__(self) -> int:

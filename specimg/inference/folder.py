@@ -3,12 +3,12 @@
     dog-or-not/
       classifier.json                    how recordings are drawn, network, labels, calibration, training, versions; size and
                                          digest of every other file
-      weights.safetensors                numbers only; weights-0.safetensors, weights-1 ... where several networks answer together
+      weights.safetensors                numbers only; weights-0.safetensors, weights-1 ... of an ensemble
       README.md                          the model card, for people
-      golden/golden.json                 a few recordings with what they looked like and what was said of them
+      golden/golden.json                 a few recordings with the digests of their pictures and their probabilities
       golden/0-dog.wav, 0-dog.png ...
 
-`classifier.json` is written last and removed first: a folder is a classifier whole, or none.
+`classifier.json` is written last and removed first: writing and removing are atomic.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PACKAGES = (
     "soundfile",
     "soxr",
     "pillow",
-)  # with a hand in pixels or answers
+)  # with a hand in pixels or predictions
 
 _OWN_FILES = re.compile(
     r"README\.md|weights(-\d{1,3})?\.safetensors|golden/(golden\.json|\d{1,3}-[A-Za-z0-9_-]{1,40}(\.heard)?\.(wav|png))"
@@ -68,12 +68,12 @@ def is_own_file(name: str) -> bool:
 
 
 def facts_of(data: bytes) -> dict:
-    """Size and digest of a file, as classifier.json tells them."""
+    """Size and digest of a file, as classifier.json holds them."""
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def versions_now() -> dict[str, str]:
-    """Of what has a hand in the pixels or in the answers."""
+    """Of what has a hand in the pixels or in the predictions."""
     found = {"specimg": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -1,9 +1,9 @@
-"""Golden clips: a few recordings that a classifier keeps, with what they looked like and what was said of them.
+"""Golden clips: a few recordings that a classifier keeps, with their pictures and predictions.
 
     check_classifier("dog-or-not/")          # DataFrame: clip, label, pixels, of, levels, drift, verdict, reason
 
-A new version of librosa, soxr, timm or torch may draw other pixels or give other answers, and nobody would notice. The golden
-clips are drawn and asked again, and the table says for each how far it has moved since it was saved.
+A new version of librosa, soxr, timm or torch may draw other pixels or predict something else, and nobody would notice. The golden
+clips are drawn and predicted again, and the table holds for each how far it has moved since it was saved.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from .classifier import Classifier
 from .folder import GOLDEN, facts_of, to_json, versions_now
 from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json, read_json
 
-__all__ = ["Recording", "check_classifier", "drift_verdict", "write_golden", "SAME", "PIXELS", "ANSWERS", "SILENT"]
+__all__ = ["Recording", "check_classifier", "drift_verdict", "write_golden"]
 
 SECONDS = 5.0  # of a golden clip at most
 TOLERANCE = 1e-3  # of a probability: what another processor or number of threads may change by rounding is far below
 STEPS = 32768  # of a waveform's full scale: its "levels"
 MOST_AREA = 2**26  # pixels of a golden picture
 FILE = "golden.json"
-SAME, PIXELS, ANSWERS, SILENT = "same", "pixels drift", "predictions drift", "no prediction"
+SAME, PIXELS, PREDICTIONS, FAILED = "same", "pixels drift", "predictions drift", "no prediction"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _stem(i: int, label: str) -> str:
 
 
 def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -> tuple[dict, dict[str, bytes]] | None:
-    """(the entry in golden.json, the files by name) of one golden clip, written; None where it cannot be read, drawn or answered."""
+    """(the entry in golden.json, the files by name) of one golden clip, written; None where it cannot be read, drawn or predicted."""
     wav = f"{stem}.wav"
     try:
         sound = _cut(recording)
@@ -153,13 +153,31 @@ def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: i
 # ---------------------------------------------------------------------- what has become of it
 
 
-def drift_verdict(pixels: int, answers: float, tolerance: float = TOLERANCE) -> str:
-    """A word for a golden clip: "same", "pixels drift", "predictions drift".
+def drift_verdict(pixels: int, drift: float, tolerance: float = TOLERANCE) -> str:
+    """The verdict on a golden clip.
 
-    pixels : how many differ; answers : the largest difference of a probability
+    Parameters
+    ----------
+    pixels : int
+        How many differ.
+    drift : float
+        The largest difference of a probability.
+    tolerance : float, default 0.001
+        Up to which probabilities count as the same.
+
+    Returns
+    -------
+    str
+        "same", "pixels drift" or "predictions drift".
+
+    Examples
+    --------
+    >>> from specimg.inference import drift_verdict
+    >>> drift_verdict(12, 1e-5)
+    'pixels drift'
     """
-    if not answers <= tolerance:  # nan too
-        return ANSWERS
+    if not drift <= tolerance:  # nan too
+        return PREDICTIONS
     return PIXELS if pixels else SAME
 
 
@@ -199,11 +217,11 @@ def _check_one(clf: Classifier, folder: Path, files: dict, entry: dict) -> dict:
     name = f"{GOLDEN}/{entry['picture']}"
     then = _pixels_then(read_checked(folder, name, files[name], MOST_OTHER), name)
     if _digest(then) != entry["digest"]:
-        raise ValueError(f"{name} is not the picture that {GOLDEN}/{FILE} tells of (its digest is another)")
+        raise ValueError(f"{name} is not the picture of {GOLDEN}/{FILE} (its digest is another)")
     try:
         prepared, probs = _drawn(clf, folder / GOLDEN / entry["clip"])
     except ValueError as exc:
-        return {**row, "verdict": SILENT, "reason": getattr(exc, "reason", str(exc))}
+        return {**row, "verdict": FAILED, "reason": getattr(exc, "reason", str(exc))}
     pixels, levels = _difference(then, _planes(prepared))
     drift = float(np.abs(probs - np.array(entry["probabilities"])).max())
     return {
@@ -236,16 +254,30 @@ def _check_entries(told, n_classes: int, files: dict) -> list[dict]:
 
 
 def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
-    """Draw and ask the golden clips of a classifier again.
+    """Draw and predict the golden clips of a classifier again, with today's libraries.
+
+    Parameters
+    ----------
+    folder : str or path
+        That `save_classifier` wrote.
 
     Returns
     -------
-    DataFrame with a row a clip: clip, label; pixels, how many differ `of` so many (samples of a waveform), levels, the largest difference
-    (of 255; of a waveform in 16-bit steps); drift, the largest difference of a probability; verdict, "same", "pixels drift",
-    "predictions drift" (by more than 0.001) or "no prediction"; reason, where there is none. `attrs["versions"]` is a table of the libraries
-    then and now.
+    DataFrame
+        A row a clip: clip, label; pixels, how many differ `of` so many (samples of a waveform); levels, the largest difference (of 255; of a
+        waveform in 16-bit steps); drift, the largest difference of a probability; verdict, "same", "pixels drift", "predictions drift" (by
+        more than 0.001) or "no prediction"; reason, where there is none. `attrs["versions"]` is a table of the libraries then and now.
 
-    Raises ValueError where the folder is no classifier, is damaged, or keeps no golden clips.
+    Raises
+    ------
+    ValueError
+        Where the folder is no classifier, is damaged, or keeps no golden clips.
+
+    Examples
+    --------
+    >>> folder = sp.save_classifier(learn, "cat-or-dog", golden=1)
+    >>> sp.check_classifier(folder)["verdict"].tolist()
+    ['same']
     """
     folder = Path(folder)
     clf = load_classifier(folder)

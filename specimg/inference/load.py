@@ -2,8 +2,8 @@
 
     clf = load_classifier("dog-or-not/")
 
-In this order: the JSON's entries (`checking`), size and digest of the golden clips, the size of each file of weights, and the names and
-shapes that its header tells; then the network is built by name, within the memory that its weights call for, and compared with them;
+In this order: the JSON's entries (`settings`), size and digest of the golden clips, the size of each file of weights, and the names and
+shapes in its header; then the network is built by name, within the memory that its weights call for, and compared with them;
 only then are the numbers read, and their digest compared. What else lies in the folder is left alone and named in a warning.
 """
 
@@ -81,12 +81,12 @@ def _refuse_twice(pairs: list[tuple]) -> dict:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise ValueError(f"it says {twice[:80]!r} twice")
+        raise ValueError(f"it holds {twice[:80]!r} twice")
     return found
 
 
 def read_json(data: bytes):
-    """What JSON says. ValueError where it is none, has an entry twice, or is nested too deeply."""
+    """The content of JSON. ValueError where it is none, has an entry twice, or is nested too deeply."""
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
     except RecursionError as exc:
@@ -114,16 +114,16 @@ def read_classifier_json(folder: Path):
 
 
 def _check_size(folder: Path, name: str, facts: dict, most: int) -> None:
-    """ValueError unless the file has the size that `facts` tell, `most` bytes at most."""
+    """ValueError unless the file has the size in `facts`, `most` bytes at most."""
     if facts["bytes"] > most:
-        raise ValueError(f"{name} is said to have {facts['bytes']} bytes; it may have {most}")
+        raise ValueError(f"{name} should have {facts['bytes']} bytes; it may have {most}")
     there = size_of(folder, name, facts["bytes"])
     if there != facts["bytes"]:
         raise ValueError(f"{name} has {there} of its {facts['bytes']} bytes: it was cut short; copy the folder again")
 
 
 def read_checked(folder: Path, name: str, facts: dict, most: int) -> bytes:
-    """A file of the classifier. ValueError unless it has the size and the digest that `facts` tell."""
+    """A file of the classifier. ValueError unless it has the size and the digest in `facts`."""
     _check_size(folder, name, facts, most)
     data = read_whole(folder, name, facts["bytes"])
     if hashlib.sha256(data).hexdigest() != facts["sha256"]:
@@ -134,7 +134,7 @@ def read_checked(folder: Path, name: str, facts: dict, most: int) -> bytes:
 
 
 def _check_others(folder: Path, settings: Settings) -> None:
-    """Golden clips must be as they were saved; a card that people changed is said."""
+    """Golden clips must be as they were saved; a changed card is warned of."""
     for name, facts in settings.files.items():
         if name in settings.weights:
             continue
@@ -146,7 +146,7 @@ def _check_others(folder: Path, settings: Settings) -> None:
             warn(f"{str(folder)!r}: {exc}")
 
 
-def _strangers(folder: Path, settings: Settings) -> list[str]:
+def _other_files(folder: Path, settings: Settings) -> list[str]:
     """Names of files in the folder, and in golden/, that are not the classifier's; those that begin with a dot do not count."""
     known = {SETTINGS, *settings.weights, *settings.files}
     places = {"": folder, f"{GOLDEN}/": folder / GOLDEN}
@@ -184,7 +184,7 @@ def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     if not whole:
         raise ValueError(f"{name} is no safetensors file: a shape is no list of whole numbers")
     if sum(dtype.itemsize * math.prod(shape) for dtype, shape in found.values()) != file.stat().st_size - 8 - len(text):
-        raise ValueError(f"{name} does not hold as many numbers as its header says; it was cut short or changed")
+        raise ValueError(f"{name} does not hold as many numbers as its header; it was cut short or changed")
     return found
 
 
@@ -241,12 +241,12 @@ def _compare(model: nn.Module, header: dict, name: str) -> None:
     wanted = {key: (tensor.dtype, tuple(tensor.shape)) for key, tensor in model.state_dict().items()}
     lost, more = sorted(set(wanted) - set(header)), sorted(set(header) - set(wanted))
     if lost or more:
-        said = [
+        parts = [
             f"{len(names)} {what} ({examples(names, 2)})"
             for names, what in ((lost, "lack"), (more, "are not of it"))
             if names
         ]
-        raise ValueError(f"{name} holds the weights of another network: of {len(wanted)} tensors {' and '.join(said)}")
+        raise ValueError(f"{name} holds the weights of another network: of {len(wanted)} tensors {' and '.join(parts)}")
     for key in sorted(wanted):
         if wanted[key] != header[key]:
             (here, size), (there, other) = wanted[key], header[key]
@@ -258,7 +258,7 @@ def _compare(model: nn.Module, header: dict, name: str) -> None:
 
 def _load_network(folder: Path, name: str, settings: Settings) -> nn.Module:
     """One network with the weights in the file `name`, whose numbers are read when all else fits."""
-    facts = settings.files.get(name)  # format 1 tells none
+    facts = settings.files.get(name)  # format 1 has none
     if facts:
         _check_size(folder, name, facts, MOST_WEIGHTS)
     else:
@@ -292,13 +292,34 @@ def _load(folder: Path, told) -> tuple[Classifier, Settings]:
 
 
 def load_classifier(folder: str | os.PathLike) -> Classifier:
-    """The classifier in a folder that `save_classifier` wrote, in this or in the first format; runs no code from it.
+    """Load the classifier in a folder that `save_classifier` wrote, in this or in the first format; runs no code from it.
 
-    It is on the CPU; `clf.to("cuda")` moves it. Warns of files that are not the classifier's, which are not opened, and of a model card
-    that was changed.
+    Parameters
+    ----------
+    folder : str or path
+        The folder.
 
-    Raises ValueError, with the reason, where a file is missing, cut short, changed or of another classifier, where the JSON says what
-    does not fit or is absurd, and where the weights are not the network's.
+    Returns
+    -------
+    Classifier
+        On the CPU; `clf.to("cuda")` moves it.
+
+    Raises
+    ------
+    ValueError
+        With the reason, where a file is missing, cut short, changed or of another classifier, where the JSON holds what does not fit or is
+        absurd, and where the weights are not the network's.
+
+    Warns
+    -----
+    UserWarning
+        Of files that are not the classifier's, which are not opened, and of a model card that was changed.
+
+    Examples
+    --------
+    >>> folder = sp.save_classifier(learn, "cat-or-dog", golden=0)
+    >>> sp.load_classifier(folder).vocab
+    ['cat', 'dog']
     """
     folder = Path(folder)
     told = read_classifier_json(folder)
@@ -319,9 +340,9 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
         reason = " ".join(str(exc).split())  # torch's go over many lines
         kind = "" if type(exc) is ValueError else f"{type(exc).__name__}: "
         raise ValueError(f"{str(folder)!r} cannot be loaded: {kind}{reason[:500]}") from exc
-    strangers = _strangers(folder, settings)
-    if strangers:
+    others = _other_files(folder, settings)
+    if others:
         warn(
-            f"{count(len(strangers), 'file')} in {str(folder)!r} not the classifier's, and not opened ({examples(strangers)})"
+            f"{count(len(others), 'file')} in {str(folder)!r} not the classifier's, and not opened ({examples(others)})"
         )
     return clf

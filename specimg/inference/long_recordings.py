@@ -5,8 +5,8 @@
 
 A window is drawn as a clip of training is: the same picture, byte for byte, as `render_tree(segments=...)` draws of its span.
 So what `Audio` does to a clip it does to each window by itself: trimming, cutting out silence, denoising and normalising know only
-the window, and resampling and filters see silence beyond its edges, not the neighbour's sound. A classifier that looks at
-several crops of a clip looks once at windows of a crop's length.
+the window, and resampling and filters read silence beyond its edges, not the neighbour's sound. A classifier that reads
+several crops of a clip reads a window of a crop's length once.
 
 `specimg.merge_events` makes events of the windows.
 """
@@ -51,7 +51,7 @@ def window_seconds(read: NetworkInput, seconds: float | None = None) -> float:
         seconds = read.audio.duration or read.seconds
     if seconds is None:
         raise ValueError(
-            "this classifier was trained on clips of any length, so it does not say how long a window is; give seconds=, "
+            "this classifier was trained on clips of any length, so it does not determine how long a window is; give seconds=, "
             "about as long as the clips it was trained on"
         )
     most = _most_seconds(read)
@@ -118,46 +118,27 @@ def _as_paths(items) -> list[str]:
     return names
 
 
-def _answers(clf: Predictor, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
+def _window_table(clf: Predictor, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
     """The table of windows.
 
     spans : (path, start, end, status) of each; probs : the batches of those that are "ok", in order
     """
-    table = pd.DataFrame(spans, columns=["path", "start", "end", "status"])
-    said = np.full((len(table), len(clf.vocab)), np.nan, np.float32)
+    windows = pd.DataFrame(spans, columns=["path", "start", "end", "status"])
+    found = np.full((len(windows), len(clf.vocab)), np.nan, np.float32)
     if probs:
-        said[table["status"] == "ok"] = np.concatenate(probs)
-    answers = clf.table_of(table["path"].tolist(), said, table["status"].tolist())
-    answers.insert(1, "start", table["start"])
-    answers.insert(2, "end", table["end"])
+        found[windows["status"] == "ok"] = np.concatenate(probs)
+    table = clf.table_of(windows["path"].tolist(), found, windows["status"].tolist())
+    table.insert(1, "start", windows["start"])
+    table.insert(2, "end", windows["end"])
     if highest_rate:
-        answers.attrs["band"] = (0.0, highest_rate / 2)
-    return answers
+        table.attrs["band"] = (0.0, highest_rate / 2)
+    return table
 
 
 def predict_windows(
     clf: Predictor, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
 ) -> pd.DataFrame:
-    """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
-
-    Parameters
-    ----------
-    items : a recording, several, or a folder
-    seconds : of a window; default what the classifier was trained on (`Audio(duration=...)`, or the `seconds` of its crops)
-    overlap : seconds that a window shares with the one before
-    bs : windows a batch
-
-    Returns
-    -------
-    DataFrame with one row a window, recordings in order: path, start, end (seconds in the recording), label, probability, status, and
-    p_<label> for each label; `attrs["vocab"]` names the labels, `attrs["band"]` is what the network heard, (low, high) in Hz.
-    The last window ends with the recording, and overlaps the one before it as far as it must. A recording shorter than a window is
-    one row, padded as in training. A recording that cannot be read is a row with the reason and without times; one that breaks off has
-    rows up to there, and then one with the reason that starts there. A window with NaN samples is a row with the reason, its times counted
-    from the window's beginning.
-
-    Raises ValueError for impossible numbers, and where the classifier does not say how long a window is.
-    """
+    """Label every window of long recordings, which are streamed; see `Classifier.predict_windows`."""
     seconds = window_seconds(clf.input, seconds)
     check_windows(seconds, overlap)
     if bs < 1:
@@ -165,7 +146,7 @@ def predict_windows(
     paths, read = _as_paths(items), _read_once(clf.input, seconds)
     spans, probs, batch, highest_rate = [], [], [], 0
 
-    def answer() -> None:
+    def run_batch() -> None:
         probs.append(clf.probabilities(torch.stack(batch)))
         batch.clear()
 
@@ -178,7 +159,7 @@ def predict_windows(
             if x is not None:
                 batch.append(x)
             if batch and len(batch) >= most_in_a_batch(batch[0], bs):
-                answer()
+                run_batch()
         if batch:
-            answer()
-    return _answers(clf, spans, probs, highest_rate)
+            run_batch()
+    return _window_table(clf, spans, probs, highest_rate)

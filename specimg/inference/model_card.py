@@ -1,6 +1,6 @@
-"""The model card: what a classifier hears, how it was trained, how good it is and where that ends, for a person to read.
+"""The model card: what a classifier takes, how it was trained, how good it is and its limits, for a person to read.
 
-It is plain Markdown beside the weights, README.md, made of what is known; what nobody told is left out. Add to it what only you can
+It is plain Markdown beside the weights, README.md, made of what is known; the rest is left out. Add to it what only you can
 know: who recorded, under which licence, what it must not be used for.
 """
 
@@ -47,7 +47,7 @@ def _what(clf: Classifier) -> list[str]:
     given = f"the network is given {clf.input.describe()}{drawn}: {part}"
     told = "may carry several labels" if clf.is_multi else "carries one label"
     folds = (
-        f"{len(clf.model)} networks answer together: the mean of their probabilities."
+        f"{len(clf.model)} networks, of whose probabilities the mean is taken."
         if isinstance(clf.model, Ensemble)
         else ""
     )
@@ -99,37 +99,37 @@ def _training(training: dict) -> list[str]:
                 f"{name} {_plain(value)}" for name, value in recipe.items() if name != "kind" and value is not None
             )
         )
-    return lines or ["Nothing is known of it."]
+    return lines or ["Unknown."]
 
 
 def _scores(training: dict) -> list[str]:
     rows = []
     for score in training.get("scores") or []:
-        between = f"{score['low']:.4f} to {score['high']:.4f}" if score.get("low") is not None else "not known"
+        between = f"{score['low']:.4f} to {score['high']:.4f}" if score.get("low") is not None else "unknown"
         rows.append([_plain(score["metric"]), f"{score['score']:.4f}", between, score["clips"], _plain(score["on"])])
     return (
         _table(["metric", "score", "95 % interval", "clips", "which"], rows)
         if rows
-        else ["None was measured when it was saved."]
+        else ["None was computed when it was saved."]
     )
 
 
 def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
     c = clf.calibration
     if not c.clips:
-        return ["Not fitted: the probabilities are the network's own, which is too sure of itself as a rule."]
+        return ["Not fitted: the probabilities are the network's own, and networks are overconfident as a rule."]
     lines = [
         f"Temperature {c.temperature:.3g}, fitted on {c.clips} clips ({_plain(c.source)})"
         + (f"; negative log-likelihood {c.nll[0]:.4g} before, {c.nll[1]:.4g} after." if c.nll else ".")
     ]
     if isinstance(clf.model, Ensemble):
         lines.append(
-            "It was fitted on the answers of single networks. Their mean is less sure than each of them, so this classifier may well "
-            "be right more often than it says."
+            "It was fitted on the predictions of single networks. Their mean is less confident than each of them, so this classifier may well "
+            "be right more often than its probabilities."
         )
     if clf.is_multi:
         lines.append(
-            f"A label is said above its threshold, of the best F1; labels of fewer than {FEW} clips share one."
+            f"A label is predicted above its threshold, of the best F1; labels of fewer than {FEW} clips share one."
         )
     if predictions is not None and not clf.is_multi:
         curve = coverage_curve(predictions, c.temperature, REJECTED)
@@ -137,14 +137,14 @@ def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
             [f"{row.threshold:g}", f"{row.coverage:.1%}", "" if np.isnan(row.accuracy) else f"{row.accuracy:.1%}"]
             for row in curve.itertuples()
         ]
-        lines += ["", *_table(["reject\\_below", "clips with an answer", "of these right"], rows)]
+        lines += ["", *_table(["reject\\_below", "clips with a label", "of these right"], rows)]
     return lines
 
 
 def _limits(clf: Classifier, golden: int) -> list[str]:
     lines = [
-        "It knows these labels only: whatever else is played to it is answered with one of them, often with confidence. "
-        "`reject_below` of `predict` says 'unknown' instead where the largest probability is low.",
+        "It knows these labels only: anything else is given one of them, often with confidence. "
+        "`reject_below` of `predict` labels it 'unknown' instead where the largest probability is low.",
         "The scores hold for recordings like those of training: other microphones, places, speakers or background noise may lower them.",
         "The probabilities are for the mixture of labels that it was trained on; where some are much rarer or commoner, they are not.",
     ]
@@ -154,8 +154,8 @@ def _limits(clf: Classifier, golden: int) -> list[str]:
         )
     if golden:
         lines.append(
-            f"`golden/` holds {golden} recording{'s' * (golden > 1)} of the clips that were held out. Their licence, and what is heard in "
-            "them, travel along."
+            f"`golden/` holds {golden} recording{'s' * (golden > 1)} of the clips that were held out. Their licence, and what can be heard "
+            "in them, travel along."
         )
     return [f"- {line}" for line in lines]
 
@@ -179,19 +179,19 @@ def write_card(
     check = (
         [
             "",
-            f"`specimg check {name}` draws the golden clips again and says whether newer libraries draw or answer otherwise.",
+            f"`specimg check {name}` draws the golden clips again and reports whether newer libraries change pixels or predictions.",
         ]
         if golden
         else []
     )
     versions = clf.about.get("versions") or {}
     parts = {
-        "What it hears": [*_what(clf), "", *_labels(clf, training)],
+        "Input": [*_what(clf), "", *_labels(clf, training)],
         "How to use it": [*use, *check],
-        "How good it is": _scores(training),
-        "How sure it is": _calibration(clf, predictions),
-        "How it was trained": _training(training),
-        "Where it ends": _limits(clf, golden),
+        "Scores": _scores(training),
+        "Calibration": _calibration(clf, predictions),
+        "Training": _training(training),
+        "Limits": _limits(clf, golden),
         "Made with": [
             ", ".join(f"{package} {_plain(number)}" for package, number in versions.items()) or "versions not known"
         ],

@@ -2,7 +2,7 @@
 
     save_classifier(learn, "dog-or-not/")                       # with a card, golden clips and validation's score
     save_classifier(learn, "dog-or-not/", calibrate=True)       # and with a temperature fitted on validation's clips
-    save_classifier(sp.Run.open("runs/r34"), "dog-or-not/")     # all folds as one, calibrated on what each had not seen
+    save_classifier(sp.Run.open("runs/r34"), "dog-or-not/")     # the mean of all folds, calibrated out of fold
 
 fastai's own `learn.export("learner.pkl")` works too, and keeps a whole learner with its transforms. It is a pickle: loading one runs
 whatever code it holds, so load only what you made yourself.
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ def _classifier_of(learn: Learner) -> Classifier:
     own = _own_transforms(dls.valid)
     if own:
         warn(
-            f"the classifier does without {', '.join(own)}, which validation has, so it will answer otherwise than the learner"
+            f"the classifier does without {', '.join(own)}, which validation has, so it will predict otherwise than the learner"
         )
     fit = next(t for t in dls.valid.after_item.fs if isinstance(t, (FitSize, FitWave)))
     vocab = list(map(str, dls.vocab))
@@ -92,7 +93,7 @@ def _classifier_of(learn: Learner) -> Classifier:
 
 
 def _held_out(learn: Learner) -> Predictions | None:
-    """What the learner says of validation's clips; None where nothing is held out."""
+    """The learner's predictions of validation's clips; None where nothing is held out."""
     if not getattr(learn.dls.valid, "n", 0):
         return None
     act = torch.sigmoid if learn.dls.is_multi else partial(torch.softmax, dim=-1)
@@ -153,7 +154,7 @@ def _together(parts: list[Classifier], tta: TTA) -> Classifier:
 
 
 def _of_run(run, predictions: Predictions | None) -> _Trained:
-    """A run: the classifiers of its folds, and what each said of clips that it had not seen."""
+    """A run: the classifiers of its folds, and the out-of-fold predictions of each."""
     config = getattr(run, "config", None)
     clf = _together(
         [load_classifier(member.folder / "classifier") for member in run.fold_runs], getattr(config, "tta", TTA())
@@ -198,7 +199,7 @@ def _score_entry(metric: str, score: float, low: float, high: float, clips: int,
 
 
 def _measured(predictions: Predictions, on: str) -> list[dict]:
-    """Accuracy, or lwlrap of several labels, with a 95 % interval over groups, else clips; [] where nothing can be said."""
+    """Accuracy, or lwlrap of several labels, with a 95 % interval over groups, else clips; [] where nothing can be scored."""
     kept = predictions.subset(predictions.labelled & np.isfinite(predictions.probs).all(axis=1))
     metric = "lwlrap" if kept.is_multi else "accuracy"
     truth = kept.hot.astype(int) if kept.is_multi else kept.hot.argmax(axis=1)
@@ -275,7 +276,7 @@ def _clear(folder: Path) -> None:
 
 
 def _write(what: _Trained, folder: Path, golden: int) -> None:
-    """The files, classifier.json last: what was begun and not ended is no classifier."""
+    """The files, classifier.json last: an interrupted save is no classifier."""
     clf = what.clf
     networks = _networks(clf)
     weights, files = weights_names(len(networks)), {}
@@ -321,28 +322,50 @@ def _check_saved(clf: Classifier) -> None:
 
 
 def save_classifier(
-    trained,
+    trained: Any,
     folder: str | os.PathLike,
     *,
     golden: int = 6,
     calibrate: bool | None = None,
     predictions: Predictions | None = None,
 ) -> Path:
-    """Write a trained classifier as a folder without pickled code; returns the folder.
+    """Write a trained classifier as a folder without pickled code.
 
     Parameters
     ----------
-    trained : a learner of `spec_learner` over `SpecDataLoaders` or `WaveDataLoaders`; a finished `Run`, all of whose networks then answer
-        together; or a `Classifier`
-    folder : new, or that of an earlier classifier, which is replaced, its card too
-    golden : so many recordings of held-out clips are kept, 5 seconds of each at most, to be drawn and asked again by `check_classifier`;
-        0 where recordings must not travel
-    calibrate : fit a temperature, and thresholds where clips may have several labels; default for a run, on its out-of-fold
-        predictions. True does so for a learner on its validation set
-    predictions : of held-out clips, where they are at hand; default a run's own, and for a learner one pass over its validation set
+    trained : Learner, Run or Classifier
+        A learner of `spec_learner` over `SpecDataLoaders` or `WaveDataLoaders`; a finished `Run`, of whose networks the mean is kept; or a
+        `Classifier`.
+    folder : str or path
+        New, or that of an earlier classifier, which is replaced, its card too.
+    golden : int, default 6
+        Recordings of held-out clips that are kept, 5 seconds of each at most, for `check_classifier`; 0 where recordings must not travel.
+    calibrate : bool, default None
+        Fit a temperature, and thresholds where clips may have several labels; None: for a run, on its out-of-fold predictions. True does so
+        for a learner on its validation set.
+    predictions : Predictions, default None
+        Of held-out clips, where they are at hand; None: a run's own, and for a learner one pass over its validation set.
 
-    Raises ValueError where the learner is another, its parts could not be loaded again, or the folder holds something else. Warns of
-    item and batch transforms that validation has besides specimg's own: a classifier does without them.
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        Where the learner is another, its parts could not be loaded again, or the folder holds something else.
+
+    Warns
+    -----
+    UserWarning
+        Of item and batch transforms that validation has besides specimg's own: a classifier does without them.
+
+    Examples
+    --------
+    >>> folder = sp.save_classifier(learn, "cat-or-dog", golden=1)
+    >>> sorted(file.name for file in folder.iterdir())
+    ['README.md', 'classifier.json', 'golden', 'weights.safetensors']
     """
     folder = Path(folder)
     if golden < 0 or golden > 100:

@@ -478,7 +478,7 @@ def test_impossible_wishes_are_refused(clf, clips, kwargs, message):
 def test_a_classifier_of_clips_of_any_length_asks_for_seconds(clf, clips, tmp_path):
     any_length = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=Renderer(MEL)))
     with pytest.raises(
-        ValueError, match="trained on clips of any length, so it does not say how long a window is; give seconds="
+        ValueError, match="trained on clips of any length, so it does not determine how long a window is; give seconds="
     ):
         any_length.predict_windows(clips.folder / "loud0.wav")
     with pytest.raises(ValueError, match="holds no recordings"):

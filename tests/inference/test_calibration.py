@@ -188,7 +188,7 @@ def test_the_curve_is_drawn(tmp_path):
     curve = coverage_curve(says(probs, [f"l{k}" for k in (probs.cumsum(1) > rng.random((300, 1))).argmax(1)]))
     figure = plot_coverage(curve)
     [ax] = figure.axes
-    assert [line.get_label() for line in ax.lines] == ["clips with an answer", "answers that are right"]
+    assert [line.get_label() for line in ax.lines] == ["clips with a label", "labels that are right"]
     assert ax.lines[0].get_ydata().tolist() == curve["coverage"].tolist()
     own = new_figure(4, 3).add_subplot()
     assert plot_coverage(curve, ax=own) is own.figure
@@ -235,7 +235,7 @@ def test_a_learner_without_validation_cannot_be_calibrated(sounds, tmp_path):
         save_classifier(learn, tmp_path / "clf", calibrate=True)
     with pytest.warns(UserWarning, match="no golden clips are kept: nothing was held out"):
         save_classifier(learn, tmp_path / "clf")
-    assert "None was measured" in (tmp_path / "clf" / "README.md").read_text()
+    assert "None was computed" in (tmp_path / "clf" / "README.md").read_text()
 
 
 def test_predictions_at_hand_are_used(sounds, tmp_path, monkeypatch):

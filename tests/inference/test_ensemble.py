@@ -134,7 +134,7 @@ def test_folds_become_one_folder(run, sounds, tmp_path):
     assert set(check_classifier(folder)["verdict"]) == {"same"}
     card = (folder / "README.md").read_text()
     assert (
-        "2 networks answer together" in card
+        "2 networks, of whose probabilities the mean is taken" in card
         and "fitted on the answers of single networks" in card
         and "out of fold" in card
     )

@@ -8,19 +8,8 @@
 `merging` makes the events, `formats` writes them for other programs, `strips` draws probabilities over time.
 """
 
-from .formats import RAVEN, check_target, list_event_formats, read_events, write_events
-from .merging import EVENTS, RELEASE, merge_events
-from .strips import clock, plot_windows
+from .formats import list_event_formats, read_events, write_events
+from .merging import merge_events
+from .strips import plot_windows
 
-__all__ = [
-    "EVENTS",
-    "RAVEN",
-    "RELEASE",
-    "check_target",
-    "clock",
-    "list_event_formats",
-    "merge_events",
-    "plot_windows",
-    "read_events",
-    "write_events",
-]
+__all__ = ["list_event_formats", "merge_events", "plot_windows", "read_events", "write_events"]

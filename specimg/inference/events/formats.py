@@ -64,7 +64,19 @@ def _format(name: str, suffix: str, single: str = ""):
 
 
 def list_event_formats() -> dict[str, str]:
-    """What `write_events` writes, and the ending of file names that stands for it."""
+    """The formats that `write_events` writes.
+
+    Returns
+    -------
+    dict
+        Name of the format -> ending of its files.
+
+    Examples
+    --------
+    >>> from specimg.inference.events import list_event_formats
+    >>> list_event_formats()
+    {'audacity': '.txt', 'csv': '.csv', 'raven': '.selections.txt'}
+    """
     return {name: fmt.suffix for name, fmt in sorted(_FORMATS.items())}
 
 
@@ -100,7 +112,7 @@ def _band(events: pd.DataFrame, band) -> tuple[float, float]:
 
 @_format("raven", ".selections.txt", "a Raven selection table")
 def _as_raven(events: pd.DataFrame, band) -> str:
-    """A selection table: boxes over the whole band that the network hears."""
+    """A selection table: boxes over the whole band that the network reads."""
     low, high = _band(events, band)
     lines = ["\t".join(RAVEN)]
     for number, (start, end, label, score) in enumerate(
@@ -157,12 +169,25 @@ def write_events(
 
     Parameters
     ----------
-    path : what it ends in says how: .csv, .txt (Audacity), .selections.txt (Raven). A folder, together with `format`: one file a recording,
-        named after it ("night.wav.txt"); recordings without events have none
-    format : one of `list_event_formats()`
-    band : (low, high) in Hz of Raven's boxes; default what the network heard, where the events still say so
+    events : DataFrame
+        What `merge_events` returns.
+    path : str or path
+        A file, whose ending is the format: .csv, .txt (Audacity), .selections.txt (Raven); or a folder, together with `format`, for one file
+        a recording, named after it ("night.wav.txt"). Recordings without events have none.
+    format : str, default None
+        One of `list_event_formats()`; None: by the ending.
+    band : (float, float), default None
+        Lowest and highest frequency in Hz of Raven's boxes; None: the band of the windows, where the events still hold it.
 
-    Raises ValueError for an unknown format, and where a format of one recording is asked for and there are several.
+    Raises
+    ------
+    ValueError
+        For an unknown format, a table that holds no events, and where a format of one recording is given several.
+
+    Examples
+    --------
+    >>> windows = clf.predict_windows("night.wav", seconds=0.5, progress=False)
+    >>> sp.write_events(sp.merge_events(windows), "night.txt")
     """
     path = os.fspath(path)
     missing = [name for name in EVENTS[:5] if name not in events]
@@ -185,7 +210,30 @@ def write_events(
 
 
 def read_events(path: str | os.PathLike) -> pd.DataFrame:
-    """The events in a csv of `write_events`; a label such as NA or 007 stays text. ValueError where it is none."""
+    """Read the events in a csv that `write_events` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    DataFrame
+        As of `merge_events`; a label such as NA or 007 stays text.
+
+    Raises
+    ------
+    ValueError
+        Where the file is no csv of events.
+
+    Examples
+    --------
+    >>> events = sp.merge_events(clf.predict_windows("night.wav", seconds=0.5, progress=False))
+    >>> sp.write_events(events, "night.csv")
+    >>> len(sp.read_events("night.csv")) == len(events)
+    True
+    """
     numbers = {"start": float, "end": float, "probability": float, "mean": float, "windows": int}
     with open(
         path, encoding="utf-8", errors="surrogateescape", newline=""

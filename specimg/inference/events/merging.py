@@ -19,14 +19,14 @@ import pandas as pd
 from ...core.text import count, examples
 from ...core.values import choose
 
-__all__ = ["EVENTS", "RELEASE", "chosen_labels", "labels_of", "merge_events"]
+__all__ = ["EVENTS", "RELEASE", "chosen_labels", "window_labels", "merge_events"]
 
 EVENTS = ["path", "start", "end", "label", "probability", "mean", "windows"]  # the columns of a table of events
 RELEASE = 0.6  # of the threshold
 INSTANT = 1e-6  # s: times are kept to the microsecond
 
 
-def labels_of(windows: pd.DataFrame) -> list[str]:
+def window_labels(windows: pd.DataFrame) -> list[str]:
     """The labels that a table of windows has probabilities of."""
     missing = [name for name in ("path", "start", "end") if name not in windows]
     found = [name[2:] for name in map(str, windows.columns) if name.startswith("p_")]
@@ -123,25 +123,47 @@ def merge_events(
     labels: str | Sequence[str] | None = None,
     background: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Merge the windows of `predict_windows` into events, for every recording and label by itself.
+    """Merge windows with predictions into events.
+
+    An event of a label opens with the first window that reaches `threshold` and lasts while windows stay at or above `release`: hysteresis, so
+    that a probability that trembles about one threshold is not cut into pieces.
 
     Parameters
     ----------
-    threshold : the probability that opens an event; a number, or a dictionary with one for each label
-    release : the event lasts while windows stay at or above it; default 0.6 of the threshold. The threshold itself for no hysteresis
-    min_seconds : shorter events are left out, after merging
-    max_gap : two events of a label with so many seconds or less between them become one. Events that touch or overlap always do
-    labels : those that may become events; default all
-    background : labels that never become events, such as "silence"
+    windows : DataFrame
+        What `predict_windows` returns: path, start, end (s), and p_<label> for each label.
+    threshold : float or dict, default 0.5
+        Probability that opens an event, above 0 and up to 1; a dictionary has one for each label.
+    release : float or dict, default None
+        Probability that keeps it open, at most `threshold`; None: 0.6 of it. The threshold itself for no hysteresis.
+    min_seconds : float, default 0.0
+        Shorter events are left out, after merging.
+    max_gap : float, default 0.0
+        Seconds: two events of a label so close together become one. Events that touch or overlap always do.
+    labels : str or sequence of str, default None
+        Those that may become events; None: all.
+    background : str or sequence of str, default None
+        Labels that never become events, such as "silence".
 
     Returns
     -------
-    DataFrame by recording and time: path, start, end (s), label, probability (the highest of its windows), mean, windows (how many).
-    A window without an answer closes what is open; `max_gap` may bridge it.
+    DataFrame
+        By recording and time: path, start, end (s), label, probability (the highest of its windows), mean, windows (how many). A window without
+        a prediction closes what is open; `max_gap` may bridge it.
 
-    Raises ValueError for impossible numbers, unknown labels, and tables without path, start, end and p_<label>.
+    Raises
+    ------
+    ValueError
+        For impossible numbers, unknown labels, and tables without these columns.
+
+    Examples
+    --------
+    >>> windows = pd.DataFrame({"path": "night.wav", "start": [0.0, 1.0, 2.0], "end": [1.0, 2.0, 3.0], "p_owl": [0.9, 0.4, 0.1]})
+    >>> sp.merge_events(windows)[["start", "end", "label", "probability", "windows"]]
+       start  end label  probability  windows
+    0    0.0  2.0   owl          0.9        2
     """
-    vocab = labels_of(windows)
+    vocab = window_labels(windows)
     labels = chosen_labels(vocab, labels, background)
     thresholds = _levels(threshold, labels, "threshold")
     releases = _release_levels(release, thresholds, labels)

@@ -12,10 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
+from ...core.figures import COLOURS, new_figure
 from ...core.text import count, examples
 from .formats import in_a_line
-from .merging import chosen_labels, labels_of
+from .merging import chosen_labels, window_labels
 
 __all__ = ["clock", "plot_windows"]
 
@@ -45,7 +50,7 @@ STEPS = (
 )  # s between marks
 
 
-def clock(seconds: float, _=None) -> str:
+def clock(seconds: float, _: object = None) -> str:
     """Seconds as h:mm:ss, with tenths where there are any.
 
     >>> clock(3725), clock(0.5)
@@ -96,7 +101,7 @@ def _heat(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ma.Mas
 
 def _shown_labels(windows: pd.DataFrame, table: pd.DataFrame, labels, events: pd.DataFrame | None) -> list[str]:
     """The labels that get a strip: those asked for, else those of events and the most frequent."""
-    vocab = labels_of(windows)
+    vocab = window_labels(windows)
     if labels is None:
         found = [] if events is None else [label for label in events["label"].value_counts().index if label in vocab]
         labels = list(dict.fromkeys([*found, *_frequent(table, vocab)]))[:8]
@@ -105,8 +110,6 @@ def _shown_labels(windows: pd.DataFrame, table: pd.DataFrame, labels, events: pd
 
 def _clock_axis(ax, edges: np.ndarray) -> None:
     """Time in the recording below the strips, with at most eight marks where they are a day or less apart."""
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
-
     length = edges[-1] - edges[0]
     ax.set(xlim=(edges[0], edges[-1]), xlabel="time (h:mm:ss)")
     ax.xaxis.set_major_locator(MultipleLocator(next((step for step in STEPS if length / step <= 8), STEPS[-1])))
@@ -114,23 +117,41 @@ def _clock_axis(ax, edges: np.ndarray) -> None:
 
 
 def plot_windows(
-    windows: pd.DataFrame, labels: str | Sequence[str] | None = None, events: pd.DataFrame | None = None, ax=None
-):
-    """Probabilities over time as a strip for each label, with its events as bars below it; returns the matplotlib Figure.
+    windows: pd.DataFrame,
+    labels: str | Sequence[str] | None = None,
+    events: pd.DataFrame | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw probabilities over time as a strip for each label, with its events as bars below it.
 
     Parameters
     ----------
-    windows : of one recording. Windows without an answer stay grey
-    labels : the strips, from the top; default the 8 that are most often the likeliest, those of `events` first
-    events : of `merge_events`; those of other recordings and labels are not shown
+    windows : DataFrame
+        What `predict_windows` returns, of one recording. Windows without a prediction stay grey.
+    labels : str or sequence of str, default None
+        The strips, from the top; None: the 8 that are most often the likeliest, those of `events` first.
+    events : DataFrame, default None
+        What `merge_events` returns; those of other recordings and labels are not shown.
+    ax : Axes, default None
+        Where to draw; None makes a figure.
 
-    Raises ValueError where the windows are of no recording or of several, and for unknown labels.
+    Returns
+    -------
+    Figure
+        Time in h:mm:ss from left to right.
+
+    Raises
+    ------
+    ValueError
+        Where the windows are of no recording or of several, and for unknown labels.
+
+    Examples
+    --------
+    >>> from specimg.inference.events import plot_windows
+    >>> windows = clf.predict_windows("night.wav", seconds=0.5, progress=False)
+    >>> fig = plot_windows(windows, events=sp.merge_events(windows))
     """
-    from matplotlib import colormaps
-
-    from ...core.figures import COLOURS, new_figure
-
-    labels_of(windows)  # first of all: is it a table of windows?
+    window_labels(windows)  # first of all: is it a table of windows?
     table = _one_recording(windows)
     if events is not None:
         events = events[events["path"] == table["path"].iloc[0]]

@@ -7,16 +7,10 @@ import pandas as pd
 import pytest
 
 import specimg as sp
-from specimg.inference.events import (
-    EVENTS,
-    RAVEN,
-    clock,
-    list_event_formats,
-    merge_events,
-    plot_windows,
-    read_events,
-    write_events,
-)
+from specimg.inference.events import list_event_formats, merge_events, plot_windows, read_events, write_events
+from specimg.inference.events.formats import RAVEN
+from specimg.inference.events.merging import EVENTS
+from specimg.inference.events.strips import clock
 
 
 def windows_of(probs, step=2.0, seconds=2.0, path="night.wav"):
