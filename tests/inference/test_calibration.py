@@ -137,7 +137,7 @@ def test_only_clips_that_count():
 
 
 def test_nothing_to_fit_on():
-    with pytest.raises(ValueError, match="none of the 2 clips has a label and an answer"):
+    with pytest.raises(ValueError, match="none of the 2 clips has a label and a prediction"):
         calibrate(says([[0.9, 0.1]] * 2, [None, None]))
 
 
@@ -176,7 +176,7 @@ def test_a_temperature_moves_the_curve():
 
 
 def test_coverage_of_several_labels_is_refused():
-    with pytest.raises(ValueError, match="where a clip may have several each has a threshold of its own"):
+    with pytest.raises(ValueError, match="where a clip may have several each label has a threshold of its own"):
         coverage_curve(says([[0.9, 0.1]], [["l0"]], is_multi=True))
 
 
