@@ -10,7 +10,7 @@ a Competition, `bootstrap_score` and the command line - because all of these rea
 >>> get_metric("hamming_loss").function([[1, 0]], [[0.9, 0.8]])
 0.5
 
-`tests/metrics/test_metrics.py` holds every registered metric against what it says of itself.
+`tests/metrics/test_registry.py` holds every registered metric against what it says of itself.
 """
 
 from __future__ import annotations
