@@ -1,4 +1,4 @@
-"""Checks of a competition's tables: text is text, numbers are numbers, and no row is there twice.
+"""Checks of a competition's tables: text is text, numbers are numbers, and no row is repeated.
 
 `checked_train` and `checked_test` take a table as people or layouts make it and return a copy that all that follows can rely on, or
 raise a ValueError that counts the invalid rows and names some of them.
@@ -64,7 +64,7 @@ def _numbers(table: pd.DataFrame, name: str, what: str) -> pd.Series:
 
 
 def _with_times(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The table with seconds as floats, nan in both where a row stands for a whole recording."""
+    """The table with seconds as floats, nan in both where a row is a whole recording."""
     if ("start" in table) != ("end" in table):
         raise ValueError(f"the {what} table has only one of the columns 'start' and 'end'; it needs both, or none")
     if "start" not in table:

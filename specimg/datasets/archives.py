@@ -5,7 +5,7 @@ used instead, and is never deleted.
 
 >>> compare_checksums("md5:aa", "md5:bb", stable=True)       # not to be unpacked
 'wrong'
->>> compare_checksums("md5:aa", "md5:bb", stable=False)      # from a server that packs anew: a warning
+>>> compare_checksums("md5:aa", "md5:bb", stable=False)      # from a server that packs again: a warning
 'changed'
 """
 
@@ -75,7 +75,7 @@ def compare_checksums(known: str | None, found: str, stable: bool) -> str:
     found : str
         That of the file.
     stable : bool
-        False where the server packs the archive anew at times, so that other bytes prove nothing.
+        False where the server packs the archive again at times, so that other bytes prove nothing.
 
     Returns
     -------
@@ -121,14 +121,14 @@ def obtain(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Archiv
     if status == "wrong":
         if not by_hand:
             path.unlink()
-        way_out = "replace or remove it" if by_hand else "it was deleted; call again to download it anew"
+        way_out = "replace or remove it" if by_hand else "it was deleted; call again to download it again"
         raise ValueError(
             f"{path} has the checksum {found}, and {file.checksum} was expected: {way_out}. If its publisher has put out a new "
             "version, fetch a DataSet with that checksum"
         )
     if status == "changed":
         warn(
-            f"{path} has the checksum {found}, where {file.checksum} is known; its server packs such archives anew at times, so it is "
+            f"{path} has the checksum {found}, where {file.checksum} is known; its server packs such archives again at times, so it is "
             "taken as it is"
         )
     record = {

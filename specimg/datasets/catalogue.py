@@ -42,7 +42,7 @@ class RemoteFile(Value):
     size : int, default None
         Bytes; shown to people, never checked.
     stable : bool, default True
-        False where the server packs the archive anew at times: a different checksum is a warning then.
+        False where the server packs the archive again at times: a different checksum is a warning then.
 
     Examples
     --------

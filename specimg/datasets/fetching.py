@@ -53,12 +53,12 @@ def _finished(home: Path, data: DataSet) -> Path | None:
         return None
     except (KeyError, TypeError, ValueError) as exc:
         raise ValueError(
-            f"{home / SOURCE} cannot be read: {exc}; delete {home} to fetch it anew, or give another folder="
+            f"{home / SOURCE} cannot be read: {exc}; delete {home} to fetch it again, or give another folder="
         ) from exc
     wanted = {file.name: file.checksum for file in data.files}
     if fetched != wanted:
         raise ValueError(
-            f"{home} holds another version, made of {fetched} instead of {wanted}; delete it to fetch it anew, or give "
+            f"{home} holds another version, made of {fetched} instead of {wanted}; delete it to fetch it again, or give "
             "another folder="
         )
     return home / content
@@ -153,7 +153,7 @@ def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progr
     Raises
     ------
     ValueError
-        The name is unknown, a checksum is wrong (only a warning for GitHub's archives, which are packed anew at times), or an
+        The name is unknown, a checksum is wrong (only a warning for GitHub's archives, which are packed again at times), or an
         archive is damaged, holds links or names that lead out of the folder, or needs more room than there is.
     ConnectionError
         The network fails; the message says how to go on.

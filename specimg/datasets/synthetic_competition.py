@@ -79,14 +79,14 @@ class _Clip:
 
 
 def _file_name(made_from: tuple, taken: set[str]) -> str:
-    """Eight hexadecimal digits: a digest of what the sound is made from, which does not tell the label."""
+    """Eight hexadecimal digits: a digest of what the sound is made from, which does not reveal the label."""
     tries = (repr((*made_from, attempt)).encode() for attempt in itertools.count())
     names = (hashlib.blake2b(made, digest_size=4).hexdigest() + ".wav" for made in tries)
     return next(name for name in names if name not in taken)
 
 
 def _plan(settings: _Settings) -> list[_Clip]:
-    """All clips with sound, sorted by split and file name: the order tells nothing about the kinds."""
+    """All clips with sound, sorted by split and file name: the order reveals nothing about the kinds."""
     clips, taken = [], set(_EMPTY)
     for split, count in ("train", settings.n_per_class * len(settings.kinds)), ("test", settings.n_test):
         for index in range(count):
@@ -259,7 +259,7 @@ def make_competition(
     missing = _missing(folder, {clip.path for clip in clips} | fixed.keys(), settings)
     if not missing:
         return folder
-    # A file's name stands for its sound: where the name is there already, the sound is the right one.
+    # A file is named by the digest of what its sound is made from: where the name exists, the sound is the right one.
     clips = [clip for clip in clips if clip.path in missing]
     for clip in tqdm(clips, desc=f"sounds in {folder.name}", unit="clip", disable=not progress):
         write_atomic(folder / clip.path, _clip_bytes(clip, settings))

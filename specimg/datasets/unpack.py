@@ -1,6 +1,6 @@
 """Archives from strangers are unpacked inside one folder, or not at all.
 
-Before the first byte is written every member is checked: a name that leads out of the folder or lies absurdly deep, a link, a
+Before the first byte is written every member is checked: a name that leads out of the folder or is absurdly deep, a link, a
 device, or more bytes than the disk has free, and the whole archive is refused with the member's name. Python's own filters strip
 or follow what is refused here, and bound neither sizes nor names. Files that macOS adds beside the real ones are left out.
 
@@ -118,7 +118,7 @@ def _target(member: _Member, into: Path) -> str:
     if parts[0] == "" or ".." in parts or any(re.match("[A-Za-z]:", part) for part in parts):
         raise ValueError(f"{member} leads out of the folder; only names below it are unpacked")
     if len(parts) > DEPTH:
-        raise ValueError(f"{member} ... lies in {len(parts) - 1} folders; at most {DEPTH} are unpacked")
+        raise ValueError(f"{member} ... is in {len(parts) - 1} folders; at most {DEPTH} are unpacked")
     kind = "of negative size" if member.size < 0 else member.kind
     if kind not in ("file", "folder"):
         raise ValueError(f"{member} is {kind}; only files and folders are unpacked")
@@ -208,5 +208,5 @@ def unpack_all(archives: list[Archive], into: Path, progress: bool) -> None:
                 way_out = "its checksum is the published one, so another download will not help"
             else:
                 archive.path.unlink()
-                way_out = "it was deleted; call again to download it anew"
+                way_out = "it was deleted; call again to download it again"
             raise ValueError(f"{archive.path} is not unpacked: {exc}; {way_out}") from exc

@@ -42,7 +42,7 @@ def test_an_archive_packed_on_demand_is_only_warned_of(site, tmp_path):
     data, known = zipped(SOUNDS), "md5:" + "0" * 32
     seen = "md5:" + hashlib.md5(data).hexdigest()
     with pytest.warns(
-        UserWarning, match=f"checksum {seen}, where {known} is known; its server packs such archives anew"
+        UserWarning, match=f"checksum {seen}, where {known} is known; its server packs such archives again"
     ) as caught:
         folder = sp.fetch(site.dataset(data, checksum=known, stable=False), tmp_path)
     assert contents(folder.parent) == SOUNDS

@@ -1,4 +1,4 @@
-"""Downloads: broken off at any byte, resumed, and begun anew where the file has changed."""
+"""Downloads: broken off at any byte, resumed, and begun again where the file has changed."""
 
 import io
 import json

@@ -296,7 +296,8 @@ def test_another_version_that_stands_there_is_not_taken_for_this_one(site, tmp_p
     sp.fetch(site.dataset(BIG), tmp_path)
     new = zipped({"set-2/a.wav": b"a"})
     with pytest.raises(
-        ValueError, match=f"holds another version.*{sha256(BIG)}.*instead of.*{sha256(new)}.*delete it to fetch it anew"
+        ValueError,
+        match=f"holds another version.*{sha256(BIG)}.*instead of.*{sha256(new)}.*delete it to fetch it again",
     ):
         sp.fetch(site.dataset(new), tmp_path)
 
@@ -306,5 +307,5 @@ def test_a_note_that_cannot_be_read(site, tmp_path, text):
     known = site.dataset(BIG)
     sp.fetch(known, tmp_path)
     (tmp_path / "small" / fetching.SOURCE).write_text(text)
-    with pytest.raises(ValueError, match="specimg-source.json cannot be read: .*; delete .*small to fetch it anew"):
+    with pytest.raises(ValueError, match="specimg-source.json cannot be read: .*; delete .*small to fetch it again"):
         sp.fetch(known, tmp_path)

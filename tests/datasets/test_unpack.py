@@ -130,7 +130,7 @@ def test_a_name_that_no_disk_takes_is_refused(site, tmp_path):
 
 def test_a_name_of_very_many_folders_is_refused(site, tmp_path):
     data = zipped({"a/" * 3000 + "b.wav": b"b"})
-    refused(site, tmp_path / "data", site.dataset(data), "its member 'a/a/a.*lies in 3000 folders; at most 100")
+    refused(site, tmp_path / "data", site.dataset(data), "its member 'a/a/a.*is in 3000 folders; at most 100")
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
