@@ -19,10 +19,11 @@ from ..core.text import count
 from ..core.values import choose
 from ..data.waves import draw_recording
 from ..inference import load_classifier
-from . import plots, statistics, tsne
+from . import statistics, tsne
 from .cam import Cam, clip_cams
 from .findings import Findings
-from .plots import named, number, short
+from .plots import bars, lines, matrices, panels, scatter, style
+from .plots.style import named, number, short
 
 __all__ = ["SpecInterpretation"]
 
@@ -82,14 +83,14 @@ class SpecInterpretation(Findings):
         """One clip: its picture or, of a network of waveforms, its waveform."""
         clip = self.table.loc[row]
         if clip["picture"] or not clip.get("recording"):
-            plots.draw_clip(ax, clip["picture"], title)
+            panels.draw_clip(ax, clip["picture"], title)
             return
         start, end = (
             None if pd.isna(second) else float(second)
             for second in (clip.get("start", np.nan), clip.get("end", np.nan))
         )
         draw_recording(ax, clip["recording"], start, end)
-        plots.title_clip(ax, title)
+        panels.title_clip(ax, title)
 
     def _title(self, row: int) -> str:
         """Three lines about one clip."""
@@ -128,13 +129,13 @@ class SpecInterpretation(Findings):
         """
         worst = self.top_losses(k, largest)
         cams = self._cams(worst) if cam else [None] * len(worst)
-        figure, axes = plots.axes_for(ax, len(worst), 4, 3.3)
+        figure, axes = style.axes_for(ax, len(worst), 4, 3.3)
         for clip_ax, row, one in zip(axes, worst.index, cams):
             if one is None:
                 self._draw(clip_ax, row)
             else:
                 one.plot(clip_ax, title="")
-            plots.title_clip(clip_ax, self._title(row))
+            panels.title_clip(clip_ax, self._title(row))
         if cam and ax is None:
             figure.supxlabel(
                 "colour: evidence for the predicted label (Grad-CAM), from blue, weak, to yellow, strong",
@@ -171,14 +172,14 @@ class SpecInterpretation(Findings):
         pairs = self.most_confused()[:k_pairs]
         if not pairs:
             raise ValueError("no clip is misclassified: there is no pair of confused classes to show")
-        figure, axes = plots.axes_for(ax, len(pairs) * examples, 3.6, 3.1, examples, "examples")
+        figure, axes = style.axes_for(ax, len(pairs) * examples, 3.6, 3.1, examples, "examples")
         support = self.confusion_matrix().sum(axis=1)
         for i, (actual, predicted, n) in enumerate(pairs):
             row_axes, clips = axes[i * examples : (i + 1) * examples], self.clips_of(actual, predicted)
             heading = (
                 f"{short(actual, 24)} predicted as {short(predicted, 24)}: {n} of {count(int(support[actual]), 'clip')}"
             )
-            plots.head_row(row_axes[0], heading, 2)
+            panels.head_row(row_axes[0], heading, 2)
             for clip_ax, clip in zip(row_axes, clips.itertuples()):
                 own = self.predictions.probs[clip.Index, self.vocab.index(actual)]
                 self._draw(
@@ -212,7 +213,7 @@ class SpecInterpretation(Findings):
         Figure
         """
         found, row = self.nearest(path_or_row, k, on), tsne.find_row(self.predictions, path_or_row)
-        figure, axes = plots.axes_for(ax, 1 + len(found), 3.6, 2.9)
+        figure, axes = style.axes_for(ax, 1 + len(found), 3.6, 2.9)
         labels = self.table["target"].where(self.predictions.labelled, self.table["prediction"])
         for clip_ax, one, distance in zip(axes, [row, *found.index], [None, *found["distance"]]):
             lead = "the clip" if distance is None else f"cosine distance {number(distance, 3)}"
@@ -223,7 +224,7 @@ class SpecInterpretation(Findings):
             )
             if distance is not None:
                 same = labels[one] == labels[row]
-                plots.frame_clip(clip_ax, plots.GOOD if same else plots.BAD, "-" if same else "--")
+                panels.frame_clip(clip_ax, style.GOOD if same else style.BAD, "-" if same else "--")
         if ax is None:
             figure.supxlabel(
                 "frame: dark where a neighbour has the clip's label, rose and dashed where it has another",
@@ -248,8 +249,8 @@ class SpecInterpretation(Findings):
         Figure
         """
         table, counts = self.confusion_matrix(normalize, order), self.confusion_matrix()
-        ax = plots.axes(ax, *plots.matrix_size(self.vocab))
-        plots.draw_matrix(ax, table, normalize)
+        ax = style.axes(ax, *matrices.matrix_size(self.vocab))
+        matrices.draw_matrix(ax, table, normalize)
         clips = int(counts.to_numpy().sum())
         lost = int(self.predictions.labelled.sum()) - clips
         ordered = "\nclasses in clusters" if order == "clusters" else ""
@@ -279,14 +280,14 @@ class SpecInterpretation(Findings):
         if order != "vocab":
             places = np.lexsort([-scores[order].to_numpy(), scores["support"].to_numpy() == 0])
             scores = scores.iloc[places]
-        figure, parts = plots.row_axes(ax, len(scores), max(map(len, self.vocab)))
+        figure, parts = bars.row_axes(ax, len(scores), max(map(len, self.vocab)))
         for one, rows in parts:
-            plots.draw_scores(one, scores.iloc[rows])
+            bars.draw_scores(one, scores.iloc[rows])
         clips, classes = (
             count(int(self.predictions.labelled.sum()), "clip"),
             "1 class" if len(scores) == 1 else f"{len(scores)} classes",
         )
-        plots.title_rows(figure, parts, ax, f"scores of {classes}, {clips}\nmacro F1 {macro:.3f}", plots.score_marks())
+        bars.title_rows(figure, parts, ax, f"scores of {classes}, {clips}\nmacro F1 {macro:.3f}", bars.score_marks())
         return figure
 
     def plot_groups(self, column: str | pd.Series, ax: Axes | None = None) -> Figure:
@@ -309,12 +310,12 @@ class SpecInterpretation(Findings):
         if groups.index.dtype.kind not in "iuf":
             groups = groups.sort_values("accuracy", ascending=False, kind="stable")
         overall = float((groups["accuracy"] * groups["clips"]).sum() / groups["clips"].sum())
-        figure, parts = plots.row_axes(ax, len(groups), max(len(str(name)) for name in groups.index))
+        figure, parts = bars.row_axes(ax, len(groups), max(len(str(name)) for name in groups.index))
         for one, rows in parts:
-            plots.draw_groups(one, groups.iloc[rows], overall)
+            bars.draw_groups(one, groups.iloc[rows], overall)
             one.set_xlabel(f"{self._share} (share of clips)")
-        plots.title_rows(
-            figure, parts, ax, f"{self._share} by {short(groups.index.name, 30)}", plots.group_marks(overall)
+        bars.title_rows(
+            figure, parts, ax, f"{self._share} by {short(groups.index.name, 30)}", bars.group_marks(overall)
         )
         return figure
 
@@ -335,13 +336,13 @@ class SpecInterpretation(Findings):
         Figure
         """
         curve = self.calibration(n_bins)
-        ax = plots.axes(ax, 5.6, 5)
+        ax = style.axes(ax, 5.6, 5)
         what, n, lost = (
             "labels" if self.predictions.is_multi else "clips",
             int(curve["n"].sum()),
             curve.attrs["left_out"],
         )
-        plots.draw_calibration(ax, curve, what)
+        lines.draw_calibration(ax, curve, what)
         of = f"{n:,} decisions on {len(self.vocab)} labels" if self.predictions.is_multi else count(n, "clip")
         ax.set_title(
             f"calibration of {of}\nexpected calibration error {curve.attrs['expected_calibration_error']:.3f} "
@@ -369,8 +370,8 @@ class SpecInterpretation(Findings):
         if bins < 1:
             raise ValueError(f"bins={bins}: give at least 1")
         parts = statistics.probabilities_of(self.predictions, label)
-        ax = plots.axes(ax, 6.5, 4)
-        plots.draw_histograms(ax, parts, bins)
+        ax = style.axes(ax, 6.5, 4)
+        bars.draw_histograms(ax, parts, bins)
         of = (
             short(label, 40) if label is not None else "a label" if self.predictions.is_multi else "the predicted label"
         )
@@ -421,22 +422,22 @@ class SpecInterpretation(Findings):
         found = {name: self.tsne(name, perplexity, seed) for name in features}
         some = found[features[0]]
         classes = [label for label in [*self.vocab, "none"] if label in set(some["class"])]
-        side = plots.map_side(len(classes))
+        side = scatter.map_side(len(classes))
         beside = (
-            0 if names else plots.legend_size(classes, side * 0.65)[0] / len(features)
+            0 if names else scatter.legend_size(classes, side * 0.65)[0] / len(features)
         )  # about the height of the axes
-        figure, axes = plots.axes_for(ax, len(features), side + beside, side * 0.85, len(features), "maps")
+        figure, axes = style.axes_for(ax, len(features), side + beside, side * 0.85, len(features), "maps")
         for one, (name, points) in zip(axes, found.items()):
             self._draw_map(one, name, points, perplexity, classes, float(hulls))
         if not names:
-            plots.class_legend(axes[-1])
+            scatter.class_legend(axes[-1])
         for one, points in zip(axes, found.values()):  # last, when the layout is final
             if thumbnails:
-                plots.draw_thumbnails(
-                    one, points, classes, plots.MAX_THUMBNAILS if thumbnails is True else int(thumbnails)
+                scatter.draw_thumbnails(
+                    one, points, classes, scatter.MAX_THUMBNAILS if thumbnails is True else int(thumbnails)
                 )
             if names:
-                plots.name_centres(one, plots.class_centres(points, classes))
+                scatter.name_centres(one, scatter.class_centres(points, classes))
         return figure
 
     def _draw_map(
@@ -449,9 +450,9 @@ class SpecInterpretation(Findings):
         ax.set(xlabel=f"t-SNE 1 (no unit){edges}", ylabel="t-SNE 2 (no unit)", xticks=[], yticks=[])
         ax.margins(0.1)
         ax.set_aspect("equal", adjustable="datalim")  # distances mean the same in both directions
-        plots.draw_points(ax, points, classes)
+        scatter.draw_points(ax, points, classes)
         if hulls:
-            plots.draw_hulls(ax, points, classes, hulls)
+            scatter.draw_hulls(ax, points, classes, hulls)
 
     # ------------------------------------------------------------------ training
 
@@ -483,8 +484,8 @@ class SpecInterpretation(Findings):
                 "or make the interpretation from the learner that was fitted, before fastai's validate "
                 "or get_preds empties its recorder"
             )
-        ax = plots.axes(ax, 7, 4.2)
-        plots.draw_history(ax, history)
+        ax = style.axes(ax, 7, 4.2)
+        lines.draw_history(ax, history)
         return ax.figure
 
     def plot_lr(self, ax: Axes | None = None) -> Figure:
@@ -510,9 +511,9 @@ class SpecInterpretation(Findings):
                 "no learning rates to draw: make the interpretation from the learner that was fitted, "
                 "or give `rates` or a history with the column 'lr'"
             )
-        by_epoch = [part["lr"].to_numpy() for part in plots.trainings(self.history)] if has_epochs else []
-        ax = plots.axes(ax, 6, 3.2)
-        plots.draw_rates(
+        by_epoch = [part["lr"].to_numpy() for part in lines.trainings(self.history)] if has_epochs else []
+        ax = style.axes(ax, 6, 3.2)
+        lines.draw_rates(
             ax, by_epoch if self.rates is None else [self.rates], "epoch" if self.rates is None else "iteration"
         )
         return ax.figure

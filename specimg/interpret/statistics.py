@@ -26,7 +26,7 @@ from ..core.values import choose
 from ..metrics import UndefinedError, calibration_curve, wilson_interval
 from ..metrics.reliability import error_of_curve
 from ..training import Predictions
-from .plots import named
+from .plots.style import named
 
 __all__ = [
     "AVERAGES",

@@ -22,7 +22,7 @@ from sklearn.manifold import TSNE
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..training import Predictions
-from .plots import first
+from .plots.style import first
 
 __all__ = ["MANY", "coordinates", "find_row", "nearest"]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from xml.etree import ElementTree
 
@@ -22,8 +23,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..core.figures import COLOURS, new_figure
-from ..interpret import SpecInterpretation, plots
+from ..core.figures import COLOURS
+from ..interpret import SpecInterpretation
+from ..interpret.plots import lines, style
 from ..interpret.statistics import is_known
 
 __all__ = ["MOST_ROWS", "as_svg", "draw_charts"]
@@ -46,14 +48,13 @@ def _on_page(colour: str) -> str:
     return f"color-mix(in srgb, var(--ink) {100 * (255 - red) / 255:.0f}%, var(--paper))"
 
 
-def _attributes(style: str) -> dict[str, str]:
-    """A style attribute as presentation attributes; the font but for its size is left to the page."""
-    pairs = dict(part.split(": ", 1) for part in style.split("; ") if part)
-    font = pairs.pop("font", None)
-    if font is not None:
-        pairs["font-size"] = re.search(r"[\d.]+px", font)[0]
-    pairs = {name: value for name, value in pairs.items() if name == "font-size" or not name.startswith("font")}
-    return {name: _on_page(value) if value.startswith("#") else value for name, value in pairs.items()}
+def _attributes(css: str) -> dict[str, str]:
+    """A style attribute as presentation attributes; of the font only its size is kept."""
+    pairs = dict(part.split(": ", 1) for part in css.split("; ") if part)
+    size = re.search(r"[\d.]+px", pairs.pop("font", ""))
+    pairs = {name: value for name, value in pairs.items() if not name.startswith("font")}
+    pairs = {name: _on_page(value) if value.startswith("#") else value for name, value in pairs.items()}
+    return pairs if size is None else {**pairs, "font-size": size[0]}
 
 
 def as_svg(figure: Figure, name: str) -> str:
@@ -101,18 +102,15 @@ def as_svg(figure: Figure, name: str) -> str:
 # ---------------------------------------------------------------------- which there are
 
 
-def _axes(width: float, height: float) -> Axes:
-    return new_figure(width, height).add_subplot()
+def _learning_curves(history: pd.DataFrame) -> Figure:
+    ax = style.axes(None, 4.7, 3.4)
+    lines.draw_history(ax, history)
+    return ax.figure
 
 
 def _rows(n: int) -> Axes:
-    return _axes(4.3, 1.6 + n * (0.3 if n <= 15 else 0.22))
-
-
-def _learning_curves(history: pd.DataFrame) -> Figure:
-    ax = _axes(4.7, 3.4)
-    plots.draw_history(ax, history)
-    return ax.figure
+    """Axes for rows of classes or groups."""
+    return style.axes(None, 4.3, 1.6 + n * (0.3 if n <= 15 else 0.22))
 
 
 def draw_charts(
@@ -137,21 +135,22 @@ def draw_charts(
     """
     wanted: dict[str, tuple[str, Callable[[], Figure]]] = {}
     if history is not None and len(history):
-        wanted["curves"] = "Learning curves", lambda: _learning_curves(history)
-    p = None if interp is None else interp.predictions
-    if p is not None and p.labelled.any():
+        wanted["curves"] = "Learning curves", partial(_learning_curves, history)
+    if interp is not None and interp.predictions.labelled.any():
+        p = interp.predictions
         if len(p.vocab) <= MOST_ROWS:
             wanted["classes"] = "Scores of each class", lambda: interp.plot_class_scores(ax=_rows(len(p.vocab)))
         for k, column in enumerate(groups):
             n = p.table[column][p.labelled].nunique(dropna=False)
             if n <= MOST_ROWS:
-                wanted[f"groups-{k}"] = (
-                    f"Accuracy by {plots.short(column, 60)}",
-                    lambda column=column, n=n: interp.plot_groups(column, _rows(n)),
-                )
-    if p is not None and (p.labelled & is_known(p)).any():
-        wanted["calibration"] = "Calibration", lambda: interp.plot_calibration(ax=_axes(4.2, 4.1))
-        wanted["probabilities"] = "Histogram of probabilities", lambda: interp.plot_probabilities(ax=_axes(4.2, 2.8))
+                draw = partial(lambda column, n: interp.plot_groups(column, _rows(n)), column, n)
+                wanted[f"groups-{k}"] = f"Accuracy by {style.short(column, 60)}", draw
+        if (p.labelled & is_known(p)).any():
+            wanted["calibration"] = "Calibration", lambda: interp.plot_calibration(ax=style.axes(None, 4.2, 4.1))
+            wanted["probabilities"] = (
+                "Histogram of probabilities",
+                lambda: interp.plot_probabilities(ax=style.axes(None, 4.2, 2.8)),
+            )
     with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts have it
         return {name: as_svg(draw(), title) for name, (title, draw) in wanted.items()}

@@ -11,64 +11,6 @@ colour blindness, labels are shown literally (no mathematics, no markup), and si
     bars        scores of classes and groups, histograms
 """
 
-from .bars import draw_groups, draw_histograms, draw_scores, group_marks, row_axes, score_marks, title_rows
-from .lines import draw_calibration, draw_history, draw_rates, trainings
-from .matrices import draw_matrix, matrix_size
-from .panels import draw_clip, frame_clip, head_row, title_clip
-from .scatter import (
-    MAX_THUMBNAILS,
-    class_centres,
-    class_legend,
-    draw_hulls,
-    draw_points,
-    draw_thumbnails,
-    hull,
-    legend_size,
-    map_side,
-    mark_centres,
-    name_centres,
-)
-from .style import BAD, GOOD, axes, axes_for, colour, first, legend, marker, named, number, settle, short
+from . import bars, lines, matrices, panels, scatter, style
 
-__all__ = [
-    "BAD",
-    "GOOD",
-    "axes",
-    "axes_for",
-    "colour",
-    "first",
-    "legend",
-    "marker",
-    "named",
-    "number",
-    "settle",
-    "short",
-    "draw_clip",
-    "frame_clip",
-    "head_row",
-    "title_clip",
-    "draw_matrix",
-    "matrix_size",
-    "MAX_THUMBNAILS",
-    "class_legend",
-    "class_centres",
-    "draw_hulls",
-    "draw_points",
-    "draw_thumbnails",
-    "hull",
-    "legend_size",
-    "map_side",
-    "mark_centres",
-    "name_centres",
-    "draw_calibration",
-    "draw_history",
-    "draw_rates",
-    "trainings",
-    "draw_groups",
-    "draw_histograms",
-    "draw_scores",
-    "group_marks",
-    "row_axes",
-    "score_marks",
-    "title_rows",
-]
+__all__ = ["bars", "lines", "matrices", "panels", "scatter", "style"]

@@ -3,9 +3,9 @@
 A history has one row per epoch. With the columns seed or fold, as in `Run.history`, it holds several trainings: each is drawn as
 thin lines, and the mean at each epoch, over the trainings that reached it, as thick ones.
 
->>> from specimg.interpret import plots
->>> plots.draw_history(plots.axes(None, 7, 4), run.history)
->>> plots.draw_calibration(plots.axes(None, 5, 5), interp.calibration(10))
+>>> from specimg.interpret.plots import lines, style
+>>> lines.draw_history(style.axes(None, 7, 4), run.history)
+>>> lines.draw_calibration(style.axes(None, 5, 5), interp.calibration(10))
 """
 
 from __future__ import annotations

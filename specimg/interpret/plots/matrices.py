@@ -1,7 +1,7 @@
 """A confusion matrix: numbers in its cells while they are legible, else a colour scale.
 
->>> from specimg.interpret import plots
->>> plots.draw_matrix(plots.axes(None, 4, 4), interp.confusion_matrix(order="clusters"), normalize=False)
+>>> from specimg.interpret.plots import matrices, style
+>>> matrices.draw_matrix(style.axes(None, 4, 4), interp.confusion_matrix(order="clusters"), normalize=False)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Panels that show one clip each: its picture over seconds and hertz, a title, a coloured frame.
 
->>> from specimg.interpret import plots
->>> fig, axes = plots.axes_for(None, 2, 4, 3.3)
->>> plots.draw_clip(axes[0], interp.table["picture"][0], "predicted cat 0.81")
+>>> from specimg.interpret.plots import panels, style
+>>> fig, axes = style.axes_for(None, 2, 4, 3.3)
+>>> panels.draw_clip(axes[0], interp.table["picture"][0], "predicted cat 0.81")
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 The points are a table with the columns x, y, class, right, picture, as `SpecInterpretation.tsne` returns it.
 
->>> from specimg.interpret import plots
->>> ax, points = plots.axes(None, 7, 6), interp.tsne("probabilities")
->>> plots.draw_points(ax, points, ["cat", "dog"])
->>> plots.name_centres(ax, plots.class_centres(points, ["cat", "dog"]))
+>>> from specimg.interpret.plots import scatter, style
+>>> ax, points = style.axes(None, 7, 6), interp.tsne("probabilities")
+>>> scatter.draw_points(ax, points, ["cat", "dog"])
+>>> scatter.name_centres(ax, scatter.class_centres(points, ["cat", "dog"]))
 """
 
 from __future__ import annotations

@@ -5,34 +5,33 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from specimg.interpret import plots
-from specimg.interpret.plots.style import text_that_fits
+from specimg.interpret.plots import lines, matrices, scatter, style
 
 
 def test_words_are_cut_in_the_middle():
-    assert plots.short("recording_0001.wav", 11) == "recor…1.wav" and plots.short("a\n b", 11) == "a b"
-    assert plots.named(["rain", "wind"]) == "rain, wind" and plots.named([]) == plots.named(None) == "none"
-    assert plots.number(-0.0001) == "0.00" and plots.number(float("nan")) == "nan"
+    assert style.short("recording_0001.wav", 11) == "recor…1.wav" and style.short("a\n b", 11) == "a b"
+    assert style.named(["rain", "wind"]) == "rain, wind" and style.named([]) == style.named(None) == "none"
+    assert style.number(-0.0001) == "0.00" and style.number(float("nan")) == "nan"
 
 
 def test_names_are_left_out_where_they_would_touch():
-    assert text_that_fits(0.5) == (10, 1)
-    size, every = text_that_fits(0.02)
+    assert style.text_that_fits(0.5) == (10, 1)
+    size, every = style.text_that_fits(0.02)
     assert size == 4 and every * 0.02 * 72 >= size > (every - 1) * 0.02 * 72
 
 
 def test_axes_for_takes_the_first_and_empties_the_rest():
     given = Figure().subplots(2, 2)
-    figure, mine = plots.axes_for(given, 3, 1, 1)
+    figure, mine = style.axes_for(given, 3, 1, 1)
     assert figure is given[0, 0].figure and mine == [given[0, 0], given[0, 1], given[1, 0]] and not given[1, 1].axison
-    figure, mine = plots.axes_for(None, 5, 2, 1, columns=3)
+    figure, mine = style.axes_for(None, 5, 2, 1, columns=3)
     assert len(mine) == 5 and tuple(figure.get_size_inches()) == (6, 2)
     with pytest.raises(ValueError, match="1 axes for 2 maps; give one for each, or ask for fewer"):
-        plots.axes_for(Figure().subplots(), 2, 1, 1, noun="maps")
+        style.axes_for(Figure().subplots(), 2, 1, 1, noun="maps")
 
 
 def corners(points, share=1.0):
-    return sorted(map(tuple, plots.hull(np.array(points, float), share).tolist()))
+    return sorted(map(tuple, scatter.hull(np.array(points, float), share).tolist()))
 
 
 def test_hulls():
@@ -45,15 +44,15 @@ def test_hulls():
 
 def test_trainings_of_a_history():
     history = pd.DataFrame({"seed": [0, 0, 0, 1], "fold": [1, 0, 0, 0], "train_loss": [1.0, 2, 3, 4]})
-    assert [part["train_loss"].tolist() for part in plots.trainings(history)] == [[2, 3], [1], [4]]
-    assert len(plots.trainings(history[["train_loss"]])) == 1
+    assert [part["train_loss"].tolist() for part in lines.trainings(history)] == [[2, 3], [1], [4]]
+    assert len(lines.trainings(history[["train_loss"]])) == 1
 
 
 def test_one_clip_can_be_seen_among_many_classes():
     table = pd.DataFrame(np.diag([500.0] * 30))
     table.iloc[0, 7] = 1
     ax = Figure(figsize=(3, 3)).add_subplot()
-    plots.draw_matrix(ax, table, normalize=False)
+    matrices.draw_matrix(ax, table, normalize=False)
     image = ax.images[0]
     white, one = (image.cmap(image.norm(value)) for value in (0.0, 1.0))
     assert white[:3] == (1, 1, 1) and min(one[:3]) < 0.85
