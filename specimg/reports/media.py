@@ -31,14 +31,50 @@ from ..interpret.cam import Cam, clip_cams
 from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
 from .pictures import SmallPicture, small_picture
-from .sound import Sound, clip_sound, describe_bitrate, embed_first, link_to, sound_bytes
+from .sound import LEAST, MOST, Sound, clip_sound, describe_bitrate, embed_first, link_to, sound_bytes
 from .subject import Subject
 
-__all__ = ["Media", "find_recording", "gather_media", "review_order"]
+__all__ = ["Media", "MediaOptions", "find_recording", "gather_media", "review_order"]
 
 GRID = 12, 24  # rows and columns of a class map
 MB = 1_000_000
 AT_ONCE = 64  # clips handed to threads at once
+
+
+@dataclass(frozen=True)
+class MediaOptions:
+    """How the media of a page are made; the parameters of `report`.
+
+    Parameters
+    ----------
+    cam : int
+        Number of clips with a class map, 0 or more.
+    audio : path or None
+        Folder of the recordings, where they have moved.
+    budget_mb : float
+        Megabytes of embedded media, 0 or more.
+    kbits : float
+        Bit rate of embedded sounds in kbit/s, 6 to 256.
+    progress : bool
+        Show bars.
+    """
+
+    cam: int
+    audio: str | os.PathLike | None
+    budget_mb: float
+    kbits: float
+    progress: bool
+
+    def __post_init__(self) -> None:
+        for name, is_kept, rule in [
+            ("cam", self.cam >= 0, "0 or more clips"),
+            ("budget_mb", self.budget_mb >= 0, "0 or more megabytes"),
+            ("kbits", LEAST <= self.kbits <= MOST, f"{LEAST} to {MOST} kbit/s"),
+        ]:
+            if not is_kept:
+                raise ValueError(f"{name}={getattr(self, name)!r}: give {rule}")
+        if self.audio is not None and not os.path.isdir(self.audio):
+            raise ValueError(f"audio={os.fspath(self.audio)!r} is not a folder; give the folder of the recordings")
 
 
 @dataclass
@@ -204,29 +240,23 @@ def _make_sound(subject: Subject, recording: Path, key: tuple, small: SmallPictu
 
 
 def _embed_sounds(
-    subject: Subject,
-    keys: list,
-    recordings: list,
-    pictures: list,
-    spans: list,
-    budget: float,
-    kbits: float,
-    progress: bool,
+    subject: Subject, keys: list, recordings: list, pictures: list, spans: list, budget: float, options: MediaOptions
 ) -> list[Sound | str | None]:
     """For each clip its sound, or why there is none; None where it is to be linked."""
     wanted = [i for i, span in enumerate(spans) if span is not None]
-    room = embed_first([sound_bytes(spans[i][1] - spans[i][0], kbits) for i in wanted], budget)
+    room = embed_first([sound_bytes(spans[i][1] - spans[i][0], options.kbits) for i in wanted], budget)
     chosen = [i for i, fits in zip(wanted, room) if fits]
     made: list[Sound | str | None] = [None] * len(spans)
-    with progress_bar(len(chosen), "sounds", progress) as bar:
-        for i, sound in zip(
-            chosen, _each(lambda i: _make_sound(subject, recordings[i], keys[i], pictures[i], kbits), chosen, bar)
-        ):
+
+    def make(i: int) -> Sound | str:
+        return _make_sound(subject, recordings[i], keys[i], pictures[i], options.kbits)
+
+    with progress_bar(len(chosen), "sounds", options.progress) as bar:
+        for i, sound in zip(chosen, _each(make, chosen, bar)):
             made[i] = sound
     sizes = [len(sound.data) * 4 / 3 if isinstance(sound, Sound) else 0 for sound in made]
-    return [
-        sound if fits else None for sound, fits in zip(made, embed_first(sizes, budget))
-    ]  # some are larger than estimated
+    fit = embed_first(sizes, budget)  # some are larger than estimated
+    return [sound if fits else None for sound, fits in zip(made, fit)]
 
 
 def _put_sounds(media: Media, made: list, spans: list, recordings: list, why: list[str], folder: Path) -> None:
@@ -274,17 +304,17 @@ def _grid(cam: Cam, seconds: float | None) -> np.ndarray:
     return np.tile(cam.grid(*GRID), (planes, 1))
 
 
-def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str], most: int, progress: bool) -> str:
-    """Class maps of the first `most` clips; returns a sentence about them."""
+def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str], options: MediaOptions) -> str:
+    """Class maps of the first clips; returns a sentence about them."""
     media.cams, media.columns["cam"] = [None] * len(order), [None] * len(order)
-    if most == 0 or not len(order):
+    if options.cam == 0 or not len(order):
         return "There are no class maps."
     why = "there is no network"
     try:
         for network, rows in _networks(subject, order):
             why = "the pictures are missing, or the network returns NaN"
-            rows = [i for i in rows if i < most and os.path.isfile(files[i])]
-            for i, cam in zip(rows, clip_cams(network, [files[i] for i in rows], progress=progress)):
+            rows = [i for i in rows if i < options.cam and os.path.isfile(files[i])]
+            for i, cam in zip(rows, clip_cams(network, [files[i] for i in rows], progress=options.progress)):
                 if cam is not None:
                     grid = _grid(cam, subject.seconds)
                     media.cams[i], media.columns["cam"][i] = _text(grid.tobytes()), list(grid.shape)
@@ -322,17 +352,7 @@ def _summary(media: Media, again: int, kbits: float) -> str:
     return "; ".join(parts) + "."
 
 
-def gather_media(
-    subject: Subject,
-    order: np.ndarray,
-    page: str | os.PathLike,
-    *,
-    cam: int,
-    audio: str | os.PathLike | None,
-    budget_mb: float,
-    kbits: float,
-    progress: bool,
-) -> Media:
+def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, options: MediaOptions) -> Media:
     """The media of a page.
 
     Parameters
@@ -343,16 +363,8 @@ def gather_media(
         (n,) int, the clips as rows of the predictions.
     page : path
         The page's file, for relative links.
-    cam : int
-        Number of clips with a class map.
-    audio : path or None
-        Folder of the recordings, where they have moved.
-    budget_mb : float
-        Megabytes of embedded media.
-    kbits : float
-        Bit rate of embedded sounds in kbit/s.
-    progress : bool
-        Show bars.
+    options : MediaOptions
+        How media are made.
 
     Returns
     -------
@@ -363,17 +375,18 @@ def gather_media(
         media.columns[name] = []
     table = subject.predictions.table.iloc[order].reset_index(drop=True)
     keys, files = clip_spans(table), table["picture"].tolist()
-    recordings, why = _recordings(table, Path(audio) if audio is not None else subject.folder)
-    with progress_bar(len(keys), "pictures", progress) as bar:
+    recordings, why = _recordings(table, Path(options.audio) if options.audio is not None else subject.folder)
+    with progress_bar(len(keys), "pictures", options.progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
     pictures, again = [small for small, _ in found], sum(anew and bool(file) for (_, anew), file in zip(found, files))
     _put_axes(media, pictures)
-    left = budget_mb * MB - _put_pictures(media, pictures, files, folder, budget_mb * MB)
+    budget = options.budget_mb * MB
+    budget -= _put_pictures(media, pictures, files, folder, budget)
     spans = _spans(pictures, keys, recordings, why)
-    made = _embed_sounds(subject, keys, recordings, pictures, spans, left, kbits, progress)
+    made = _embed_sounds(subject, keys, recordings, pictures, spans, budget, options)
     _put_sounds(media, made, spans, recordings, why, folder)
-    maps = _put_cams(media, subject, order, files, cam, progress)
-    media.summary = f"{_summary(media, again, kbits)} {maps}" if len(table) else ""
+    maps = _put_cams(media, subject, order, files, options)
+    media.summary = f"{_summary(media, again, options.kbits)} {maps}" if len(table) else ""
     return media
 
 

@@ -25,7 +25,7 @@ from ..interpret.label_quality import label_issues
 from ..training import Predictions
 from .charts import draw_charts
 from .collect import CHUNK, collect, plain
-from .media import Media, gather_media, review_order
+from .media import Media, MediaOptions, gather_media, review_order
 from .sources import read_subject
 from .subject import Subject
 
@@ -113,28 +113,16 @@ def read_issues(source: SpecInterpretation | Predictions) -> tuple[dict, list[in
 
 def _renumbered(review: dict, order: np.ndarray) -> dict:
     """Clips by their position on the page instead of their row in the predictions."""
+    if "rows" not in review:
+        return review
     position = {int(row): at for at, row in enumerate(order)}
-    return (
-        {**review, "rows": [{**row, "clip": position[row["clip"]]} for row in review["rows"]]}
-        if "rows" in review
-        else review
-    )
+    return {**review, "rows": [{**row, "clip": position[row["clip"]]} for row in review["rows"]]}
 
 
 # ---------------------------------------------------------------------- the two pages
 
 
-def _check(path, cam: int, budget_mb: float, kbits: float, audio) -> Path:
-    rules = {
-        "cam": (cam >= 0, "0 or more clips", cam),
-        "budget_mb": (budget_mb >= 0, "0 or more megabytes", budget_mb),
-        "kbits": (6 <= kbits <= 256, "6 to 256 kbit/s", kbits),
-    }
-    for name, (kept, rule, value) in rules.items():
-        if not kept:
-            raise ValueError(f"{name}={value!r}: give {rule}")
-    if audio is not None and not os.path.isdir(audio):
-        raise ValueError(f"audio={os.fspath(audio)!r} is not a folder; give the folder of the recordings")
+def _file(path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder; name the file to write, such as {str(path / 'report.html')!r}")
@@ -145,18 +133,14 @@ def _title_of(subject: Subject) -> str:
     """A name for the page, from what is known."""
     network = subject.facts.get("Network", {}).get("network")
     data = subject.facts.get("Data", {})
-    data_name = (
-        data.get("competition") or Path(data["recordings"]).name
-        if "competition" in data or "recordings" in data
-        else ""
-    )
+    data_name = data.get("competition") or Path(data.get("recordings", "")).name
     return " on ".join(part for part in (network, data_name) if part) or "Classifier report"
 
 
 def _write(
-    subject: Subject, order: np.ndarray, path: Path, review: dict | None, title: str, whole: bool, **options
+    subject: Subject, order: np.ndarray, path: Path, review: dict | None, title: str, whole: bool, options: MediaOptions
 ) -> Path:
-    media = gather_media(subject, order, path, **options)
+    media = gather_media(subject, order, path, options)
     page = collect(subject, media, order, title=title, review=review, whole=whole)
     groups = [part["name"] for part in page["breakdown"]]
     charts = draw_charts(subject.interp, subject.history, groups) if whole else {}
@@ -219,27 +203,13 @@ def report(
     'report.html'
     >>> page = sp.report(run, "run.html", cam=0, progress=False)
     """
-    path = _check(path, cam, budget_mb, kbits, audio)
+    options, path = MediaOptions(cam, audio, budget_mb, kbits, progress), _file(path)
     subject = read_subject(source)
     order = review_order(subject.predictions.table)
-    review = (
-        _renumbered(read_issues(subject.interp)[0], order)
-        if len(order) and subject.predictions.labelled.any()
-        else None
-    )
-    return _write(
-        subject,
-        order,
-        path,
-        review,
-        title or _title_of(subject),
-        True,
-        cam=cam,
-        audio=audio,
-        budget_mb=budget_mb,
-        kbits=kbits,
-        progress=progress,
-    )
+    review = None
+    if len(order) and subject.predictions.labelled.any():
+        review = _renumbered(read_issues(subject.interp)[0], order)
+    return _write(subject, order, path, review, title or _title_of(subject), True, options)
 
 
 def review_sheet(
@@ -282,21 +252,9 @@ def review_sheet(
     >>> sp.review_sheet(run, "review.html", progress=False).name
     'review.html'
     """
-    path = _check(path, cam, budget_mb, kbits, audio)
+    options, path = MediaOptions(cam, audio, budget_mb, kbits, progress), _file(path)
     subject = read_subject(source)
     review, rows = read_issues(subject.interp) if len(subject.predictions) else ({"why": "there are no clips."}, [])
     order = np.array(rows, int)
     title = title or f"Label review: {_title_of(subject)}"
-    return _write(
-        subject,
-        order,
-        path,
-        _renumbered(review, order),
-        title,
-        False,
-        cam=cam,
-        audio=audio,
-        budget_mb=budget_mb,
-        kbits=kbits,
-        progress=progress,
-    )
+    return _write(subject, order, path, _renumbered(review, order), title, False, options)
