@@ -135,7 +135,7 @@ def test_folds_become_one_folder(run, sounds, tmp_path):
     card = (folder / "README.md").read_text()
     assert (
         "2 networks, of whose probabilities the mean is taken" in card
-        and "fitted on the answers of single networks" in card
+        and "fitted on the predictions of single networks" in card
         and "out of fold" in card
     )
 
