@@ -9,7 +9,7 @@ Missing pictures are drawn first; then everything is plain fastai: a DataBlock o
 `MultiCategoryBlock`) over a table with one row a clip. `WaveDataLoaders` do the same for networks that take the waveform.
 
 `clip_table` brings labels and pictures together, `split` holds clips out, `sizes` settles one size, `batches` and `loader` make fastai's
-loaders of them, `images`, `waves`, `augment` and `tta` are their transforms, `inputs` says what a network is given, and `sources` takes what
+loaders of them, `images`, `waves`, `augment` and `tta` are their transforms, `inputs` define what a network is given, and `sources` takes what
 people predict on.
 """
 

@@ -33,7 +33,7 @@ __all__ = ["Columns", "drawn_tree", "find_pictures", "label_table", "labels_of_f
 
 
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """The rows whose recording is there; what is missing is said by number and example, and a table without any is an error."""
+    """The rows whose recording is there; what is missing is warned of by number and example, and a table without any is an error."""
     there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
     if not there.any():
         raise ValueError(
@@ -49,7 +49,7 @@ def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
 
 
 def _without_rows(table: pd.DataFrame, root: Path) -> None:
-    """Say how many recordings of the folder no row of the table names."""
+    """Warn of recordings of the folder that no row of the table names."""
     unnamed = sorted(set(find_audio(root)) - set(table["path"]))
     if unnamed:
         warn(
@@ -102,7 +102,7 @@ def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list
 
 
 def add_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
-    """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that says why."""
+    """`table` with the column `picture` (absolute paths); rows without one are left out, with a warning that names reasons."""
     drawn, pictures, reasons = find_pictures(table, tree)
     if not drawn.any():
         raise ValueError(
@@ -121,7 +121,7 @@ def drawn_tree(
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", r"\d+ of \d+ clips could not be drawn"
-        )  # `add_pictures` says so, at every call
+        )  # `add_pictures` warns of them, at every call
         return render_tree(
             table["path"],
             renderer,

@@ -144,7 +144,7 @@ class SpecImage(PILBase):
 
     @property
     def picture_info(self) -> PictureInfo | None:
-        """What the picture says of itself (Pillow's own `info` is a dictionary).
+        """What the picture's text chunk holds (Pillow's own `info` is a dictionary).
 
         None for a picture that is not specimg's, or after another transform replaced it.
         """
@@ -280,7 +280,7 @@ def window_starts(length: float, window: float, count: int) -> list[float]:
 
 
 class FitSize(RandTransform):
-    """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, the way `method` says.
+    """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, by `method`.
 
     "squish" scales the whole picture. "crop" takes a window of `seconds`: a random one in training, `windows` evenly spread
     ones elsewhere, `(windows, channels, height, width)`. "pad" pads to `seconds`, and cuts what is longer at its end.
@@ -320,13 +320,13 @@ class FitSize(RandTransform):
         return x
 
     def _info(self, o: SpecImage) -> PictureInfo | None:
-        """What the picture says of its seconds; None where nobody has to know them."""
+        """The picture's seconds; None where they are not needed."""
         if self.method == "squish":
             return None
         info = o.picture_info
         if info is None:
             raise ValueError(
-                f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer says so; "
+                f"method={self.method!r} has to know how long a pixel lasts, and this picture no longer holds that; "
                 f"leave out item_tfms that replace the picture, or use method='squish'"
             )
         return info
@@ -334,7 +334,7 @@ class FitSize(RandTransform):
     def _cuts(self, width: int, columns: int) -> list[tuple[int, int]]:
         """(first column, columns) of each window into a picture of `width` columns.
 
-        columns : of the method's own window; in a squish the whole picture's
+        columns : of the method's own window; where it is squeezed the whole picture's
         """
         if self.method != "crop":
             return [(0, columns)]

@@ -1,6 +1,6 @@
 """fastai's loader with three things added: it remembers which clips a batch holds, draws them on real axes, samples by weight.
 
-`SpecBlock` is the input side of a fastai DataBlock over recordings or pictures; its batches come from a `SpecDL`.
+`SpecBlock` is the input of a fastai DataBlock over recordings or pictures; its batches come from a `SpecDL`.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class ClipDL(TfmdDL):
         fig = axes[0].figure
         for ax, s, g in zip(axes, samples, guesses):
             ax.title.set_color("black" if _label_text(s[1]) == _label_text(g[1]) else "firebrick")
-        if "ipykernel" in sys.modules:  # Learner.show_results drops what we return, so the notebook has to be told
+        if "ipykernel" in sys.modules:  # Learner.show_results drops what we return
             from IPython.display import display
 
             display(fig)
@@ -143,7 +143,7 @@ class SpecDL(ClipDL):
     """A loader that draws pictures."""
 
     def _info(self, index: int) -> PictureInfo | None:
-        """What the picture of clip number `index` says of itself, drawn again where it was never stored; None for one from elsewhere."""
+        """What the text chunk of clip number `index` holds, drawn again where it was never stored; None for a picture from elsewhere."""
         items = self.dataset.tls[0].items
         o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
         for step in self.dataset.tls[0].tfms.fs:

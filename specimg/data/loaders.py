@@ -5,7 +5,7 @@
     SpecDataLoaders.from_csv("freesound", "train.csv", folder="audio_train")
 
 Every `from_...` brings its input to a table and hands it to `from_df`, which draws what is missing; `from_tree` starts from pictures that
-stand already. Arguments of one kind travel as one value: `Columns` says what the table's columns mean, `Split` what is held out, `Sizing`
+stand already. Arguments of one kind travel as one value: `Columns` names the table's columns, `Split` what is held out, `Sizing`
 how clips come to one size, `Batches` how they are loaded.
 """
 

@@ -1,6 +1,6 @@
 """The one size that the clips of a batch are brought to, and through how many windows a network reads of a long clip.
 
-Pixels are (height, width). Where nobody names a size, the pictures decide:
+Pixels are (height, width). Where none is given, the pictures decide:
 
 >>> height_width(128)
 (128, 128)

@@ -152,7 +152,7 @@ def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None =
     Parameters
     ----------
     table : DataFrame
-        A label table; its columns `is_valid`, `fold` and `group`, where there, decide as `split` says.
+        A label table; its columns `is_valid`, `fold` and `group`, where there, decide what is held out, as `split` has it.
     split : Split
         What is held out.
     vocab : sequence of str, default None

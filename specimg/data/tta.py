@@ -7,7 +7,7 @@ never turned round and never moved in frequency, because another pitch is anothe
     predict_all(learn, dl=with_tta(learn.dls.valid, TTA(lengths=(0.9, 1.0, 1.1))))
     dataclasses.replace(clf, input=clf.input.with_tta(TTA(windows=10)))
 
-`tta_spans` says which seconds are read. `TTA()` is what validation sees without it. It is for pictures: waveforms have the
+`tta_spans` computes which seconds are read. `TTA()` gives the windows of validation. It is for pictures: waveforms have the
 windows of their own loaders.
 """
 
@@ -76,7 +76,7 @@ class TTA(Value):
 
 
 def _windows(method: str, length: float, window: float, count: int, tta: TTA) -> list[tuple[float, float]]:
-    """(start, length) of each window, in the unit of the clip's `length` and of `window`, which is the whole clip in a squish."""
+    """(start, length) of each window, in the unit of the clip's `length` and of `window`, which is the whole clip where it is squeezed."""
     bases = window_starts(length, window, tta.windows or count) if method == "crop" else [0.0]
     return [
         (
@@ -149,7 +149,7 @@ def fit_with_tta(fit: FitSize, tta: TTA) -> TTAFit:
 
 
 def with_tta(dl: TfmdDL, tta: TTA) -> TfmdDL:
-    """A copy of a loader, such as `learn.dls.valid` or one of `dls.test_dl`, that looks at every clip through these windows.
+    """A copy of a loader, such as `learn.dls.valid` or one of `dls.test_dl`, that reads these windows of every clip.
 
     A batch holds as many times more pictures. ValueError where the loader has no `FitSize`, as those of waveforms have none, or `tta` does
     not go with its method.

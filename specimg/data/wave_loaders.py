@@ -121,7 +121,7 @@ def _problem(row, decoded: Audio) -> str:
 
 
 def _readable(table: pd.DataFrame, root: Path, audio: Audio) -> pd.DataFrame:
-    """`table` with the column `recording` (absolute paths); what is no recording is left out, with a warning that says why."""
+    """`table` with the column `recording` (absolute paths); what is no recording is left out, with a warning that names the reason."""
     table = table.assign(recording=[os.path.abspath(root / path) for path in table["path"]])
     decoded = Audio(channel=audio.channel)
     problems = [_problem(row, decoded) for row in table.to_dict("records")]

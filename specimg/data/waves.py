@@ -50,7 +50,7 @@ NOISE_RANGE = 40.0  # dB: the softest noise lies that far below the loudest
 
 
 def _outline(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(places from 0 to 1, values) of a line that looks like `y`: the samples, or the range of each step."""
+    """(positions from 0 to 1, values) of a line that looks like `y`: the samples, or the range of each step."""
     if len(y) <= LONG:
         return np.arange(len(y)) / len(y), y
     values = np.array([(step.min(), step.max()) for step in np.array_split(y, STEPS)]).ravel()
@@ -60,8 +60,8 @@ def _outline(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def draw_wave(ax, y: np.ndarray, title: str = "", span: tuple[float, float] | None = None) -> None:
     """Draw samples `(samples,)` over the seconds of `span` (start, end), or over their numbers where that is not known."""
     left, right = span or (0, len(y))
-    places, values = _outline(y)
-    ax.plot(left + places * (right - left), values, linewidth=0.6)
+    positions, values = _outline(y)
+    ax.plot(left + positions * (right - left), values, linewidth=0.6)
     top = float(np.abs(y).max()) or 1.0
     ax.set(
         xlim=(left, right), ylim=(-1.05 * top, 1.05 * top), xlabel="seconds" if span else "samples", ylabel="amplitude"
@@ -138,7 +138,7 @@ class RecordingPart:
 
 
 class ReadWave(Transform):
-    """A recording, a `RecordingPart` of one, or `Samples` become a `TensorWave` as `audio` says. AudioError, with the path, for a bad file."""
+    """A recording, a `RecordingPart` of one, or `Samples` become a `TensorWave`, read by `audio`. AudioError, with the path, for a file that cannot be read."""
 
     input_types = (str, Path, RecordingPart, Samples)  # what fastai may hand over when it predicts on new items
 
@@ -173,7 +173,7 @@ class FitWave(RandTransform):
     """Item transform: a `TensorWave` of any length becomes windows of `samples` samples.
 
     A random one in training, `windows` evenly spread ones elsewhere, `(windows, 1, 1, samples)`; one window alone is no axis. What is
-    shorter is padded as `audio.pad` says. `x.spans` are the seconds of each window, where they are known.
+    shorter is padded by `audio.pad`. `x.spans` are the seconds of each window, where they are known.
     """
 
     order, split_idx = 4, None  # before the batch
@@ -211,7 +211,7 @@ class FitWave(RandTransform):
 def wave_sizing(audio: Audio | None, seconds: float | None = None, windows: int | None = None) -> Sizing:
     """How clips come to one number of samples. ValueError where these do not bring all of them there."""
     if not isinstance(audio, Audio):
-        raise ValueError(f"audio={audio!r}: say how recordings are read, such as audio=Audio(sr=16000, duration=2.0)")
+        raise ValueError(f"audio={audio!r}: give how recordings are read, such as audio=Audio(sr=16000, duration=2.0)")
     if audio.sr is None:
         raise ValueError(
             "Audio(sr=None) keeps the sampling rate of each file, and a batch of waveforms has one; give it, such as Audio(sr=16000)"

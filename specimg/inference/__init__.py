@@ -1,14 +1,14 @@
-"""A trained classifier as a folder without pickled code, and its answers on new recordings.
+"""A trained classifier as a folder without pickled code, and its predictions of new recordings.
 
     save_classifier(learn, "dog-or-not/")
     clf = load_classifier("dog-or-not/")
     clf.predict(["a.wav", "b.ogg"])            # DataFrame: path, label, probability, status, p_<label> ...
-    check_classifier("dog-or-not/")            # do today's libraries draw and answer as those of then?
+    check_classifier("dog-or-not/")            # do today's libraries draw and predict as those of then?
 
 The folder holds numbers (safetensors) and text (JSON): loading builds the network by name and fills in the numbers; nothing in the
-folder is ever executed. `layout` says which files there are, `classifier` answers, `saving` and `loading` write and read, `checking`
-refuses what does not fit, `golden` keeps clips that tell whether anything has drifted, `calibrating` says what probabilities are
-worth, `ensemble` makes one network of several, `card` writes the README, and `export` one file for other programs (ONNX).
+folder is ever executed. `folder` names its files, `settings` checks its JSON, `save` and `load` write and read it, `model_card` writes its
+README, `golden` keeps clips that show drift. `classifier` predicts, `long_recordings` window by window, `ensemble` makes one network of
+several, `calibration` fits probabilities and thresholds, `events` merges windows, and `export` writes one file for other programs (ONNX).
 """
 
 from .calibration import Calibration, calibrate, coverage_curve, fit_temperature, fit_thresholds, plot_coverage, rescale

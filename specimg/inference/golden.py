@@ -234,21 +234,21 @@ def _check_one(clf: Classifier, folder: Path, files: dict, entry: dict) -> dict:
     }
 
 
-def _check_entries(told, n_classes: int, files: dict) -> list[dict]:
+def _check_entries(held, n_classes: int, files: dict) -> list[dict]:
     """The entries of golden.json. ValueError where one is not as `write_golden` writes it."""
     try:
-        for entry in told["clips"]:
+        for entry in held["clips"]:
             texts = all(isinstance(entry[name], str) for name in ("clip", "label", "picture", "digest"))
             probs = entry["probabilities"]
             numbers = len(probs) == n_classes and all(isinstance(p, (int, float)) and 0 <= p <= 1.001 for p in probs)
             known = f"{GOLDEN}/{entry['clip']}" in files and f"{GOLDEN}/{entry['picture']}" in files
             if not (texts and numbers and known):
                 raise ValueError(f"the entry of {entry['clip']!r} is not as it was written")
-        if not isinstance(told["clips"], list) or not told["clips"]:
+        if not isinstance(held["clips"], list) or not held["clips"]:
             raise ValueError("it lists no clips")
-        if not isinstance(told["versions"], dict):
-            raise ValueError(f"versions are {told['versions']!r}")
-        return told["clips"]
+        if not isinstance(held["versions"], dict):
+            raise ValueError(f"versions are {held['versions']!r}")
+        return held["clips"]
     except (KeyError, TypeError) as exc:
         raise ValueError(f"it does not list clips: {type(exc).__name__}: {exc}") from exc
 
@@ -286,11 +286,11 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     if name not in files:
         raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")
     try:
-        told = read_json(read_checked(folder, name, files[name], MOST_OTHER))
-        rows = [_check_one(clf, folder, files, entry) for entry in _check_entries(told, len(clf.vocab), files)]
+        held = read_json(read_checked(folder, name, files[name], MOST_OTHER))
+        rows = [_check_one(clf, folder, files, entry) for entry in _check_entries(held, len(clf.vocab), files)]
     except (ValueError, OSError, SyntaxError) as exc:
         raise ValueError(f"the golden clips in {str(folder)!r} cannot be read: {exc}") from exc
     table = pd.DataFrame(rows)[["clip", "label", "pixels", "of", "levels", "drift", "verdict", "reason"]]
-    now, then = versions_now(), told["versions"]
+    now, then = versions_now(), held["versions"]
     table.attrs["versions"] = {name: (str(then.get(name, "?")), now[name]) for name in now}
     return table

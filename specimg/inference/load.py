@@ -178,10 +178,10 @@ def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
         entries = read_json(text)
         entries.pop("__metadata__", None)
         found = {key: (_DTYPES[entry["dtype"]], tuple(entry["shape"])) for key, entry in entries.items()}
-        whole = all(isinstance(side, int) and 0 <= side < 2**40 for _, shape in found.values() for side in shape)
+        valid = all(isinstance(side, int) and 0 <= side < 2**40 for _, shape in found.values() for side in shape)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"{name} is no safetensors file: {exc}") from exc
-    if not whole:
+    if not valid:
         raise ValueError(f"{name} is no safetensors file: a shape is no list of whole numbers")
     if sum(dtype.itemsize * math.prod(shape) for dtype, shape in found.values()) != file.stat().st_size - 8 - len(text):
         raise ValueError(f"{name} does not hold as many numbers as its header; it was cut short or changed")
@@ -214,7 +214,7 @@ class _Budget(TorchFunctionMode):
 
 
 def _numbers_made(func, args, kwargs) -> int:
-    """How many numbers a maker is asked for."""
+    """How many numbers a maker makes."""
     sizes = [part for part in args if isinstance(part, (int, float)) and not isinstance(part, bool)]
     if func in (torch.arange, torch.linspace, torch.logspace, torch.randperm):
         named = [value for value in kwargs.values() if isinstance(value, (int, float))]
@@ -274,8 +274,8 @@ def _load_network(folder: Path, name: str, settings: Settings) -> nn.Module:
 # ---------------------------------------------------------------------- the whole
 
 
-def _load(folder: Path, told) -> tuple[Classifier, Settings]:
-    settings = check_settings(told)
+def _load(folder: Path, data) -> tuple[Classifier, Settings]:
+    settings = check_settings(data)
     _check_others(folder, settings)
     networks = [_load_network(folder, name, settings) for name in settings.weights]
     model = networks[0] if len(networks) == 1 else Ensemble(networks, settings.is_multi).eval()
@@ -322,9 +322,9 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     ['cat', 'dog']
     """
     folder = Path(folder)
-    told = read_classifier_json(folder)
+    data = read_classifier_json(folder)
     try:
-        clf, settings = _load(folder, told)
+        clf, settings = _load(folder, data)
     except (
         ValueError,
         KeyError,

@@ -45,14 +45,14 @@ def _what(clf: Classifier) -> list[str]:
     if clf.input.seconds is not None:
         part = f"{count(clf.input.windows, 'window')} of {clf.input.seconds:.3g} s"
     given = f"the network is given {clf.input.describe()}{drawn}: {part}"
-    told = "may carry several labels" if clf.is_multi else "carries one label"
+    carries = "may carry several labels" if clf.is_multi else "carries one label"
     folds = (
         f"{len(clf.model)} networks, of whose probabilities the mean is taken."
         if isinstance(clf.model, Ensemble)
         else ""
     )
     return [
-        f"Each recording {told} of {len(clf.vocab)}. Recordings are {rate}{length}, and {given}.",
+        f"Each recording {carries} of {len(clf.vocab)}. Recordings are {rate}{length}, and {given}.",
         *([folds] if folds else []),
     ]
 
@@ -145,7 +145,7 @@ def _limits(clf: Classifier, golden: int) -> list[str]:
     lines = [
         "It knows these labels only: anything else is given one of them, often with confidence. "
         "`reject_below` of `predict` labels it 'unknown' instead where the largest probability is low.",
-        "The scores hold for recordings like those of training: other microphones, places, speakers or background noise may lower them.",
+        "The scores hold for recordings like those of training: other microphones, locations, speakers or background noise may lower them.",
         "The probabilities are for the mixture of labels that it was trained on; where some are much rarer or commoner, they are not.",
     ]
     if clf.audio.sr is None:

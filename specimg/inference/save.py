@@ -74,11 +74,11 @@ def _own_transforms(dl: DataLoader) -> list[str]:
 
 
 def _classifier_of(learn: Learner) -> Classifier:
-    """The learner as a classifier. ValueError where it does not say how its inputs are made."""
+    """The learner as a classifier. ValueError where it does not know how its inputs are made."""
     dls = learn.dls
     if not hasattr(learn, "net_options") or getattr(dls, "input", None) is None:
         raise ValueError(
-            "this learner does not say how its pictures were drawn or how its network is made; "
+            "this learner does not know how its pictures were drawn or how its network is made; "
             "train with SpecDataLoaders or WaveDataLoaders and spec_learner"
         )
     own = _own_transforms(dls.valid)

@@ -4,7 +4,7 @@
     settings.input, settings.network, settings.files
 
 A folder may come from anywhere. Nothing in it is a name to import or to look up but in registries of specimg and timm; numbers
-that would ask for absurd memory are refused, where a folder is loaded and where one is saved alike.
+that would ask for absurd memory are refused, where a folder is loaded and where one is saved.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MOST = {
 }
 _MOST_ROWS = 2**14  # all other whole numbers: n_mels, n_bins, bins_per_octave ...
 
-_ARCH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")  # "hf-hub:..." and "local-dir:..." are places, and no names
+_ARCH = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")  # "hf-hub:..." and "local-dir:..." are locations, and no names
 _FIRST_FORMAT = ("format", "specimg", "renderer", "network", "vocab", "is_multi", "fit")
 
 
@@ -98,27 +98,27 @@ def _largest_n_fft(part) -> int:
     return max([part.get("n_fft") or 1 if isinstance(part, dict) else 1, *map(_largest_n_fft, below)])
 
 
-def _check_area(look: Renderer) -> None:
+def _check_area(renderer: Renderer) -> None:
     """ValueError where a picture, or the spectrum that it is drawn from, has absurdly many cells."""
-    drawn = (look.audio.duration or 0) / look.representation.hop_seconds(look.audio.sr or HIGHEST_RATE)
+    drawn = (renderer.audio.duration or 0) / renderer.representation.hop_seconds(renderer.audio.sr or HIGHEST_RATE)
     columns, rows = (
-        max(drawn, look.picture.width or 1),
-        max(_largest_n_fft(look.representation.to_dict()), look.picture.height or 1),
+        max(drawn, renderer.picture.width or 1),
+        max(_largest_n_fft(renderer.representation.to_dict()), renderer.picture.height or 1),
     )
     _need(
         columns * rows <= MOST_CELLS, "renderer", f"{columns:.0f} columns of {rows} rows", f"{MOST_CELLS} cells at most"
     )
 
 
-def _check_reader(look: Renderer | Audio) -> None:
+def _check_reader(reader: Renderer | Audio) -> None:
     """ValueError where drawing, or reading, with these numbers would ask for absurd memory."""
-    if not isinstance(look, Renderer):
-        _check_numbers(look.to_dict(), "audio")
-        _check_audio(look, "audio")
+    if not isinstance(reader, Renderer):
+        _check_numbers(reader.to_dict(), "audio")
+        _check_audio(reader, "audio")
         return
-    _check_numbers(look.to_dict(), "renderer")
-    _check_audio(look.audio, "renderer.audio")
-    _check_area(look)
+    _check_numbers(reader.to_dict(), "renderer")
+    _check_audio(reader.audio, "renderer.audio")
+    _check_area(reader)
 
 
 # ---------------------------------------------------------------------- how inputs come to the network's size

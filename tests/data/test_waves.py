@@ -258,7 +258,7 @@ def test_rows_with_times_are_clips_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(audio=None), r"audio=None: say how recordings are read, such as audio=Audio\("),
+        (dict(audio=None), r"audio=None: give how recordings are read, such as audio=Audio\("),
         (dict(audio=Audio(duration=1.0)), r"Audio\(sr=None\) keeps the sampling rate of each file"),
         (
             dict(audio=Audio(sr=SR)),

@@ -45,7 +45,7 @@ RAVEN = [
 @dataclass(frozen=True)
 class _Format:
     name: str
-    suffix: str  # of files that are written so where nothing else is said
+    suffix: str  # of files in this format, by default
     single: str  # what to call a file that belongs to one recording; "" where it may hold several
     write: Callable  # (events, band) -> text
 
@@ -139,7 +139,7 @@ def _find_format(path: str, name: str | None) -> _Format:
     if not fitting:
         endings = ", ".join(f"{suffix} ({known})" for known, suffix in list_event_formats().items())
         what = "the format of its files" if _is_folder(path) else "how events are written"
-        raise ValueError(f"{path!r} does not say {what}; end it in {endings}, or give format=")
+        raise ValueError(f"{path!r} does not determine {what}; end it in {endings}, or give format=")
     return max(fitting, key=lambda fmt: len(fmt.suffix))
 
 

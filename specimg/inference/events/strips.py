@@ -100,7 +100,7 @@ def _heat(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ma.Mas
 
 
 def _shown_labels(windows: pd.DataFrame, table: pd.DataFrame, labels, events: pd.DataFrame | None) -> list[str]:
-    """The labels that get a strip: those asked for, else those of events and the most frequent."""
+    """The labels that get a strip: `labels`, else those of events and the most frequent."""
     vocab = window_labels(windows)
     if labels is None:
         found = [] if events is None else [label for label in events["label"].value_counts().index if label in vocab]

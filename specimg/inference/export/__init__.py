@@ -1,6 +1,6 @@
-"""The way from samples to the network's input in torch, so that it can be exported with the network.
+"""From samples to the network's input in torch, so that it can be exported with the network.
 
-`front` has the whole of it, `AudioFrontEnd`; `transform` frames and Fourier transforms, `representations` what is drawn, `pixels`
+`front` puts it together; `transform` frames and Fourier transforms, `representations` what is drawn, `pixels`
 levels and Pillow's resizing. It draws what `Renderer` and `FitSize` draw; pictures for trees and training come from those.
 """
 

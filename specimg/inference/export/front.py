@@ -7,8 +7,8 @@
 The pixels are those of a picture that was drawn, written as a PNG, read and resized, but for a few that are a level off where a rounding
 went to the other side. Probabilities agree within 1e-3; `benchmarks/onnx_agreement.py` measures by how much.
 
-Samples come mono and at the rate that was drawn: reading, mixing down and resampling stay outside. What needs to look at a clip
-before it knows what to do - trimming, gates, loudness - or filters backwards in time has no place in a graph and is refused.
+Samples come mono and at the rate that was drawn: reading, mixing down and resampling stay outside. What depends on the whole
+clip - trimming, gates, loudness - or filters backwards in time has no place in a graph and is refused.
 """
 
 from __future__ import annotations
@@ -44,10 +44,27 @@ def _cannot_condition(audio: Audio) -> list[str]:
 
 
 def cannot_draw(renderer: Renderer, fit: FitSize | None = None, n_samples: int | None = None) -> list[str]:
-    """Why this renderer's pictures cannot be drawn in a graph; empty where they can.
+    """Why this renderer's pictures cannot be drawn in a graph.
 
-    fit : how pictures then come to the network's size
-    n_samples : of every clip; None where clips are of any length
+    Parameters
+    ----------
+    renderer : Renderer
+        How recordings are drawn.
+    fit : FitSize, default None
+        How pictures then come to the network's size.
+    n_samples : int, default None
+        Of every clip; None: clips of any length.
+
+    Returns
+    -------
+    list of str
+        Reasons; empty where they can be drawn.
+
+    Examples
+    --------
+    >>> from specimg.inference.export import cannot_draw
+    >>> cannot_draw(sp.Renderer(audio=sp.Audio(trim_db=40)))
+    ['Audio(trim_db=40.0)']
     """
     why, missing = [], without_module(renderer.representation)
     if missing:
@@ -89,7 +106,7 @@ def fewest_samples(renderer: Renderer, sr: int) -> int:
     while not drawn(enough):
         enough *= 2
         if enough > 2**24:
-            renderer.png(np.zeros(enough, np.float32), sr)  # no length helps; it says why
+            renderer.png(np.zeros(enough, np.float32), sr)  # no length helps; it raises why
     return bisect.bisect_left(range(enough), True, lo=enough // 2, key=drawn)
 
 
@@ -111,7 +128,7 @@ def _conditioned(y: Tensor, audio: Audio, sr: int) -> Tensor:
     return y
 
 
-# ---------------------------------------------------------------------- the whole of it
+# ---------------------------------------------------------------------- the modules
 
 
 class AudioFrontEnd(nn.Module):
@@ -122,16 +139,34 @@ class AudioFrontEnd(nn.Module):
 
     Parameters
     ----------
-    fit : how pictures come to the network's size; None leaves them as they are drawn
-    sr : Hz, where `renderer.audio` leaves it open
-    n_samples : of every clip, where all have one length; None: any
-
-    Raises ValueError where something that the renderer does has no place in a graph (all of it is named), or no clip can be drawn at `sr`.
+    renderer : Renderer
+        How recordings are drawn.
+    fit : FitSize, default None
+        How pictures come to the network's size; None leaves them as they are drawn.
+    sr : int, default None
+        Hz, where `renderer.audio` leaves it open.
+    n_samples : int, default None
+        Of every clip, where all have one length; None: any.
 
     Attributes
     ----------
-    sr : Hz of the samples
-    fewest : samples that a clip must have at least
+    sr : int
+        Hz of the samples.
+    fewest : int
+        Samples that a clip must have at least.
+
+    Raises
+    ------
+    ValueError
+        Where something that the renderer does has no place in a graph (all of it is named), or no clip can be drawn at `sr`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specimg.inference.export import AudioFrontEnd
+    >>> front = AudioFrontEnd(sp.Renderer(sp.Mel(n_mels=32, n_fft=256, hop_length=64)), sr=8000)
+    >>> front(torch.zeros(2, 4000)).shape
+    torch.Size([2, 1, 32, 63])
     """
 
     def __init__(
@@ -195,9 +230,19 @@ class AudioFrontEnd(nn.Module):
 
 
 class WaveFrontEnd(nn.Module):
-    """Samples as `AudioFrontEnd` takes them -> the windows that a network of waveforms listens to.
+    """Samples as `AudioFrontEnd` takes them -> the windows that a network of waveforms takes.
 
     float32 `(batch, 1, 1, samples)`, or `(batch, windows, 1, 1, samples)` where a clip has several.
+
+    Parameters
+    ----------
+    fit : FitWave
+        How clips come to the network's length.
+
+    Raises
+    ------
+    ValueError
+        Where something that its `audio` does has no place in a graph.
     """
 
     fewest = 1
@@ -217,7 +262,25 @@ class WaveFrontEnd(nn.Module):
 
 
 def front_end(given: NetworkInput, sr: int | None = None, n_samples: int | None = None) -> nn.Module:
-    """The module from samples to such an input. sr, n_samples : as in `AudioFrontEnd`."""
+    """The module from samples to such an input.
+
+    Parameters
+    ----------
+    given : NetworkInput
+        What a network is given.
+    sr, n_samples : int, default None
+        As in `AudioFrontEnd`; waveforms know theirs.
+
+    Returns
+    -------
+    Module
+        `AudioFrontEnd` or `WaveFrontEnd`.
+
+    Raises
+    ------
+    ValueError
+        As of these.
+    """
     if isinstance(given, WaveInput):
         return WaveFrontEnd(given.transform)
     return AudioFrontEnd(given.renderer, given.transform, sr, n_samples)

@@ -4,7 +4,7 @@
     clf.to_onnx("digits.onnx")                       # pictures -> probabilities
     clf.to_onnx("digits-audio.onnx", audio=True)     # samples -> probabilities
 
-With `audio=True` the whole way is in the graph: framing, window, Fourier transform, filters, decibels, 8 bits, resizing,
+With `audio=True` all of it is in the graph: framing, window, Fourier transform, filters, decibels, 8 bits, resizing,
 normalisation, network, temperature, softmax. To read a recording is all that is left outside:
 
     import json
@@ -19,8 +19,8 @@ normalisation, network, temperature, softmax. To read a recording is all that is
     probabilities = session.run(["probabilities"], {"samples": mono[np.newaxis]})[0][0]
     print(json.loads(facts["labels"])[probabilities.argmax()], probabilities.max())
 
-The file carries what such a program has to know: labels, sampling rate, size, thresholds (see `graph_facts`). Batches are of any size.
-Nothing in a graph can refuse a bad recording: NaN comes out as NaN, and clips shorter than `fewest_samples` are an error or nonsense.
+The file holds what such a program has to know: labels, sampling rate, size, thresholds (see `graph_facts`). Batches are of any size.
+Nothing in a graph can refuse an unreadable recording: NaN comes out as NaN, and clips shorter than `fewest_samples` are an error or nonsense.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["to_exported", "to_onnx"]
 OPSET = 18  # of ONNX: the lowest that torch's exporter writes; onnxruntime 1.14 reads it
 
 
-class Answers(nn.Module):
+class ProbabilityNet(nn.Module):
     """Input -> probabilities float32 `(batch, classes)`: a front end where there is one, the network, temperature, softmax or sigmoid."""
 
     def __init__(self, clf: Predictor, front: nn.Module):
@@ -72,7 +72,7 @@ def _n_samples(seconds: float | None, sr: int | None) -> int | None:
 def _front_end(clf: Predictor, seconds: float | None, sr: int | None) -> tuple[nn.Module, int | None]:
     """(the module from samples to the network's input, the number of samples where it is fixed)."""
     rate = clf.input.audio.sr or sr
-    n_samples = _n_samples(seconds, rate) if rate else None  # the front end says what is wrong with the rate
+    n_samples = _n_samples(seconds, rate) if rate else None  # the front end refuses a missing one
     return front_end(clf.input, sr, n_samples), n_samples
 
 
@@ -112,12 +112,10 @@ def _exported(clf: Predictor, audio: bool, seconds: float | None, sr: int | None
     if not hasattr(getattr(torch.export, "Dim", None), "DYNAMIC"):
         raise ImportError(f"exporting needs torch 2.6 or later, and this is {torch.__version__}")
     if not audio and (seconds is not None or sr is not None):
-        raise ValueError(
-            "seconds= and sr= say what samples look like, and this graph begins with the picture; give audio=True too"
-        )
+        raise ValueError("seconds= and sr= are of samples, and this graph begins with the picture; give audio=True too")
     front, n_samples = _front_end(clf, seconds, sr) if audio else (nn.Identity(), None)
     name, example, any_size = _example(clf, front, n_samples)
-    net = Answers(clf, front).eval()
+    net = ProbabilityNet(clf, front).eval()
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
@@ -142,7 +140,7 @@ def _onnx():
 
 
 def _without_traces(model) -> None:
-    """Take out where in whose files each node was made: as large as the graph, and nobody's business."""
+    """Remove where in whose files each node was made: as large as the graph, and private."""
     for holder in [model.graph, *model.functions]:
         for part in [*holder.node, *getattr(holder, "value_info", ())]:
             del part.metadata_props[:]
@@ -160,21 +158,42 @@ def to_onnx(
 ) -> Path:
     """Write a classifier as one ONNX file: normalisation, network, temperature, and softmax or sigmoid.
 
-    The input is "picture", float32 `(batch, channels, height, width)` in [0, 1], as `Classifier.to_input` gives it ("waveform",
+    The input is "picture", float32 `(batch, channels, height, width)` in [0, 1], as `Classifier.to_input` returns it ("waveform",
     `(batch, 1, 1, samples)`, for networks of waveforms); with `audio=True` it is "samples", float32 `(batch, n)` in [-1, 1], mono, at
     the file's "sample_rate". The output is "probabilities", float32 `(batch, classes)`. An ensemble is one graph.
 
     Parameters
     ----------
-    path : the file; what stands there is replaced
-    audio : put the drawing into the graph, too
-    seconds : the one length of all clips, for runtimes that want it fixed; clips of other lengths are then cut or padded outside, which
-        changes the picture where pictures are squished. None: clips of any length, as `predict` takes them; of one length in a batch
-    sr : Hz of the samples, where the renderer leaves it open (`Audio(sr=None)`)
-    opset : version of ONNX's operators, 18 or more
+    clf : Classifier
+        The classifier.
+    path : str or path
+        The file; what stands there is replaced.
+    audio : bool, default False
+        Put the drawing into the graph, too.
+    seconds : float, default None
+        The one length of all clips, for runtimes that want it fixed; clips of other lengths are then cut or padded outside, which
+        changes the picture where pictures are squished. None: clips of any length, as `predict` takes them; of one length in a batch.
+    sr : int, default None
+        Hz of the samples, where the renderer leaves it open (`Audio(sr=None)`).
+    opset : int, default 18
+        Version of ONNX's operators, 18 or more.
 
-    Raises ValueError where `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and where `path` is a folder;
-    ModuleNotFoundError without the packages onnx and onnxscript.
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        Where `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and where `path` is a folder.
+    ModuleNotFoundError
+        Without the packages onnx and onnxscript.
+
+    Examples
+    --------
+    >>> clf.to_onnx("cat-or-dog.onnx", audio=True, sr=8000).name
+    'cat-or-dog.onnx'
     """
     onnx = _onnx()
     if os.path.isdir(path):
@@ -202,8 +221,23 @@ def to_exported(
 ) -> Path:
     """Write a classifier as a program of `torch.export` (a .pt2 file), with the input and output of `to_onnx`.
 
-    `torch.export.load(path).module()(x)` answers without specimg. Such a file is a zip archive that may hold pickles, so load one only
+    `torch.export.load(path).module()(x)` predicts without specimg. Such a file is a zip archive that may hold pickles, so load one only
     from somebody you trust; specimg itself never loads one. The facts of `to_onnx` are in it as "specimg.json".
+
+    Parameters
+    ----------
+    clf, path, audio, seconds, sr
+        As in `to_onnx`.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        As of `to_onnx`.
     """
     program, _, facts = _exported(clf, audio, seconds, sr)
     file = io.BytesIO()

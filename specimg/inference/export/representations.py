@@ -39,7 +39,19 @@ def in_graph(*specs: type[Representation]):
 
 
 def list_graph_representations() -> list[str]:
-    """Kinds of the representations that can be part of an exported graph."""
+    """The representations that can be part of an exported graph.
+
+    Returns
+    -------
+    list of str
+        Their kinds.
+
+    Examples
+    --------
+    >>> from specimg.inference.export import list_graph_representations
+    >>> list_graph_representations()
+    ['delta', 'gammatone', 'gfcc', 'mel', 'mfcc', 'scaled', 'stack', 'stft']
+    """
     return sorted(_MODULES)
 
 
@@ -51,7 +63,32 @@ def without_module(spec: Representation) -> list[str]:
 
 
 def feature_module(spec: Representation, sr: int) -> nn.Module:
-    """The module that draws as `spec` does at `sr`. ValueError where there is none, or where `spec` does not go with `sr`."""
+    """The module that computes a representation.
+
+    Parameters
+    ----------
+    spec : Representation
+        What it computes.
+    sr : int
+        Hz of the samples.
+
+    Returns
+    -------
+    Module
+        double (batch, samples) -> float32 (batch, channels, bins, frames), low frequencies in row 0.
+
+    Raises
+    ------
+    ValueError
+        Where there is none, or where `spec` does not go with `sr`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from specimg.inference.export import feature_module
+    >>> feature_module(sp.Mel(n_mels=40), sr=16000)(torch.zeros(1, 16000).double()).shape
+    torch.Size([1, 1, 40, 32])
+    """
     missing = without_module(spec)
     if missing:
         raise ValueError(
@@ -158,7 +195,7 @@ def _pcen(power: Tensor, pcen: Pcen, frames_per_second: float) -> Tensor:
     share = (np.sqrt(1 + 4 * constant**2) - 1) / (2 * constant**2)
     power = power * pcen.multiplier
     at = torch.arange(power.shape[1], dtype=torch.float64)
-    age = at.unsqueeze(1) - at  # frames from one to the other; below 0: not yet heard
+    age = at.unsqueeze(1) - at  # frames from one to the other; below 0: in the future
     weights = torch.where(age >= 0, share * torch.exp(age.clamp(min=0) * np.log(1 - share)), torch.zeros_like(age))
     begin = torch.exp((at + 1) * np.log(1 - share)).unsqueeze(1)  # as if the power had always been 1
     smoothed = weights @ power + begin

@@ -5,8 +5,8 @@
     re, im = Fourier(512)(frames)                           # (batch, frames, 257) each
 
 All of it is done in double precision: cells 80 dB below the loudest drown in the rounding of a single-precision transform, and
-their pixels with them. Lengths stay symbols, so that one graph takes clips of any length: nothing here asks "is n larger than ...",
-which would be answered once, when the graph is made. Padding is arithmetic on the positions of samples instead.
+their pixels with them. Lengths stay symbols, so that one graph takes clips of any length: nothing here compares a length,
+which would be decided once, when the graph is made. Padding is arithmetic on the positions of samples instead.
 """
 
 from __future__ import annotations

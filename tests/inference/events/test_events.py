@@ -265,7 +265,7 @@ def test_a_folder_takes_one_file_a_recording(events, tmp_path):
     write_events(events.assign(path="../../outside.wav"), tmp_path / "labels", "raven", band=(0, 1))
     assert (tmp_path / "labels/outside.wav.selections.txt").exists()
     write_events(events.iloc[:0], tmp_path / "labels", "csv")  # nothing to write
-    with pytest.raises(ValueError, match="labels' does not say the format of its files; end it in"):
+    with pytest.raises(ValueError, match="labels' does not determine the format of its files; end it in"):
         write_events(events, tmp_path / "labels")
 
 
@@ -317,7 +317,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(events, tmp_path):
             events,
             "events.xls",
             {},
-            r"does not say how events are written; end it in .txt \(audacity\), .csv \(csv\), .selections.txt \(raven\), or",
+            r"does not determine how events are written; end it in .txt \(audacity\), .csv \(csv\), .selections.txt \(raven\), or",
         ),
         (events, "a.txt", dict(format="ravn"), "unknown format of events 'ravn'; did you mean 'raven'"),
         (

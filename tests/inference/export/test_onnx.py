@@ -15,7 +15,7 @@ from specimg.data.images import FitSize
 from specimg.data.waves import FitWave
 from specimg.inference import Calibration, Classifier, Ensemble
 from specimg.inference.export import AudioFrontEnd, onnx as export
-from specimg.inference.export.onnx import Answers, to_exported, to_onnx
+from specimg.inference.export.onnx import ProbabilityNet, to_exported, to_onnx
 from specimg.models.networks import create_spec_net
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Cqt, Mel, mel_and_deltas
@@ -270,6 +270,6 @@ def test_an_old_torch_is_an_error(tmp_path, monkeypatch):
 
 def test_the_module_itself_answers_as_the_classifier():
     clf = classifier(temperature=0.25, is_multi=True)
-    net = Answers(clf, AudioFrontEnd(clf.renderer, clf.input.transform)).eval()
+    net = ProbabilityNet(clf, AudioFrontEnd(clf.renderer, clf.input.transform)).eval()
     with torch.inference_mode():
         np.testing.assert_allclose(net(torch.from_numpy(clips(5))).numpy(), said(clf, clips(5)), atol=1e-3)
