@@ -84,7 +84,7 @@ def bytes_of(tree):
         (TimeStretch(0.8), {"librosa"}),
         (PitchShift(2), {"librosa", "soxr"}),
     ],
-    ids=repr,
+    ids=lambda v: ", ".join(sorted(v)) if isinstance(v, set) else repr(v),
 )
 def test_a_value_names_its_libraries(value, libraries):
     assert value.libraries >= libraries
