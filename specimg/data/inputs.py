@@ -140,7 +140,7 @@ class NetworkInput(ABC):
         """
 
     @abstractmethod
-    def to_tensor(self, prepared: bytes | np.ndarray) -> Tensor:
+    def to_tensor(self, prepared: Any) -> Tensor:
         """Bring something prepared to the network's size.
 
         Parameters
