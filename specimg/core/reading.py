@@ -70,10 +70,11 @@ def read_bytes(path: str | os.PathLike, max_bytes: int) -> bytes:
     """
     # a pipe without a writer would block
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise ValueError(f"{_named(path)} is not a regular file")
     with open(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{_named(path)} is not a regular file")
         if status.st_size > max_bytes:
             raise ValueError(f"{_named(path)} has {status.st_size} bytes; at most {max_bytes} are read")
         return file.read(status.st_size)
