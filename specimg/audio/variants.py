@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -89,15 +88,14 @@ class _PhaseVocoder(Variant):
         return super().libraries | {"librosa", "scipy", "soxr"}
 
     @staticmethod
-    def _apply(effect: str, y: np.ndarray, n_samples: int, **settings) -> np.ndarray:
-        """A function of `librosa.effects`, which is only imported where it is needed."""
-        import librosa.effects
+    def _stretch(y: np.ndarray, rate: float) -> np.ndarray:
+        """`librosa.effects.time_stretch`, whose own call in librosa 1.0 warns of a parameter; shorter clips are padded to a window."""
+        import librosa  # takes a second, and most renderers do without it
 
-        # librosa 1.0 warns of arguments that its own effects hand on, and of phases where there is no sound
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.filterwarnings("ignore", "The `(hop_length|n_fft)` parameter is deprecated", FutureWarning)
-            out = getattr(librosa.effects, effect)(np.pad(y, (0, max(0, WINDOW - len(y)))), **settings)
-        return out[:n_samples].astype(np.float32, copy=False)
+        y = np.pad(y, (0, max(0, WINDOW - len(y))))
+        with np.errstate(invalid="ignore"):  # librosa 1.0 casts the angle of silence
+            frames = librosa.phase_vocoder(librosa.stft(y), rate=rate)
+        return librosa.istft(frames, dtype=y.dtype, length=round(len(y) / rate))
 
 
 @register
@@ -173,7 +171,7 @@ class Roll(Variant):
 @register
 @dataclass(frozen=True)
 class TimeStretch(_PhaseVocoder):
-    """Change the tempo and keep the pitch: `librosa.effects.time_stretch`, a phase vocoder.
+    """Change the tempo and keep the pitch, as `librosa.effects.time_stretch`: a phase vocoder.
 
     Parameters
     ----------
@@ -200,13 +198,13 @@ class TimeStretch(_PhaseVocoder):
         return f"stretch-{_text(self.rate)}"
 
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        return self._apply("time_stretch", y, max(1, round(len(y) / self.rate)), rate=self.rate)
+        return self._stretch(y, self.rate)[: max(1, round(len(y) / self.rate))]
 
 
 @register
 @dataclass(frozen=True)
 class PitchShift(_PhaseVocoder):
-    """Change the pitch and keep the duration: `librosa.effects.pitch_shift`.
+    """Change the pitch and keep the duration, as `librosa.effects.pitch_shift`: a phase vocoder, then resampling.
 
     Parameters
     ----------
@@ -234,7 +232,11 @@ class PitchShift(_PhaseVocoder):
         return f"pitch{'+' if self.steps > 0 else '-'}{_text(abs(self.steps))}"
 
     def __call__(self, y: np.ndarray, sr: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-        return self._apply("pitch_shift", y, len(y), sr=sr, n_steps=self.steps)
+        import librosa
+
+        rate = 2.0 ** (-self.steps / 12)
+        higher = librosa.resample(self._stretch(y, rate), orig_sr=sr / rate, target_sr=sr)
+        return librosa.util.fix_length(higher, size=len(y))
 
 
 def list_variants() -> list[str]:
