@@ -13,7 +13,7 @@ pictures in flight. The bytes of a picture depend on the recording and the rende
       images/<path>.png             "00044347.wav" -> "00044347.wav.png"; a variant adds its name: "00044347.wav@stretch-0.8.png"
 
 The key at the end of the name is a digest of the renderer, the format number and the source, so that pictures of another format
-never stand in one tree. `versions` has the rule for libraries whose numbers change.
+are never in one tree. `versions` has the rule for libraries whose numbers change.
 """
 
 from __future__ import annotations

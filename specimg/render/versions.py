@@ -24,7 +24,7 @@ CHANGE_NUMBERS = frozenset({"librosa", "noisereduce", "pyloudnorm"})
 
 
 def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Library -> installed version, specimg's own first. What is not installed is left out: drawing says so."""
+    """Library -> installed version, specimg's own first. What is not installed is left out; drawing raises its error."""
     from .. import __version__
 
     found = {"specimg": __version__}
@@ -47,7 +47,7 @@ def read_versions(folder: Path) -> Recorded:
     path = folder / "renderer.json"
     try:
         recorded = json.loads(path.read_text(encoding="utf-8")).get("versions", {})
-        return {name: [told] if isinstance(told, str) else list(told) for name, told in recorded.items()}
+        return {name: [numbers] if isinstance(numbers, str) else list(numbers) for name, numbers in recorded.items()}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (AttributeError, TypeError, ValueError) as exc:

@@ -372,7 +372,7 @@ class Chroma(_Musical):
                 f"Chroma(bins_per_octave={self.bins_per_octave}) has to be a multiple of n_chroma={self.n_chroma}"
             )
         if self.source != "stft":
-            _ = self._cqt  # says what is wrong with fmin
+            _ = self._cqt  # raises where fmin is invalid
 
     @property
     def _bins(self) -> int:

@@ -189,7 +189,7 @@ def _compressed(rows: np.ndarray, pixel_bytes: int) -> bytes:
 
 
 def _png(rows: np.ndarray, colour_type: int, palette: bytes, text: bytes) -> bytes:
-    """A PNG of uint8 rows `(height, width * bytes a pixel)`; the text chunk stands before the pixels, where it is found fast."""
+    """A PNG of uint8 rows `(height, width * bytes a pixel)`; the text chunk comes before the pixels, so that it is found fast."""
     pixel_bytes = 3 if colour_type == RGB else 1
     header = struct.pack(">IIBBBBB", rows.shape[1] // pixel_bytes, len(rows), 8, colour_type, 0, 0, 0)
     parts = [SIGNATURE, _chunk(b"IHDR", header), _chunk(b"tEXt", KEYWORD + b"\0" + text)]
