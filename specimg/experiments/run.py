@@ -36,7 +36,7 @@ from ..training.checkpoint import TrainingFolder
 from .config import RunConfig
 from .drawing import draw_clips, join_pictures, predict_pictures
 from .fold_run import FoldRun, mean_predictions, plan_fold_runs
-from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, scored_mask, write_submission
+from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, scored_mask, save_submission
 
 __all__ = ["CompetitionPredictions", "Run", "drawn_test_clips"]
 
@@ -142,7 +142,7 @@ class CompetitionPredictions:
             clips, probs = self.test_clips, self.test_probs
         else:
             clips, probs = self.predictions.table, self.predictions.probs
-        return write_submission(self.task, clips, probs, self.prior, path, threshold)
+        return save_submission(self.task, clips, probs, self.prior, path, threshold)
 
 
 # ---------------------------------------------------------------------- the run

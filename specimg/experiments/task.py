@@ -3,7 +3,7 @@
 task = Task.of(comp)
 score = score_predictions(predictions, task.metric)
 print(score, score.low, score.high)          # map@3 0.9120 (0.8940 to 0.9290, 1203 clips) 0.894 0.929
-write_submission(task, clips, probs, prior, "submission.csv")
+save_submission(task, clips, probs, prior, "submission.csv")
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "scored_mask",
     "fill_rows",
     "refuse_nan",
-    "write_submission",
+    "save_submission",
     "read_table",
     "write_table",
 ]
@@ -294,7 +294,7 @@ def fill_rows(
     return filled, found < 0
 
 
-def write_submission(
+def save_submission(
     task: Task,
     clips: pd.DataFrame,
     probs: np.ndarray,

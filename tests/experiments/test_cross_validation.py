@@ -48,7 +48,7 @@ from specimg.experiments import (
 )
 from specimg.experiments.held_out import add_pseudo_labels, assign_folds, split_fold, warn_related
 from specimg.experiments.run import CompetitionPredictions, _sure
-from specimg.experiments.task import Score, Task, fill_rows, score_predictions, write_submission
+from specimg.experiments.task import Score, Task, fill_rows, score_predictions, save_submission
 from specimg.inference import load_classifier
 from specimg.labels.tables import KEY, clip_spans
 from specimg.metrics import get_metric
@@ -1125,23 +1125,23 @@ def test_rows_that_ask_about_one_label_each(tmp_path):
     clips = pd.DataFrame({"path": ["x"], "start": [0.0], "end": [5.0]})
     task = task_of(rows, Decisions(), "macro_f1")
     with pytest.warns(UserWarning, match=r"1 of 3 rows are given the class prior \(gone\)"):
-        table = write_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv")
+        table = save_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv")
     assert (tmp_path / "s.csv").read_text() == "row_id,target\nq1,False\nq2,True\nq3,True\n" and len(table) == 3
     with pytest.warns(UserWarning):
-        write_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv", threshold=0.2)
+        save_submission(task, clips, np.array([[0.3, 0.8]]), np.array([0.1, 0.6]), tmp_path / "s.csv", threshold=0.2)
     assert (tmp_path / "s.csv").read_text() == "row_id,target\nq1,True\nq2,True\nq3,True\n"
 
 
 def test_what_would_not_be_accepted_is_not_written(tmp_path):
     rows = pd.DataFrame({"id": ["1"], "path": ["x"]})
     with pytest.raises(ValueError, match="threshold=0.5: submissions are written as classcolumns, without a threshold"):
-        write_submission(
+        save_submission(
             task_of(rows), rows, np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv", threshold=0.5
         )
     with pytest.raises(ValueError, match="gives nan for 1 clip"):
-        write_submission(task_of(rows), rows, np.array([[np.nan, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
+        save_submission(task_of(rows), rows, np.array([[np.nan, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
     with pytest.raises(ValueError, match="would not be accepted: 1 row with a probability outside 0 to 1"):
-        write_submission(task_of(rows), rows, np.array([[1.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
+        save_submission(task_of(rows), rows, np.array([[1.5, 0.5]]), np.array([0.5, 0.5]), tmp_path / "s.csv")
     assert not (tmp_path / "s.csv").exists()
 
 
