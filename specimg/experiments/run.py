@@ -36,7 +36,7 @@ from ..training.checkpoint import TrainingFolder
 from .config import RunConfig
 from .drawing import draw_clips, join_pictures, predict_pictures
 from .fold_run import FoldRun, mean_predictions, plan_fold_runs
-from .task import Score, Task, has_threshold, read_table, refuse_nan, score_predictions, scored_mask, save_submission
+from .task import Score, Task, has_threshold, read_table, refuse_nan, save_submission, score_predictions, scored_mask
 
 __all__ = ["CompetitionPredictions", "Run", "drawn_test_clips"]
 

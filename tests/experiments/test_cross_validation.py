@@ -48,7 +48,7 @@ from specimg.experiments import (
 )
 from specimg.experiments.held_out import add_pseudo_labels, assign_folds, split_fold, warn_related
 from specimg.experiments.run import CompetitionPredictions, _sure
-from specimg.experiments.task import Score, Task, fill_rows, score_predictions, save_submission
+from specimg.experiments.task import Score, Task, fill_rows, save_submission, score_predictions
 from specimg.inference import load_classifier
 from specimg.labels.tables import KEY, clip_spans
 from specimg.metrics import get_metric
