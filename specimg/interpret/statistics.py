@@ -37,6 +37,7 @@ __all__ = [
     "cluster_order",
     "clips_of",
     "confusion_matrix",
+    "in_order",
     "is_known",
     "labelled_rows",
     "most_confused",
@@ -190,7 +191,7 @@ def _group_names(p: Predictions, column) -> tuple[str, pd.Series]:
     return str(column.name or "group"), groups
 
 
-def _in_order(names: Sequence) -> list[int]:
+def in_order(names: Sequence) -> list[int]:
     """Positions of the names sorted by value where they compare, else as text; UNKNOWN last."""
     places = [i for i, name in enumerate(names) if name != UNKNOWN]
     try:
@@ -226,7 +227,7 @@ def by_group(p: Predictions, column: str | pd.Series, metric=None) -> pd.DataFra
         title = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
         members = np.split(rows[np.argsort(of_row, kind="stable")], np.cumsum(n)[:-1])
         found[title] = [_score_or_nan(p.subset(part), metric) for part in members]
-    found = found.iloc[_in_order(names)]
+    found = found.iloc[in_order(names)]
     return found.set_axis(found.index.infer_objects())  # numbers as numbers, not as objects
 
 

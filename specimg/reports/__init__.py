@@ -7,7 +7,7 @@
 The page needs no network connection and works from a file. Every clip has its spectrogram over seconds and hertz and a player of
 exactly the span that was drawn; beyond the budget sounds are linked instead of embedded, and the page counts them.
 
-`sources` reads what is given as a `subject`, `media` makes its `pictures`, `sound` and class maps, `charts` draws its figures, `collect`
+`page_source` reads what is given as a `subject`, `media` makes its `pictures`, `sound` and class maps, `charts` draws its figures, `collect`
 gathers everything else in one dictionary, and `write` puts all of it and the files of `assets` into one HTML file.
 """
 

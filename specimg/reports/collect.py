@@ -88,21 +88,14 @@ def group_columns(table: pd.DataFrame) -> list[str]:
     return found
 
 
-def _in_order(values: pd.Series) -> list[str]:
-    """The distinct values as text, sorted by value where they compare, else as text; UNKNOWN last."""
-    there = values.dropna().unique().tolist()
-    try:
-        there = sorted(there)
-    except TypeError:
-        there = sorted(there, key=str)
-    return list(dict.fromkeys(map(str, there))) + [statistics.UNKNOWN] * bool(values.isna().any())
-
-
 def _groups(table: pd.DataFrame) -> list[dict]:
     groups = []
     for name in group_columns(table):
-        number = {value: k for k, value in enumerate(_in_order(table[name]))}
-        of = [number[statistics.UNKNOWN if pd.isna(cell) else str(cell)] for cell in table[name]]
+        cells = table[name].astype(object).where(table[name].notna(), statistics.UNKNOWN)
+        distinct = cells.unique().tolist()
+        values = dict.fromkeys(str(distinct[i]) for i in statistics.in_order(distinct))
+        number = {value: k for k, value in enumerate(values)}
+        of = [number[str(cell)] for cell in cells]
         groups.append({"name": str(name), "values": list(number), "of": of})
     return groups
 

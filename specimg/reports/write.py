@@ -26,7 +26,7 @@ from ..training import Predictions
 from .charts import draw_charts
 from .collect import CHUNK, collect, plain
 from .media import Media, MediaOptions, gather_media, review_order
-from .sources import read_subject
+from .page_source import read_subject
 from .subject import Subject
 
 __all__ = ["report", "review_sheet"]

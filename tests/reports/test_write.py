@@ -41,9 +41,9 @@ from specimg.interpret import SpecInterpretation
 from specimg.reports.charts import draw_charts
 from specimg.reports.collect import group_columns, plain
 from specimg.reports.media import find_recording, review_order
+from specimg.reports.page_source import folder_kind, read_subject
 from specimg.reports.pictures import small_picture
 from specimg.reports.sound import clip_sound, embed_first, encode_opus, link_to
-from specimg.reports.sources import folder_kind, read_subject
 from specimg.reports.subject import data_digest, in_words
 from specimg.reports.write import as_json
 from specimg.spectrogram import describe

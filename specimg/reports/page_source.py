@@ -311,7 +311,7 @@ def folder_kind(names: set[str]) -> str:
     A run is written by `cross_validate`, a training folder by `fit`; "trained" is what `specimg train` writes: predictions.npz and
     classifier/, with the training folder below.
 
-    >>> from specimg.reports.sources import folder_kind
+    >>> from specimg.reports.page_source import folder_kind
     >>> folder_kind({"recipe.toml", "training.json", "checkpoints"})
     'training'
     """
