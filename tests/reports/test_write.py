@@ -1,4 +1,4 @@
-"""The page without a browser: sounds to the sample, pictures on their seconds, budgets, links, and what bad input becomes."""
+"""The page without a browser: what it holds, budgets, links, and what becomes of unusual input."""
 
 import base64
 import html.parser
@@ -21,11 +21,8 @@ from specimg import (
     Audio,
     BestLabels,
     Competition,
-    Mel,
     Recipe,
-    Renderer,
     SpecDataLoaders,
-    Stft,
     WaveDataLoaders,
     blend,
     cross_validate,
@@ -39,14 +36,8 @@ from specimg import (
 from specimg.cli import main
 from specimg.interpret import SpecInterpretation
 from specimg.reports.charts import draw_charts
-from specimg.reports.collect import group_columns, plain
-from specimg.reports.media import find_recording, review_order
 from specimg.reports.page_source import folder_kind, read_subject
-from specimg.reports.pictures import small_picture
-from specimg.reports.sound import clip_sound, embed_first, encode_opus, link_to
-from specimg.reports.subject import data_digest, in_words
 from specimg.reports.write import as_json
-from specimg.spectrogram import describe
 from specimg.training import Predictions
 
 QUIET = {"progress": False}
@@ -108,164 +99,12 @@ def changed(p, **columns):
     return Predictions(p.table.assign(**columns), p.probs, p.vocab, p.embeddings, p.is_multi)
 
 
-# ---------------------------------------------------------------------- sound
-
-
-@pytest.mark.parametrize("sr", [4000, 8000, 11025, 16000, 22050, 44100, 96000])
-def test_an_encoded_sound_lasts_as_long_and_keeps_its_pitch(sr, sine):
-    y = sine(1000, 0.7313, sr)
-    back, rate = sf.read(io.BytesIO(encode_opus(y, sr)))
-    assert rate in (8000, 12000, 16000, 24000, 48000) and (rate >= sr or rate == 48000)
-    assert len(back) == int(np.ceil(len(y) * rate / sr))
-    assert abs(np.abs(np.fft.rfft(back)).argmax() * rate / len(back) - 1000) < 3
-
-
-def test_long_sounds_are_written_in_blocks_and_samples_beyond_full_scale_do_not_wrap():
-    y = np.tile(np.float32([0, 1.5, 0, -1.5]), 8000 * 40 // 4)
-    back, rate = sf.read(io.BytesIO(encode_opus(y, 8000, kbits=16)))
-    assert len(back) == len(y) and np.isfinite(back).all()
-
-
-def test_more_kilobits_make_a_larger_file():
-    noise = np.random.default_rng(0).normal(0, 0.1, 32000).astype("float32")
-    sizes = [len(encode_opus(noise, 16000, kbits)) for kbits in (12, 32, 96)]
-    assert sizes == sorted(sizes) and sizes[1] * 8 / 2000 == pytest.approx(32, rel=0.25)
-
-
-def test_what_is_played_is_what_was_drawn(tmp_path, write_wav, sine):
-    y = np.concatenate([np.zeros(4000), sine(500, 0.5, 8000), np.zeros(4000)]).astype("float32")
-    path, audio = write_wav(tmp_path / "a.wav", y, 8000), Audio(sr=16000, trim_db=30)
-    drawn, sr = read_audio(path, audio)
-    sound = clip_sound(path, audio)
-    assert sound.seconds == len(drawn) / sr and 0.4 < sound.begin < 0.5
-    assert sf.info(io.BytesIO(sound.data)).frames == len(drawn)
-    part = clip_sound(path, Audio(), 0.5, 0.75)
-    assert (part.begin, part.seconds) == (0.5, 0.25)
-    assert clip_sound(path, Audio(), until=0.25).seconds == 0.25
-
-
-def test_the_budget_goes_to_the_first_and_small_ones_fill_gaps():
-    assert embed_first([40, 30, 90, 9], 80) == [True, True, False, True]
-    assert embed_first([40, 30], 0) == [False, False] and embed_first([], 5) == []
-
-
-def test_links_are_relative_quoted_and_say_the_span(tmp_path):
-    assert link_to(tmp_path / "a b/ü#1.wav", tmp_path / "pages", 1.0, 3.5) == "../a%20b/%C3%BC%231.wav#t=1.000,3.500"
-    assert link_to(tmp_path / "x.wav", tmp_path) == "x.wav"
-
-
-# ---------------------------------------------------------------------- pictures
-
-
-def test_a_picture_is_small_and_keeps_its_seconds_and_hertz(tmp_path, sine):
-    file = tmp_path / "long.png"
-    file.write_bytes(Renderer(Mel(n_mels=200, hop_length=64), audio=Audio()).png(sine(1000, 3.0), 16000))
-    small, info = small_picture(file), describe(file)
-    image = Image.open(io.BytesIO(small.data))
-    assert image.format == "WEBP" and image.size == (256, 128)
-    assert small.span == info.span and small.unit == "Hz"
-    at = dict(small.ticks)["1k"]
-    bright = np.asarray(image.convert("L")).mean(axis=1).argmax()
-    assert abs((bright + 0.5) / 128 - at) < 0.01  # the tone lies where the axis says 1k
-
-
-def test_planes_stand_below_each_other_and_each_has_its_hertz(tmp_path, sine):
-    file = tmp_path / "two.png"
-    file.write_bytes(Renderer(Stft(n_fft=256, hop_length=64, part="real_imag")).png(sine(1000), 16000))
-    ticks = [at for text, at in small_picture(file).ticks if text == "4k"]
-    assert len(ticks) == 2 and ticks[1] == pytest.approx(ticks[0] + 0.5, abs=1e-3)
-
-
-def test_what_the_network_was_not_shown_is_cut_off(tmp_path, sine):
-    file = tmp_path / "cut.png"
-    file.write_bytes(LOOK.png(sine(500, 1.0, 8000), 8000))
-    left, right = small_picture(file, seconds=0.25).span
-    assert left == describe(file).span[0] and right - left == pytest.approx(0.25, abs=0.008)
-    assert small_picture(file, seconds=5.0).span == describe(file).span
-
-
-def test_a_picture_from_elsewhere_has_no_axes(tmp_path):
-    Image.new("RGB", (40, 30), "red").save(tmp_path / "other.png")
-    small = small_picture(tmp_path / "other.png")
-    assert small.span is None and small.ticks == () and Image.open(io.BytesIO(small.data)).size == (40, 30)
-    with pytest.raises(OSError):
-        small_picture(tmp_path / "none.png")
-
-
-# ---------------------------------------------------------------------- where recordings lie
-
-
-def test_no_name_of_a_table_leads_out_of_the_folder(tmp_path, write_wav, sine):
-    there = write_wav(tmp_path / "in" / "a.wav", sine(400))
-    write_wav(tmp_path / "secret.wav", sine(400))
-    assert find_recording("a.wav", tmp_path / "in") == there
-    assert find_recording(str(there), None) == there
-    assert find_recording("/gone/from/here/a.wav", tmp_path / "in") == there
-    for path, folder, words in [
-        ("../secret.wav", tmp_path / "in", "leads out"),
-        ("a.wav", None, "folder of the recordings is not known"),
-        ("b.wav", tmp_path / "in", "not where it was"),
-        ("/gone/b.wav", tmp_path / "in", "not where it was"),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            find_recording(path, folder)
-
-
-# ---------------------------------------------------------------------- words and numbers
-
-
-def test_numbers_become_plain():
-    assert plain(
-        {"a": np.float32(1.23456), "b": [np.nan, np.inf, np.int64(3), pd.NA, None, np.bool_(True), "x"]}, 2
-    ) == {"a": 1.23, "b": [None, None, 3, None, None, True, "x"]}
+# ---------------------------------------------------------------------- JSON
 
 
 def test_markup_in_json_is_text():
     text = as_json({"</script><b>&": "\u2028\udcff"})
     assert not set("<>&\u2028") & set(text) and json.loads(text) == {"</script><b>&": "\u2028\udcff"}
-
-
-def test_values_are_told_in_words():
-    assert in_words(Mel(n_mels=64)).startswith("mel: n_mels 64, n_fft 2048, hop_length 512")
-    assert in_words({"size": [64, 96], "bs": 8, "none": None}) == "size 64 x 96, bs 8"
-
-
-def test_the_digest_of_data_knows_labels_and_sides_but_no_order():
-    clips = pd.DataFrame({"path": ["a", "b"], "label": ["x", ["y", "z"]], "is_valid": [True, False]})
-    assert data_digest(clips) == data_digest(clips.iloc[::-1])
-    assert (
-        len(
-            {data_digest(clips), data_digest(clips.assign(label=["x", "y"])), data_digest(clips.assign(is_valid=False))}
-        )
-        == 3
-    )
-
-
-def test_columns_with_a_few_values_group_clips():
-    table = pd.DataFrame(
-        {
-            "path": list("abcdef"),
-            "speaker": list("xxyyzz"),
-            "site": "one",
-            "take": range(6),
-            "fold": [0, 1] * 3,
-            "lists": [[1]] * 6,
-            "verified": [True, None, False, True, True, False],
-            "loss": [1, 1, 2, 2, 3, 3],
-        }
-    )
-    assert group_columns(table) == ["speaker", "fold", "verified"]
-
-
-def test_the_worst_come_first_and_unknown_labels_last():
-    table = pd.DataFrame(
-        {
-            "loss": [0.1, np.nan, 2.0, np.nan, np.nan],
-            "right": pd.array([True, False, False, pd.NA, pd.NA], "boolean"),
-            "confidence": [0.9, np.nan, 0.8, 0.9, 0.4],
-        }
-    )
-    assert review_order(table).tolist() == [1, 2, 0, 4, 3]
 
 
 # ---------------------------------------------------------------------- a whole page
