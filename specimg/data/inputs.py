@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +34,29 @@ class NetworkInput(ABC):
 
     Everything that predicts, windows, keeps or exports asks these members and nothing else, so a new kind of input is a subclass.
 
+    Attributes
+    ----------
+    name : str
+        "picture" or "waveform".
+    reader : Renderer or Audio
+        The value by which recordings are prepared.
+    renderer : Renderer or None
+        How recordings are drawn; None where they are not.
+    audio : Audio
+        How recordings are read.
+    transform : FitSize or FitWave
+        Brings clips of any length to one size.
+    size : (int, int)
+        (height, width) of the network's input in pixels; (1, samples) of waveforms.
+    channels : int
+        Of the network's input, 1 to 4.
+    method : str
+        How clips of different length come to one size: "squish", "crop" or "pad".
+    seconds : float or None
+        Seconds that the network reads at once; None where it reads the whole clip.
+    windows : int
+        How many windows of a clip the network reads, whose outputs are averaged.
+
     Examples
     --------
     >>> clf.input
@@ -43,47 +65,19 @@ class NetworkInput(ABC):
     torch.Size([1, 32, 63])
     """
 
-    name: ClassVar[str]  # "picture" or "waveform"
-    renderer: Renderer | None  # how recordings are drawn; None where they are not
-    transform: FitSize | FitWave  # brings clips of any length to one size
+    name: ClassVar[str]
+    reader: Renderer | Audio
+    renderer: Renderer | None
+    audio: Audio
+    transform: FitSize | FitWave
+    size: tuple[int, int]
+    channels: int
+    method: str
+    seconds: float | None
+    windows: int
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"
-
-    @property
-    @abstractmethod
-    def reader(self) -> Renderer | Audio:
-        """The value by which recordings are prepared."""
-
-    @property
-    @abstractmethod
-    def audio(self) -> Audio:
-        """How recordings are read."""
-
-    @property
-    @abstractmethod
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the network's input in pixels; (1, samples) of waveforms."""
-
-    @property
-    @abstractmethod
-    def channels(self) -> int:
-        """Channels of the network's input, 1 to 4."""
-
-    @property
-    @abstractmethod
-    def method(self) -> str:
-        """How clips of different length come to one size: "squish", "crop" or "pad"."""
-
-    @property
-    @abstractmethod
-    def seconds(self) -> float | None:
-        """Seconds that the network reads at once; None where it reads the whole clip."""
-
-    @property
-    @abstractmethod
-    def windows(self) -> int:
-        """How many windows of a clip the network reads, whose outputs are averaged."""
 
     def prepare(self, source: Any) -> bytes | np.ndarray:
         """Read or draw a recording.
@@ -155,6 +149,20 @@ class NetworkInput(ABC):
         """
 
     @abstractmethod
+    def with_transform(self, transform: FitSize | FitWave) -> NetworkInput:
+        """The same input, brought to one size in another way.
+
+        Parameters
+        ----------
+        transform : FitSize or FitWave
+            The other way.
+
+        Returns
+        -------
+        NetworkInput
+            A copy.
+        """
+
     def one_window(self) -> NetworkInput:
         """The same input of which the network reads one window of a clip only.
 
@@ -163,8 +171,12 @@ class NetworkInput(ABC):
         NetworkInput
             A copy; windows of test-time augmentation are kept.
         """
+        if isinstance(self.transform, TTAFit):
+            return self
+        transform = copy.copy(self.transform)
+        transform.windows = 1
+        return self.with_transform(transform)
 
-    @abstractmethod
     def with_tta(self, tta: TTA) -> NetworkInput:
         """The same input of which the network reads the windows of test-time augmentation.
 
@@ -183,6 +195,7 @@ class NetworkInput(ABC):
         ValueError
             Where there are no such windows: of waveforms.
         """
+        return self.with_transform(fit_with_tta(self.transform, tta))
 
     @abstractmethod
     def describe(self) -> str:
@@ -205,13 +218,6 @@ class NetworkInput(ABC):
         """
 
 
-def _with_one_window(transform: FitSize | FitWave) -> FitSize | FitWave:
-    transform = copy.copy(transform)
-    transform.windows = 1
-    return transform
-
-
-@dataclass(frozen=True, eq=False, repr=False)
 class PictureInput(NetworkInput):
     """Spectrograms, drawn by a renderer and brought to one size.
 
@@ -228,52 +234,23 @@ class PictureInput(NetworkInput):
     PictureInput(pictures of 32 x 63 pixels, 'squish')
     """
 
-    name: ClassVar[str] = "picture"
-    renderer: Renderer
-    transform: FitSize
+    name = "picture"
 
-    @property
-    def reader(self) -> Renderer:
-        return self.renderer
-
-    @property
-    def audio(self) -> Audio:
-        return self.renderer.audio
-
-    @property
-    def size(self) -> tuple[int, int]:
-        height, width = self.transform.size
-        return height, width
-
-    @property
-    def channels(self) -> int:
-        return 3 if self.renderer.picture.colormap is not None else self.renderer.representation.channels
-
-    @property
-    def method(self) -> str:
-        return self.transform.method
-
-    @property
-    def seconds(self) -> float | None:
-        return self.transform.seconds
-
-    @property
-    def windows(self) -> int:
-        return self.transform.windows if self.method == "crop" else 1
+    def __init__(self, renderer: Renderer, transform: FitSize):
+        self.reader = self.renderer = renderer
+        self.audio, self.transform = renderer.audio, transform
+        self.size, self.method, self.seconds = tuple(transform.size), transform.method, transform.seconds
+        self.windows = transform.windows if transform.method == "crop" else 1
+        self.channels = 3 if renderer.picture.colormap is not None else renderer.representation.channels
 
     def prepare_clip(self, clip: Clip) -> bytes:
         return self.renderer.encode(clip)
 
-    def to_tensor(self, prepared: bytes) -> Tensor:
+    def to_tensor(self, prepared: Any) -> Tensor:
         return self.transform(SpecImage.create(prepared), split_idx=1).as_subclass(Tensor).float().div(255)
 
-    def one_window(self) -> PictureInput:
-        if isinstance(self.transform, TTAFit):
-            return self
-        return replace(self, transform=_with_one_window(self.transform))
-
-    def with_tta(self, tta: TTA) -> PictureInput:
-        return replace(self, transform=fit_with_tta(self.transform, tta))
+    def with_transform(self, transform: Any) -> PictureInput:
+        return PictureInput(self.renderer, transform)
 
     def describe(self) -> str:
         return f"pictures of {self.size[0]} x {self.size[1]} pixels, {self.method!r}"
@@ -286,7 +263,6 @@ class PictureInput(NetworkInput):
         return {"renderer": self.renderer.to_dict(), "audio": None, "fit": {**sizing, "blank": blank, **tta}}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class WaveInput(NetworkInput):
     """Waveforms of one length, float32 `(1, 1, samples)`, nominally in [-1, 1].
 
@@ -302,52 +278,23 @@ class WaveInput(NetworkInput):
     WaveInput(waveforms of 4000 samples at 8000 Hz)
     """
 
-    name: ClassVar[str] = "waveform"
-    renderer: ClassVar[None] = None
-    transform: FitWave
+    name, renderer, channels = "waveform", None, 1
 
-    @property
-    def channels(self) -> int:
-        return 1
-
-    @property
-    def reader(self) -> Audio:
-        return self.audio
-
-    @property
-    def audio(self) -> Audio:
-        return self.transform.audio
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return 1, self.transform.samples
-
-    @property
-    def method(self) -> str:
-        whole = self.audio.duration is not None and self.seconds >= self.audio.duration - 0.5 / self.audio.sr
-        return "pad" if whole else "crop"
-
-    @property
-    def seconds(self) -> float:
-        return self.transform.samples / self.audio.sr
-
-    @property
-    def windows(self) -> int:
-        return self.transform.windows
+    def __init__(self, transform: FitWave):
+        self.reader = self.audio = transform.audio
+        self.transform, self.size, self.windows = transform, (1, transform.samples), transform.windows
+        self.seconds, duration = transform.samples / self.audio.sr, self.audio.duration
+        self.method = "crop" if duration is None or self.seconds < duration - 0.5 / self.audio.sr else "pad"
 
     def prepare_clip(self, clip: Clip) -> np.ndarray:
         return clip.y
 
-    def to_tensor(self, prepared: np.ndarray) -> Tensor:
+    def to_tensor(self, prepared: Any) -> Tensor:
         wave = TensorWave(torch.from_numpy(prepared)[None, None])
         return self.transform(wave, split_idx=1).as_subclass(Tensor)
 
-    def one_window(self) -> WaveInput:
-        return replace(self, transform=_with_one_window(self.transform))
-
-    def with_tta(self, tta: TTA) -> WaveInput:
-        fit_with_tta(self.transform, tta)  # refuses it
-        return self
+    def with_transform(self, transform: Any) -> WaveInput:
+        return WaveInput(transform)
 
     def describe(self) -> str:
         return f"waveforms of {self.transform.samples} samples at {self.audio.sr} Hz"

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from PIL import Image
 from ..audio import AudioError
 from ..audio.decode import decode
 from ..core.files import write_atomic
+from ..core.values import Value, register
 from ..data.images import SpecImage
 from ..spectrogram.picture import PictureError
 from .classifier import Classifier
@@ -203,27 +205,27 @@ def _difference(then: np.ndarray, now: np.ndarray) -> tuple[int, float]:
     return int(np.count_nonzero(apart)), float(apart.max(initial=0))
 
 
-def _check_one(clf: Classifier, folder: Path, files: dict, entry: dict) -> dict:
+def _check_one(clf: Classifier, folder: Path, files: dict, entry: GoldenClip) -> dict:
     """One row of the report."""
     row = {
-        "clip": entry["clip"],
-        "label": entry["label"],
+        "clip": entry.clip,
+        "label": entry.label,
         "pixels": 0,
         "of": 0,
         "levels": np.nan,
         "drift": np.nan,
         "reason": "",
     }
-    name = f"{GOLDEN}/{entry['picture']}"
+    name = f"{GOLDEN}/{entry.picture}"
     then = _pixels_then(read_checked(folder, name, files[name], MOST_OTHER), name)
-    if _digest(then) != entry["digest"]:
+    if _digest(then) != entry.digest:
         raise ValueError(f"{name} is not the picture of {GOLDEN}/{FILE} (its digest is another)")
     try:
-        prepared, probs = _drawn(clf, folder / GOLDEN / entry["clip"])
+        prepared, probs = _drawn(clf, folder / GOLDEN / entry.clip)
     except ValueError as exc:
         return {**row, "verdict": FAILED, "reason": getattr(exc, "reason", str(exc))}
     pixels, levels = _difference(then, _planes(prepared))
-    drift = float(np.abs(probs - np.array(entry["probabilities"])).max())
+    drift = float(np.abs(probs - np.array(entry.probabilities)).max())
     return {
         **row,
         "pixels": pixels,
@@ -234,23 +236,34 @@ def _check_one(clf: Classifier, folder: Path, files: dict, entry: dict) -> dict:
     }
 
 
-def _check_entries(held, n_classes: int, files: dict) -> list[dict]:
+@register
+@dataclass(frozen=True)
+class GoldenClip(Value):
+    """One entry of golden.json."""
+
+    clip: str  # names of files in golden/
+    label: str
+    picture: str
+    digest: str
+    probabilities: tuple[float, ...]
+
+
+def _read_entries(held: Any, n_classes: int, files: dict) -> list[GoldenClip]:
     """The entries of golden.json. ValueError where one is not as `write_golden` writes it."""
-    try:
-        for entry in held["clips"]:
-            texts = all(isinstance(entry[name], str) for name in ("clip", "label", "picture", "digest"))
-            probs = entry["probabilities"]
-            numbers = len(probs) == n_classes and all(isinstance(p, (int, float)) and 0 <= p <= 1.001 for p in probs)
-            known = f"{GOLDEN}/{entry['clip']}" in files and f"{GOLDEN}/{entry['picture']}" in files
-            if not (texts and numbers and known):
-                raise ValueError(f"the entry of {entry['clip']!r} is not as it was written")
-        if not isinstance(held["clips"], list) or not held["clips"]:
-            raise ValueError("it lists no clips")
-        if not isinstance(held["versions"], dict):
-            raise ValueError(f"versions are {held['versions']!r}")
-        return held["clips"]
-    except (KeyError, TypeError) as exc:
-        raise ValueError(f"it does not list clips: {type(exc).__name__}: {exc}") from exc
+    if (
+        not isinstance(held, dict)
+        or not isinstance(held.get("versions"), dict)
+        or not isinstance(held.get("clips"), list)
+    ):
+        raise ValueError("it does not list clips and versions")
+    entries = [GoldenClip.from_dict(entry) for entry in held["clips"]]
+    for entry in entries:
+        known = f"{GOLDEN}/{entry.clip}" in files and f"{GOLDEN}/{entry.picture}" in files
+        if not known or len(entry.probabilities) != n_classes or not all(0 <= p <= 1.001 for p in entry.probabilities):
+            raise ValueError(f"the entry of {entry.clip!r} is not as it was written")
+    if not entries:
+        raise ValueError("it lists no clips")
+    return entries
 
 
 def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
@@ -287,7 +300,7 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
         raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")
     try:
         held = read_json(read_checked(folder, name, files[name], MOST_OTHER))
-        rows = [_check_one(clf, folder, files, entry) for entry in _check_entries(held, len(clf.vocab), files)]
+        rows = [_check_one(clf, folder, files, entry) for entry in _read_entries(held, len(clf.vocab), files)]
     except (ValueError, OSError, SyntaxError) as exc:
         raise ValueError(f"the golden clips in {str(folder)!r} cannot be read: {exc}") from exc
     table = pd.DataFrame(rows)[["clip", "label", "pixels", "of", "levels", "drift", "verdict", "reason"]]

@@ -88,7 +88,7 @@ def _classifier_of(learn: Learner) -> Classifier:
         )
     fit = next(t for t in dls.valid.after_item.fs if isinstance(t, (FitSize, FitWave)))
     vocab = list(map(str, dls.vocab))
-    given = replace(dls.input, transform=fit)
+    given = dls.input.with_transform(fit)
     return Classifier(learn.model, given, vocab, bool(dls.is_multi), network=dict(learn.net_options))
 
 

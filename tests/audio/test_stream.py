@@ -17,7 +17,7 @@ from specimg.audio.decode import decode
 from specimg.audio.stream import BLOCK, stream_spans
 from specimg.audio.windows import cut_windows
 from specimg.cli import main
-from specimg.data import SpecDataLoaders, WaveDataLoaders
+from specimg.data import PictureInput, SpecDataLoaders, WaveDataLoaders
 from specimg.data.images import FitSize
 from specimg.inference import load_classifier, save_classifier
 from specimg.inference.events import merge_events, read_events
@@ -329,7 +329,7 @@ def test_pictures_and_answers_are_those_of_the_same_segments(
     audio, sr, channels, clips, clf, tmp_path, write_wav, monkeypatch
 ):
     """To the byte, at any rate: a window is resampled by itself, as a segment is."""
-    clf = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=Renderer(MEL, audio=audio)))
+    clf = dataclasses.replace(clf, input=PictureInput(Renderer(MEL, audio=audio), clf.input.transform))
     write_wav(tmp_path / "in" / "a.wav", noise(3.3, sr, channels), sr)
     drawn = []
     encode = Renderer.encode
@@ -364,7 +364,7 @@ def test_one_window_is_what_predict_says_of_the_clip(clf, clips, tmp_path, write
 def test_a_short_recording_is_padded_to_a_window_and_not_stretched(clf, clips, tmp_path, write_wav):
     y = noise(0.2)
     any_length = dataclasses.replace(
-        clf, input=dataclasses.replace(clf.input, renderer=clf.renderer.replace(audio=Audio(sr=SR)))
+        clf, input=PictureInput(clf.renderer.replace(audio=Audio(sr=SR)), clf.input.transform)
     )
     short = write_wav(tmp_path / "short.wav", y, SR)
     padded = write_wav(tmp_path / "padded.wav", np.r_[y, np.zeros((2400, 1), "float32")], SR)
@@ -382,7 +382,7 @@ def test_several_looks_at_one_window_are_one(clips, tmp_path, write_wav):
     assert probabilities(clf.predict(windows, progress=False)) == pytest.approx(probabilities(out), abs=2e-3)
     fit = FitSize(clf.size, "crop", 0.25, windows=1)
     assert probabilities(
-        dataclasses.replace(clf, input=dataclasses.replace(clf.input, transform=fit)).predict(windows, progress=False)
+        dataclasses.replace(clf, input=clf.input.with_transform(fit)).predict(windows, progress=False)
     ) == pytest.approx(probabilities(out), abs=1e-6)
     wide = clf.predict_windows(path, 0.75)  # three looks take in 0.75 s
     whole = clf.predict([(decode(path, 0, 0.75)[0], SR)], progress=False)
@@ -476,7 +476,7 @@ def test_impossible_wishes_are_refused(clf, clips, kwargs, message):
 
 
 def test_a_classifier_of_clips_of_any_length_asks_for_seconds(clf, clips, tmp_path):
-    any_length = dataclasses.replace(clf, input=dataclasses.replace(clf.input, renderer=Renderer(MEL)))
+    any_length = dataclasses.replace(clf, input=PictureInput(Renderer(MEL), clf.input.transform))
     with pytest.raises(
         ValueError, match="trained on clips of any length, so it does not determine how long a window is; give seconds="
     ):

@@ -13,6 +13,7 @@ from bundles import LOOK, MEL, SR, make_sounds, probabilities, train
 from fastai.vision.all import Resize
 from PIL import Image
 
+from specimg.data import PictureInput
 from specimg.data.images import SpecImage
 from specimg.inference import GOLDEN, SETTINGS, WEIGHTS, load_classifier, save_classifier
 from specimg.inference.folder import facts_of
@@ -494,7 +495,7 @@ def test_what_could_not_be_loaded_is_not_saved(clf, tmp_path):
         save_classifier(replace(clf, vocab=["a", "b", "a"]), tmp_path / "clf")
     assert not (tmp_path / "clf").exists()
     with pytest.raises(ValueError, match="renderer.representation.n_mels is 20000; it must be 16384 at most"):
-        drawn = replace(clf.input, renderer=Renderer(MEL.replace(n_mels=20000)))
+        drawn = PictureInput(Renderer(MEL.replace(n_mels=20000)), clf.input.transform)
         save_classifier(replace(clf, input=drawn), tmp_path / "clf")
 
 
