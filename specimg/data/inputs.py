@@ -304,7 +304,7 @@ class WaveInput(NetworkInput):
         return {"renderer": None, "audio": self.audio.to_dict(), "fit": fit}
 
 
-def input_from_dict(data: dict[str, Any]) -> PictureInput | WaveInput:
+def input_from_dict(data: dict[str, Any]) -> NetworkInput:
     """The input that the entries `renderer`, `audio` and `fit` describe, as `to_dict` wrote them."""
     fit = data["fit"]
     if data["renderer"] is None:
