@@ -16,7 +16,7 @@ from typing import Any
 
 from ..audio import Audio
 from ..core.values import Value, choose, register
-from ..data.inputs import PictureInput, WaveInput, input_from_dict
+from ..data.inputs import NetworkInput, input_from_dict
 from ..data.tta import TTA
 from ..render.renderer import Renderer
 from .calibration import Calibration
@@ -287,7 +287,7 @@ class Settings(Value):
         _need(not lost, "files", sorted(self.files), f"an object with {', '.join(lost)}")
 
     @property
-    def input(self) -> PictureInput | WaveInput:
+    def input(self) -> NetworkInput:
         """What the network is given of a recording."""
         audio = None if self.audio is None else self.audio.to_dict()
         renderer = None if self.renderer is None else self.renderer.to_dict()

@@ -97,8 +97,10 @@ def test_keep_makes_one_of_all_folds(saved, learn, tmp_path, monkeypatch, capsys
 
     for fold in range(2):
         shutil.copytree(saved, tmp_path / f"fold{fold}" / "classifier")
-    members = [SimpleNamespace(fold=fold, folder=tmp_path / f"fold{fold}") for fold in range(2)]
-    monkeypatch.setattr(Run, "open", lambda folder: SimpleNamespace(members=members, predictions=predict_all(learn)))
+    fold_runs = [SimpleNamespace(fold=fold, folder=tmp_path / f"fold{fold}") for fold in range(2)]
+    monkeypatch.setattr(
+        Run, "open", lambda folder: SimpleNamespace(fold_runs=fold_runs, predictions=predict_all(learn))
+    )
     assert main(["keep", "runs/first", str(tmp_path / "kept"), "--golden", "1"]) == 0
     assert capsys.readouterr().out.strip().endswith("kept") and len(load_classifier(tmp_path / "kept").model) == 2
     assert main(["check", str(tmp_path / "kept")]) == 0
