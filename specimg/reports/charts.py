@@ -39,7 +39,9 @@ _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
 def _on_page(colour: str) -> str:
-    """A colour of matplotlib's as the page has it: "#332288" -> "var(--c1)", greys between paper and ink."""
+    """A value of matplotlib's as the page has it: colours "#332288" -> "var(--c1)", greys between paper and ink."""
+    if not colour.startswith("#"):
+        return colour
     if colour.upper() in COLOURS:
         return f"var(--c{COLOURS.index(colour.upper()) + 1})"
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
@@ -51,10 +53,9 @@ def _on_page(colour: str) -> str:
 def _attributes(css: str) -> dict[str, str]:
     """A style attribute as presentation attributes; of the font only its size is kept."""
     pairs = dict(part.split(": ", 1) for part in css.split("; ") if part)
-    size = re.search(r"[\d.]+px", pairs.pop("font", ""))
-    pairs = {name: value for name, value in pairs.items() if not name.startswith("font")}
-    pairs = {name: _on_page(value) if value.startswith("#") else value for name, value in pairs.items()}
-    return pairs if size is None else {**pairs, "font-size": size[0]}
+    size = re.search(r"[\d.]+px", pairs.get("font-size", pairs.get("font", "")))  # newer and older matplotlib
+    kept = {name: _on_page(value) for name, value in pairs.items() if not name.startswith("font")}
+    return kept if size is None else {**kept, "font-size": size[0]}
 
 
 def as_svg(figure: Figure, name: str) -> str:

@@ -158,6 +158,8 @@ def test_charts_are_those_of_the_interpretation(made, judged):
     again = draw_charts(SpecInterpretation(judged.predictions), None, ["group"])
     text = (judged.folder / "page" / "report.html").read_text()
     assert all(f'<template id="chart-{name}">{svg}</template>' in text for name, svg in again.items())  # same bytes
+    texts = [node for svg in again.values() for node in ElementTree.fromstring(svg).iter("text")]
+    assert {node.get("font-size") for node in texts} == {"9px", "7.497px"}
     assert not re.search(r"style=|<style|<script|url\((?!#)|xmlns|#[0-9a-f]{6}", "".join(again.values()))
 
 

@@ -275,6 +275,9 @@ function sortableTable(columns, rows, onRow, first, foot = null) {
   return el("div", { className: "scroll" }, el("table", { className: "plain sortable" }, headRow(heads), body, foot));
 }
 
+// a table and its figure, which comes first where it is not much higher than the screen
+const withChart = (name, rows, table) => (rows > 24 ? [table, chart(name)] : [chart(name), table]);
+
 function classesView(root) {
   const shelf = makeShelf("Click a class to list its clips, the missed ones first.");
   const rate = (name, key) => ({ name, key: (r) => r[key], number: true, rising: true, text: (r) => fixed(r[key], 3) });
@@ -303,6 +306,7 @@ function classesView(root) {
     const cells = numbers.map((x) => el("td", { className: "number" }, x === null ? "" : fixed(x, 3)));
     return el("tr", {}, el("th", { scope: "row" }, row.label.replace(/avg$/, "average")), cells, el("td", {}));
   });
+  const table = sortableTable(columns, page.report, show, columns[3], el("tfoot", {}, averages));
   put(
     root,
     el(
@@ -313,7 +317,7 @@ function classesView(root) {
     el(
       "div",
       { className: "beside" },
-      el("div", {}, chart("classes"), sortableTable(columns, page.report, show, columns[3], el("tfoot", {}, averages))),
+      el("div", {}, withChart("classes", page.report.length, table)),
       shelf,
     ),
   );
@@ -349,7 +353,8 @@ function groupsView(root) {
         everyClip.filter((i) => group.of[i] === k),
       );
     };
-    return el("section", {}, el("h3", {}, `By ${part.name}`), chart(`groups-${k}`), sortableTable(columns, part.rows, show, columns[2]));
+    const table = sortableTable(columns, part.rows, show, columns[2]);
+    return el("section", {}, el("h3", {}, `By ${part.name}`), withChart(`groups-${k}`, part.rows.length, table));
   });
   put(
     root,
