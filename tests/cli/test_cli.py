@@ -610,7 +610,7 @@ def test_a_plan_that_cannot_be_followed(text, more, message, tmp_path, capsys, m
 @pytest.mark.parametrize(
     "more, message",
     [
-        (["--set", "recipe.epochs=2"], "runs/a' holds a run of other config: "),
+        (["--set", "recipe.epochs=2"], "runs/a' holds a run of another configuration: "),
         (["--only", "7"], "there is no fold 7"),
         (["--out", "freesound"], "and no run; choose a new or an empty folder"),
         (["--out", "runs/none", "--set", "arch=test_resnt"], "unknown arch 'test_resnt'; did you mean 'test_resnet'"),
@@ -625,7 +625,7 @@ def test_ctrl_c_ends_a_run_without_a_traceback(at_desk, monkeypatch, capsys):
     def stopped(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("specimg.experiments.cross_validate", stopped)
+    monkeypatch.setattr("specimg.experiments.cross_validation.run_cross_validation", stopped)
     assert main(["cv", "plans/a.toml"]) == 130
     assert last_line(capsys) == "stopped"
 
