@@ -19,9 +19,8 @@ from ..core.values import Value, register
 
 __all__ = ["Augment", "SpecAugment"]
 
-SILENT = (
-    0.51 / 255
-)  # of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
+# of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
+SILENT = 0.51 / 255
 
 
 HISS_GRAIN = 0.06  # of the range: 5 dB of 80, about the spread of the power of noise in a mel band

@@ -119,9 +119,8 @@ def drawn_tree(
     """The tree that holds a picture for each row, and one more for each variant."""
     segments = table[["path", "start", "end"]] if "start" in table else None
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"\d+ of \d+ clips could not be drawn"
-        )  # `add_pictures` warns of them, at every call
+        # `add_pictures` warns of them, at every call
+        warnings.filterwarnings("ignore", r"\d+ of \d+ clips could not be drawn")
         return render_tree(
             table["path"],
             renderer,

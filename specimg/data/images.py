@@ -279,14 +279,26 @@ def window_starts(length: float, window: float, count: int) -> list[float]:
     return [float(at) for at in np.linspace(0, max(0.0, length - window), count)]
 
 
-class FitSize(RandTransform):
+class FitTransform(RandTransform):
+    """An item transform that brings a clip to one size, and knows whether it is called in training."""
+
+    order, split_idx = 4, None  # before ToTensor
+
+    def __init__(self):
+        super().__init__(p=1.0)
+        self.training = False
+
+    def before_call(self, b, split_idx):
+        super().before_call(b, split_idx)
+        self.training = split_idx == 0
+
+
+class FitSize(FitTransform):
     """Item transform: a `SpecImage` of any length becomes a `TensorSpec` of one size, by `method`.
 
     "squish" scales the whole picture. "crop" takes a window of `seconds`: a random one in training, `windows` evenly spread
     ones elsewhere, `(windows, channels, height, width)`. "pad" pads to `seconds`, and cuts what is longer at its end.
     """
-
-    order, split_idx = 4, None  # before ToTensor
 
     def __init__(
         self,
@@ -296,15 +308,10 @@ class FitSize(RandTransform):
         windows: int = 1,
         blank: tuple[float, ...] = (0.0,),
     ):
-        super().__init__(p=1.0)
+        super().__init__()
         Sizing(size, method, seconds, windows if method == "crop" else None)  # checks them
         self.size, self.method, self.seconds, self.windows = size, method, seconds, windows
         self.blank = np.array([round(255 * level) for level in blank], np.uint8)
-        self.training = False
-
-    def before_call(self, b, split_idx):
-        super().before_call(b, split_idx)
-        self.training = split_idx == 0
 
     def encodes(self, o: SpecImage) -> TensorSpec:
         planes, info = o.planes, self._info(o)

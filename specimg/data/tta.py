@@ -79,10 +79,8 @@ def _windows(method: str, length: float, window: float, count: int, tta: TTA) ->
     """(start, length) of each window, in the unit of the clip's `length` and of `window`, which is the whole clip where it is squeezed."""
     bases = window_starts(length, window, tta.windows or count) if method == "crop" else [0.0]
     return [
-        (
-            base + (1 - factor) * window / 2 + shift * window,
-            factor * window,
-        )  # an unchanged window begins exactly at its base
+        # an unchanged window begins exactly at its base
+        (base + (1 - factor) * window / 2 + shift * window, factor * window)
         for base in bases
         for factor in tta.lengths
         for shift in tta.shifts

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.vision.all import RandTransform, TensorBase, Transform
+from fastai.vision.all import TensorBase, Transform
 from matplotlib.axes import Axes
 
 from ..audio import Audio, AudioError, filter_band, fit_length
@@ -25,7 +25,7 @@ from ..audio.read import condition, read_clip
 from ..core.figures import new_figure
 from ..core.values import Value, register
 from ..render.renderer import as_channels
-from .images import Samples, window_starts
+from .images import FitTransform, Samples, window_starts
 from .sizes import Sizing
 
 __all__ = [
@@ -67,9 +67,8 @@ def draw_wave(ax, y: np.ndarray, title: str = "", span: tuple[float, float] | No
         xlim=(left, right), ylim=(-1.05 * top, 1.05 * top), xlabel="seconds" if span else "samples", ylabel="amplitude"
     )
     if title:
-        ax.set_title(
-            title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False
-        )  # a file's name need not be UTF-8
+        # a file's name need not be UTF-8
+        ax.set_title(title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False)
 
 
 def draw_recording(
@@ -169,23 +168,16 @@ class ReadWave(Transform):
         return clip.y, clip.begin
 
 
-class FitWave(RandTransform):
+class FitWave(FitTransform):
     """Item transform: a `TensorWave` of any length becomes windows of `samples` samples.
 
     A random one in training, `windows` evenly spread ones elsewhere, `(windows, 1, 1, samples)`; one window alone is no axis. What is
     shorter is padded by `audio.pad`. `x.spans` are the seconds of each window, where they are known.
     """
 
-    order, split_idx = 4, None  # before the batch
-
     def __init__(self, audio: Audio, samples: int, windows: int = 1):
-        super().__init__(p=1.0)
+        super().__init__()
         self.audio, self.samples, self.windows = audio, samples, windows
-        self.training = False
-
-    def before_call(self, b, split_idx):
-        super().before_call(b, split_idx)
-        self.training = split_idx == 0
 
     def encodes(self, o: TensorWave) -> TensorWave:
         y, sr = np.asarray(o)[0, 0], self.audio.sr
@@ -216,9 +208,8 @@ def wave_sizing(audio: Audio | None, seconds: float | None = None, windows: int 
         raise ValueError(
             "Audio(sr=None) keeps the sampling rate of each file, and a batch of waveforms has one; give it, such as Audio(sr=16000)"
         )
-    filter_band(
-        np.zeros(1, np.float32), audio.sr, audio.highpass_hz, audio.lowpass_hz, audio.filter_order
-    )  # refuses what no file could pass
+    # refuses what no file could pass
+    filter_band(np.zeros(1, np.float32), audio.sr, audio.highpass_hz, audio.lowpass_hz, audio.filter_order)
     if audio.duration is None and seconds is None:
         raise ValueError(
             "clips differ in length and a batch of waveforms may not; give Audio(duration=...), to which all are cut or padded, "

@@ -35,10 +35,8 @@ __all__ = [
     "plot_coverage",
 ]
 
-TEMPERATURES = (
-    0.25,
-    20.0,
-)  # searched; what is best beyond them was fitted on too few clips, or on some that are all right
+# searched; what is best beyond them was fitted on too few clips, or on some that are all right
+TEMPERATURES = (0.25, 20.0)
 FEW = 10  # positive clips, below which a label's own threshold would be noise
 EVEN = 0.5  # the threshold where nothing better is known
 TINY, NEAR_ONE = 1e-38, 3e-8  # nearest to 0 and to 1 that float32 keeps apart from them

@@ -40,17 +40,8 @@ __all__ = [
 
 FORMAT = 2
 SETTINGS, WEIGHTS, CARD, GOLDEN = "classifier.json", "weights.safetensors", "README.md", "golden"
-PACKAGES = (
-    "torch",
-    "timm",
-    "fastai",
-    "librosa",
-    "numpy",
-    "scipy",
-    "soundfile",
-    "soxr",
-    "pillow",
-)  # with a hand in pixels or predictions
+# with a hand in pixels or predictions
+PACKAGES = ("torch", "timm", "fastai", "librosa", "numpy", "scipy", "soundfile", "soxr", "pillow")
 
 _OWN_FILES = re.compile(
     r"README\.md|weights(-\d{1,3})?\.safetensors|golden/(golden\.json|\d{1,3}-[A-Za-z0-9_-]{1,40}(\.heard)?\.(wav|png))"

@@ -52,6 +52,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+# functions that make a tensor from numbers
 _MAKERS = {
     torch.empty,
     torch.zeros,
@@ -66,7 +67,7 @@ _MAKERS = {
     torch.logspace,
     torch.randint,
     torch.randperm,
-}  # functions that make a tensor from numbers
+}
 
 
 # ---------------------------------------------------------------------- the JSON
@@ -153,9 +154,8 @@ def _other_files(folder: Path, settings: Settings) -> list[str]:
     found = [
         prefix + entry for prefix, place in places.items() if place.is_dir() for entry in sorted(os.listdir(place))
     ]
-    return [
-        name for name in found if name not in {*known, GOLDEN} and not os.path.basename(name).startswith(".")
-    ]  # ours begin with a dot, too
+    # ours begin with a dot, too
+    return [name for name in found if name not in {*known, GOLDEN} and not os.path.basename(name).startswith(".")]
 
 
 # ---------------------------------------------------------------------- weights

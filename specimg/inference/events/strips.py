@@ -25,29 +25,8 @@ from .merging import chosen_labels, window_labels
 __all__ = ["clock", "plot_windows"]
 
 MOST_COLUMNS = 2000  # of a heat strip; of more windows several share a column, which shows the highest
-STEPS = (
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    14400,
-    21600,
-    43200,
-    86400,
-)  # s between marks
+# s between marks
+STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
 
 def clock(seconds: float, _: object = None) -> str:

@@ -117,9 +117,8 @@ def _exported(clf: Predictor, audio: bool, seconds: float | None, sr: int | None
     name, example, any_size = _example(clf, front, n_samples)
     net = ProbabilityNet(clf, front).eval()
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # of torch to itself: names that it will drop, how it keeps the weights of an LSTM
+        # of torch to itself: names that it will drop, how it keeps the weights of an LSTM
+        warnings.simplefilter("ignore")
         program = torch.export.export(net, (example,), dynamic_shapes=(any_size,), strict=False)
     return program, name, graph_facts(clf, front, n_samples)
 
