@@ -48,8 +48,8 @@ def many(n, vocab, seed=0):
     """n clips, about a third wrong."""
     rng, c = np.random.default_rng(seed), len(vocab)
     actual = rng.integers(0, c, n)
-    said = np.where(rng.random(n) < 0.33, rng.integers(0, c, n), actual)
-    probs = np.full((n, c), 0.5 / c) + 0.5 * np.eye(c)[said]
+    predicted = np.where(rng.random(n) < 0.33, rng.integers(0, c, n), actual)
+    probs = np.full((n, c), 0.5 / c) + 0.5 * np.eye(c)[predicted]
     paths = [f"{i}.wav" for i in range(n)]
     table = pd.DataFrame({"path": paths, "target": [vocab[i] for i in actual], "loss": rng.random(n)})
     return SpecInterpretation(Predictions(table, probs, vocab, np.eye(c)[actual] + rng.normal(0, 0.3, (n, c))))
@@ -107,9 +107,11 @@ def test_a_class_without_clips_has_no_rates():
 
 
 def test_most_confused():
-    said = [("x", "y"), ("x", "y"), ("x", "z"), ("y", "x"), ("z", "z"), ("z", "x"), ("z", "x"), ("z", "x")]
-    table = pd.DataFrame({"path": [str(i) for i in range(8)], "target": [actual for actual, _ in said]})
-    interp = SpecInterpretation(Predictions(table, np.eye(3)[["xyz".index(guess) for _, guess in said]], list("xyz")))
+    predicted = [("x", "y"), ("x", "y"), ("x", "z"), ("y", "x"), ("z", "z"), ("z", "x"), ("z", "x"), ("z", "x")]
+    table = pd.DataFrame({"path": [str(i) for i in range(8)], "target": [actual for actual, _ in predicted]})
+    interp = SpecInterpretation(
+        Predictions(table, np.eye(3)[["xyz".index(guess) for _, guess in predicted]], list("xyz"))
+    )
     assert interp.most_confused() == [("z", "x", 3), ("x", "y", 2), ("x", "z", 1), ("y", "x", 1)]
     assert interp.most_confused(min_val=2) == [("z", "x", 3), ("x", "y", 2)]
     assert interp.most_confused(min_val=9) == []
@@ -184,15 +186,15 @@ def test_no_clips():
 # -- t-SNE
 
 
-@pytest.mark.parametrize("n, asked, used", [(4, 30, 1.0), (10, 30, 3.0), (31, 9, 9.0), (10, 2, 2.0)])
-def test_perplexity_is_lowered_and_said(n, asked, used):
+@pytest.mark.parametrize("n, wanted, used", [(4, 30, 1.0), (10, 30, 3.0), (31, 9, 9.0), (10, 2, 2.0)])
+def test_perplexity_is_lowered_and_reported(n, wanted, used):
     interp = many(n, ["x", "y"])
-    places = interp.tsne(perplexity=asked)
+    places = interp.tsne(perplexity=wanted)
     assert places.attrs["perplexity"] == used and len(places) == n
     assert np.isfinite(places[["x", "y"]]).all(axis=None)
-    title = interp.plot_tsne(perplexity=asked).axes[0].get_title()
+    title = interp.plot_tsne(perplexity=wanted).axes[0].get_title()
     assert title.startswith(f"t-SNE on embeddings, perplexity {used:g}")
-    assert (f"lowered from {asked}: {n} clips allow no more" in title) == (used < asked)
+    assert (f"lowered from {wanted}: {n} clips allow no more" in title) == (used < wanted)
 
 
 def test_tsne_keeps_classes_apart_and_repeats():
@@ -518,7 +520,7 @@ def test_figures_stay_out_of_pyplot():
 # -- confusion in another order, and its cells
 
 
-def said(*pairs, vocab="wxyz", **columns):
+def predicted(*pairs, vocab="wxyz", **columns):
     """One clip for each (actual, predicted)."""
     table = pd.DataFrame(
         {"path": [f"{i}.wav" for i in range(len(pairs))], "target": [pair[0] for pair in pairs], **columns}
@@ -530,7 +532,7 @@ def said(*pairs, vocab="wxyz", **columns):
 
 def test_clusters_put_confused_classes_side_by_side():
     pairs = [*zip("wxyz", "wxyz")] * 3 + [("w", "y"), ("y", "w"), ("x", "z"), ("x", "z")]
-    interp = said(*pairs)
+    interp = predicted(*pairs)
     plain, ordered = interp.confusion_matrix(), interp.confusion_matrix(order="clusters")
     names = ordered.index.tolist()
     assert sorted(names) == list("wxyz") and ordered.columns.tolist() == names
@@ -547,13 +549,13 @@ def test_clusters_weigh_rates_not_counts():
     pairs = (
         [("w", "w")] * 90 + [("w", "x")] * 9 + [("x", "x")] * 90 + [("y", "x")] + [("z", "z")] * 3
     )  # all of y, a tenth of w
-    order = said(*pairs).confusion_matrix(order="clusters").index.tolist()
+    order = predicted(*pairs).confusion_matrix(order="clusters").index.tolist()
     assert abs(order.index("x") - order.index("y")) == 1
 
 
 @pytest.mark.parametrize("vocab", ["w", "wx"])
 def test_one_and_two_classes_have_one_order(vocab):
-    assert said(*zip(vocab, vocab), vocab=vocab).confusion_matrix(order="clusters").index.tolist() == list(vocab)
+    assert predicted(*zip(vocab, vocab), vocab=vocab).confusion_matrix(order="clusters").index.tolist() == list(vocab)
 
 
 def test_clips_of_a_cell():
@@ -578,7 +580,7 @@ def test_most_confused_pairs_with_examples(tree):
 
 def test_most_confused_of_nothing_or_on_few_axes(tree):
     with pytest.raises(ValueError, match="no clip is misclassified"):
-        said(("w", "w")).plot_most_confused()
+        predicted(("w", "w")).plot_most_confused()
     with pytest.raises(ValueError, match="examples=0: give at least 1"):
         four().plot_most_confused(examples=0)
     with pytest.raises(ValueError, match="2 axes for 3 examples"):
@@ -788,23 +790,23 @@ def test_hulls_hold_their_class():
         interp.plot_tsne(hulls=2)
 
 
-@pytest.mark.parametrize("n, asked", [(20, "scikit-learn"), (21, "openTSNE")])
-def test_opentsne_takes_over_beyond_many_clips(monkeypatch, n, asked):
-    if asked == "openTSNE":
+@pytest.mark.parametrize("n, wanted", [(20, "scikit-learn"), (21, "openTSNE")])
+def test_opentsne_takes_over_beyond_many_clips(monkeypatch, n, wanted):
+    if wanted == "openTSNE":
         pytest.importorskip("openTSNE")
     monkeypatch.setattr(tsne, "MANY", 20)
     places = many(n, ["x", "y"]).tsne(perplexity=5)
-    assert places.attrs["by"] == asked and np.isfinite(places[["x", "y"]]).all(axis=None)
+    assert places.attrs["by"] == wanted and np.isfinite(places[["x", "y"]]).all(axis=None)
 
 
-def test_many_clips_without_opentsne_are_said(monkeypatch):
+def test_many_clips_without_opentsne_are_reported(monkeypatch):
     monkeypatch.setattr(tsne, "MANY", 20)
     monkeypatch.setattr(tsne.importlib.util, "find_spec", lambda name: None)
     with pytest.warns(
         UserWarning, match=r"takes minutes for the t-SNE of 21 clips; openTSNE .*specimg\[tsne\]"
-    ) as said:
+    ) as caught:
         assert many(21, ["x", "y"]).tsne().attrs["by"] == "scikit-learn"
-    assert said[0].filename == __file__
+    assert caught[0].filename == __file__
 
 
 def test_nearest_by_the_cosine():
@@ -827,7 +829,7 @@ def test_nearest_by_the_cosine():
 
 
 @pytest.mark.parametrize(
-    "asked, message",
+    "wanted, message",
     [
         ("d.wav", "2 clips are called 'd.wav' \\(rows 3, 4\\); give the whole path, or the row"),
         ("e.wav", "none of the 5 clips is 'e.wav'; did you mean"),
@@ -836,11 +838,11 @@ def test_nearest_by_the_cosine():
         (-1, "row -1 is not there"),
     ],
 )
-def test_nearest_of_which_clip(asked, message):
+def test_nearest_of_which_clip(wanted, message):
     table = pd.DataFrame({"path": ["a.wav", "b.wav", "c.wav", "in/d.wav", "out/d.wav"]})
     interp = SpecInterpretation(Predictions(table, np.full((5, 2), 0.5), ["x", "y"], np.eye(5)))
     with pytest.raises(ValueError, match=message):
-        interp.nearest(asked)
+        interp.nearest(wanted)
 
 
 def test_windows_of_one_recording_are_told_by_their_row():
@@ -970,7 +972,7 @@ def test_from_the_folder_of_no_run(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory):
+def learner_of_tones(tmp_path_factory):
     """A learner of pictures, not trained, with two heads."""
     import soundfile as sf
 
@@ -1002,9 +1004,9 @@ def heard(tmp_path_factory):
     return learner
 
 
-def test_top_losses_with_what_the_network_looked_at(heard):
-    interp = SpecInterpretation.from_learner(heard)
-    assert interp.learn is heard and set(interp.predictions.layers) == {"head1", "head2"}
+def test_top_losses_with_class_maps(learner_of_tones):
+    interp = SpecInterpretation.from_learner(learner_of_tones)
+    assert interp.learn is learner_of_tones and set(interp.predictions.layers) == {"head1", "head2"}
     plain, looked = interp.plot_top_losses(2), interp.plot_top_losses(2, cam=True)
     assert [len(ax.images) for ax in plain.axes] == [1, 1] and [len(ax.images) for ax in looked.axes] == [2, 2]
     assert [ax.get_title() for ax in looked.axes] == [ax.get_title() for ax in plain.axes]
@@ -1012,23 +1014,23 @@ def test_top_losses_with_what_the_network_looked_at(heard):
     assert len(interp.plot_tsne(["head1", "head2"]).axes) == 2
 
 
-def test_a_picture_that_is_gone_has_no_map(heard):
-    p = SpecInterpretation.from_learner(heard).predictions
+def test_a_picture_that_is_missing_has_no_map(learner_of_tones):
+    p = SpecInterpretation.from_learner(learner_of_tones).predictions
     gone = Predictions(p.table.assign(picture=[*p.table["picture"][:3], "gone.png"]), p.probs, p.vocab)
     with pytest.warns(UserWarning, match="1 clip of 4 without a class map"):
-        figure = SpecInterpretation(gone, learn=heard).plot_top_losses(4, cam=True)
+        figure = SpecInterpretation(gone, learn=learner_of_tones).plot_top_losses(4, cam=True)
     assert "picture missing" in words(figure) and sum(len(ax.images) == 2 for ax in figure.axes) == 3
 
 
-def test_each_fold_of_a_run_is_looked_at_by_its_own_network(heard, tmp_path):
+def test_each_fold_of_a_run_has_its_own_network(learner_of_tones, tmp_path):
     from specimg.inference import save_classifier
     from specimg.interpret.cam import clip_cam
 
-    p = SpecInterpretation.from_learner(heard).predictions
+    p = SpecInterpretation.from_learner(learner_of_tones).predictions
     p = Predictions(p.table.assign(fold=[0, 1, 0, 1]), p.probs, p.vocab)
     networks = {
-        0: save_classifier(heard, tmp_path / "0", golden=0),
-        1: save_classifier(spec_learner_like(heard, seed=7), tmp_path / "1", golden=0),
+        0: save_classifier(learner_of_tones, tmp_path / "0", golden=0),
+        1: save_classifier(spec_learner_like(learner_of_tones, seed=7), tmp_path / "1", golden=0),
     }
     interp = SpecInterpretation(p, networks=networks)
     cams = interp._cams(interp.table)
@@ -1062,8 +1064,8 @@ def test_no_plot_stays_open():
         interp.plot_lr,
     ):
         assert isinstance(plot(), Figure)
-    for plot, asked in ((interp.plot_groups, "group"), (interp.plot_nearest, 0)):
-        assert isinstance(plot(asked), Figure)
+    for plot, wanted in ((interp.plot_groups, "group"), (interp.plot_nearest, 0)):
+        assert isinstance(plot(wanted), Figure)
         axes = Figure().subplots(2, 4)
-        assert plot(asked, ax=axes if plot == interp.plot_nearest else axes[0, 0]) is axes[0, 0].figure
+        assert plot(wanted, ax=axes if plot == interp.plot_nearest else axes[0, 0]) is axes[0, 0].figure
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()

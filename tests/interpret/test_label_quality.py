@@ -1,4 +1,4 @@
-"""Label review: confident learning and label qualities against cases worked by hand, and what cannot be judged."""
+"""Label review: confident learning and label qualities against cases worked by hand, and what cannot be ranked."""
 
 import warnings
 from types import SimpleNamespace
@@ -178,8 +178,8 @@ def test_several_labels_are_judged_one_by_one():
 @pytest.mark.parametrize("clips", [two_labels(start=[0.0] * 5, end=[1.5] * 5), several_labels()])
 def test_suggestions_become_corrections(clips, tmp_path):
     listed = label_issues(clips).sort_index()
-    heard = listed[listed["issue"]].assign(corrected=listed["suggestion"])
-    write_corrections(heard, tmp_path / "corrections.csv")
+    listened = listed[listed["issue"]].assign(corrected=listed["suggestion"])
+    write_corrections(listened, tmp_path / "corrections.csv")
     table = apply_corrections(clips.table.rename(columns={"target": "label"}), tmp_path / "corrections.csv", log=None)
     assert table["label"].tolist() == listed["suggestion"].where(listed["issue"], listed["label"]).tolist()
     assert [was is not None for was in table["was"]] == listed["issue"].tolist()
@@ -190,7 +190,7 @@ def test_one_label_that_clips_carry_or_not():
     assert listed.index[0] == 1 and listed["wrong"].iloc[0] == ["x"]
 
 
-# ---------------------------------------------------------------------- what may be judged
+# ---------------------------------------------------------------------- which clips
 
 
 def test_whatever_holds_predictions_is_taken():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from miniatures.judged import make_judged, probabilities
+from miniatures.predicted import make_predictions, probabilities
 
 from specimg import report, review_sheet
 from specimg.labels.corrections import read_corrections
@@ -37,26 +37,26 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judged(folder):
+def predicted(folder):
     """24 clips whose names and labels hold markup; every fourth is taken for the next class."""
-    return make_judged(folder, vocab=("<script>alert('cat')</script>", "dog & <b>bone</b>", "owl"))
+    return make_predictions(folder, vocab=("<script>alert('cat')</script>", "dog & <b>bone</b>", "owl"))
 
 
 @pytest.fixture(scope="module")
-def file(judged, folder):
-    return report(judged, folder / "report.html", title="<i>Owls</i>", progress=False)
+def file(predicted, folder):
+    return report(predicted, folder / "report.html", title="<i>Owls</i>", progress=False)
 
 
 @pytest.fixture
 def open_page(browser):
-    """open_page(file, view="", width=1280, scheme="light", forgive=...) -> page; nothing may go wrong or leave the file."""
-    contexts, trouble = [], []
+    """open_page(file, view="", width=1280, scheme="light", ignore=...) -> page; nothing may go wrong or leave the file."""
+    contexts, problems = [], []
 
     def watch(request):
         if not request.url.startswith(("file:", "data:", "blob:")):
-            trouble.append(request.url)
+            problems.append(request.url)
 
-    def go(file, view="", width=1280, scheme="light", forgive="nothing"):
+    def go(file, view="", width=1280, scheme="light", ignore="nothing"):
         context = browser.new_context(
             viewport={"width": width, "height": 850}, color_scheme=scheme, accept_downloads=True
         )
@@ -64,10 +64,10 @@ def open_page(browser):
         page = context.new_page()
         page.on(
             "console",
-            lambda said: said.type in ("error", "warning") and forgive not in said.text and trouble.append(said.text),
+            lambda line: line.type in ("error", "warning") and ignore not in line.text and problems.append(line.text),
         )
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: (problems.append(dialog.message), dialog.dismiss()))
         page.on("request", watch)
         page.goto(f"{file.as_uri()}#{view}")
         return page
@@ -75,7 +75,7 @@ def open_page(browser):
     yield go
     for context in contexts:
         context.close()
-    assert trouble == []
+    assert problems == []
 
 
 def paths(page, within):
@@ -140,8 +140,8 @@ def test_charts_follow_the_theme_and_their_text_is_text(open_page, file, width):
         assert page.locator(f"#view-{view} svg.chart:visible").count() == charts
 
 
-def test_a_cell_of_the_confusion_lists_its_clips(open_page, file, judged):
-    page, table = open_page(file, "confusion"), judged.table
+def test_a_cell_of_the_confusion_lists_its_clips(open_page, file, predicted):
+    page, table = open_page(file, "confusion"), predicted.table
     cells = page.locator(".matrix .cell").all()
     counts = table.groupby(["target", "prediction"]).size()
     assert {
@@ -160,8 +160,8 @@ def test_a_cell_of_the_confusion_lists_its_clips(open_page, file, judged):
     assert len(paths(page, "#view-confusion .shelf")) == n
 
 
-def test_filters_and_search_count_right(open_page, file, judged):
-    page, table = open_page(file, "clips"), judged.table
+def test_filters_and_search_count_right(open_page, file, predicted):
+    page, table = open_page(file, "clips"), predicted.table
     count = page.locator("#view-clips .count")
     assert count.inner_text() == "24 clips"
     page.select_option("[data-filter=result]", label="wrong")
@@ -184,7 +184,7 @@ def test_filters_and_search_count_right(open_page, file, judged):
     assert count.inner_text() == "0 of 24 clips" and paths(page, "#view-clips") == []
 
 
-def test_a_player_lasts_as_long_as_the_span_and_its_cursor_moves(open_page, file, judged, folder):
+def test_a_player_lasts_as_long_as_the_span_and_its_cursor_moves(open_page, file, predicted, folder):
     page = open_page(file, "clips")
     for card in page.locator("#view-clips .card").all()[:4]:
         card.locator(".play").click()
@@ -267,10 +267,10 @@ def test_long_lists_are_made_as_they_come_into_view(open_page, tmp_path):
 
 
 def test_linked_sounds_play_their_span_and_say_it_when_they_are_gone(open_page, tmp_path):
-    p = make_judged(tmp_path, n=8)
+    p = make_predictions(tmp_path, n=8)
     spans = Predictions(p.table.assign(start=0.05, end=0.15, picture=""), p.probs, p.vocab)
     file = report(spans, tmp_path / "r.html", budget_mb=0, audio=tmp_path / "audio", progress=False)
-    page = open_page(file, "clips", forgive="ERR_FILE_NOT_FOUND")
+    page = open_page(file, "clips", ignore="ERR_FILE_NOT_FOUND")
     card = page.locator("#view-clips .card").first
     assert card.locator(".note").inner_text() == "linked to the recording"
     card.locator(".play").click()
@@ -334,10 +334,10 @@ def test_words_of_a_card_hold_with_any_label(open_page, tmp_path):
     )
 
 
-def test_several_labels_have_a_list_of_mistakes(open_page, judged, tmp_path):
-    targets = [[judged.vocab[k % 3], "owl"][: 1 + (k % 3 == 0)] for k in range(24)]
+def test_several_labels_have_a_list_of_mistakes(open_page, predicted, tmp_path):
+    targets = [[predicted.vocab[k % 3], "owl"][: 1 + (k % 3 == 0)] for k in range(24)]
     multi = Predictions(
-        judged.table.assign(target=pd.Series(targets, dtype=object)), judged.probs, judged.vocab, is_multi=True
+        predicted.table.assign(target=pd.Series(targets, dtype=object)), predicted.probs, predicted.vocab, is_multi=True
     )
     page = open_page(report(multi, tmp_path / "r.html", progress=False), "confusion")
     assert page.locator("nav a").nth(2).inner_text() == "Mistakes" and page.locator(".matrix").count() == 0
@@ -351,7 +351,7 @@ def test_several_labels_have_a_list_of_mistakes(open_page, judged, tmp_path):
     another = card.get_by_text("Another label")
     another.click()
     ticked = card.locator(".several input:checked").evaluate_all("(boxes) => boxes.map((box) => box.value)")
-    free = next(label for label in judged.vocab if label not in ticked)
+    free = next(label for label in predicted.vocab if label not in ticked)
     card.locator(".several label", has_text=free).click()
     card.get_by_text("Unsure").click()
     another.click()  # what was ticked is still what is saved
@@ -370,8 +370,8 @@ def test_the_theme_switches_and_is_remembered(open_page, file):
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-def test_a_review_is_saved_as_corrections(open_page, judged, tmp_path):
-    page = open_page(review_sheet(judged, tmp_path / "review.html", progress=False), "review")
+def test_a_review_is_saved_as_corrections(open_page, predicted, tmp_path):
+    page = open_page(review_sheet(predicted, tmp_path / "review.html", progress=False), "review")
     assert page.locator("nav").is_hidden() and page.get_by_role("button", name="Save corrections.csv").is_disabled()
     cards = page.locator("#view-review .card").all()
     names = [card.get_attribute("data-path") for card in cards]
@@ -388,6 +388,6 @@ def test_a_review_is_saved_as_corrections(open_page, judged, tmp_path):
         page.get_by_role("button", name="Save corrections.csv").click()
     waiting.value.save_as(tmp_path / "corrections.csv")
     saved = read_corrections(tmp_path / "corrections.csv").set_index("path")
-    was = judged.table.set_index("path").loc[names]
+    was = predicted.table.set_index("path").loc[names]
     assert list(saved.index) == names[:4] and saved["label"].tolist() == was["target"].tolist()[:4]
     assert saved["corrected"].tolist() == [was["prediction"].iloc[0], was["target"].iloc[1], "owl", None]

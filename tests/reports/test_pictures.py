@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from miniatures.judged import LOOK
+from miniatures.predicted import LOOK
 from PIL import Image
 
 from specimg import Audio, Mel, Renderer, Stft

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from miniatures.judged import LOOK, make_judged, probabilities, write_sounds
+from miniatures.predicted import LOOK, make_predictions, probabilities, write_sounds
 from PIL import Image
 
 from specimg import (
@@ -84,15 +84,15 @@ def open_page(path):
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("judged")
-    return SimpleNamespace(folder=folder, predictions=make_judged(folder), audio=folder / "audio")
+def predicted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("predicted")
+    return SimpleNamespace(folder=folder, predictions=make_predictions(folder), audio=folder / "audio")
 
 
 @pytest.fixture(scope="module")
-def made(judged):
+def made(predicted):
     """The page of 24 clips with all there is."""
-    return open_page(report(judged.predictions, judged.folder / "page" / "report.html", **QUIET))
+    return open_page(report(predicted.predictions, predicted.folder / "page" / "report.html", **QUIET))
 
 
 def changed(p, **columns):
@@ -110,8 +110,8 @@ def test_markup_in_json_is_text():
 # ---------------------------------------------------------------------- a whole page
 
 
-def test_the_page_tells_every_clip(made, judged):
-    p, clips = judged.predictions.table.set_index("path"), made.clips
+def test_the_page_lists_every_clip(made, predicted):
+    p, clips = predicted.predictions.table.set_index("path"), made.clips
     assert clips["n"] == 24 and sorted(clips["path"]) == sorted(p.index)
     assert clips["loss"] == sorted(clips["loss"], reverse=True)
     for path, actual, guess, right in zip(clips["path"], clips["target"], clips["guess"], clips["right"]):
@@ -122,9 +122,9 @@ def test_the_page_tells_every_clip(made, judged):
     assert made.page["groups"] == [{"name": "group", "values": ["ann", "bob"], "of": of}]
 
 
-def test_every_sound_is_the_span_that_was_drawn(made, judged):
+def test_every_sound_is_the_span_that_was_drawn(made, predicted):
     for i, data in enumerate(made.media("sounds")):
-        drawn, sr = read_audio(judged.audio / made.clips["path"][i], LOOK.audio)
+        drawn, sr = read_audio(predicted.audio / made.clips["path"][i], LOOK.audio)
         assert sf.info(io.BytesIO(data)).duration == made.clips["seconds"][i] == len(drawn) / sr
         assert made.clips["begin"][i] == 0 and made.clips["sound"][i] == 1
         assert (
@@ -138,8 +138,8 @@ def test_every_picture_is_there_and_has_axes(made):
     assert made.clips["axes"] == [0] * 24 and made.page["axes"][0]["unit"] == "Hz"
 
 
-def test_tables_of_the_page_are_those_of_the_interpretation(made, judged):
-    report_, interp = made.page["report"], SpecInterpretation(judged.predictions)
+def test_tables_of_the_page_are_those_of_the_interpretation(made, predicted):
+    report_, interp = made.page["report"], SpecInterpretation(predicted.predictions)
     assert [(r["label"], r["support"]) for r in report_] == [("cat", 8), ("dog", 8), ("owl", 8)]
     assert report_[0]["recall"] == 0.75 == interp.classification_report().loc["cat", "recall"]
     ann, bob = made.page["breakdown"][0]["rows"]
@@ -150,27 +150,27 @@ def test_tables_of_the_page_are_those_of_the_interpretation(made, judged):
     assert len(made.page["map"]["x"]) == 24 and made.page["map"]["on"] == "embeddings"
 
 
-def test_charts_are_those_of_the_interpretation(made, judged):
+def test_charts_are_those_of_the_interpretation(made, predicted):
     assert list(made.charts) == ["classes", "groups-0", "calibration", "probabilities"]
     assert "calibration of 24 clips expected calibration error" in made.charts["calibration"]
     assert "correct (18) wrong (6)" in made.charts["probabilities"]
     assert "macro F1 0.750" in made.charts["classes"] and "accuracy by group" in made.charts["groups-0"]
-    again = draw_charts(SpecInterpretation(judged.predictions), None, ["group"])
-    text = (judged.folder / "page" / "report.html").read_text()
+    again = draw_charts(SpecInterpretation(predicted.predictions), None, ["group"])
+    text = (predicted.folder / "page" / "report.html").read_text()
     assert all(f'<template id="chart-{name}">{svg}</template>' in text for name, svg in again.items())  # same bytes
     texts = [node for svg in again.values() for node in ElementTree.fromstring(svg).iter("text")]
     assert {node.get("font-size") for node in texts} == {"9px", "7.497px"}
     assert not re.search(r"style=|<style|<script|url\((?!#)|xmlns|#[0-9a-f]{6}", "".join(again.values()))
 
 
-def test_nothing_in_the_page_reaches_out(made, judged):
-    text = (judged.folder / "page" / "report.html").read_text()
+def test_nothing_in_the_page_reaches_out(made, predicted):
+    text = (predicted.folder / "page" / "report.html").read_text()
     assert "default-src 'none'" in text and not re.search(r"(src|href)=[\"']?(https?:)?//", text)
     assert made.tags.count("link") == 1 and "innerHTML" not in text
 
 
-def test_beyond_the_budget_sounds_are_linked(judged):
-    page = open_page(report(judged.predictions, judged.folder / "page" / "small.html", budget_mb=0.06, **QUIET))
+def test_beyond_the_budget_sounds_are_linked(predicted):
+    page = open_page(report(predicted.predictions, predicted.folder / "page" / "small.html", budget_mb=0.06, **QUIET))
     sounds = page.clips["sound"]
     embedded, linked = (
         [i for i, s in enumerate(sounds) if s == 1],
@@ -182,7 +182,7 @@ def test_beyond_the_budget_sounds_are_linked(judged):
     )
     for i in linked:
         file, times = sounds[i].split("#t=")
-        assert (judged.folder / "page" / file).resolve() == (judged.audio / page.clips["path"][i]).resolve()
+        assert (predicted.folder / "page" / file).resolve() == (predicted.audio / page.clips["path"][i]).resolve()
         assert float(times.split(",")[0]) == 0 and float(times.split(",")[1]) == pytest.approx(
             page.clips["edge"][i], abs=1e-3
         )
@@ -190,8 +190,8 @@ def test_beyond_the_budget_sounds_are_linked(judged):
     assert size <= 0.06e6
 
 
-def test_without_a_budget_everything_is_linked(judged):
-    page = open_page(report(judged.predictions, judged.folder / "page" / "none.html", budget_mb=0, **QUIET))
+def test_without_a_budget_everything_is_linked(predicted):
+    page = open_page(report(predicted.predictions, predicted.folder / "page" / "none.html", budget_mb=0, **QUIET))
     assert all(s.startswith("../audio/clip") for s in page.clips["sound"]) and all(
         p.startswith("../cache/") for p in page.clips["picture"]
     )
@@ -200,9 +200,9 @@ def test_without_a_budget_everything_is_linked(judged):
 # ---------------------------------------------------------------------- bad input
 
 
-def test_markup_in_labels_names_and_title_is_text(tmp_path, judged):
+def test_markup_in_labels_names_and_title_is_text(tmp_path, predicted):
     bad = "<script>alert(1)</script>"
-    p = judged.predictions
+    p = predicted.predictions
     table = p.table.assign(
         target=p.table["target"].replace("cat", bad),
         group=["<b>a</b>\x00\udcff", "</style>"] * 12,
@@ -217,8 +217,8 @@ def test_markup_in_labels_names_and_title_is_text(tmp_path, judged):
     )
 
 
-def test_missing_recordings_and_pictures_are_said(tmp_path):
-    p = make_judged(tmp_path, n=8)
+def test_missing_recordings_and_pictures_are_reported(tmp_path):
+    p = make_predictions(tmp_path, n=8)
     (tmp_path / "audio" / "clip000.wav").unlink()
     (tmp_path / "audio" / "clip001.wav").write_bytes(b"no sound")
     Path(p.table["picture"][0]).unlink()
@@ -242,7 +242,7 @@ def test_missing_recordings_and_pictures_are_said(tmp_path):
 
 
 def test_recordings_that_moved_are_named_by_audio(tmp_path):
-    p = make_judged(tmp_path, n=8)
+    p = make_predictions(tmp_path, n=8)
     shutil.move(tmp_path / "audio", tmp_path / "elsewhere")
     page = open_page(report(p, tmp_path / "r.html", **QUIET))
     assert page.clips["sound"] == [None] * 8 and page.clips["picture"] == [1] * 8
@@ -250,8 +250,8 @@ def test_recordings_that_moved_are_named_by_audio(tmp_path):
     assert page.clips["sound"] == [1] * 8
 
 
-def test_nan_losses_and_probabilities(tmp_path, judged):
-    p = judged.predictions
+def test_nan_losses_and_probabilities(tmp_path, predicted):
+    p = predicted.predictions
     probs = p.probs.copy()
     probs[[3, 7]] = np.nan
     table = p.table.assign(loss=np.where(np.arange(24) < 8, np.nan, p.table["loss"]))
@@ -298,8 +298,8 @@ def test_three_hundred_classes_with_long_names(tmp_path):
     assert page.page["reasons"] == ["The folder of the recordings is not known; name it with audio=."]
 
 
-def test_several_labels_a_clip(tmp_path, judged):
-    p = judged.predictions
+def test_several_labels_a_clip(tmp_path, predicted):
+    p = predicted.predictions
     targets = [[p.vocab[k % 3]] + (["owl"] if k % 3 == 0 and k % 2 else []) for k in range(24)]
     multi = Predictions(
         p.table.assign(target=pd.Series(targets, dtype=object)), p.probs, p.vocab, p.embeddings, is_multi=True
@@ -311,8 +311,8 @@ def test_several_labels_a_clip(tmp_path, judged):
     assert all(isinstance(row["label"], list) for row in page.page["review"]["rows"])
 
 
-def test_clips_without_targets(tmp_path, judged):
-    p = judged.predictions
+def test_clips_without_targets(tmp_path, predicted):
+    p = predicted.predictions
     page = open_page(report(changed(p, target=None, loss=np.nan), tmp_path / "r.html", **QUIET))
     assert page.clips["right"] == page.clips["target"] == [None] * 24 and page.page["review"] is None
     assert (
@@ -321,7 +321,7 @@ def test_clips_without_targets(tmp_path, judged):
     assert page.clips["confidence"] == sorted(page.clips["confidence"])
 
 
-def test_what_no_page_can_be_made_of(tmp_path, judged):
+def test_what_no_page_can_be_made_of(tmp_path, predicted):
     with pytest.raises(ValueError, match="cannot be made of dict"):
         report({}, tmp_path / "r.html")
     wrong = [
@@ -332,16 +332,16 @@ def test_what_no_page_can_be_made_of(tmp_path, judged):
     ]
     for options, words in wrong:
         with pytest.raises(ValueError, match=words):
-            report(judged.predictions, tmp_path / "r.html", **options)
+            report(predicted.predictions, tmp_path / "r.html", **options)
     with pytest.raises(ValueError, match="is a folder; name the file"):
-        report(judged.predictions, tmp_path)
+        report(predicted.predictions, tmp_path)
 
 
 # ---------------------------------------------------------------------- label review
 
 
 def test_a_review_sheet_holds_the_doubtful_clips_only(tmp_path):
-    p = make_judged(tmp_path, n=80)
+    p = make_predictions(tmp_path, n=80)
     page = open_page(review_sheet(p, tmp_path / "r.html", **QUIET))
     review = page.page["review"]
     assert page.page["kind"] == "review" and page.clips["n"] == len(review["rows"]) == 50 and review["labelled"] == 80
@@ -381,7 +381,7 @@ def learned(tmp_path_factory):
     return SimpleNamespace(folder=folder, learn=spec_learner(dls, "mini_resnet", seed=0))
 
 
-def test_a_learner_is_judged_and_shows_where_it_looked(learned):
+def test_a_learner_is_evaluated_and_has_class_maps(learned):
     page = open_page(report(learned.learn, learned.folder / "r.html", cam=3, **QUIET))
     facts = {name: dict(rows) for name, rows in page.page["facts"]}
     assert (
@@ -399,13 +399,13 @@ def test_a_learner_is_judged_and_shows_where_it_looked(learned):
     )  # cut, as the network has them
 
 
-def test_nothing_held_out_is_said(learned, tmp_path):
+def test_nothing_held_out_is_reported(learned, tmp_path):
     table = learned.learn.dls.clips[["path", "label"]].assign(is_valid=False)
     dls = SpecDataLoaders.from_tree(learned.learn.dls.tree, table, bs=4, size=32)
     page = open_page(report(spec_learner(dls, "mini_resnet", seed=0), tmp_path / "r.html", **QUIET))
     assert page.clips["n"] == 0 and page.page["review"] is None
-    said = "The validation set is empty: there are no clips to show. Hold some out with valid_pct, valid_col or fold."
-    assert page.page["notes"] == [said]
+    note = "The validation set is empty: there are no clips to show. Hold some out with valid_pct, valid_col or fold."
+    assert page.page["notes"] == [note]
     sheet = open_page(review_sheet(spec_learner(dls, "mini_resnet", seed=0), tmp_path / "v.html", **QUIET))
     assert sheet.page["review"] == {"why": "there are no clips."}
 
@@ -430,7 +430,7 @@ def test_a_learner_trained_elsewhere(tmp_path):
     assert "There are no class maps" in page.page["media"]
 
 
-def test_a_network_of_waveforms_is_heard_and_seen(tmp_path):
+def test_a_network_of_waveforms_has_sound_and_pictures(tmp_path):
     names = write_sounds(tmp_path / "audio", 12, 2)
     table = pd.DataFrame({"path": names, "label": ["cat", "dog"] * 6, "is_valid": [k > 5 for k in range(12)]})
     dls = WaveDataLoaders.from_df(
@@ -468,7 +468,7 @@ def run(tmp_path_factory):
     )
 
 
-def test_a_run_is_told_whole(run, tmp_path):
+def test_a_page_of_a_run(run, tmp_path):
     page = open_page(report(run, tmp_path / "r.html", cam=4, **QUIET))
     facts = {name: dict(rows) for name, rows in page.page["facts"]}
     assert (
@@ -609,8 +609,8 @@ def test_a_folder_that_is_neither_names_what_is_missing(trained, tmp_path):
 # ---------------------------------------------------------------------- the command line
 
 
-def test_pages_from_the_command_line(judged, tmp_path, capsys):
-    judged.predictions.save(tmp_path / "p.npz")
+def test_pages_from_the_command_line(predicted, tmp_path, capsys):
+    predicted.predictions.save(tmp_path / "p.npz")
     assert (
         main(["report", str(tmp_path / "p.npz"), "--out", str(tmp_path / "r.html"), "--title", "Owls", "--cam", "0"])
         == 0

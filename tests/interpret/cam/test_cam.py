@@ -1,4 +1,4 @@
-"""Grad-CAM: maps that can be computed by hand, their way back to seconds and hertz, and what is heard of them."""
+"""Grad-CAM: maps that can be computed by hand, their way back to seconds and hertz, and as sound."""
 
 import math
 import warnings
@@ -39,7 +39,7 @@ def burst(hz, at, seconds=1.0, sr=SR):
 
 
 class Linear(nn.Sequential):
-    """One convolution, the mean over its map, one linear layer: what Grad-CAM says of it can be written down. Takes windows too."""
+    """One convolution, the mean over its map, one linear layer: whose Grad-CAM can be written down. Takes windows too."""
 
     def __init__(self, kernels, weights):
         conv, last = (
@@ -76,7 +76,7 @@ class Halves(nn.Module):
 
 
 def of_halves(look=LOOK, size=(32, 63)):
-    """A classifier that says "high" for what it sees in the upper half, and "low" for the lower."""
+    """A classifier that predicts "high" for energy in the upper half, and "low" for the lower."""
     last = nn.Linear(2, 2, bias=False)
     last.weight.data = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
     return Classifier(
@@ -388,8 +388,8 @@ def test_a_picture_of_a_tree_and_its_recording_have_the_same_map(tmp_path, write
 
     path = write_wav(tmp_path / "in" / "a.wav", burst(1000, 0.3), SR)
     tree = render_tree(tmp_path / "in", LOOK, cache=tmp_path / "cache", progress=False)
-    looker = bright(FitSize((32, 50)))
-    drawn, stored = clip_cam(looker, path), clip_cam(looker, tree.picture("a.wav"))
+    classifier = bright(FitSize((32, 50)))
+    drawn, stored = clip_cam(classifier, path), clip_cam(classifier, tree.picture("a.wav"))
     np.testing.assert_array_equal(drawn.values, stored.values)
     assert stored.info == describe(tree.picture("a.wav")) and drawn.name == str(path)
 
@@ -431,13 +431,13 @@ def test_pictures_of_other_kinds(tmp_path):
 
 
 def test_a_diverged_network_has_no_map():
-    looker = bright(FitSize((32, 50)))
-    looker.model[3].weight.data[:] = math.nan
-    assert class_maps(looker.model, torch.rand(1, 1, 5, 5), 0).isnan().all()
+    classifier = bright(FitSize((32, 50)))
+    classifier.model[3].weight.data[:] = math.nan
+    assert class_maps(classifier.model, torch.rand(1, 1, 5, 5), 0).isnan().all()
     with pytest.raises(ValueError, match="samples 0: the network returns NaN or infinity: it diverged"):
-        clip_cam(looker, (burst(1000, 0.3), SR))
+        clip_cam(classifier, (burst(1000, 0.3), SR))
     with pytest.warns(UserWarning, match="1 clip of 1 without a class map: samples 0: the network returns NaN"):
-        assert list(clip_cams(looker, [(burst(1000, 0.3), SR)])) == [None]
+        assert list(clip_cams(classifier, [(burst(1000, 0.3), SR)])) == [None]
 
 
 def test_who_looks_at_no_fitted_pictures_is_refused():
@@ -448,23 +448,23 @@ def test_who_looks_at_no_fitted_pictures_is_refused():
 
 
 def test_many_clips_keep_their_order_and_bad_files_cost_a_warning(tmp_path, write_wav):
-    looker = bright(FitSize((32, 50)))
+    classifier = bright(FitSize((32, 50)))
     files = [write_wav(tmp_path / f"{i}.wav", burst(600 + 500 * i, 0.1 + 0.2 * i), SR) for i in range(4)]
     (tmp_path / "bad.wav").write_bytes(b"RIFF no sound")
     sources = [files[0], tmp_path / "bad.wav", files[1], tmp_path / "gone.png", files[2], files[3]]
     with pytest.warns(
         UserWarning, match=r"2 clips of 6 without a class map: \S+bad.wav: .*; \S+gone.png: No such file"
     ) as caught:
-        cams = list(clip_cams(looker, sources, labels=["loud", None, "quiet", None, None, "loud"], bs=2))
+        cams = list(clip_cams(classifier, sources, labels=["loud", None, "quiet", None, None, "loud"], bs=2))
     assert len(caught) == 1 and caught[0].filename == __file__
     assert [cam and cam.label for cam in cams] == ["loud", None, "quiet", None, "loud", "loud"]
     for i, cam in [(0, cams[0]), (2, cams[4]), (3, cams[5])]:
-        np.testing.assert_allclose(cam.values, clip_cam(looker, files[i], "loud").values, atol=1e-6)
+        np.testing.assert_allclose(cam.values, clip_cam(classifier, files[i], "loud").values, atol=1e-6)
         assert cam.peak[0] == pytest.approx(0.175 + 0.2 * i, abs=0.05)
 
 
 def test_what_clip_cams_is_asked_for_is_checked_at_once():
-    looker = bright(FitSize((32, 50)))
+    classifier = bright(FitSize((32, 50)))
     for arguments, message in [
         (dict(labels=["loud"]), "1 label for 2 clips"),
         (dict(labels="lout"), "unknown label"),
@@ -472,8 +472,8 @@ def test_what_clip_cams_is_asked_for_is_checked_at_once():
         (dict(method="cam"), "unknown method"),
     ]:
         with pytest.raises(ValueError, match=message):
-            clip_cams(looker, ["a.wav", "b.wav"], **arguments)
-    assert list(clip_cams(looker, [])) == []
+            clip_cams(classifier, ["a.wav", "b.wav"], **arguments)
+    assert list(clip_cams(classifier, [])) == []
 
 
 def test_a_picture_of_another_tree_is_a_bad_file(tmp_path):
@@ -615,8 +615,8 @@ def test_of_two_tones_the_one_looked_at_is_kept(two_tones, label, kept, gone):
 
 
 def test_it_is_as_long_and_fast_as_what_was_drawn_and_a_part_of_a_file_is_one(two_tones):
-    looker = of_halves(Renderer(LOOK.representation, audio=Audio(sr=6000, duration=1.5)))
-    y, sr = cam_audio(looker, two_tones)
+    classifier = of_halves(Renderer(LOOK.representation, audio=Audio(sr=6000, duration=1.5)))
+    y, sr = cam_audio(classifier, two_tones)
     assert (len(y), sr) == (9000, 6000)
     part, sr = cam_audio(of_halves(), two_tones, "low", start=0.2, end=0.7)
     whole, _ = read_audio(two_tones, start=0.2, end=0.7)
@@ -649,9 +649,9 @@ def test_where_rows_are_no_frequencies_only_the_seconds_are_known(tmp_path):
     last = nn.Linear(1, 2, bias=False)
     last.weight.data = torch.tensor([[1.0], [-1.0]])
     model = nn.Sequential(Late(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
-    looker = Classifier(model, PictureInput(look, FitSize((20, 63))), ["late", "early"], False)
+    classifier = Classifier(model, PictureInput(look, FitSize((20, 63))), ["late", "early"], False)
     samples += 0.3 * np.sin(2 * np.pi * 1200 * t).astype("float32") * (t < 0.4)
-    y, sr = cam_audio(looker, (samples, SR), "late")
+    y, sr = cam_audio(classifier, (samples, SR), "late")
     assert energy(y, sr, 1200) < 0.01 * energy(samples, sr, 1200)
     assert energy(y, sr, 500) > 0.8 * energy(samples, sr, 500) and energy(y, sr, 2500) > 0.8 * energy(samples, sr, 2500)
 
@@ -665,13 +665,13 @@ def test_keep_says_how_much_is_heard(two_tones):
 
 
 def test_nothing_to_hear_is_said(two_tones):
-    looker = bright(FitSize((32, 50)))
+    classifier = bright(FitSize((32, 50)))
     with pytest.warns(
         UserWarning, match="class map of two.wav is 0 everywhere: there is no evidence for 'quiet', and nothing is kept"
     ):
-        y, _ = cam_audio(looker, two_tones, "quiet")
+        y, _ = cam_audio(classifier, two_tones, "quiet")
     with pytest.warns(UserWarning, match="all of it is kept"):
-        rest, _ = cam_audio(looker, two_tones, "quiet", inverse=True)
+        rest, _ = cam_audio(classifier, two_tones, "quiet", inverse=True)
     assert not y.any() and np.array_equal(rest, read_audio(two_tones)[0])
 
 
@@ -683,19 +683,19 @@ def test_clips_of_a_few_samples_do_not_end_it():
 
 
 def test_sources_without_sound_are_refused(tmp_path):
-    looker = of_halves()
+    classifier = of_halves()
     LOOK((burst(500, 0.3)), SR).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match="a.png' is a picture, which holds no sound"):
-        cam_audio(looker, tmp_path / "a.png")
+        cam_audio(classifier, tmp_path / "a.png")
     with pytest.raises(ValueError, match="start and end are seconds in a file"):
-        cam_audio(looker, (burst(500, 0.3), SR), start=0.2)
+        cam_audio(classifier, (burst(500, 0.3), SR), start=0.2)
     with pytest.raises(ValueError, match="has no renderer"):
-        cam_audio(SimpleNamespace(**{**vars(looker), "renderer": None}), (burst(500, 0.3), SR))
+        cam_audio(SimpleNamespace(**{**vars(classifier), "renderer": None}), (burst(500, 0.3), SR))
 
 
-@pytest.mark.parametrize("looker", [3, "classifier/", None])
-def test_what_has_no_network(looker):
+@pytest.mark.parametrize("classifier", [3, "classifier/", None])
+def test_what_has_no_network(classifier):
     with pytest.raises(
-        ValueError, match=f"{type(looker).__name__} has no network for Grad-CAM; give a learner, or load_classifier"
+        ValueError, match=f"{type(classifier).__name__} has no network for Grad-CAM; give a learner, or load_classifier"
     ):
-        clip_cam(looker, "dog.wav")
+        clip_cam(classifier, "dog.wav")

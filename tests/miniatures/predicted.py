@@ -1,6 +1,6 @@
-"""A few short sounds, drawn and judged by nobody's network: predictions whose mistakes are known by heart.
+"""A few short sounds, drawn, with made-up predictions whose mistakes are known.
 
-Clip number k lasts 0.2 s + k * 0.01 s and sounds at its class's pitch. Every fourth clip is taken for the next class.
+Clip number k lasts 0.2 s + k * 0.01 s and sounds at its class's pitch. Every fourth clip is predicted as the next class.
 """
 
 import numpy as np
@@ -23,21 +23,21 @@ def write_sounds(folder, n, n_classes, sr=8000):
     return names
 
 
-def probabilities(actual, said, n_classes, sure=0.7):
-    """(clips, classes): `sure` for what was said, a little for what it is, next to nothing for the rest."""
+def probabilities(actual, predicted, n_classes, sure=0.7):
+    """(clips, classes): `sure` for the prediction, a little for the label, next to nothing for the rest."""
     probs = np.full((len(actual), n_classes), 1e-3)
     probs[np.arange(len(actual)), actual] = 0.05
-    probs[np.arange(len(said)), said] = sure
+    probs[np.arange(len(predicted)), predicted] = sure
     return probs / probs.sum(axis=1, keepdims=True)
 
 
-def make_judged(folder, n=24, vocab=("cat", "dog", "owl"), **columns):
-    """Predictions of n clips whose recordings lie in folder/audio, drawn into folder/cache; speakers "ann" and "bob" in turn."""
+def make_predictions(folder, n=24, vocab=("cat", "dog", "owl"), **columns):
+    """Predictions of n clips whose recordings are in folder/audio, drawn into folder/cache; speakers "ann" and "bob" in turn."""
     names = write_sounds(folder / "audio", n, len(vocab))
     tree = render_tree(folder / "audio", LOOK, folder / "cache", n_jobs=1, progress=False)
     actual = np.arange(n) % len(vocab)
-    said = np.where(np.arange(n) % 4 == 3, (actual + 1) % len(vocab), actual)
-    probs = probabilities(actual, said, len(vocab))
+    predicted = np.where(np.arange(n) % 4 == 3, (actual + 1) % len(vocab), actual)
+    probs = probabilities(actual, predicted, len(vocab))
     facts = {
         "path": names,
         "picture": [str(tree.picture(name)) for name in names],
