@@ -29,15 +29,16 @@ class Recipe(Value):
 
     Parameters
     ----------
-    epochs : int, default 5
+    epochs : int, default 7
         Epochs in which the whole network learns, 0 or more.
     freeze_epochs : int, default 1
         Epochs before them in which only the head learns, 0 or more.
-    lr : float or "find", default "find"
-        Peak learning rate of the head, above 0 and up to 10. "find" takes fastai's suggestion from a short trial run.
-        After frozen epochs the unfrozen ones use half of it.
-    lr_mult : float, default 100
-        The first layers of a pretrained body learn at lr / lr_mult, 1 or more. From scratch all layers learn at lr.
+    lr : float, "default" or "find", default "default"
+        Peak learning rate of the head, above 0 and up to 10. "default" is 0.01 for a pretrained network and 0.003 from scratch; "find"
+        takes fastai's suggestion from a short trial run. After frozen epochs the unfrozen ones use half of it.
+    lr_mult : float, default 10
+        The first layers of a pretrained body learn at lr / lr_mult, 1 or more. From scratch all layers learn at lr. fastai's 100 is for
+        photographs: layers that know these have further to go to sounds (benchmarks/transfer.py).
     pct_start : float, default 0.25
         Share of each phase in which the learning rate rises, between 0 and 1.
     div : float, default 25
@@ -82,10 +83,10 @@ class Recipe(Value):
     Recipe(epochs=10, freeze_epochs=5, lr=0.003)
     """
 
-    epochs: int = 5
+    epochs: int = 7
     freeze_epochs: int = 1
-    lr: float | str = "find"
-    lr_mult: float = 100.0
+    lr: float | str = "default"
+    lr_mult: float = 10.0
     pct_start: float = 0.25
     div: float = 25.0
     div_final: float = 1e5
@@ -102,11 +103,11 @@ class Recipe(Value):
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         """Field -> (is it in its range, the range)."""
-        lr_fits = self.lr == "find" if isinstance(self.lr, str) else 0 < self.lr <= 10
+        lr_fits = self.lr in ("default", "find") if isinstance(self.lr, str) else 0 < self.lr <= 10
         return {
             "epochs": (self.epochs >= 0, "0 or more"),
             "freeze_epochs": (self.freeze_epochs >= 0, "0 or more"),
-            "lr": (lr_fits, "'find', or a number above 0 and up to 10"),
+            "lr": (lr_fits, "'default', 'find', or a number above 0 and up to 10"),
             "lr_mult": (self.lr_mult >= 1, "1 or more"),
             "pct_start": (0 < self.pct_start < 1, "between 0 and 1"),
             "div": (self.div >= 1, "1 or more"),

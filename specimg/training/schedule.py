@@ -32,6 +32,8 @@ __all__ = [
     "typed",
 ]
 
+# Peak learning rates, by "is it pretrained?"; chosen on held-out kits and speakers (benchmarks/transfer.py).
+DEFAULT_RATE = {True: 1e-2, False: 3e-3}
 PHASES = ("frozen", "unfrozen")
 
 
@@ -46,6 +48,13 @@ def search_length(batches: int, epochs: int) -> int:
 def epoch_seed(seed: int, phase: str, epoch: int) -> int:
     """The seed of one epoch, counted from 0 within its phase, or of the "search"; neighbouring epochs are unrelated."""
     return int(np.random.SeedSequence((seed, ("search", *PHASES).index(phase), epoch)).generate_state(1)[0])
+
+
+def given_rate(lr: float | str, pretrained: bool) -> float | None:
+    """The learning rate of a recipe as a number; None where it has yet to be found."""
+    if lr == "find":
+        return None
+    return DEFAULT_RATE[pretrained] if lr == "default" else lr
 
 
 def peak_rates(recipe: Recipe, lr: float, phase: str, pretrained: bool) -> float | slice:
@@ -111,7 +120,8 @@ class Progress:
     def new(cls, learn: Learner, recipe: Recipe) -> Progress:
         # the seed comes from the system: an earlier training may have seeded the global generators
         seed = secrets.randbelow(2**32) if recipe.seed is None else recipe.seed
-        return cls(recipe, seed, bool(getattr(learn, "pretrained", False)), None if recipe.lr == "find" else recipe.lr)
+        pretrained = bool(getattr(learn, "pretrained", False))
+        return cls(recipe, seed, pretrained, given_rate(recipe.lr, pretrained))
 
     @property
     def planned(self) -> dict[str, int]:

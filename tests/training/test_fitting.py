@@ -169,7 +169,7 @@ def test_recipe_travels():
     assert recipe.epochs == 10 and isinstance(recipe.clip, float)
     assert Recipe.from_toml(recipe.to_toml()) == recipe
     assert Value.from_json(recipe.to_json()) == recipe
-    assert Recipe().lr == "find" and Recipe.from_toml(Recipe().to_toml()) == Recipe()
+    assert Recipe().lr == "default" and Recipe.from_toml(Recipe().to_toml()) == Recipe()
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_frozen_epochs_leave_the_body_and_rates_rise_towards_the_head():
     learn.add_cb(States())
     before = weights(learn)
     with learn.no_logging():
-        fit(learn, EPOCHS.replace(epochs=1, freeze_epochs=1))
+        fit(learn, EPOCHS.replace(epochs=1, freeze_epochs=1, lr_mult=100))
     frozen, unfrozen = learn.states.states
     convolution = next(name for name in before if name.startswith("0.") and before[name].ndim == 4)
     last = [name for name in before if name.startswith("1.") and before[name].ndim == 2][-1]
@@ -428,7 +428,7 @@ def test_the_learner_stays_a_fastai_learner(picture_learner, tmp_path):
 
 def test_it_learns(capsys):
     learn = make_learner(pretrained=False, n=96)
-    history = fit(learn, Recipe(epochs=8, freeze_epochs=0, seed=0))
+    history = fit(learn, Recipe(epochs=8, freeze_epochs=0, lr="find", seed=0))
     assert history["accuracy"].iloc[-1] >= 0.75  # chance is 0.25
     assert "found" in capsys.readouterr().out
 
@@ -718,7 +718,7 @@ def test_the_search_leaves_the_weights_and_no_files(tmp_path, capsys):
 
 
 def test_a_rate_is_found_once_and_kept(tmp_path, monkeypatch):
-    recipe = Recipe(epochs=3, seed=0)
+    recipe = Recipe(epochs=3, lr="find", seed=0)
     whole, stopped, resumed = make_plain(), make_plain(), make_plain()
     stopped.add_cb(Stop(40 + BATCHES + 1))
     with whole.no_logging(), stopped.no_logging(), resumed.no_logging():
@@ -733,7 +733,15 @@ def test_a_rate_is_found_once_and_kept(tmp_path, monkeypatch):
 def test_no_rate_is_found_in_data_that_are_no_numbers():
     learn = make_plain(spoil=slice(0, 48))
     with learn.no_logging(), pytest.raises(ValueError, match=r"finite loss in 0 of 40 steps only; .*Recipe\(lr="):
-        fit(learn, Recipe(epochs=1))
+        fit(learn, Recipe(epochs=1, lr="find"))
+
+
+@pytest.mark.parametrize("pretrained, lr", [(True, 0.01), (False, 0.003)])
+def test_the_default_rate_goes_by_whether_the_network_is_pretrained(pretrained, lr):
+    learn = make_learner(pretrained=pretrained)
+    with learn.no_logging():
+        fit(learn, Recipe(epochs=1, freeze_epochs=0))
+    assert learn.recipe.lr == lr and learn.recipe.lr_mult == 10
 
 
 @pytest.mark.parametrize("out", [None, "run"])
@@ -853,7 +861,7 @@ def test_a_finished_run_is_an_error_that_shows_the_way(finished):
 
 def test_another_recipe_is_named_field_by_field(finished):
     learn, out = finished
-    with pytest.raises(ValueError, match=r"recipe: epochs is 2 there and 3 here; lr is 0\.01 there and 'find' here;"):
+    with pytest.raises(ValueError, match=r"recipe: epochs is 2 there and 3 here; lr is 0\.01 there and 'default' here;"):
         fit(learn, Recipe(epochs=3, freeze_epochs=0, seed=1), out=out)
 
 
