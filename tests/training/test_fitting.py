@@ -861,7 +861,9 @@ def test_a_finished_run_is_an_error_that_shows_the_way(finished):
 
 def test_another_recipe_is_named_field_by_field(finished):
     learn, out = finished
-    with pytest.raises(ValueError, match=r"recipe: epochs is 2 there and 3 here; lr is 0\.01 there and 'default' here;"):
+    with pytest.raises(
+        ValueError, match=r"recipe: epochs is 2 there and 3 here; lr is 0\.01 there and 'default' here;"
+    ):
         fit(learn, Recipe(epochs=3, freeze_epochs=0, seed=1), out=out)
 
 
