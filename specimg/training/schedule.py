@@ -54,7 +54,7 @@ def given_rate(lr: float | str, pretrained: bool) -> float | None:
     """The learning rate of a recipe as a number; None where it has yet to be found."""
     if lr == "find":
         return None
-    return DEFAULT_RATE[pretrained] if lr == "default" else lr
+    return DEFAULT_RATE[pretrained] if lr == "default" else float(lr)
 
 
 def peak_rates(recipe: Recipe, lr: float, phase: str, pretrained: bool) -> float | slice:
