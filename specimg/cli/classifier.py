@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from ..core.text import count
 from .common import add_command
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _predict(args: argparse.Namespace) -> None:
     failed = table[table["probability"].isna()]
     if args.out:
         write_atomic(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
-        print(f"{len(table)} rows in {args.out!r}, {(table['status'] != 'ok').sum()} without a label")
+        print(f"{count(len(table), 'row')} in {args.out!r}, {(table['status'] != 'ok').sum()} without a label")
     else:
         table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
     if len(failed) == len(table):
@@ -84,7 +85,6 @@ def _event_options(args: argparse.Namespace, clf: Classifier) -> dict:
 
 def _windows(args: argparse.Namespace) -> None:
     from ..core.files import write_atomic
-    from ..core.text import count
     from ..data.sources import list_sources
     from ..inference import load_classifier
     from ..inference.events import merge_events, write_events

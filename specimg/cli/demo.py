@@ -272,6 +272,8 @@ def run_demo(
     for row in predictions[predictions["status"] != "ok"].itertuples():
         log(f"   {Path(row.path).name}: {row.status}; it gets the commonest labels")
     map3 = score_submission(submission, read_text(folder / "solution.csv"))
-    log(f"   {len(submission)} rows in {str(results / 'submission.csv')!r}; MAP@3 against the hidden labels {map3:.3f}")
+    log(
+        f"   {count(len(submission), 'row')} in {str(results / 'submission.csv')!r}; MAP@3 against the hidden labels {map3:.3f}"
+    )
     write_atomic(results / "finished", b"")
     return DemoResult(folder, 1 - baseline.chance, baseline.error, error, scratch_error, map3, interp)

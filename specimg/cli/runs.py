@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ..core.text import count
 from .classifier import check_folder
 from .common import add_command, read_settings, read_value
 
@@ -132,7 +133,7 @@ def _open_run(folder: str, args):
 
 def _write_submission(predictions, args) -> None:
     table = predictions.submission(args.out, args.threshold)
-    print(f"{len(table)} rows in {args.out!r}, checked")
+    print(f"{count(len(table), 'row')} in {args.out!r}, checked")
 
 
 def _submit(args) -> None:

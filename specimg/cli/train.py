@@ -42,6 +42,14 @@ def _load(args: argparse.Namespace) -> SpecDataLoaders:
     return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
 
 
+def _check_out(source: Path, out: Path) -> None:
+    """ValueError where results would lie among the recordings: the next training would read them as a class."""
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise ValueError(
+            f"--out {str(out)!r} lies in the folder of the recordings, {str(source)!r}; choose a folder outside it"
+        )
+
+
 def _train(args: argparse.Namespace) -> None:
     from ..experiments.baseline import linear_baseline
     from ..inference import save_classifier
@@ -53,6 +61,7 @@ def _train(args: argparse.Namespace) -> None:
 
     check_arch(args.arch)  # before an hour of drawing
     out = Path(args.out)
+    _check_out(Path(args.source), out)
     recipe = Recipe(
         epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=read_value(args.lr), seed=args.seed, mixup=args.mixup
     )

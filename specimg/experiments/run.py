@@ -157,10 +157,10 @@ def drawn_test_clips(rows: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
 
 
 def _what_instead(folder: Path) -> str:
-    """What to do with a folder that is none of a run."""
+    """What to do with a folder that is not a run."""
     below = sorted(str(found.parent) for found in folder.glob("*/run.toml"))
     if TrainingFolder(folder).facts_file.is_file():
-        return "it holds one training, as fit(..., out=...) writes it: read_history and load_training read that"
+        return "it holds one training, as fit(..., out=...) writes it; read_history and load_training of specimg.training read that"
     return f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
 
 

@@ -27,6 +27,7 @@ from fastai.vision.all import Learner
 
 from .. import __version__
 from ..core.files import is_temporary, write_atomic
+from ..core.text import count
 from .identity import clip_weights, device_of, differences, network_of
 from .recipe import Recipe
 from .schedule import Progress
@@ -158,13 +159,13 @@ class TrainingFolder:
         different = differences(there, recipe.to_dict() | {"clip_weights": clip_weights(learn)})
         if different:
             raise ValueError(
-                f"{self.path} holds a training by another recipe: {different}; choose a new folder as out="
+                f"{self.path} holds a training with a different recipe: {different}; choose a new folder as out="
             )
         progress, model = self.read(learn)
         if progress.finished:
             raise ValueError(
-                f"the training in {self.path} is finished after {len(progress.rows)} epochs: {self.history_file} is "
-                f"its table, load_training(learn, {str(self.path)!r}) takes its weights; to train anew "
+                f"the training in {self.path} is finished after {count(len(progress.rows), 'epoch')}: {self.history_file} is "
+                f"its table, specimg.training.load_training(learn, {str(self.path)!r}) loads its weights; to train again "
                 "choose a new folder as out="
             )
         for file in self.last_file.parent.iterdir():

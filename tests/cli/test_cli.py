@@ -292,6 +292,12 @@ def test_train_with_another_recipe_needs_another_folder(trained, sounds, capsys)
     assert "epochs is 1 there and 2 here" in error(capsys)
 
 
+def test_train_refuses_to_write_among_the_recordings(sounds, capsys):
+    out = str(sounds.audio / "runs")
+    assert main(["train", str(sounds.audio), "--out", out, "--pretrained", "no"]) == 1
+    assert "lies in the folder of the recordings" in capsys.readouterr().err and not (sounds.audio / "runs").exists()
+
+
 def test_train_on_names(sounds, capsys):
     assert (
         train(

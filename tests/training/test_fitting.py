@@ -585,7 +585,7 @@ def test_a_stopped_run_goes_on_with_its_loss(tmp_path, batch):
     assert ends[0][0].equals(ends[1][0]) and same(ends[0][1], ends[1][1])
     with pytest.raises(
         ValueError,
-        match=r"by another recipe: loss is \{'kind': 'generalizedcrossentropy', 'q': 0.7\} there and None here",
+        match=r"with a different recipe: loss is \{'kind': 'generalizedcrossentropy', 'q': 0.7\} there and None here",
     ):
         fit(make_learner(), recipe.replace(loss=None), out=tmp_path)
 

@@ -517,7 +517,7 @@ def test_a_run_goes_on_with_its_own_weights_only(loaders, tmp_path):
         with pytest.raises(RuntimeError, match="stop"):
             fit(learn, recipe, out=out)
         with pytest.raises(
-            ValueError, match="holds a training by another recipe: clip_weights is '.*' there and None here"
+            ValueError, match="holds a training with a different recipe: clip_weights is '.*' there and None here"
         ):
             fit(make_learner(loaders[False]), recipe, out=out)
         again = make_learner(loaders[False], cbs=[ClipWeights(2 * np.arange(16))])  # the same ratios
