@@ -1,7 +1,7 @@
 """How the site is built: `make docs`, warnings are errors.
 
 The pages of the reference are written here, one for each name that the package and its rooms have in `__all__`, so that none can be
-forgotten; the tutorials are the notebooks of nbs/ as they were executed, nothing is run. Both are made anew at each build.
+forgotten; the tutorials are the notebooks of nbs/ as they were executed, nothing is run. Both are made again at each build.
 """
 
 from __future__ import annotations

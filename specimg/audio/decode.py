@@ -110,7 +110,7 @@ def _missing_bytes(path: str) -> int:
 
 
 def open_recording(path: str | os.PathLike) -> tuple[soundfile.SoundFile, int]:
-    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header declares); AudioError where it is no recording."""
+    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header declares); AudioError where it is not a recording."""
     import soundfile
 
     path = os.fspath(path)
@@ -213,7 +213,7 @@ def decode(
     Raises
     ------
     AudioError
-        Where it is no recording, is truncated or damaged, or has no sample in the span.
+        Where it is not a recording, is truncated or damaged, or has no sample in the span.
     """
     import soundfile
 
@@ -253,7 +253,7 @@ def recording_seconds(path: str | os.PathLike) -> float:
     Raises
     ------
     AudioError
-        Where it is no recording, is truncated or holds no samples.
+        Where it is not a recording, is truncated or holds no samples.
 
     Examples
     --------

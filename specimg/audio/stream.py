@@ -45,7 +45,7 @@ class Span:
     start : float
         Seconds in the recording; nan where it cannot be opened.
     end : float
-        Seconds; nan where a recording breaks off, since nobody knows what it still held.
+        Seconds; nan if a recording breaks off, since its full length is unknown.
     y : np.ndarray, optional
         float32 `(samples, channels)`; None where there are no samples.
     sr : int, default 0
@@ -105,16 +105,16 @@ class _ForwardReader:
         return at >= last
 
     def cut(self, first: int, last: int) -> np.ndarray:
-        """A copy of the samples `first` to `last`, which later steps may work on in place."""
+        """A copy of the samples `first` to `last`, which later steps may change in place."""
         return self.kept[first - self.begin : last - self.begin].copy()
 
     def forget(self, first: int) -> None:
-        """Let go of what lies before sample `first`."""
+        """Drop the samples before `first`."""
         self.kept, self.begin = self.kept[first - self.begin :], first
 
 
 def _why_incomplete(reader: _ForwardReader, missing: int) -> str:
-    """What a file that is read to its end lacks; "" where it is whole."""
+    """Why a file that was read to its end is incomplete; "" if it is complete."""
     if reader.problem:
         return reader.problem
     if missing:

@@ -263,7 +263,7 @@ def variants_by_name(variants: Variant | Iterable[Variant]) -> dict[str, Variant
     Raises
     ------
     ValueError
-        Where one is no variant.
+        Where one is not a variant.
     """
     if isinstance(variants, Variant):
         variants = [variants]
@@ -271,7 +271,7 @@ def variants_by_name(variants: Variant | Iterable[Variant]) -> dict[str, Variant
     for variant in variants:
         if not isinstance(variant, Variant):
             raise ValueError(
-                f"{variant!r} is no variant; give values such as AddNoise(20) or TimeStretch(0.8) "
+                f"{variant!r} is not a variant; give values such as AddNoise(20) or TimeStretch(0.8) "
                 f"(there are {', '.join(list_variants())})"
             )
         found[variant.name] = variant

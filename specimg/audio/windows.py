@@ -114,13 +114,13 @@ def cut_windows(
     Parameters
     ----------
     clips : DataFrame, str, os.PathLike or iterable
-        A table with the column `path`, a folder, or a list of paths. Of a row with `start` and `end` (s) that span is cut.
+        A table with the column `path`, a folder, or a list of paths. If a row has `start` and `end` (s), only that span is cut.
     seconds : float
         Length of a window.
     overlap : float, default 0.0
         Seconds, below `seconds`.
     folder : str or os.PathLike, default "."
-        What the paths of a table or a list are below.
+        The folder that the paths of a table or a list are relative to.
     rest : str, default "drop"
         What becomes of a recording's end, and of recordings shorter than a window: "drop" leaves them out, and a warning counts the
         recordings that are lost; "keep" makes a shorter window; "shift" moves the last window back until it ends with the recording.

@@ -55,7 +55,7 @@ a plan (what is left out takes its default; paths are relative to the working fo
 
 
 def _put(plan: dict, name: str, value) -> None:
-    """Set "recipe.epochs" in nested tables. ValueError where the name leads into what is no table."""
+    """Set "recipe.epochs" in nested tables. ValueError where the name leads into what is not a table."""
     *tables, last = name.split(".")
     for table in tables:
         inner = plan.setdefault(table, {})
@@ -77,7 +77,7 @@ def _plan(path: str, settings: list[str]):
     try:
         whole = RunConfig.from_dict(plan).to_dict()
     except ValueError as exc:
-        raise ValueError(f"{path!r} is no plan: {exc}") from exc
+        raise ValueError(f"{path!r} is not a plan: {exc}") from exc
     for name, value in read_settings(settings).items():
         _put(whole, name, value)
     return RunConfig.from_dict(whole), out

@@ -8,7 +8,7 @@ raise a ValueError that counts the invalid rows and names some of them.
 (['7', '8'], [0, 1])
 >>> checked_train(table.assign(fold=["0", "x"]), Path("birds"))
 Traceback (most recent call last):
-ValueError: 1 row of the training table whose fold is no number (b.wav); write a number, or leave it empty
+ValueError: 1 row of the training table whose fold is not a number (b.wav); write a number, or leave it empty
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _refuse(mask: pd.Series, table: pd.DataFrame, which: str, way_out: str = "co
 
 
 def check_columns(table: pd.DataFrame, what: str, needed: Sequence[str]) -> None:
-    """ValueError where a table is no DataFrame, or lacks a column."""
+    """ValueError where a table is not a DataFrame, or lacks a column."""
     wanted = ", ".join(needed)
     if not isinstance(table, pd.DataFrame):
         raise ValueError(f"the {what} table is a {type(table).__name__}; give a DataFrame with the columns {wanted}")
@@ -59,7 +59,7 @@ def _numbers(table: pd.DataFrame, name: str, what: str) -> pd.Series:
     """A column as floats, nan where it is empty."""
     found = pd.to_numeric(table[name], errors="coerce").astype(float)
     text = found.isna() & table[name].notna()
-    _refuse(text, table, f"{what} table whose {name} is no number", "write a number, or leave it empty")
+    _refuse(text, table, f"{what} table whose {name} is not a number", "write a number, or leave it empty")
     return found
 
 
@@ -102,7 +102,7 @@ def _folds(train: pd.DataFrame) -> pd.Series:
     """Integers from -1; floats where folds are still to be assigned."""
     fold = _numbers(train, "fold", "training")
     wrong = fold.notna() & ((fold < -1) | (fold != fold.round()))
-    _refuse(wrong, train, "training table whose fold is no whole number from -1")
+    _refuse(wrong, train, "training table whose fold is not a whole number from -1")
     if (fold == -1).all():
         raise ValueError(
             "every row of the training table has fold -1, so that nothing is held out; give other folds, or leave them empty"
@@ -115,7 +115,7 @@ def _folds(train: pd.DataFrame) -> pd.Series:
 
 def _weights(train: pd.DataFrame) -> pd.Series:
     weight = _numbers(train, "weight", "training")
-    _refuse(~((weight >= 0) & (weight < math.inf)), train, "training table whose weight is no finite number from 0")
+    _refuse(~((weight >= 0) & (weight < math.inf)), train, "training table whose weight is not a finite number from 0")
     return weight
 
 

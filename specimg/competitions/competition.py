@@ -207,7 +207,7 @@ class Competition:
             strange = sorted(set(map(str, self.solution["id"])) - set(rows["id"]))
             if strange:
                 raise ValueError(
-                    f"{count(len(strange), 'row')} of the solution that are no test rows ({examples(strange)}); leave them out"
+                    f"{count(len(strange), 'row')} of the solution that are not test rows ({examples(strange)}); leave them out"
                 )
 
     # -- opening

@@ -61,10 +61,10 @@ def need_columns(table: pd.DataFrame, csv: Path, *names: str) -> None:
 
 
 def numbers(table: pd.DataFrame, csv: Path, column: str) -> np.ndarray:
-    """A column of text as floats, nan where a cell is empty; ValueError where one is no number."""
+    """A column of text as floats, nan where a cell is empty; ValueError where one is not a number."""
     cells = table[column].str.strip()
     found = pd.to_numeric(cells, errors="coerce").to_numpy(float)
-    refuse(~np.isfinite(found) & ~cells.str.lower().isin(["", "nan"]).to_numpy(), csv, column, "is no number")
+    refuse(~np.isfinite(found) & ~cells.str.lower().isin(["", "nan"]).to_numpy(), csv, column, "is not a number")
     return found
 
 
@@ -245,7 +245,7 @@ def test_windows(
     Parameters
     ----------
     recordings : dict of float
-        Name of a file in `audio` -> its length in s; a rest shorter than `seconds` is no window.
+        Name of a file in `audio` -> its length in s; a rest shorter than `seconds` is not a window.
     folder : Path
         The competition's folder.
     audio : str

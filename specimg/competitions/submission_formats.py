@@ -325,7 +325,7 @@ class ClassColumns(SubmissionFormat):
             return [f"{count(len(rows), 'row')} with {what} ({examples(names)})"] if len(rows) else []
 
         finite = np.isfinite(numbers)
-        return named(~finite, "a cell that is no finite number") + named(
+        return named(~finite, "a cell that is not a finite number") + named(
             finite & ~((numbers >= 0) & (numbers <= 1)), "a probability outside 0 to 1"
         )
 

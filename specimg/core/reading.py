@@ -96,7 +96,7 @@ def _nests_deeply(text: bytes) -> bool:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def parse_json(text: str | bytes, source: str | os.PathLike | None = None, *, st
     Raises
     ------
     ValueError
-        It is no JSON, or is nested in more than 100 levels; the message begins with `source`.
+        It is not JSON, or is nested in more than 100 levels; the message begins with `source`.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def parse_toml(text: str, source: str | os.PathLike | None = None, *, none: bool
     Raises
     ------
     ValueError
-        It is no TOML, is nested in more than 100 levels, or a key has more than 100 parts; the message begins with `source`.
+        It is not TOML, is nested in more than 100 levels, or a key has more than 100 parts; the message begins with `source`.
 
     Examples
     --------
@@ -327,7 +327,7 @@ def read_npz(path: str | os.PathLike, *, max_bytes: int = MAX_ARRAYS) -> dict[st
     Raises
     ------
     ValueError
-        It is no .npz file, holds other things than arrays of numbers and text, or claims to be too large; the message begins with the
+        It is not a .npz file, holds other things than arrays of numbers and text, or claims to be too large; the message begins with the
         path.
     FileNotFoundError
         It does not exist.

@@ -220,7 +220,7 @@ class Value:
         Raises
         ------
         ValueError
-            The text is no JSON, or does not describe such a value.
+            The text is not JSON, or does not describe such a value.
         """
         return cls.from_dict(parse_json(text))
 
@@ -252,7 +252,7 @@ class Value:
         Raises
         ------
         ValueError
-            The text is no TOML, or does not describe such a value.
+            The text is not TOML, or does not describe such a value.
         """
         is_path = isinstance(text_or_path, Path) or (text_or_path.endswith(".toml") and "\n" not in text_or_path)
         return cls.from_dict(read_toml(text_or_path, none=True) if is_path else parse_toml(text_or_path, none=True))
@@ -317,7 +317,7 @@ def _type_name(option) -> str:
 
 
 def _is_finite(number) -> bool:
-    """Is it a number that a float can hold?"""
+    """Whether it is a number that a float can hold."""
     try:
         return math.isfinite(number)
     except OverflowError:

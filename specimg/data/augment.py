@@ -1,6 +1,6 @@
 """What may be done to a spectrogram in training, and what may not.
 
-A spectrogram is no photograph: left and right are before and after, up and down are high and low. So nothing is ever flipped
+A spectrogram is not a photograph: left and right are before and after, up and down are high and low. So nothing is ever flipped
 or rotated. What leaves a sound the same sound: beginning a little earlier or later, playing a little faster or slower, another
 voice's pitch (a small shift of the frequency axis), another loudness, some noise, and short gaps in time and frequency (SpecAugment). Mixup, which needs the labels too, belongs to `Recipe(mixup=...)`.
 
@@ -32,8 +32,8 @@ HISS_SLOPE = 0.1  # of the range: how much louder or softer at the top than in t
 class Augment(Value):
     """How strongly pictures are changed in training.
 
-    The default is a hiss and nothing else: of all parts it alone never costs accuracy in runs of a few epochs, on any set that was
-    measured (benchmarks/transfer.py). Moves in time and masks pay in long runs, such as 40 epochs from scratch; give them then.
+    The default is only background noise (hiss), the one component that never lowered accuracy in short runs on any data set measured
+    (benchmarks/transfer.py). Time shifts and masks help in long runs, such as 40 epochs from scratch; enable them there.
 
     Shares are of the picture's width, height or range, 0 to below 1; 0 switches off.
 

@@ -4,8 +4,8 @@
     SpecDataLoaders.from_names("digits", r"(?P<label>[0-9])_(?P<group>[a-z]+)_")   # digits/7_theo_12.wav; no speaker in both sets
     SpecDataLoaders.from_csv("freesound", "train.csv", folder="audio_train")
 
-Every `from_...` brings its input to a table and hands it to `from_df`, which draws what is missing; `from_tree` starts from pictures that
-stand already. Arguments of one kind travel as one value: `Columns` names the table's columns, `Split` what is held out, `Sizing`
+Every `from_...` brings its input to a table and passes it to `from_df`, which draws what is missing; `from_tree` starts from pictures that
+already exist. Arguments of one kind travel as one value: `Columns` names the table's columns, `Split` what is held out, `Sizing`
 how clips come to one size, `Batches` how they are loaded.
 """
 
@@ -111,7 +111,7 @@ class ClipDataLoaders(DataLoaders):
 
     @property
     def is_multi(self) -> bool:
-        """May a clip carry several labels?"""
+        """Whether a clip may carry several labels."""
         return isinstance(self.loaders[0].dataset.tls[1].tfms.fs[-1], OneHotEncode)
 
     @property
@@ -152,7 +152,7 @@ class ClipDataLoaders(DataLoaders):
         Returns
         -------
         DataLoaders
-            Of this class.
+            Their class is the one this is called on.
 
         Raises
         ------
@@ -186,19 +186,19 @@ class ClipDataLoaders(DataLoaders):
         Parameters
         ----------
         path : str or path
-            Holds a folder for each class; or two folders, `train` and `valid`, which hold those of the classes. Other folders beside these
-            two are left out.
+            A folder that contains one folder per class; or two folders, `train` and `valid`, each containing the class folders. Other
+            folders beside these two are ignored.
         train, valid : str, default "train" and "valid"
             Names of these two folders.
         valid_pct : float, default 0.2
-            Share of the clips that a random split holds out, where there are no such two.
+            Share of the clips that a random split holds out, if there are no train and valid folders.
         **kwargs
             As in `from_df`.
 
         Returns
         -------
         DataLoaders
-            Of this class.
+            Their class is the one this is called on.
 
         Raises
         ------
@@ -235,7 +235,7 @@ class ClipDataLoaders(DataLoaders):
         Returns
         -------
         DataLoaders
-            Of this class.
+            Their class is the one this is called on.
         """
         table = labels_from_names(path, regex)
         for name in {"group", "start", "end"} & set(table):
@@ -260,7 +260,7 @@ class ClipDataLoaders(DataLoaders):
         Returns
         -------
         DataLoaders
-            Of this class.
+            Their class is the one this is called on.
 
         Raises
         ------
@@ -292,7 +292,7 @@ class ClipDataLoaders(DataLoaders):
         Returns
         -------
         TfmdDL
-            What is no picture yet is drawn when it is read, in memory.
+            What is not a picture yet is drawn when it is read, in memory.
 
         Raises
         ------
@@ -465,7 +465,7 @@ class SpecDataLoaders(ClipDataLoaders):
     def from_tree(
         cls, tree: SpecTree, labels: pd.DataFrame | None = None, path: Folder = ".", **kwargs: Any
     ) -> SpecDataLoaders:
-        """DataLoaders from pictures that stand already.
+        """DataLoaders from pictures that already exist.
 
         Parameters
         ----------

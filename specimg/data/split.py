@@ -50,7 +50,7 @@ class Split(Value):
     Raises
     ------
     ValueError
-        Where both `valid_col` and `fold` choose, or `valid_pct` is no share.
+        Where both `valid_col` and `fold` choose, or `valid_pct` is not a share.
 
     Examples
     --------

@@ -112,7 +112,7 @@ def tta_spans(
 
 
 class TTAFit(FitSize):
-    """Item transform: a `SpecImage` becomes a `TensorSpec` `(windows, channels, height, width)`; one window alone is no axis.
+    """Item transform: a `SpecImage` becomes a `TensorSpec` `(windows, channels, height, width)`; one window alone is not an axis.
 
     They are the windows of `tta`, each brought to `size`; in training too. All clips give the same number.
     """
@@ -142,7 +142,9 @@ class TTAFit(FitSize):
 def fit_with_tta(fit: FitSize, tta: TTA) -> TTAFit:
     """`fit` with these windows in the place of its own; those of a `TTAFit` are replaced, not multiplied. ValueError for waveforms' fit."""
     if not isinstance(fit, FitSize):
-        raise ValueError(f"{type(fit).__name__} is no FitSize: TTA shifts and scales windows of pictures; {_OF_WAVES}")
+        raise ValueError(
+            f"{type(fit).__name__} is not a FitSize: TTA shifts and scales windows of pictures; {_OF_WAVES}"
+        )
     return TTAFit(fit.size, fit.method, fit.seconds, fit.windows, tuple(level / 255 for level in fit.blank), tta)
 
 

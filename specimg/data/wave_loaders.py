@@ -9,7 +9,7 @@
 Clips differ in length, a batch may not: `Audio(duration=...)` cuts and pads all of them at their end; `seconds` shows a random window
 in training and several evenly spread ones, averaged, in validation.
 
-The headers of all files are read first, and what is no recording is left out with a warning. A file that breaks off or holds NaN
+The headers of all files are read first, and what is not a recording is left out with a warning. A file that breaks off or holds NaN
 is found when a batch reads it: an error that names it.
 """
 
@@ -121,7 +121,7 @@ def _problem(row, decoded: Audio) -> str:
 
 
 def _readable(table: pd.DataFrame, root: Path, audio: Audio) -> pd.DataFrame:
-    """`table` with the column `recording` (absolute paths); what is no recording is left out, with a warning that names the reason."""
+    """`table` with the column `recording` (absolute paths); what is not a recording is left out, with a warning that names the reason."""
     table = table.assign(recording=[os.path.abspath(root / path) for path in table["path"]])
     decoded = Audio(channel=audio.channel)
     problems = [_problem(row, decoded) for row in table.to_dict("records")]

@@ -4,7 +4,7 @@
     x = FitWave(Audio(sr=16000), samples=16000)(wave)    # one second of it
 
 A waveform has the shape of a picture of one row, so that learner, recipe and predictions take both. Nothing is cached: each epoch reads
-the recordings anew, exactly as `read_audio` does.
+the recordings again, exactly as `read_audio` does.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class ReadWave(Transform):
 class FitWave(FitTransform):
     """Item transform: a `TensorWave` of any length becomes windows of `samples` samples.
 
-    A random one in training, `windows` evenly spread ones elsewhere, `(windows, 1, 1, samples)`; one window alone is no axis. What is
+    A random one in training, `windows` evenly spread ones elsewhere, `(windows, 1, 1, samples)`; one window alone is not an axis. What is
     shorter is padded by `audio.pad`. `x.spans` are the seconds of each window, where they are known.
     """
 

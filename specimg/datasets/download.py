@@ -132,7 +132,7 @@ class ResumingDownloader:
                 have, _ = self.begun(url)
                 if have <= furthest:
                     raise ConnectionError(
-                        f"{url} cannot be downloaded: {_reason(exc)} ({amount(have)} are here)"
+                        f"{url} cannot be downloaded: {_reason(exc)} ({amount(have)} downloaded so far)"
                     ) from exc
                 furthest = have
         os.replace(self.part, output_file)
@@ -161,7 +161,7 @@ class ResumingDownloader:
             if action == "refuse":
                 answer = f"{response.status_code} {response.reason}"
                 raise ConnectionError(
-                    f"{url} cannot be downloaded: the server answers {answer} ({amount(have)} are here)"
+                    f"{url} cannot be downloaded: the server answers {answer} ({amount(have)} downloaded so far)"
                 )
             if action == "append":
                 self._write(response, "ab", version["total"] or _content_range(response.headers).total)
@@ -186,7 +186,7 @@ class ResumingDownloader:
         with open(self.part, mode) as file:
             have, free = file.tell(), shutil.disk_usage(self.part.parent).free
             if total is not None and total - have > free:
-                raise OSError(errno.ENOSPC, f"{amount(total - have)} are to come, {amount(free)} are free")
+                raise OSError(errno.ENOSPC, f"{amount(total - have)} still to download, {amount(free)} are free")
             with progress_bar(total, self.part.stem, self.progress, unit="B", initial=have) as bar:
                 for chunk in response.raw.stream(CHUNK, decode_content=False):  # whatever encoding the server states
                     file.write(chunk)

@@ -163,7 +163,7 @@ def _read_record(path: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except ValueError as exc:
-        raise ValueError(f"{path} is no record of a competition made here; choose an empty folder") from exc
+        raise ValueError(f"{path} is not a record of a competition made here; choose an empty folder") from exc
 
 
 def _missing(folder: Path, planned: set[str], settings: _Settings) -> set[str]:

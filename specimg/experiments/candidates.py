@@ -89,7 +89,7 @@ class Candidate(Value):
 
 
 def name_renderers(renderers: Renderer | Mapping[str, Renderer] | Iterable[Renderer]) -> dict[str, Renderer]:
-    """Renderers by name: the keys of a dictionary, else their slugs. ValueError where two share a name, or one is no Renderer."""
+    """Renderers by name: the keys of a dictionary, else their slugs. ValueError where two share a name, or one is not a Renderer."""
     if isinstance(renderers, Renderer):
         renderers = [renderers]
     if isinstance(renderers, Mapping):
@@ -104,7 +104,7 @@ def name_renderers(renderers: Renderer | Mapping[str, Renderer] | Iterable[Rende
             )
     for renderer in named.values():
         if not isinstance(renderer, Renderer):
-            raise ValueError(f"renderers: {renderer!r} is no Renderer; give values such as Renderer(Mel())")
+            raise ValueError(f"renderers: {renderer!r} is not a Renderer; give values such as Renderer(Mel())")
     return {str(name): renderer for name, renderer in named.items()}
 
 

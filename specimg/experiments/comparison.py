@@ -69,7 +69,7 @@ def run_in(folder: Path) -> Run | None:
 
 
 def _n_parameters(run: Run) -> int:
-    """Of the network, as its first training recorded them."""
+    """Number of parameters of the network, as its first training recorded it."""
     return TrainingFolder(run.fold_runs[0].folder / "fit").facts()["network"]["parameters"]
 
 
@@ -99,7 +99,7 @@ class Comparison:
     Raises
     ------
     ValueError
-        The folder holds no comparison, or the baseline is no candidate.
+        The folder holds no comparison, or the baseline is not a candidate.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class Comparison:
         Raises
         ------
         ValueError
-            The folder holds no comparison, or the baseline is no candidate.
+            The folder holds no comparison, or the baseline is not a candidate.
         """
         return cls(folder, baseline)
 

@@ -112,7 +112,7 @@ def _check_types(comp: object, renderer: object, recipe: object, tta: object) ->
     }
     for name, (given, kind, example) in wanted.items():
         if not isinstance(given, kind):
-            raise ValueError(f"{name}={given!r} is no {kind.__name__}; write {example}")
+            raise ValueError(f"{name}={given!r} is not a {kind.__name__}; write {example}")
 
 
 def _location(comp: Competition) -> dict:

@@ -76,11 +76,11 @@ def draw_variants(
     variants: Sequence[Variant],
     **drawing,
 ) -> SpecTree:
-    """The tree of `draw_clips` with the variants of the clips of `tables` added. Warns of those that could not be drawn."""
+    """The tree of `draw_clips` with the variants of the clips of `tables` added. Warns about variants that could not be drawn."""
     if not variants:
         return tree
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the same was said of the clips themselves
+        warnings.simplefilter("ignore")  # already warned about when the clips themselves were drawn
         more = draw_clips(tables, folder, renderer, variants=variants, **drawing)
     rows = [row for row in more._rows if row.variant]
     whole = {(row.path, row.start, row.end) for row in more._rows if not row.variant and row.status == DRAWN}

@@ -54,7 +54,7 @@ class FoldRun:
 
     @property
     def predicted_test(self) -> bool:
-        """Is the test set predicted?"""
+        """Whether the test set is predicted."""
         return (self.folder / "test.npz").is_file()
 
     @property

@@ -162,7 +162,7 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
 
 
 def drop_checkpoints(fold_run: FoldRun) -> None:
-    """Of a finished network: the classifier holds the weights."""
+    """Remove the checkpoints of a finished network, whose weights the classifier holds."""
     shutil.rmtree(fold_run.folder / "fit" / "checkpoints", ignore_errors=True)
 
 

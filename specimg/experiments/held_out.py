@@ -1,6 +1,6 @@
 """Which clips are held out in which fold: folds of a competition's table, and the split of each fold.
 
-Rows of one recording or of one group (speaker, site, source) are never on both sides of a split; nor are clips that always train but share
+Rows of one recording or of one group (speaker, site, source) never occur in both training and validation; nor are clips that always train but share
 one of these with a held-out clip.
 
 >>> table = pd.DataFrame({"path": list("abcd"), "group": ["x", "x", "y", "x"], "fold": [0, 0, 1, -1]})
@@ -58,7 +58,7 @@ def _check_splits(table: pd.DataFrame) -> None:
             )
 
 
-def _assign_anew(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
+def _assign_again(comp: Competition, folds: int, seed: int) -> pd.DataFrame:
     """The table with new folds for all rows that do not always train."""
     table = comp.train
     always = (table["fold"] == -1).to_numpy() if "fold" in table else np.zeros(len(table), bool)
@@ -87,7 +87,7 @@ def assign_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> 
                 f"{comp.slug} gives {len(given)} folds and {folds} are assigned instead: the score cannot be compared with published ones; "
                 "leave out folds= to use those given"
             )
-        table = _assign_anew(comp, folds or 5, seed)
+        table = _assign_again(comp, folds or 5, seed)
     _check_splits(table)
     return table
 

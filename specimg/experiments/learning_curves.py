@@ -34,7 +34,7 @@ def _curve(run: Run, metric: str) -> pd.Series:
 
 
 def _legend(ax, curves: dict[str, pd.Series], falls: bool) -> None:
-    """Beside the axes, best first; names are no mathematics, which matplotlib would set between dollar signs."""
+    """Beside the axes, best first; names are not mathematics, which matplotlib would set between dollar signs."""
     lines = dict(zip(curves, ax.get_lines()[-len(curves) :] if curves else []))
     last = {name: curve.iloc[-1] if len(curve) else -np.inf for name, curve in curves.items()}
     order = sorted(curves, key=last.get, reverse=not falls)

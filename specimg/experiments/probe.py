@@ -1,4 +1,4 @@
-"""Which picture of a sound is worth training on? A linear probe answers in minutes: only logistic regression is trained.
+"""A linear probe compares kinds of pictures in minutes: it trains only logistic regression, on features of a frozen network.
 
     probe = linear_probe(comp, {"mel": Renderer(Mel()), "stft": Renderer(Stft())}, "resnet34", loaders=dict(size=128))
     print(probe)                          # score of each picture, and its difference to the first

@@ -185,7 +185,7 @@ class Run(CompetitionPredictions):
     planned : list of FoldRun
         The networks of the finished run; `fold_runs` are those that are trained.
     score, oof, predictions, test_clips, test_probs
-        See there.
+        Described at the properties of these names.
 
     Raises
     ------
@@ -289,7 +289,7 @@ class Run(CompetitionPredictions):
 
     @functools.cached_property
     def predictions(self) -> Predictions:  # type: ignore[override]
-        """Of all clips that were held out, fold by fold, the mean over the seeds."""
+        """Predictions of all clips that were held out, fold by fold, the mean over the seeds."""
         self._require_finished()
         by_fold: dict[int, list[Predictions]] = {}
         for fold_run in self.fold_runs:

@@ -52,7 +52,7 @@ def verdict(low: float, high: float) -> str:
 
 
 class Difference(NamedTuple):
-    """Of two scores on the same clips: positive where the first is better; nan where it is not defined.
+    """Difference of two scores on the same clips: positive if the first is better; nan where it is not defined.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ def is_new(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> boo
 
 
 def _versions() -> dict[str, str]:
-    """Of Python and of the libraries that draw and train."""
+    """Versions of Python and of the libraries that draw and train."""
     from importlib.metadata import version
 
     names = ("torch", "fastai", "timm", "librosa", "soundfile", "numpy", "pandas", "pillow", "scikit-learn")

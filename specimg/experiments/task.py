@@ -124,7 +124,7 @@ class Task:
         return "" if self.metric == other.metric else f"it is scored by {other.metric}, not by {self.metric}"
 
     def same_test_rows(self, other: Task) -> bool:
-        """Are the same rows to be predicted?"""
+        """Whether the same rows are to be predicted."""
         return (
             self.has_test == other.has_test
             and self.rows["id"].tolist() == other.rows["id"].tolist()
@@ -239,7 +239,7 @@ def metric_value(metric: str, hot: np.ndarray, probs: np.ndarray, is_multi: bool
 
 
 def has_threshold(metric: str) -> bool:
-    """Does the metric score decisions, which a threshold makes of probabilities?"""
+    """Whether the metric scores decisions, which a threshold makes of probabilities."""
     return "threshold" in inspect.signature(get_metric(metric).function).parameters
 
 

@@ -85,7 +85,7 @@ class Calibration(Value):
             )
         for threshold in self.thresholds:
             if not 0 <= threshold <= 1:
-                raise ValueError(f"Calibration(thresholds=...): {threshold:g} is no probability; give 0 to 1")
+                raise ValueError(f"Calibration(thresholds=...): {threshold:g} is not a probability; give 0 to 1")
         if self.clips < 0 or len(self.nll) not in (0, 2):
             raise ValueError(
                 f"Calibration(clips={self.clips}, nll={self.nll}): give 0 clips or more, and nll before and after"

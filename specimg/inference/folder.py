@@ -40,7 +40,7 @@ __all__ = [
 
 FORMAT = 2
 SETTINGS, WEIGHTS, CARD, GOLDEN = "classifier.json", "weights.safetensors", "README.md", "golden"
-# with a hand in pixels or predictions
+# that affect pixels or predictions
 PACKAGES = ("torch", "timm", "fastai", "librosa", "numpy", "scipy", "soundfile", "soxr", "pillow")
 
 _OWN_FILES = re.compile(
@@ -54,7 +54,7 @@ def weights_names(networks: int) -> list[str]:
 
 
 def is_own_file(name: str) -> bool:
-    """Is this the name, from the folder on and with forward slashes, of a file that a classifier may have besides classifier.json?"""
+    """Whether this is the name, from the folder on and with forward slashes, of a file that a classifier may have besides classifier.json."""
     return _OWN_FILES.fullmatch(name) is not None
 
 
@@ -64,7 +64,7 @@ def facts_of(data: bytes) -> dict:
 
 
 def versions_now() -> dict[str, str]:
-    """Of what has a hand in the pixels or in the predictions."""
+    """Versions of the libraries that affect the pixels or the predictions."""
     found = {"specimg": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -84,7 +84,7 @@ def size_of(folder: Path, name: str, most: int) -> int:
     file = folder / name
     if not file.is_file():
         raise ValueError(
-            f"{name} is no plain file" if os.path.lexists(file) else f"{name} is missing; copy the folder again"
+            f"{name} is not a plain file" if os.path.lexists(file) else f"{name} is missing; copy the folder again"
         )
     there = file.stat().st_size
     if there > most:

@@ -82,7 +82,7 @@ def _planes(prepared: bytes | np.ndarray) -> np.ndarray:
 
 
 def _digest(planes: np.ndarray) -> str:
-    """Of pixels or samples, and their shape."""
+    """SHA-256 of pixels or samples, and of their shape."""
     return hashlib.sha256(repr((planes.dtype.str, planes.shape)).encode() + planes.tobytes()).hexdigest()
 
 
@@ -152,7 +152,7 @@ def write_golden(clf: Classifier, folder: Path, found: Sequence[Recording], n: i
     return files
 
 
-# ---------------------------------------------------------------------- what has become of it
+# ---------------------------------------------------------------------- comparing with what was saved
 
 
 def drift_verdict(pixels: int, drift: float, tolerance: float = TOLERANCE) -> str:
@@ -189,7 +189,7 @@ def _pixels_then(data: bytes, name: str) -> np.ndarray:
         try:
             return soundfile.read(BytesIO(data), dtype="float32")[0]
         except soundfile.SoundFileError as exc:
-            raise ValueError(f"it is no wav: {exc}") from exc
+            raise ValueError(f"it is not a wav: {exc}") from exc
     with Image.open(BytesIO(data), formats=["PNG"]) as image:
         if image.width * image.height > MOST_AREA:
             raise PictureError(f"it has {image.width} x {image.height} pixels")
@@ -284,7 +284,7 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Where the folder is no classifier, is damaged, or keeps no golden clips.
+        Where the folder is not a classifier, is damaged, or keeps no golden clips.
 
     Examples
     --------

@@ -74,7 +74,7 @@ _MAKERS = {
 
 
 def _refuse_constant(name: str):
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _refuse_twice(pairs: list[tuple]) -> dict:
@@ -167,7 +167,7 @@ def _header_text(file: Path) -> bytes:
         first = opened.read(8)
         length = struct.unpack("<Q", first)[0] if len(first) == 8 else -1
         if not 2 <= length <= min(file.stat().st_size - 8, MOST_HEADER):
-            raise ValueError(f"{file.name} is no safetensors file: its header is cut short, or none")
+            raise ValueError(f"{file.name} is not a safetensors file: its header is cut short, or none")
         return opened.read(length)
 
 
@@ -180,9 +180,9 @@ def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
         found = {key: (_DTYPES[entry["dtype"]], tuple(entry["shape"])) for key, entry in entries.items()}
         valid = all(isinstance(side, int) and 0 <= side < 2**40 for _, shape in found.values() for side in shape)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise ValueError(f"{name} is no safetensors file: {exc}") from exc
+        raise ValueError(f"{name} is not a safetensors file: {exc}") from exc
     if not valid:
-        raise ValueError(f"{name} is no safetensors file: a shape is no list of whole numbers")
+        raise ValueError(f"{name} is not a safetensors file: a shape is not a list of whole numbers")
     if sum(dtype.itemsize * math.prod(shape) for dtype, shape in found.values()) != file.stat().st_size - 8 - len(text):
         raise ValueError(f"{name} does not hold as many numbers as its header; it was cut short or changed")
     return found

@@ -154,8 +154,8 @@ def _limits(clf: Classifier, golden: int) -> list[str]:
         )
     if golden:
         lines.append(
-            f"`golden/` holds {golden} recording{'s' * (golden > 1)} of the clips that were held out. Their licence, and what can be heard "
-            "in them, travel along."
+            f"`golden/` holds {golden} recording{'s' * (golden > 1)} of the clips that were held out. Their licence and content are "
+            "distributed with this folder."
         )
     return [f"- {line}" for line in lines]
 

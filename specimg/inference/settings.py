@@ -93,7 +93,7 @@ def _check_audio(audio: Audio, where: str) -> None:
 
 
 def _largest_n_fft(part) -> int:
-    """Of a representation's dictionary, and of what it is made of; 1 where it has none."""
+    """Largest `n_fft` in a representation's dictionary and in those nested in it; 1 if there is none."""
     below = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ()
     return max([part.get("n_fft") or 1 if isinstance(part, dict) else 1, *map(_largest_n_fft, below)])
 

@@ -42,7 +42,7 @@ def _history(learn: Learner) -> pd.DataFrame | None:
         return history.copy()
     recorder = getattr(learn, "recorder", None)
     names = [name for name in getattr(recorder, "metric_names", []) if name not in ("epoch", "time")]
-    # learn.validate() and learn.get_preds() replace the rows by a shorter one, which is no epoch
+    # learn.validate() and learn.get_preds() replace the rows by a shorter one, which is not an epoch
     rows = [list(row) for row in getattr(recorder, "values", []) if len(row) == len(names)]
     if not rows:
         return None
@@ -115,7 +115,7 @@ class Findings:
         Raises
         ------
         ValueError
-            Where `learn` is no learner, or there are no clips.
+            Where `learn` is not a learner, or there are no clips.
         """
         if not isinstance(learn, Learner):
             raise ValueError(

@@ -97,7 +97,7 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
     Raises
     ------
     ValueError
-        Every weight is 0, or a weight is no finite number from 0 up.
+        Every weight is 0, or a weight is not a finite number from 0 up.
 
     Examples
     --------

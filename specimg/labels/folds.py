@@ -82,10 +82,10 @@ def _collect(table: pd.DataFrame, group: str | None) -> _Units:
     return _Units(unit, np.bincount(unit), counts, labels, "recording" if group is None else "group")
 
 
-def _allot(n: int, shares: np.ndarray) -> np.ndarray:
+def _apportion(n: int, shares: np.ndarray) -> np.ndarray:
     """`n` places given to folds in turn, so that every stretch of them is split close to `shares` (Webster's method).
 
-    >>> _allot(10, np.array([0.8, 0.2])).tolist()
+    >>> _apportion(10, np.array([0.8, 0.2])).tolist()
     [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
     """
     turns = [(np.arange(int(np.ceil(n * share)) + 1) + 0.5) / share for share in shares]
@@ -93,14 +93,14 @@ def _allot(n: int, shares: np.ndarray) -> np.ndarray:
     return fold[np.argsort(np.concatenate(turns), kind="stable")[:n]]
 
 
-def _wishes(n_rows: np.ndarray, shares: np.ndarray, rng) -> np.ndarray:
-    """(labels, folds): whole rows of each label for each fold; the labels, shuffled, fill the places of `_allot`."""
-    places = _allot(n_rows.sum(), shares)
+def _targets(n_rows: np.ndarray, shares: np.ndarray, rng) -> np.ndarray:
+    """(labels, folds): whole rows of each label for each fold; the labels, shuffled, fill the places of `_apportion`."""
+    places = _apportion(n_rows.sum(), shares)
     order = rng.permutation(len(n_rows))
-    wishes = np.zeros((len(n_rows), len(shares)))
+    targets = np.zeros((len(n_rows), len(shares)))
     for label, stretch in zip(order, np.split(places, np.cumsum(n_rows[order]))):
-        wishes[label] = np.bincount(stretch, minlength=len(shares))
-    return wishes
+        targets[label] = np.bincount(stretch, minlength=len(shares))
+    return targets
 
 
 def _queue(units: _Units, rng) -> list[int]:
@@ -122,9 +122,9 @@ def _queue(units: _Units, rng) -> list[int]:
     return sorted(queue, key=lambda unit: -units.sizes[unit])
 
 
-def _gain(wishes: np.ndarray, n: np.ndarray, totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(folds,): by how much chi-square, a fold's distance from its wishes, falls if it takes `n` rows of each label."""
-    gain = (n / totals) @ (2 * wishes - n[:, None]) / shares
+def _gain(targets: np.ndarray, n: np.ndarray, totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(folds,): by how much chi-square, a fold's distance from its targets, falls if it takes `n` rows of each label."""
+    gain = (n / totals) @ (2 * targets - n[:, None]) / shares
     return np.round(gain, 9)  # equal gains must tie, whatever the last bit
 
 
@@ -132,13 +132,13 @@ def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: boo
     """A fold for every unit, such that each fold gets its share of the rows of every label, and none is empty.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label data"): the rarest label is
-    assigned first, each clip to the fold that wants it most. Beyond the paper, wishes are whole rows, so that single-label clips come out
+    assigned first, each clip to the fold that wants it most. Unlike the paper, target counts are integers, so that single-label clips come out
     exact, and units of several rows go by size, with all their labels weighed. With `keep_known`, fold 1 never takes the last unit of a label.
     """
     rng = np.random.RandomState(seed)  # frozen by numpy: the same folds with every version of it
     shares, totals = np.asarray(shares), np.asarray(units.counts.sum(0)).ravel()
-    wishes = _wishes(totals.astype(int), shares, rng)
-    room = np.bincount(_allot(units.sizes.sum(), shares), minlength=len(shares))
+    targets = _targets(totals.astype(int), shares, rng)
+    room = np.bincount(_apportion(units.sizes.sum(), shares), minlength=len(shares))
     tie_break = rng.permutation(len(shares))
     spare = units.spread  # units of each label that fold 1 has not taken
     free = np.array([not keep_known or (spare[units.at(unit)[0]] > 1).all() for unit in range(len(units.sizes))])
@@ -150,9 +150,9 @@ def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: boo
             may = np.array([True, False])
         else:
             may = empty if n_free <= empty.sum() else np.ones(len(shares), bool)
-        gain = np.where(may, _gain(wishes[labels], n, totals[labels], shares), -np.inf)
+        gain = np.where(may, _gain(targets[labels], n, totals[labels], shares), -np.inf)
         fold[unit] = best = np.lexsort((tie_break, room, gain))[-1]
-        wishes[labels, best] -= n
+        targets[labels, best] -= n
         room[best] -= units.sizes[unit]
         empty[best] = False
         spare[labels] -= best == 1

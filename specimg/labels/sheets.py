@@ -24,12 +24,12 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "n
 
 
 def is_blank(cell: object) -> bool:
-    """Is a cell missing or empty text?"""
+    """Whether a cell is missing or empty text."""
     return not isinstance(cell, MANY) and (pd.isna(cell) or not str(cell).strip())
 
 
 def _to_numbers(cells) -> np.ndarray:
-    """Floats; nan where a cell is no number."""
+    """Floats; nan where a cell is not a number."""
     return pd.to_numeric(pd.Series(list(cells), dtype=object), errors="coerce").to_numpy(float)
 
 

@@ -52,7 +52,7 @@ def as_hot(y_true: ArrayLike, scores: np.ndarray) -> np.ndarray:
     odd = [y_true.dtype] if y_true.dtype.kind not in "iuf" else y_true[(y_true != 0) & (y_true != 1)]
     if len(odd):
         raise ValueError(
-            f"y_true holds {odd[0]} and is no array of 0 and 1; "
+            f"y_true holds {odd[0]} and is not an array of 0 and 1; "
             "give 1 where a clip has the label, and leave out clips whose labels are unknown"
         )
     return y_true == 1

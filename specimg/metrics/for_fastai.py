@@ -71,7 +71,7 @@ def fastai_metric(name: str) -> FastaiMetric | AccumMetric:
     Returns
     -------
     FastaiMetric or fastai's AccumMetric
-        The latter where the metric is no mean over clips and needs the whole validation set.
+        The latter where the metric is not a mean over clips and needs the whole validation set.
 
     Raises
     ------

@@ -168,7 +168,7 @@ def macro_auc(y_true: ArrayLike, scores: ArrayLike) -> float:
     """The mean over classes of the area under the ROC curve (AUC).
 
     The area is the probability that a clip with the label scores above one without it; ties count half, as in scikit-learn's
-    `roc_auc_score`, which takes some thirty times as long and refuses infinite scores. Classes without a positive and classes
+    `roc_auc_score`, which takes about 30 times as long and refuses infinite scores. Classes without a positive and classes
     without a negative have no area and are left out of the mean.
 
     Parameters
@@ -250,7 +250,7 @@ def mean_average_precision(y_true: ArrayLike, scores: ArrayLike) -> float:
 
     The average precision of a class ranks all clips by its score and takes, over its positive clips, the mean fraction of
     positives among the clips that score no less; there is no interpolation. Equal to scikit-learn's
-    `average_precision_score`, which takes some thirty times as long. `map_at_k`, by contrast, ranks the labels of each clip.
+    `average_precision_score`, which takes about 30 times as long. `map_at_k`, by contrast, ranks the labels of each clip.
 
     Parameters
     ----------
@@ -307,7 +307,7 @@ def padded_cmap(y_true: ArrayLike, scores: ArrayLike, padding: int = 5) -> float
     Raises
     ------
     ValueError
-        A score is no probability, or `padding` is below 1.
+        A score is not a probability, or `padding` is below 1.
 
     References
     ----------

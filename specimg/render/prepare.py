@@ -31,7 +31,7 @@ Source = str | os.PathLike | tuple[ArrayLike, int]
 
 
 def _check_length(path: str | os.PathLike) -> None:
-    """AudioError where a recording is too long for one picture. What is no recording, or no plain file, is left to reading."""
+    """AudioError where a recording is too long for one picture. What is not a recording, or no plain file, is left to reading."""
     import soundfile
 
     if not os.path.isfile(path):  # opening a pipe would wait for somebody to write
@@ -79,7 +79,7 @@ def prepare(reader: Renderer | Audio, source: Source) -> bytes | np.ndarray:
         _check_length(source)
         return reader.png(source) if isinstance(reader, Renderer) else read_clip(source, reader).y
     if not isinstance(source, tuple):
-        raise ValueError(f"a {type(source).__name__} is no recording; give paths or pairs (y, sr)")
+        raise ValueError(f"a {type(source).__name__} is not a recording; give paths or pairs (y, sr)")
     y, sr = source
     return reader.png(y, sr) if isinstance(reader, Renderer) else _condition_samples(y, sr, reader)
 
@@ -91,7 +91,7 @@ def _prepare_one(reader: Renderer | Audio, source: Source) -> tuple[bytes | np.n
     except ValueError as exc:  # an AudioError has its reason without the path
         return None, getattr(exc, "reason", str(exc))
     except ImportError:
-        raise  # a package that is not installed is no fault of the recording
+        raise  # a package that is not installed is not a fault of the recording
     except Exception as exc:  # whatever else one recording does must not end the run
         return None, f"{type(exc).__name__}: {exc}"
 

@@ -155,7 +155,7 @@ class Renderer(Value):
 
     @property
     def libraries(self) -> frozenset[str]:
-        """Packages that have a hand in the pixels; a tree records their versions."""
+        """Packages that affect the pixels; a tree records their versions."""
         return self.audio.libraries | self.representation.libraries | self.picture.libraries
 
     @property

@@ -76,7 +76,7 @@ def _draw_one(
     except AudioError as exc:
         return Row(*job, FAILED, exc.reason, None, None)
     except ImportError:
-        raise  # a package that is not installed is no fault of the file
+        raise  # a package that is not installed is not a fault of the file
     except ValueError as exc:
         return Row(*job, FAILED, str(exc), None, None)
     except (
@@ -398,7 +398,7 @@ def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
 
 
 def _libraries_of(renderer: Renderer, variants: dict[str, Variant], jobs: list[Job]) -> frozenset[str]:
-    """What has a hand in the pixels of these pictures."""
+    """The libraries that affect the pixels of these pictures."""
     used = {job.variant for job in jobs} - {""}
     return renderer.libraries.union(*(variants[name].libraries for name in used))
 
@@ -412,8 +412,8 @@ def _versions_to_draw(folder: Path, recorded: Recorded, libraries: frozenset[str
     changes = compare_versions(recorded, installed)
     if draw and changes["refuse"]:
         raise ValueError(
-            f"the tree {str(folder)!r} was drawn with {changes['refuse']}: another major version may draw other pixels; go on with "
-            f"the one that drew it, or draw everything again: delete that folder, or choose another cache="
+            f"the tree {str(folder)!r} was drawn with {changes['refuse']}: another major version may draw other pixels; install "
+            f"the version that drew it, or draw everything again: delete that folder, or choose another cache="
         )
     if draw or changes["refuse"]:
         warn_of_versions(folder, changes)
@@ -498,7 +498,7 @@ def render_tree(
     ------
     ValueError
         No such folder, an empty list, a path that leads out of `root`, no variant; or a tree that was drawn with another major version
-        of librosa, noisereduce or pyloudnorm, where that library has a hand in the pictures that are to be drawn.
+        of librosa, noisereduce or pyloudnorm, where that library affects the pictures that are to be drawn.
     OSError
         The disk is full, or the cache cannot be written to; what is drawn is kept.
 
@@ -519,7 +519,7 @@ def render_tree(
     """
     if not isinstance(renderer, Renderer):
         raise ValueError(
-            f"renderer={renderer!r} is no Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache="
+            f"renderer={renderer!r} is not a Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache="
         )
     variants = variants_by_name(variants)
     root, source = resolve_source(source, root)

@@ -1,6 +1,6 @@
 """Which libraries drew the pictures of a tree, and whether those installed now may draw into it too.
 
-A value names the libraries that have a hand in its pixels (`Renderer().libraries`); a tree records their versions in `renderer.json`.
+A value names the libraries that affect its pixels (`Renderer().libraries`); a tree records their versions in `renderer.json`.
 specimg's own changes are not compared: whenever they move a pixel, the format number in the tree's key is raised, and with it the folder
 changes.
 """
@@ -51,7 +51,9 @@ def read_versions(folder: Path) -> Recorded:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (AttributeError, TypeError, ValueError) as exc:
-        raise ValueError(f"{str(path)!r} does not describe a tree ({exc}); delete that folder to draw it anew") from exc
+        raise ValueError(
+            f"{str(path)!r} does not describe a tree ({exc}); delete that folder to draw it again"
+        ) from exc
 
 
 def version_action(library: str, drawn_by: list[str], installed: str) -> str:
@@ -110,5 +112,5 @@ def warn_of_versions(folder: Path, changes: dict[str, str]) -> None:
     """Warn where `compare_versions` found differences, naming both versions of each library."""
     differing = ", ".join(filter(None, [changes["refuse"], changes["warn"]]))
     if differing:
-        what = "draw other pixels" if changes["refuse"] else "round otherwise"
+        what = "draw other pixels" if changes["refuse"] else "round differently"
         warn(f"the tree {str(folder)!r} was drawn with {differing}, which may {what}")

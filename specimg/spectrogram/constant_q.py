@@ -2,7 +2,7 @@
 
 An octave lower, everything is half as fast. So the sampling rate is halved from octave to octave, and short filters serve all of them;
 each octave is one Fourier transform of frames and one matrix product. Filters and numbers are those of `librosa.vqt`, which builds
-the filters anew for every clip. Here they are built once for a setting: clips of 1, 5 and 30 s are drawn 8, 4 and 2.4 times as fast
+the filters again for every clip. Here they are built once for a setting: clips of 1, 5 and 30 s are drawn 8, 4 and 2.4 times as fast
 (benchmarks/constant_q.py).
 
     plan = plan_of(sr=22050, hop_length=512, fmin=32.7, n_bins=84, bins_per_octave=12, gamma=0.0, filter_scale=1.0, window="hann")

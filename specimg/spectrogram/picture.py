@@ -47,7 +47,7 @@ GREY, RGB, PALETTE = 0, 2, 3  # colour types of PNG
 
 
 class PictureError(ValueError):
-    """A file that is no intact picture drawn by specimg."""
+    """A file that is not an intact picture drawn by specimg."""
 
 
 @register
@@ -388,7 +388,7 @@ def describe(path: str | os.PathLike) -> PictureInfo:
     Raises
     ------
     PictureError
-        Where it is no picture of specimg's.
+        Where it is not a picture of specimg's.
 
     Examples
     --------
@@ -465,7 +465,7 @@ def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
     Raises
     ------
     PictureError
-        Where it is no picture of specimg's.
+        Where it is not a picture of specimg's.
 
     Examples
     --------

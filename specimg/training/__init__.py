@@ -12,8 +12,8 @@ generator has to be saved, and on a CPU a training that was killed and resumed e
 0.003
 
 `recipe` holds the choices, `learner` makes what is trained, `losses` what is minimised; `schedule` follows from a recipe epoch by
-epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `loop` trains, `fitting` is what
-people call. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
+epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `loop` trains, `fitting` is
+the public API. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
 `predictions` is the table of the results.
 """
 

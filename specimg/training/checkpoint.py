@@ -299,4 +299,4 @@ class TrainingFolder:
         try:
             return torch.load(file, map_location=device_of(learn), weights_only=True)
         except Exception as exc:  # torch and pickle raise a dozen kinds
-            raise ValueError(f"{file} is no checkpoint that can be read: {exc}") from exc
+            raise ValueError(f"{file} is not a checkpoint that can be read: {exc}") from exc

@@ -62,7 +62,7 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     1  unfrozen      2  0.00075
     """
     if not isinstance(recipe, Recipe):
-        raise ValueError(f"recipe={recipe!r} is no Recipe; write Recipe(epochs=...)")
+        raise ValueError(f"recipe={recipe!r} is not a Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)
     log = partial(print, flush=True) if learn.logger is print else learn.logger
     store = InMemory() if out is None else TrainingFolder(out)

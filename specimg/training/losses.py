@@ -231,7 +231,7 @@ def _as_weights(weights: ArrayLike) -> np.ndarray:
     invalid = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
     if len(invalid):
         raise ValueError(
-            f"the weight of clip {invalid[0]} is {found[invalid[0]]:g}, one of {len(invalid)} that are no weights; "
+            f"the weight of clip {invalid[0]} is {found[invalid[0]]:g}, one of {len(invalid)} that are not weights; "
             "give finite numbers, 0 or more"
         )
     if not found.any():

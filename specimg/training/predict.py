@@ -93,7 +93,7 @@ def _is_multi(loss_func: Callable, outputs: torch.Tensor) -> bool:
 
 
 def _takes_reduction(loss_func: Callable) -> bool:
-    """Can it return one loss per item?"""
+    """Whether it can return one loss per item."""
     return hasattr(loss_func, "reduction") or loss_func in (F.cross_entropy, F.binary_cross_entropy_with_logits)
 
 

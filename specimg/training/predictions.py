@@ -34,7 +34,7 @@ THRESHOLD = 0.5  # with several labels a clip, those of a higher probability are
 
 
 def is_missing(label: object) -> bool:
-    """Is it None, NaN or NA?"""
+    """Whether it is None, NaN or NA."""
     return bool(pd.api.types.is_scalar(label) and pd.isna(label))
 
 
@@ -144,7 +144,7 @@ class Predictions:
     Raises
     ------
     ValueError
-        The shapes do not agree, a value of `probs` is no probability, or a target is not in `vocab`.
+        The shapes do not agree, a value of `probs` is not a probability, or a target is not in `vocab`.
 
     Examples
     --------
@@ -386,7 +386,7 @@ class Predictions:
         try:
             with open(path, "rb") as file:
                 if not zipfile.is_zipfile(file):  # numpy would advise to load it as a pickle
-                    raise ValueError("it is no .npz file")
+                    raise ValueError("it is not a .npz file")
             with np.load(path, allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
                 probs, embeddings = arrays["probs"], arrays["embeddings"] if "embeddings" in arrays else None

@@ -38,7 +38,7 @@ class Recipe(Value):
         takes fastai's suggestion from a short trial run. After frozen epochs the unfrozen ones use half of it.
     lr_mult : float, default 10
         The first layers of a pretrained body learn at lr / lr_mult, 1 or more. From scratch all layers learn at lr. fastai's 100 is for
-        photographs: layers that know these have further to go to sounds (benchmarks/transfer.py).
+        photographs: layers trained on photographs must change more for sounds (benchmarks/transfer.py).
     pct_start : float, default 0.25
         Share of each phase in which the learning rate rises, between 0 and 1.
     div : float, default 25

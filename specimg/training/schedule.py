@@ -78,7 +78,7 @@ def best_row(rows: list[dict], monitor: str) -> int | None:
 
 
 def stopped_early(rows: list[dict], recipe: Recipe) -> bool:
-    """Have the last `early_stopping` unfrozen epochs brought no improvement?"""
+    """Whether the last `early_stopping` unfrozen epochs brought no improvement."""
     unfrozen = [row for row in rows if row["phase"] == "unfrozen"]
     best = best_row(unfrozen, recipe.monitor)
     since = len(unfrozen) if best is None else len(unfrozen) - 1 - best
@@ -144,7 +144,7 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Are no epochs left?"""
+        """Whether no epochs are left."""
         return not any(map(self.todo, PHASES))
 
     @property

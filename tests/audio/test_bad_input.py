@@ -93,11 +93,11 @@ def reasons(tree):
     return dict(zip(tree.failures.path, tree.failures.reason))
 
 
-# ---------------------------------------------------------------------- files that are no recordings, or not whole
+# ---------------------------------------------------------------------- files that are not recordings, or not whole
 
 BROKEN = {
-    "text.wav": (b"this is no sound\n" * 40, "is not a recording libsndfile can read: Format not recognised"),
-    "text.mp3": (b"this is no sound\n" * 40, "is not a recording libsndfile can read"),
+    "text.wav": (b"this is not a sound\n" * 40, "is not a recording libsndfile can read: Format not recognised"),
+    "text.mp3": (b"this is not a sound\n" * 40, "is not a recording libsndfile can read"),
     "page.ogg": (b"<html><body>404 not found</body></html>", "is not a recording libsndfile can read"),
     "zeros.flac": (bytes(5000), "is not a recording libsndfile can read"),
     "empty.wav": (b"", r"is empty \(0 bytes\)"),
@@ -297,7 +297,7 @@ def test_a_slow_recording_can_be_resampled(source, draw):
     assert len(tree) == 2 and describe(tree.picture("odd.wav")).frames == 1 + 48000 // 128
 
 
-# ---------------------------------------------------------------------- what is no file, or may not be read
+# ---------------------------------------------------------------------- what is not a file, or may not be read
 
 
 @posix

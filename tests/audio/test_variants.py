@@ -146,7 +146,7 @@ def test_variants_by_name_stand_once():
 def test_what_is_no_variant_is_said(variants, what):
     with pytest.raises(
         ValueError,
-        match=rf"{what}.* is no variant; give values such as AddNoise\(20\) .*addnoise, pitchshift, roll, timestretch",
+        match=rf"{what}.* is not a variant; give values such as AddNoise\(20\) .*addnoise, pitchshift, roll, timestretch",
     ):
         variants_by_name(variants)
 

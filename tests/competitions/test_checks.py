@@ -100,18 +100,18 @@ def test_the_vocabulary_may_be_ordered_and_hold_more():
         ),
         (
             small(start=["0", "x", "0", "0"], end=1),
-            r"1 row of the training table whose start is no number \(b.wav\); write a number, or",
+            r"1 row of the training table whose start is not a number \(b.wav\); write a number, or",
         ),
         (
             small(weight=[1, np.nan, -1, np.inf]),
-            r"3 rows of the training table whose weight is no finite number from 0 \(b.wav, c.wav, d",
+            r"3 rows of the training table whose weight is not a finite number from 0 \(b.wav, c.wav, d",
         ),
-        (small(weight=["high", 1, 1, 1]), "whose weight is no number"),
+        (small(weight=["high", 1, 1, 1]), "whose weight is not a number"),
         (
             small(fold=[0, 1, 0.5, -2]),
-            r"2 rows of the training table whose fold is no whole number from -1 \(c.wav, d.wav\)",
+            r"2 rows of the training table whose fold is not a whole number from -1 \(c.wav, d.wav\)",
         ),
-        (small(fold=["a", "b", "a", "b"]), "4 rows of the training table whose fold is no number"),
+        (small(fold=["a", "b", "a", "b"]), "4 rows of the training table whose fold is not a number"),
         (
             small(fold=[0, 1, np.nan, -1]),
             r"1 row of the training table without a fold, where others have one \(c.wav\)",

@@ -171,7 +171,7 @@ def test_the_digest_is_the_same_everywhere():
 
 
 def test_a_path_that_is_no_text_has_a_digest():
-    odd = small(path=["a.wav", "caf\udce9.wav", "c.wav", "d.wav"])  # as Python names a file whose name is no UTF-8
+    odd = small(path=["a.wav", "caf\udce9.wav", "c.wav", "d.wav"])  # as Python names a file whose name is not UTF-8
     assert Competition("pets", ".", odd).digest != Competition("pets", ".", small()).digest
     assert Competition("pets", ".", odd).expected_rows()[1] == "caf\udce9.wav"
 

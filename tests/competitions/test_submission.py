@@ -217,7 +217,7 @@ def test_cells_of_probabilities(tmp_path):
         "-5,x,0",
     ]
     assert cell_problems(ClassColumns(), cells, tmp_path) == [
-        "6 rows with a cell that is no finite number (2.wav: bark 'nan', 3.wav: meow 'inf', 4.wav: siren '', ...)",
+        "6 rows with a cell that is not a finite number (2.wav: bark 'nan', 3.wav: meow 'inf', 4.wav: siren '', ...)",
         "3 rows with a probability outside 0 to 1 (6.wav: meow '1.0001', 7.wav: bark '-0.1', 10.wav: bark '-5')",
     ]
 
@@ -248,7 +248,7 @@ def test_a_table_with_nan_and_inf():
     table = ClassColumns().to_submission(ROWS, PROBS, VOCAB)
     table.loc[0, "bark"], table.loc[2, "siren"] = np.nan, np.inf
     with pytest.raises(
-        ValueError, match=r"2 rows with a cell that is no finite number \(a.wav: bark '', c.wav: siren 'inf'\)"
+        ValueError, match=r"2 rows with a cell that is not a finite number \(a.wav: bark '', c.wav: siren 'inf'\)"
     ):
         check_submission(table, sample_of(ClassColumns()))
 
@@ -262,7 +262,7 @@ def test_tables_of_every_dtype_are_read_like_their_file(tmp_path):
             "siren": np.float32([0.1, 0.2, 0.3]),
         }
     )
-    with pytest.raises(ValueError, match=r"3 rows with a cell that is no finite number \(a.wav: meow 'True'"):
+    with pytest.raises(ValueError, match=r"3 rows with a cell that is not a finite number \(a.wav: meow 'True'"):
         check_submission(table, sample_of(ClassColumns()))
     assert "accepted" in check_submission(
         table.assign(meow=table["meow"].astype("boolean").astype("Int64")), sample_of(ClassColumns())

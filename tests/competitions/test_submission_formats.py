@@ -161,7 +161,9 @@ def test_what_is_written_is_accepted(fmt, tmp_path):
     assert check_submission(answers, sample, format=fmt, vocab=VOCAB) == check_submission(
         path, sample_of(fmt), format=fmt, vocab=VOCAB
     )
-    assert "accepted" in check_submission(answers.set_axis([7, 7, 7]), sample, format=fmt)  # the index is no part of it
+    assert "accepted" in check_submission(
+        answers.set_axis([7, 7, 7]), sample, format=fmt
+    )  # the index is not part of it
 
 
 @pytest.mark.parametrize("fmt", FORMATS, ids=repr)

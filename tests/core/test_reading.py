@@ -48,7 +48,7 @@ def test_what_is_no_json_is_said(text):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("[NaN]", "NaN is no number of JSON"),
+        ("[NaN]", "NaN is not a JSON number"),
         ('{"a": 1, "b": {"c": 1, "c": 2}}', "it has the entry 'c' twice"),
         (b"\xff", "codec can't decode"),
     ],

@@ -150,7 +150,7 @@ def test_a_tree_without_a_variant_says_how_it_is_drawn(sounds):
         match=r"holds no variant 'roll-0.5' of the clips of training; draw it by render_tree\(..., variants=...\)",
     ):
         SpecDataLoaders.from_tree(tree, labels, variants=[Roll(0.5)], bs=4)
-    with pytest.raises(ValueError, match="'roll' is no variant"):
+    with pytest.raises(ValueError, match="'roll' is not a variant"):
         load(sounds, variants=["roll"])
     some = render_tree(
         sounds.table["fname"][:20],

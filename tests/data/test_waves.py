@@ -509,7 +509,7 @@ def test_shifted_windows_are_for_pictures(dls):
     said = r"TTA shifts and scales windows of pictures; outputs of several windows of a waveform are averaged by WaveDataLoaders\(\.\.\., seconds"
     with pytest.raises(ValueError, match=said):
         with_tta(dls.valid, TTA(shifts=(-0.1, 0.0, 0.1)))
-    with pytest.raises(ValueError, match="FitWave is no FitSize: " + said):
+    with pytest.raises(ValueError, match="FitWave is not a FitSize: " + said):
         fit_with_tta(FitWave(HALF, 4000), TTA())
 
 

@@ -182,7 +182,7 @@ def test_an_error_of_the_server_keeps_what_came_before(site, tmp_path):
     known = site.dataset(BIG)
     have = begin(site, tmp_path, known, 200_000)
     site.status = 503
-    with pytest.raises(ConnectionError, match=rf"503 Service Unavailable \({have / 1e3:.1f} kB are here\)"):
+    with pytest.raises(ConnectionError, match=rf"503 Service Unavailable \({have / 1e3:.1f} kB downloaded so far\)"):
         sp.fetch(known, tmp_path)
     site.status = 200
     site.asked.clear()
@@ -199,7 +199,8 @@ def test_without_a_network_the_address_and_the_way_by_hand_are_named(tmp_path):
     with pytest.raises(ConnectionError) as caught:
         sp.fetch(known, tmp_path)
     assert re.match(
-        rf"{url} cannot be downloaded: .*Connection refused \(0 bytes are here\)\. Call again", str(caught.value)
+        rf"{url} cannot be downloaded: .*Connection refused \(0 bytes downloaded so far\)\. Call again",
+        str(caught.value),
     )
     assert "Max retries" not in str(caught.value) and f"put the file at {tmp_path / 'small.zip'}" in str(caught.value)
     (tmp_path / "small.zip").write_bytes(BIG)  # as it says
@@ -227,7 +228,7 @@ def test_a_server_that_falls_silent(site, tmp_path, monkeypatch):
 def test_a_disk_that_is_too_small_is_told_before_the_download(site, tmp_path, monkeypatch):
     disk_with(100_000, monkeypatch)
     with pytest.raises(
-        OSError, match=r"no space left in .*300.\d kB are to come, 100.0 kB are free.*give another folder="
+        OSError, match=r"no space left in .*300.\d kB still to download, 100.0 kB are free.*give another folder="
     ) as caught:
         sp.fetch(site.dataset(BIG), tmp_path)
     assert caught.value.errno == errno.ENOSPC and (tmp_path / ".partial-small" / "small.zip.part").stat().st_size == 0

@@ -380,7 +380,7 @@ def test_foreign_files_are_refused_and_stay(tmp_path):
 @pytest.mark.parametrize("text", ["not json", "[1]"])
 def test_a_record_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "competition.json").write_text(text)
-    with pytest.raises(ValueError, match=r"competition.json is no record of a competition"):
+    with pytest.raises(ValueError, match=r"competition.json is not a record of a competition"):
         make_competition(tmp_path, **SMALL)
 
 

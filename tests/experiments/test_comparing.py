@@ -653,8 +653,8 @@ def test_a_mistake_of_ours_is_no_failure_of_a_system(comp, tmp_path, monkeypatch
             {"renderers": [MEL, MEL.replace(representation=Mel(n_mels=32, n_fft=512))]},
             r"2 renderers have only 1 name \(mel32\); name them",
         ),
-        ({"renderers": {"mel": Mel()}}, "is no Renderer"),
-        ({"renderers": [Mel()]}, "is no Renderer"),
+        ({"renderers": {"mel": Mel()}}, "is not a Renderer"),
+        ({"renderers": [Mel()]}, "is not a Renderer"),
         ({"baseline": "feature_mlp"}, "unknown candidate as baseline= 'feature_mlp'; did you mean 'feature_mlp, mel'"),
         (
             {"candidates": [Candidate("other", "feature_mlp", MEL, Recipe(seed=3))]},

@@ -61,7 +61,7 @@ from specimg.training.losses import ClipWeights, GeneralizedCrossEntropy
 
 torch.set_num_threads(1)
 
-# half of the test set is no sound: every run says so, and one test looks at what it says
+# half of the test set cannot be read: every run says so, and one test looks at what it says
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:\d of 6 (test clips could not be drawn|rows are given the class prior)"
 )
@@ -77,7 +77,7 @@ TEST_FILES = ["t1.wav", "t2.wav", "empty.wav", "noise.wav", "gone.wav", "t3.wav"
 
 
 def write_sounds(folder: Path) -> None:
-    """Three pitches, six clips each, and a test set of which half is no sound."""
+    """Three pitches, six clips each, and a test set of which half cannot be read."""
     for below in ("train", "test"):
         (folder / below).mkdir(parents=True, exist_ok=True)
 
@@ -255,7 +255,7 @@ def test_score_is_the_metric_of_the_table_by_hand(run):
 
 
 def test_answers_are_those_of_the_saved_classifiers_on_the_recordings(run, comp):
-    """Drawn anew from the sounds, so that no table can have slipped."""
+    """Drawn again from the sounds, so that no table can have slipped."""
     names = [f"p_{label}" for label in run.task.vocab]
     by_path = run.oof.set_index("path")[names]
     on_test = []
@@ -1628,7 +1628,7 @@ def test_a_configuration_of_earlier_versions_is_read():
         (dict(pseudo_min=1.0), "pseudo_min=1.0: it must be between 0 and 1"),
         (dict(trust="samplng"), "unknown trust 'samplng'; did you mean 'sampling'"),
         (dict(loaders=3), "loaders.*3 is not dict"),
-        (dict(loaders={"variants": ["stretch"]}), "'stretch' is no variant; give values such as AddNoise"),
+        (dict(loaders={"variants": ["stretch"]}), "'stretch' is not a variant; give values such as AddNoise"),
         (
             dict(loaders={"variants": "stretch"}),
             r"loaders\['variants'\] is 'stretch'; give a list of variants, such as \[TimeStretch\(0.8\)",
@@ -1666,10 +1666,10 @@ def test_competitions_are_opened_by_their_choices(tmp_path):
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (dict(comp="comp"), r"comp='comp' is no Competition; write Competition.open\("),
-        (dict(renderer="mel"), r"renderer='mel' is no Renderer; write Renderer\(Mel\(\)\)"),
-        (dict(recipe=5), r"recipe=5 is no Recipe; write Recipe\(epochs=10\)"),
-        (dict(tta=(-0.1, 0.1)), r"tta=\(-0.1, 0.1\) is no TTA; write TTA\(shifts="),
+        (dict(comp="comp"), r"comp='comp' is not a Competition; write Competition.open\("),
+        (dict(renderer="mel"), r"renderer='mel' is not a Renderer; write Renderer\(Mel\(\)\)"),
+        (dict(recipe=5), r"recipe=5 is not a Recipe; write Recipe\(epochs=10\)"),
+        (dict(tta=(-0.1, 0.1)), r"tta=\(-0.1, 0.1\) is not a TTA; write TTA\(shifts="),
     ],
 )
 def test_an_argument_of_another_kind_is_told_what_to_write(comp, home, wrong, message):

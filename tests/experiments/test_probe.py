@@ -291,7 +291,7 @@ def test_a_probe_has_no_answers_to_a_test_set(folder, tmp_path):
         ({"loaders": {"sise": 3}}, "unknown option in loaders= 'sise'"),
         ({"learner": {"pss": 3}}, "unknown option in learner= 'pss'"),
         ({"folds": 1}, "folds=1"),
-        ({"renderers": {"a": Mel()}}, "is no Renderer"),
+        ({"renderers": {"a": Mel()}}, "is not a Renderer"),
         ({"arch": "mini_resnet", "weights": "x"}, "always trained from scratch"),
         (
             {"arch": "test_vit", "renderers": {"odd": MEL}, "loaders": {"size": 40}},

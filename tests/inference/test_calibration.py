@@ -78,7 +78,7 @@ def test_all_right_and_all_wrong_stay_within_bounds():
     hot = np.array([[1, 0]] * 4, bool)
     assert fit_temperature([[0.9, 0.1]] * 4, hot) == pytest.approx(0.25, rel=0.05)  # surer is ever better
     assert fit_temperature([[0.1, 0.9]] * 4, hot) == pytest.approx(20, rel=0.05)
-    assert fit_temperature(np.array([[1.0, 0.0]] * 4), ~hot) == pytest.approx(20, rel=0.05)  # zeros are no infinities
+    assert fit_temperature(np.array([[1.0, 0.0]] * 4), ~hot) == pytest.approx(20, rel=0.05)  # zeros are not infinities
 
 
 # ---------------------------------------------------------------------- thresholds
@@ -146,7 +146,7 @@ def test_nothing_to_fit_on():
     [
         (dict(temperature=0), "give 0.25 to 20"),
         (dict(temperature=1e9), "give 0.25 to 20"),
-        (dict(thresholds=(1.5,)), "1.5 is no probability"),
+        (dict(thresholds=(1.5,)), "1.5 is not a probability"),
         (dict(clips=-1), "give 0 clips or more"),
         (dict(nll=(1.0,)), "nll before and after"),
         (dict(temperature=float("nan")), "not a finite number"),

@@ -381,7 +381,7 @@ def bad_sounds(folder):
     sf.write(files["silent"], np.zeros(3000), SR)
     sf.write(files["one"], np.zeros(1), SR)
     sf.write(files["none"], np.zeros(0), SR)
-    files["text"].write_text("this is no sound at all")
+    files["text"].write_text("this is not a sound at all")
     whole = folder / "rate.wav"
     files["cut"].write_bytes(whole.read_bytes()[:-100])
     return files

@@ -1,4 +1,4 @@
-"""Folders that are no classifier, or no longer: each is refused with the reason, nothing of it runs, nothing absurd is built."""
+"""Folders that are not a classifier, or no longer: each is refused with the reason, nothing of it runs, nothing absurd is built."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def grown(name):
         (lambda f: (f / SETTINGS).write_text("{"), "classifier.json' is not JSON"),
         (lambda f: (f / SETTINGS).write_bytes(b"\xff\xfe"), "classifier.json' is not JSON"),
         (lambda f: (f / SETTINGS).write_text("[" * 100_000), "classifier.json' is not JSON: it is nested too deeply"),
-        (lambda f: (f / SETTINGS).write_text('{"format": NaN}'), "NaN is no number of JSON"),
+        (lambda f: (f / SETTINGS).write_text('{"format": NaN}'), "NaN is not a JSON number"),
         (lambda f: (f / SETTINGS).write_text(" " * (2**24 + 1)), "more than the 16777216 it should have"),
         (lambda f: (f / SETTINGS).write_text("[1]"), "is of format None; this specimg reads the formats 1 and 2"),
         (lambda f: (f / SETTINGS).unlink(), "is not a classifier .it has no classifier.json"),
@@ -77,7 +77,7 @@ def grown(name):
         ),
         (
             lambda f: ((f / SETTINGS).unlink(), (f / SETTINGS).mkdir()),
-            "damaged' cannot be loaded: classifier.json is no plain file",
+            "damaged' cannot be loaded: classifier.json is not a plain file",
         ),
         (put("network", "n_channels", value=3), "network.n_channels is 3; it must be the 1 of its inputs"),
         (
@@ -108,8 +108,8 @@ def grown(name):
         (cut(WEIGHTS), "weights.safetensors has \\d+ of its \\d+ bytes: it was cut short"),
         (grown(WEIGHTS), "weights.safetensors has \\d+ bytes, more than the \\d+ it should have"),
         (lambda f: (f / WEIGHTS).write_bytes(b""), "weights.safetensors has 0 of its"),
-        (lambda f: ((f / WEIGHTS).unlink(), os.mkfifo(f / WEIGHTS)), "weights.safetensors is no plain file"),
-        (lambda f: ((f / WEIGHTS).unlink(), (f / WEIGHTS).mkdir()), "weights.safetensors is no plain file"),
+        (lambda f: ((f / WEIGHTS).unlink(), os.mkfifo(f / WEIGHTS)), "weights.safetensors is not a plain file"),
+        (lambda f: ((f / WEIGHTS).unlink(), (f / WEIGHTS).mkdir()), "weights.safetensors is not a plain file"),
         (lambda f: (f / GOLDEN / "0-high.wav").unlink(), "golden/0-high.wav is missing; copy the folder again"),
         (cut(f"{GOLDEN}/0-high.wav"), "golden/0-high.wav has \\d+ of its \\d+ bytes"),
         (lambda f: shutil.copy(f / GOLDEN / "0-high.png", f / GOLDEN / "0-high.wav"), "golden/0-high.wav"),
@@ -283,7 +283,7 @@ def with_header(f, header: bytes, body: bytes = b"", length=None):
             lambda f: with_header(
                 f, json.dumps({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}).encode()
             ),
-            "a shape is no list of whole numbers",
+            "a shape is not a list of whole numbers",
         ),
         (
             lambda f: with_header(f, json.dumps({"a": {"dtype": "X9", "shape": [1], "data_offsets": [0, 4]}}).encode()),
@@ -373,7 +373,7 @@ def test_a_pickle_instead_of_the_weights(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("SPECIMG_TRACE", str(tmp_path / "it ran"))
     torch.save({"a": Bomb()}, folder / WEIGHTS)
     signed(folder, WEIGHTS)
-    with pytest.raises(ValueError, match="weights.safetensors is no safetensors file"):
+    with pytest.raises(ValueError, match="weights.safetensors is not a safetensors file"):
         load_classifier(folder)
     assert not (tmp_path / "it ran").exists()
 
@@ -470,7 +470,7 @@ def test_the_first_format_is_read(saved, sounds, tmp_path):
     [
         (lambda f: (f / WEIGHTS).unlink(), "weights.safetensors is missing"),
         (cut(WEIGHTS), "does not hold as many numbers as its header"),
-        (lambda f: (f / WEIGHTS).write_bytes(b""), "is no safetensors file"),
+        (lambda f: (f / WEIGHTS).write_bytes(b""), "is not a safetensors file"),
         (put("calibration", value={}), "unknown entry 'calibration'"),
         (edited(lambda s: s.pop("network")), "lacks the field 'network'"),
         (put("vocab", value=["a"]), "1 labels for a network of 3"),

@@ -885,7 +885,7 @@ def test_learning_curves_of_several_folds():
     curves = [line.get_ydata().tolist() for line in left.lines]
     assert curves == [[3, 2, 1], [3, 2], [3, 2, 1], [4, 3, 2], [5, 3], [4.5, 3, 2]]  # each fold, then their mean
     widths = [line.get_linewidth() for line in left.lines]
-    assert widths[2] > 2 * widths[0] and len(right.lines) == 3  # fold and seed are no metrics
+    assert widths[2] > 2 * widths[0] and len(right.lines) == 3  # fold and seed are not metrics
     assert "mean of 2 trainings" in left.get_title() and left.get_xlim() == (0.5, 3.5)
     assert len(SpecInterpretation(four().predictions, of_folds()).plot_lr().axes[0].lines) == 2
 

@@ -224,7 +224,7 @@ def test_a_table_that_is_read_is_not_changed():
 
 @pytest.fixture
 def digits(tmp_path):
-    """Two speakers' folders, with one name in both; and something that is no recording."""
+    """Two speakers' folders, with one name in both; and something that is not a recording."""
     for name in ("ann/3_ann_0.wav", "ann/4_ann_0.wav", "bob/3_bob_0.wav", "bob/notes.txt", "bob/extra/4_bob_0.flac"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -40,7 +40,7 @@ def test_a_diverged_network_has_no_accuracy():
 
 @pytest.fixture
 def whole_set_metric():
-    """A metric that is no mean over clips: the range of the scores' first column."""
+    """A metric that is not a mean over clips: the range of the scores' first column."""
     metric("first column's range", mean_over_clips=False)(lambda y_true, scores: float(np.ptp(scores[:, 0])))
     yield "first column's range"
     del registry._METRICS["first column's range"]

@@ -216,9 +216,9 @@ def test_several_labels_that_cannot_be_scored_are_refused(name):
         (y_true[:-1], scores, r"y_true has shape \(89, 7\)"),
         (y_true, scores[0], r"scores have shape \(7,\)"),
         (y_true, np.where(scores > 0.9, np.nan, scores), r"nan in \d+ of 90 clips"),
-        (y_true * 2, scores, "y_true holds 2 and is no array of 0 and 1"),
+        (y_true * 2, scores, "y_true holds 2 and is not an array of 0 and 1"),
         (np.where(y_true, 1, np.nan), scores, "y_true holds nan"),
-        (y_true.astype(str), scores, "y_true holds <U.* and is no array of 0 and 1"),
+        (y_true.astype(str), scores, "y_true holds <U.* and is not an array of 0 and 1"),
         (y_true.astype(object), scores, "y_true holds object"),
     ]:
         with pytest.raises(ValueError, match=message):

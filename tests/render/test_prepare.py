@@ -50,7 +50,7 @@ def test_in_order_with_reasons(files, tmp_path):
         "is not there",
         "900 samples are NaN or infinite, the first at 0.000 s",
         "",
-        "a int is no recording; give paths or pairs (y, sr)",
+        "a int is not a recording; give paths or pairs (y, sr)",
         "sampling rate 8000.5: give a whole number of samples a second, 1 or more",
         "",
     ]

@@ -565,7 +565,7 @@ def test_a_broken_file_fails_in_all_its_variants_and_gc_takes_them_all(source, d
 
 
 def test_what_is_no_variant_is_said_before_anything_is_drawn(source, tmp_path):
-    with pytest.raises(ValueError, match="'noise' is no variant"):
+    with pytest.raises(ValueError, match="'noise' is not a variant"):
         render_tree(source, LOOK, tmp_path / "cache", variants=["noise"])
     assert not (tmp_path / "cache").exists()
 
@@ -960,7 +960,9 @@ def test_a_drawn_png_opens_with_pillow(source, draw):
         assert image.mode == "L" and "specimg" in image.info
 
 
-@pytest.mark.parametrize("what, match", [(Mel(), r"wrap a representation: Renderer\(Mel"), ("cache", "is no Renderer")])
+@pytest.mark.parametrize(
+    "what, match", [(Mel(), r"wrap a representation: Renderer\(Mel"), ("cache", "is not a Renderer")]
+)
 def test_what_is_no_renderer_is_said_before_anything_is_drawn(what, match, tmp_path):
     tmp_path.joinpath("audio").mkdir()
     with pytest.raises(ValueError, match=match):

@@ -1,4 +1,4 @@
-"""A tree records the libraries that drew it; what would mix pictures of different numbers is refused, what may round otherwise is reported."""
+"""A tree records the libraries that drew it; what would mix pictures of different numbers is refused, what may round differently is reported."""
 
 import json
 import warnings
@@ -52,7 +52,7 @@ def bytes_of(tree):
     return {row.picture: (tree.images / row.picture).read_bytes() for row in tree.table.itertuples()}
 
 
-# ---------------------------------------------------------------------- what has a hand in the pixels
+# ---------------------------------------------------------------------- what affects the pixels
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,9 @@ def test_a_minor_difference_is_reported_once_and_recorded(draw, source, pretend,
         warnings.simplefilter("error")
         draw()  # nothing is drawn
         write_wav(source / "new.wav", np.ones(4000) * 0.1, SR)
-        with pytest.warns(UserWarning, match=r"drawn with numpy 2.0.0 \(installed: 2.1.0\), which may round otherwise"):
+        with pytest.warns(
+            UserWarning, match=r"drawn with numpy 2.0.0 \(installed: 2.1.0\), which may round differently"
+        ):
             tree = draw()
         assert recorded(tree)["numpy"] == ["2.0.0", "2.1.0"]
         write_wav(source / "newer.wav", np.ones(4000) * 0.1, SR)
@@ -210,5 +212,5 @@ def test_a_tree_of_earlier_days_has_one_version_a_library(draw, source, write_wa
 def test_a_damaged_description_says_what_to_do(draw, text):
     tree = draw()
     (tree.root / "renderer.json").write_text(text)
-    with pytest.raises(ValueError, match="does not describe a tree .*; delete that folder to draw it anew"):
+    with pytest.raises(ValueError, match="does not describe a tree .*; delete that folder to draw it again"):
         draw()

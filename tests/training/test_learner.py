@@ -347,7 +347,7 @@ def test_a_saved_learner_is_a_file_of_weights(pictures):
 
 def test_no_weights_at_hand(pictures):
     dls = make_dls(pictures)
-    with pytest.raises(ValueError, match="no pretrained weights for test_resnet.*HF_HUB_OFFLINE is set.*Ways out"):
+    with pytest.raises(ValueError, match="no pretrained weights for test_resnet.*HF_HUB_OFFLINE is set.*Options"):
         spec_learner(dls, "test_resnet")
     with pytest.warns(UserWarning, match="training from scratch"):
         learn = spec_learner(dls, "test_resnet", pretrained="if-available")

@@ -443,7 +443,10 @@ def test_clips_drawn_by_weight_keep_their_own_weights(sounds):
         (3.0, r"weights of the shape \(\); give one number a training clip"),
         ([[1, 2]], r"weights of the shape \(1, 2\)"),
         ([], r"weights of the shape \(0,\)"),
-        ([1, -1, math.nan], "the weight of clip 1 is -1, one of 2 that are no weights; give finite numbers, 0 or more"),
+        (
+            [1, -1, math.nan],
+            "the weight of clip 1 is -1, one of 2 that are not weights; give finite numbers, 0 or more",
+        ),
         ([0, 0], "all 2 weights are 0, so that nothing would be learnt"),
     ],
 )

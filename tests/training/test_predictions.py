@@ -296,7 +296,7 @@ def test_no_value_stays_no_value(tmp_path):
 
 def test_nobody_is_advised_to_open_a_pickle(tmp_path):
     _text(tmp_path / "labels.csv")
-    with pytest.raises(ValueError, match="labels.csv: .*: it is no .npz file$"):
+    with pytest.raises(ValueError, match="labels.csv: .*: it is not a .npz file$"):
         Predictions.load(tmp_path / "labels.csv")
 
 

@@ -106,7 +106,7 @@ def _secondary(table: pd.DataFrame, csv: Path) -> list[list[str]]:
     cells = table["secondary_labels"].tolist()
     lists = {cell: _as_list(cell) for cell in set(cells)}
     invalid = [lists[cell] is None for cell in cells]
-    refuse(invalid, csv, "secondary_labels", "is no list of labels such as \"['amecro']\"")
+    refuse(invalid, csv, "secondary_labels", "is not a list of labels such as \"['amecro']\"")
     return [lists[cell] for cell in cells]
 
 
@@ -307,7 +307,7 @@ def _windows(folder: Path, year: _Year, vocab: Sequence[str], rating_weight: boo
 def _scored_birds(json_file: Path) -> list[str]:
     birds = read_json(json_file)
     if not isinstance(birds, list) or not birds or not all(isinstance(bird, str) for bird in birds):
-        raise ValueError(f'{json_file.name} is no list of birds; it should read ["akiapo", "aniani" ...]')
+        raise ValueError(f'{json_file.name} is not a list of birds; it should read ["akiapo", "aniani" ...]')
     return birds
 
 

@@ -225,7 +225,7 @@ def read_events(path: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Where the file is no csv of events.
+        Where the file is not a csv of events.
 
     Examples
     --------
@@ -245,4 +245,4 @@ def read_events(path: str | os.PathLike) -> pd.DataFrame:
                 raise ValueError(f"it lacks {', '.join(missing)}")
             return pd.DataFrame({name: [row[name] for row in rows] for name in EVENTS}, dtype=object).astype(numbers)
         except (csv.Error, TypeError, ValueError) as exc:
-            raise ValueError(f"{os.fspath(path)!r} is no csv of events ({', '.join(EVENTS)}): {exc}") from exc
+            raise ValueError(f"{os.fspath(path)!r} is not a csv of events ({', '.join(EVENTS)}): {exc}") from exc

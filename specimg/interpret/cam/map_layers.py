@@ -110,7 +110,7 @@ def _shapes(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
 
 
 def _is_channels_last(model: nn.Module, name: str) -> bool:
-    """Does timm declare that the network around this layer computes (batch, height, width, features)?"""
+    """Whether timm declares that the network around this layer computes (batch, height, width, features)."""
     modules = dict(model.named_modules())
     if isinstance(modules[name], _FEATURES_FIRST):
         return False
@@ -132,7 +132,7 @@ def _maps(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> dict[str, tup
 
 # ---------------------------------------------------------------- the choice
 def _is_bottleneck(node, output, x: Tensor) -> bool:
-    """Does every path of the autograd graph from the output back to `x` lead through this node?"""
+    """Whether every path of the autograd graph from the output back to `x` leads through this node."""
     seen, left = {node}, [output]
     while left:
         at = left.pop()

@@ -55,7 +55,7 @@ class JointAutoencoder(Net):
 
     727,209 parameters at 6 classes and 1 channel of 128 x 128 pixels: 720,771 of the autoencoder, for which Keras counts 721,733 with
     962 running statistics, and 6,438 of the classifier. That is three dense layers without activation, as in the source. The code has
-    a feature for each 16 x 16 pixels, 64 here; where sides are no multiples of 16, the poolings round up and the reconstruction is cut.
+    a feature for each 16 x 16 pixels, 64 here; where sides are not multiples of 16, the poolings round up and the reconstruction is cut.
     It ends in a sigmoid and is compared, by mean squared error, with `unit_range` of the picture. The source does not give the range of
     what it compares. Keras' initial weights.
 

@@ -230,7 +230,7 @@ function fillList(host, ids, extra) {
   const watch = new IntersectionObserver(
     (entries) => {
       if (!entries.some((entry) => entry.isIntersecting) || !more()) return;
-      // it reports changes only: after scrolling on at once the end is in view again, which is no change
+      // it reports changes only: after scrolling on at once the end is in view again, which is not a change
       watch.unobserve(end);
       if (end.isConnected) watch.observe(end);
     },

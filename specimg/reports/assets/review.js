@@ -16,7 +16,7 @@ function csvCell(text) {
 
 const keyOf = (row) => [clips.path[row.clip], clips.start[row.clip], clips.end[row.clip]].join("|");
 
-// The rows of corrections.csv: the decided ones, also confirmed labels; "unsure" is no decision.
+// The rows of corrections.csv: the decided ones, also confirmed labels; "unsure" is not a decision.
 function correctionRows(rows, decisions) {
   const timed = rows.some((row) => isNumber(clips.end[row.clip]));
   const lines = [["path", ...(timed ? ["start", "end"] : []), "label", "corrected", "note"]];

@@ -246,7 +246,7 @@ def test_soundscapes_of_2021_train_too(written):
     assert clips[["start", "end"]].isna().all(axis=None) and len(scapes) == 3
     assert scapes["path"].unique().tolist() == ["train_soundscapes/2782_SSW_20170701.ogg"]
     assert scapes[["start", "end", "weight"]].to_numpy().tolist() == [[0, 5, 1], [5, 10, 1], [10, 15, 1]]
-    assert scapes["label"].tolist() == [["amecro"], [], ["acafly", "houfin"]]  # nocall is no label
+    assert scapes["label"].tolist() == [["amecro"], [], ["acafly", "houfin"]]  # nocall is not a label
     assert scapes["group"].unique().tolist() == ["soundscape 2782_SSW_20170701"]
     bare = quietly("birdclef-2021", written("birdclef-2021"), soundscapes=True, rating_weight=False, group=None).train
     assert "weight" not in bare and "group" not in bare
@@ -481,7 +481,7 @@ def test_a_bird_that_nobody_knows_is_refused(copy):
 
 
 @pytest.mark.parametrize(
-    "text, message", [("[1, 2]", "is no list of birds"), ("[]", "is no list of birds"), ("{", "is not JSON")]
+    "text, message", [("[1, 2]", "is not a list of birds"), ("[]", "is not a list of birds"), ("{", "is not JSON")]
 )
 def test_scored_birds_that_are_no_list(text, message, copy):
     folder = copy("birdclef-2022")
@@ -539,7 +539,7 @@ def test_secondary_labels_that_are_no_list(cell, copy):
     for row in 3, 9:
         change(folder / "train_metadata.csv", row, secondary_labels=cell)
     message = (
-        r"train_metadata.csv: column 'secondary_labels' is no list of labels such as .* in 2 rows \(4, 10\); correct"
+        r"train_metadata.csv: column 'secondary_labels' is not a list of labels such as .* in 2 rows \(4, 10\); correct"
     )
     with pytest.raises(ValueError, match=message):
         quietly("birdclef-2024", folder)
@@ -552,7 +552,12 @@ def test_lists_in_text():
 
 @pytest.mark.parametrize(
     "cell, message",
-    [("good", "is no number"), ("inf", "is no number"), ("-1", "is not from 0 to 5"), ("6", "is not from 0 to 5")],
+    [
+        ("good", "is not a number"),
+        ("inf", "is not a number"),
+        ("-1", "is not from 0 to 5"),
+        ("6", "is not from 0 to 5"),
+    ],
 )
 def test_ratings_that_are_none(cell, message, copy):
     folder = copy("birdclef-2021")
@@ -572,7 +577,7 @@ def test_an_empty_rating_is_no_rating(copy):
 def test_a_place_that_is_no_number(copy):
     folder = copy("birdclef-2025")
     change(folder / "train.csv", 1, latitude="5 N")
-    with pytest.raises(ValueError, match=r"train.csv: column 'latitude' is no number in 1 row \(2\)"):
+    with pytest.raises(ValueError, match=r"train.csv: column 'latitude' is not a number in 1 row \(2\)"):
         quietly("birdclef-2025", folder)
 
 

@@ -38,7 +38,7 @@ def spans(events):
         ([0.1, 0.5, 0.1], {}, [[2, 4]]),  # at the threshold is enough
         ([0.9, 0.8, 0.7], {}, [[0, 6]]),
         ([0.1, 0.6, 0.4, 0.3, 0.29, 0.4, 0.1], {}, [[2, 8]]),  # open down to 0.3; what closed stays closed
-        ([0.4, 0.4, 0.6, 0.4, 0.1], {}, [[4, 8]]),  # what comes before the opening is no part of it
+        ([0.4, 0.4, 0.6, 0.4, 0.1], {}, [[4, 8]]),  # what comes before the opening is not part of it
         ([0.6, 0.4, 0.6, 0.4, 0.6], dict(release=0.5), [[0, 2], [4, 6], [8, 10]]),  # no hysteresis
         ([0.6, 0.4, 0.6, 0.1, 0.6], dict(release=0.4), [[0, 6], [8, 10]]),
         (
@@ -351,7 +351,7 @@ HEAD = ",".join(EVENTS) + "\n"
 )
 def test_a_csv_of_something_else_is_refused(text, message, tmp_path):
     (tmp_path / "x.csv").write_text(text)
-    with pytest.raises(ValueError, match=f"is no csv of events .*{message}"):
+    with pytest.raises(ValueError, match=f"is not a csv of events .*{message}"):
         read_events(tmp_path / "x.csv")
 
 

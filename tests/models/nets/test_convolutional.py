@@ -67,7 +67,7 @@ def whole_loss(net, x, y):
 
 
 # ---------------------------------------------------------------- counts
-# Keras counts the running mean and variance of batch normalisation, which are no parameters here, and knows one bias for an LSTM, where
+# Keras counts the running mean and variance of batch normalisation, which are not parameters here, and knows one bias for an LSTM, where
 # PyTorch has two.
 def conv(n_in, n_out, height, width):
     return n_in * n_out * height * width + n_out
