@@ -193,7 +193,12 @@ class ClipDataLoaders(DataLoaders):
         valid_pct : float, default 0.2
             Share of the clips that a random split holds out, if there are no train and valid folders.
         **kwargs
-            As in `from_df`.
+            As in `from_df`. The most used, for pictures:
+
+            - `renderer`: how a recording becomes a picture; None: `Renderer()`, a mel spectrogram.
+            - `size`: (height, width) of the network's input in pixels, or one number for both; None: the pictures' own.
+            - `bs`: clips per batch in training, 64 by default.
+            - `augment`: how pictures are changed in training; None switches it off.
 
         Returns
         -------
@@ -203,7 +208,13 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            Where recordings lie in no folder of a class, and as in `from_df`.
+            If recordings lie in no folder of a class, and as in `from_df`.
+
+        Examples
+        --------
+        >>> dls = sp.SpecDataLoaders.from_folder("clips", renderer=sp.Renderer(sp.Mel(n_mels=32)), size=32, bs=4)
+        >>> list(dls.vocab), dls.size
+        (['cat', 'dog'], (32, 32))
         """
         table = labels_from_folders(path)
         parts = table["path"].str.split("/")
@@ -398,7 +409,7 @@ class SpecDataLoaders(ClipDataLoaders):
         start_col, end_col : str or int, default None
             Columns of seconds, where one recording gives several clips.
         group_col : str or int, default None
-            Column of what must not stand in both training and validation: speaker, site, source.
+            Column of what must not occur in both training and validation: speaker, site, source.
         weight_col : str or int, default None
             Column of how often training draws a clip, relative to the others.
         balance : bool, default False
@@ -448,7 +459,7 @@ class SpecDataLoaders(ClipDataLoaders):
         Raises
         ------
         ValueError
-            For a missing column, names that lead out of the folder, where no file is found or can be drawn, for a label that stands only in
+            For a missing column, names that lead out of the folder, where no file is found or can be drawn, for a label that occurs only in
             validation, and for arguments that do not go together.
         """
         sizing = Sizing(size, method, seconds, windows)  # checked before an hour of drawing
