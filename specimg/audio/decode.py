@@ -110,7 +110,7 @@ def _missing_bytes(path: str) -> int:
 
 
 def open_recording(path: str | os.PathLike) -> tuple[soundfile.SoundFile, int]:
-    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header declares); AudioError where it is not a recording."""
+    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header declares); AudioError if it is not a recording."""
     import soundfile
 
     path = os.fspath(path)
@@ -164,7 +164,7 @@ def _span(path, frames: int, sr: int, start: float | None, end: float | None) ->
 
 
 def _check_length(path, frames: int) -> None:
-    """AudioError where the header's number of samples cannot be true; otherwise memory for all of them would be requested."""
+    """AudioError if the header's number of samples cannot be true; otherwise memory for all of them would be requested."""
     if frames == 2**63 - 1:
         raise AudioError(
             path,
@@ -213,7 +213,7 @@ def decode(
     Raises
     ------
     AudioError
-        Where it is not a recording, is truncated or damaged, or has no sample in the span.
+        If it is not a recording, is truncated or damaged, or has no sample in the span.
     """
     import soundfile
 
@@ -253,7 +253,7 @@ def recording_seconds(path: str | os.PathLike) -> float:
     Raises
     ------
     AudioError
-        Where it is not a recording, is truncated or holds no samples.
+        If it is not a recording, is truncated or holds no samples.
 
     Examples
     --------

@@ -123,7 +123,7 @@ def filter_band(
     Raises
     ------
     ValueError
-        Where an edge is not below half the sampling rate, or so near to it, to 0 or to the other edge that the filter is unstable.
+        If an edge is not below half the sampling rate, or so near to it, to 0 or to the other edge that the filter is unstable.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def denoise(y: np.ndarray, sr: int, how: str) -> np.ndarray:
     ModuleNotFoundError
         Without noisereduce.
     ValueError
-        Where its result is not finite.
+        If its result is not finite.
 
     References
     ----------

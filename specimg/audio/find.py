@@ -71,7 +71,7 @@ def find_audio(folder: str | os.PathLike) -> list[str]:
     Raises
     ------
     ValueError
-        Where there is no such folder.
+        If there is no such folder.
 
     Examples
     --------

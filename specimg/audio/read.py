@@ -186,7 +186,7 @@ def condition(
     Raises
     ------
     AudioError
-        Where samples are not finite, the channel does not exist, or the filter does not fit the sampling rate.
+        If samples are not finite, the channel does not exist, or the filter does not fit the sampling rate.
     """
     with np.errstate(invalid="ignore", over="ignore"):  # what NaN and infinite samples would set off
         y = _mono(path, y, audio.channel)
@@ -289,7 +289,7 @@ def read_audio(
     Raises
     ------
     AudioError
-        Where the file is not there, no recording, truncated, empty, or holds samples that are NaN or infinite; the message has the
+        If the file is not there, no recording, truncated, empty, or holds samples that are NaN or infinite; the message has the
         path and the reason.
 
     Examples

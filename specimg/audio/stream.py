@@ -43,11 +43,11 @@ class Span:
     Parameters
     ----------
     start : float
-        Seconds in the recording; nan where it cannot be opened.
+        Seconds in the recording; nan if it cannot be opened.
     end : float
         Seconds; nan if a recording breaks off, since its full length is unknown.
     y : np.ndarray, optional
-        float32 `(samples, channels)`; None where there are no samples.
+        float32 `(samples, channels)`; None if there are no samples.
     sr : int, default 0
         Sampling rate in Hz.
     reason : str, default ""
@@ -87,7 +87,7 @@ class _ForwardReader:
         return self.begin + len(self.kept)
 
     def read_to(self, last: int) -> bool:
-        """Read on up to sample `last`; False where the file ends before."""
+        """Read on up to sample `last`; False if the file ends before."""
         import soundfile
 
         pieces, at = [self.kept], self.end
@@ -175,7 +175,7 @@ def stream_spans(path: str | os.PathLike, seconds: float, overlap: float = 0.0) 
     Raises
     ------
     ValueError
-        Where `seconds` and `overlap` make no windows.
+        If `seconds` and `overlap` make no windows.
 
     Examples
     --------

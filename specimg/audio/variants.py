@@ -263,7 +263,7 @@ def variants_by_name(variants: Variant | Iterable[Variant]) -> dict[str, Variant
     Raises
     ------
     ValueError
-        Where one is not a variant.
+        If one is not a variant.
     """
     if isinstance(variants, Variant):
         variants = [variants]

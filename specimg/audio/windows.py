@@ -86,7 +86,7 @@ def as_table(
 
 
 def times_of(table: pd.DataFrame) -> list[tuple[float, float]]:
-    """(start, end) of each row in seconds, nan where it is the whole recording."""
+    """(start, end) of each row in seconds, nan if it is the whole recording."""
     if "start" not in table:
         return [(math.nan, math.nan)] * len(table)
     return list(zip(table["start"].astype(float), table["end"].astype(float)))
@@ -244,7 +244,7 @@ def silence_clips(
     Raises
     ------
     ValueError
-        Where no recording holds a window; a warning counts those that do not.
+        If no recording holds a window; a warning counts those that do not.
 
     Examples
     --------

@@ -34,7 +34,7 @@ def _refuse(mask: pd.Series, table: pd.DataFrame, which: str, way_out: str = "co
 
 
 def check_columns(table: pd.DataFrame, what: str, needed: Sequence[str]) -> None:
-    """ValueError where a table is not a DataFrame, or lacks a column."""
+    """ValueError if a table is not a DataFrame, or lacks a column."""
     wanted = ", ".join(needed)
     if not isinstance(table, pd.DataFrame):
         raise ValueError(f"the {what} table is a {type(table).__name__}; give a DataFrame with the columns {wanted}")
@@ -56,7 +56,7 @@ def _check_paths(table: pd.DataFrame, folder: Path, what: str) -> None:
 
 
 def _numbers(table: pd.DataFrame, name: str, what: str) -> pd.Series:
-    """A column as floats, nan where it is empty."""
+    """A column as floats, nan if it is empty."""
     found = pd.to_numeric(table[name], errors="coerce").astype(float)
     text = found.isna() & table[name].notna()
     _refuse(text, table, f"{what} table whose {name} is not a number", "write a number, or leave it empty")
@@ -131,7 +131,7 @@ _READ = {"label": _labels, "fold": _folds, "weight": _weights, "scored": _scored
 
 
 def checked_train(train: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """A copy of a training table with text, numbers and booleans in their columns; ValueError where a cell is invalid."""
+    """A copy of a training table with text, numbers and booleans in their columns; ValueError if a cell is invalid."""
     check_columns(train, "training", ["path", "label"])
     if not len(train):
         raise ValueError("the training table has no rows; give one for each clip")
@@ -148,7 +148,7 @@ def checked_train(train: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def checked_test(test: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """A copy of a test table with text and numbers in their columns; ValueError where a cell is invalid."""
+    """A copy of a test table with text and numbers in their columns; ValueError if a cell is invalid."""
     check_columns(test, "test", ["id", "path"])
     _check_paths(test, folder, "test")
     test = with_ids(_with_times(test.reset_index(drop=True), "test"), "test")

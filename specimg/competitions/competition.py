@@ -115,7 +115,7 @@ class Competition:
     train : DataFrame
         One row per clip: `path`, `label` (lists where a clip may have several), and where known `start, end` (seconds, of a clip in
         a recording); `group` (speaker, site, source: never split between training and validation); `fold` (given by the data set; -1
-        is always in training, empty where folds are still to be assigned); `weight` (how far its label is to be trusted, 1 fully: a
+        is always in training, empty if folds are still to be assigned); `weight` (how far its label is to be trusted, 1 fully: a
         sampling rate or a weight in the loss); `scored` (False for labels that nobody verified, which do not count for the score).
     metric : str, default "accuracy"
         One of `specimg.metrics.list_metrics()`.
@@ -123,7 +123,7 @@ class Competition:
         How submissions are written.
     test : DataFrame, default None
         One row per row of the submission: `id`, `path`, where it is a part of a recording `start, end`, and where it is about one
-        label `target_label`. None where clips of training are predicted, each by networks that were not trained on it.
+        label `target_label`. None if clips of training are predicted, each by networks that were not trained on it.
     vocab : sequence of str, default ()
         The labels, in the order of the submission's columns; by default the sorted labels of training.
     sample : str or path-like, default None
@@ -199,7 +199,7 @@ class Competition:
             )
 
     def _check_rows(self) -> None:
-        """ValueError where rows cannot be written in this format, or the solution has others."""
+        """ValueError if rows cannot be written in this format, or the solution has others."""
         rows = with_ids(self.prediction_rows(), "training")
         self.format.check(rows, self.vocab)
         if self.solution is not None:
@@ -271,7 +271,7 @@ class Competition:
 
     @property
     def given_folds(self) -> list[int]:
-        """The folds that the data set gives, without -1; empty where they are still to be assigned."""
+        """The folds that the data set gives, without -1; empty if they are still to be assigned."""
         if "fold" not in self.train:
             return []
         return sorted(int(fold) for fold in self.train["fold"].unique() if fold >= 0)

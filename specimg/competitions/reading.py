@@ -55,13 +55,13 @@ def refuse(mask: Sequence[bool], csv: Path, column: str, what: str, way_out: str
 
 
 def need_columns(table: pd.DataFrame, csv: Path, *names: str) -> None:
-    """ValueError where a table lacks a column; the message suggests the closest."""
+    """ValueError if a table lacks a column; the message suggests the closest."""
     for name in names:
         choose(name, list(table), f"column in {csv.name}")
 
 
 def numbers(table: pd.DataFrame, csv: Path, column: str) -> np.ndarray:
-    """A column of text as floats, nan where a cell is empty; ValueError where one is not a number."""
+    """A column of text as floats, nan if a cell is empty; ValueError if one is not a number."""
     cells = table[column].str.strip()
     found = pd.to_numeric(cells, errors="coerce").to_numpy(float)
     refuse(~np.isfinite(found) & ~cells.str.lower().isin(["", "nan"]).to_numpy(), csv, column, "is not a number")

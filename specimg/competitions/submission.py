@@ -47,7 +47,7 @@ def _twice(names: Sequence[str]) -> list[str]:
 def read_text(path: str | os.PathLike) -> pd.DataFrame:
     """A csv file in UTF-8 as text, cell for cell: "007" stays "007", and a label named "None" or "NA" stays a label.
 
-    ValueError where a line is longer than the header, or the header names a column twice.
+    ValueError if a line is longer than the header, or the header names a column twice.
     """
     try:  # the header is read like any line: pandas would rename double columns, and cut lines that are too long
         lines = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -149,7 +149,7 @@ def check_sample(
     vocab: Sequence[str] | None = None,
     name: str = "the sample submission",
 ) -> None:
-    """ValueError where a submission of this format would not have the columns of the sample (all text)."""
+    """ValueError if a submission of this format would not have the columns of the sample (all text)."""
     problems = _column_problems(format.columns(list(sample)[1:] if vocab is None else vocab), list(sample))
     if problems:
         raise ValueError(

@@ -102,7 +102,7 @@ class SubmissionFormat(Value, ABC):
         table : DataFrame
             The submission, all text.
         vocab : sequence of str or None
-            The labels; None where they are not known.
+            The labels; None if they are not known.
 
         Returns
         -------
@@ -344,7 +344,7 @@ class Decisions(SubmissionFormat):
     label_col : str, default "target"
         The column of the decisions.
     threshold : float, default 0.5
-        True where the probability is above, 0 to 1.
+        True if the probability is above, 0 to 1.
 
     Examples
     --------

@@ -19,7 +19,7 @@ def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str
     Parameters
     ----------
     total : int or None
-        How many are to come; None where that is not known.
+        How many are to come; None if that is not known.
     name : str
         The text before the bar.
     wanted : bool, default True

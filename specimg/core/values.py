@@ -120,7 +120,7 @@ class Value:
         self._check()
 
     def _check(self) -> None:
-        """Raise a ValueError where fields, alone or in combination, break a rule."""
+        """Raise a ValueError if fields, alone or in combination, break a rule."""
 
     @property
     def kind(self) -> str:

@@ -327,7 +327,7 @@ class FitSize(FitTransform):
         return x
 
     def _info(self, o: SpecImage) -> PictureInfo | None:
-        """The picture's seconds; None where they are not needed."""
+        """The picture's seconds; None if they are not needed."""
         if self.method == "squish":
             return None
         info = o.picture_info

@@ -41,7 +41,7 @@ class NetworkInput(ABC):
     reader : Renderer or Audio
         The value by which recordings are prepared.
     renderer : Renderer or None
-        How recordings are drawn; None where they are not.
+        How recordings are drawn; None if they are not.
     audio : Audio
         How recordings are read.
     transform : FitSize or FitWave
@@ -53,7 +53,7 @@ class NetworkInput(ABC):
     method : str
         How clips of different length come to one size: "squish", "crop" or "pad".
     seconds : float or None
-        Seconds that the network reads at once; None where it reads the whole clip.
+        Seconds that the network reads at once; None if it reads the whole clip.
     windows : int
         How many windows of a clip the network reads, whose outputs are averaged.
 
@@ -114,7 +114,7 @@ class NetworkInput(ABC):
         prepared : bytes, ndarray or None
             Of each source, in order.
         reason : str
-            Why it could not be prepared; empty where it was.
+            Why it could not be prepared; empty if it was.
         """
         return prepare_all(self.reader, sources, n_jobs)
 
@@ -193,7 +193,7 @@ class NetworkInput(ABC):
         Raises
         ------
         ValueError
-            Where there are no such windows: of waveforms.
+            If there are no such windows: of waveforms.
         """
         return self.with_transform(fit_with_tta(self.transform, tta))
 

@@ -89,7 +89,7 @@ class ClipDL(TfmdDL):
     # -- showing
 
     def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded input on its axes. clip : (its number, the seconds of its windows), or None where that is not known."""
+        """One decoded input on its axes. clip : (its number, the seconds of its windows), or None if that is not known."""
         raise NotImplementedError
 
     def _sheet(self, samples, clips, titles, ctxs, nrows: int | None, ncols: int | None, figsize) -> np.ndarray:

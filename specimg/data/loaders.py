@@ -157,7 +157,7 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            Where there is no such file, it cannot be read, and as in `from_df`.
+            If there is no such file, it cannot be read, and as in `from_df`.
         """
         csv = Path(path) / csv_fname
         if not csv.is_file():
@@ -276,7 +276,7 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            Where there are more files than labels or fewer, and as in `from_df`.
+            If there are more files than labels or fewer, and as in `from_df`.
         """
         fnames, labels = list(fnames), list(labels)
         if len(fnames) != len(labels):
@@ -308,7 +308,7 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            Where there is nothing to predict on, or a table lacks columns.
+            If there is nothing to predict on, or a table lacks columns.
         """
         clips = as_clips(test_items, self.reads)
         if with_labels and "label" not in clips:
@@ -497,7 +497,7 @@ class SpecDataLoaders(ClipDataLoaders):
         Raises
         ------
         ValueError
-            Where no clip has a picture, and as in `from_df`.
+            If no clip has a picture, and as in `from_df`.
         """
         labels = labels_of_folders(tree) if labels is None else labels
         known = {f"{c}_col": c for c in ("start", "end", "weight") if c in labels}

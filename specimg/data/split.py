@@ -43,14 +43,14 @@ class Split(Value):
     fold_col : str or int, default "fold"
         Column of the folds; read only where `fold` is given.
     group_col : str or int, default None
-        Column of what must not stand in both training and validation: speaker, site, source.
+        Column of what must not occur in both training and validation: speaker, site, source.
     seed : int, default None
         Of the random split; None is 0.
 
     Raises
     ------
     ValueError
-        Where both `valid_col` and `fold` choose, or `valid_pct` is not a share.
+        If both `valid_col` and `fold` choose, or `valid_pct` is not a share.
 
     Examples
     --------
@@ -166,8 +166,8 @@ def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None =
     Raises
     ------
     ValueError
-        Where the table lacks a column that `split` needs, a fold is empty or everything, training has fewer than two labels (of clips with
-        several labels: none), or a label stands only in validation.
+        If the table lacks a column that `split` needs, a fold is empty or everything, training has fewer than two labels (of clips with
+        several labels: none), or a label occurs only in validation.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None =
 def add_variants(clips: SplitClips, tree: SpecTree, variants: Sequence) -> SplitClips:
     """Training's clips once more for each variant, with the column `variant`; what is held out stays as it is.
 
-    ValueError where the tree holds no picture of a variant; a warning counts clips that lack one.
+    ValueError if the tree holds no picture of a variant; a warning counts clips that lack one.
     """
     drawn, more = tree.table[tree.table["status"] == "drawn"], []
     for name in variants_by_name(variants):

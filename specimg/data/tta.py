@@ -100,7 +100,7 @@ def tta_spans(
         None is one window
     length : the clip's, in seconds
 
-    Raises ValueError where these do not go together, also with `tta.windows`.
+    Raises ValueError if these do not go together, also with `tta.windows`.
     """
     Sizing(None, method, seconds, tta.windows if tta.windows is not None or method != "crop" else windows)
     if method == "pad" and seconds is None:
@@ -151,7 +151,7 @@ def fit_with_tta(fit: FitSize, tta: TTA) -> TTAFit:
 def with_tta(dl: TfmdDL, tta: TTA) -> TfmdDL:
     """A copy of a loader, such as `learn.dls.valid` or one of `dls.test_dl`, that reads these windows of every clip.
 
-    A batch holds as many times more pictures. ValueError where the loader has no `FitSize`, as those of waveforms have none, or `tta` does
+    A batch holds as many times more pictures. ValueError if the loader has no `FitSize`, as those of waveforms have none, or `tta` does
     not go with its method.
     """
     steps, known = getattr(getattr(dl, "after_item", None), "fs", []), getattr(dl, "input", None)

@@ -83,7 +83,7 @@ def WaveBlock(audio: Audio, seconds: float | None = None, windows: int | None = 
     Raises
     ------
     ValueError
-        Where clips come to no common length.
+        If clips come to no common length.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def _item(row):
 
 
 def _problem(row, decoded: Audio) -> str:
-    """Why a clip cannot be read, from its header and its beginning; empty where it can. decoded : what needs no more than decoding."""
+    """Why a clip cannot be read, from its header and its beginning; empty if it can. decoded : what needs no more than decoding."""
     start, end = _time(row, "start"), _time(row, "end")
     peek = (start or 0.0) + PEEK
     try:
@@ -199,7 +199,7 @@ class WaveDataLoaders(ClipDataLoaders):
         Raises
         ------
         ValueError
-            Where clips come to no common length or cannot be read, and as in `SpecDataLoaders.from_df`.
+            If clips come to no common length or cannot be read, and as in `SpecDataLoaders.from_df`.
         """
         sizing, augmentation = wave_sizing(audio, seconds, windows), _augmentation(augment)
         columns, split, batches = take(Columns, kwargs), take(Split, kwargs), take(Batches, kwargs)
@@ -250,7 +250,7 @@ class WaveDataLoaders(ClipDataLoaders):
         Raises
         ------
         ValueError
-            Where there is nothing to predict on, a table lacks columns, or an item is a picture.
+            If there is nothing to predict on, a table lacks columns, or an item is a picture.
         """
         clips = as_clips(test_items, self.reads)
         if any(isinstance(source, Image.Image) for source in clips[self.reads]):

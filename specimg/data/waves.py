@@ -201,7 +201,7 @@ class FitWave(FitTransform):
 
 
 def wave_sizing(audio: Audio | None, seconds: float | None = None, windows: int | None = None) -> Sizing:
-    """How clips come to one number of samples. ValueError where these do not bring all of them there."""
+    """How clips come to one number of samples. ValueError if these do not bring all of them there."""
     if not isinstance(audio, Audio):
         raise ValueError(f"audio={audio!r}: give how recordings are read, such as audio=Audio(sr=16000, duration=2.0)")
     if audio.sr is None:

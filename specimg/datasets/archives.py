@@ -71,11 +71,11 @@ def compare_checksums(known: str | None, found: str, stable: bool) -> str:
     Parameters
     ----------
     known : str or None
-        The published checksum, "algorithm:digest"; None where none is published.
+        The published checksum, "algorithm:digest"; None if none is published.
     found : str
         That of the file.
     stable : bool
-        False where the server packs the archive again at times, so that other bytes prove nothing.
+        False if the server packs the archive again at times, so that other bytes prove nothing.
 
     Returns
     -------
@@ -111,7 +111,7 @@ class Archive(NamedTuple):
 
 
 def obtain(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Archive:
-    """The archive that is in `folder`, else the one downloaded into `work`; ValueError where its checksum is wrong."""
+    """The archive that is in `folder`, else the one downloaded into `work`; ValueError if its checksum is wrong."""
     by_hand = (folder / file.name).is_file()
     path = folder / file.name if by_hand else _download(file, folder, work, progress)
     algorithm = (file.checksum or "sha256").partition(":")[0]

@@ -38,11 +38,11 @@ class RemoteFile(Value):
     name : str
         Name of the file on disk, as a browser would call it.
     checksum : str, default None
-        "md5:...", "sha1:..." or "sha256:..."; None where none is published.
+        "md5:...", "sha1:..." or "sha256:..."; None if none is published.
     size : int, default None
         Bytes; shown to people, never checked.
     stable : bool, default True
-        False where the server packs the archive again at times: a different checksum is a warning then.
+        False if the server packs the archive again at times: a different checksum is a warning then.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class RemoteFile(Value):
 
 
 def total_size(files: Sequence[RemoteFile]) -> int | None:
-    """Bytes of some archives; None where one of their sizes is not known."""
+    """Bytes of some archives; None if one of their sizes is not known."""
     sizes = [file.size for file in files]
     return None if None in sizes else sum(sizes)
 
@@ -127,7 +127,7 @@ class DataSet(Value):
 
     @property
     def download_size(self) -> int | None:
-        """Bytes of all archives, approximately; None where that is not known."""
+        """Bytes of all archives, approximately; None if that is not known."""
         return self.size or total_size(self.files)
 
 

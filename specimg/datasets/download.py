@@ -60,7 +60,7 @@ def resume_action(status: int, headers: Mapping[str, str], have: int, version: d
     headers : mapping
         Its headers.
     have : int
-        Bytes that are here, after which the request asked to resume; 0 where it asked for everything.
+        Bytes that are here, after which the request asked to resume; 0 if it asked for everything.
     version : dict
         What the server said of the file when those bytes came: ETag, Last-Modified, total.
 

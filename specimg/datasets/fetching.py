@@ -39,7 +39,7 @@ def _content(folder: Path) -> str:
 
 
 def _finished(home: Path, data: DataSet) -> Path | None:
-    """The folder to return where the data set is complete; ValueError where something else is there."""
+    """The folder to return where the data set is complete; ValueError if something else is there."""
     try:
         source = read_json(home / SOURCE)
         fetched = {each["name"]: each["checksum_known"] for each in source["archives"]}

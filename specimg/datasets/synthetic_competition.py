@@ -167,7 +167,7 @@ def _read_record(path: Path) -> dict | None:
 
 
 def _missing(folder: Path, planned: set[str], settings: _Settings) -> set[str]:
-    """The planned files that are still to be written; ValueError where the folder belongs to something else."""
+    """The planned files that are still to be written; ValueError if the folder belongs to something else."""
     found, record, wanted = _files_in(folder), _read_record(folder / _RECORD), settings.to_dict()
     if record is None:
         if found - planned:

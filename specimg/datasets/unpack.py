@@ -113,7 +113,7 @@ def _members(path: Path) -> Iterator[Iterable[_Member]]:
 
 
 def _target(member: _Member, into: Path) -> str:
-    """The path of a member relative to a folder; ValueError where it must not be unpacked."""
+    """The path of a member relative to a folder; ValueError if it must not be unpacked."""
     parts = member.name.replace("\\", "/").split("/")  # as Windows reads it, on every system
     if parts[0] == "" or ".." in parts or any(re.match("[A-Za-z]:", part) for part in parts):
         raise ValueError(f"{member} leads out of the folder; only names below it are unpacked")
@@ -131,7 +131,7 @@ def _is_clutter(path: str) -> bool:
 
 
 def _plan(members: Iterable[_Member], into: Path, free: int) -> list[tuple[_Member, str]]:
-    """(member, path) of all that is unpacked; ValueError where one must not be, or where they need more than `free` bytes."""
+    """(member, path) of all that is unpacked; ValueError if one must not be, or if they need more than `free` bytes."""
     plan, needed = [], 0
     for member in members:
         path = _target(member, into)
@@ -162,7 +162,7 @@ def _unpack_member(member: _Member, target: Path) -> None:
 
 
 def _unpack(path: Path, into: Path, progress: bool) -> None:
-    """Unpack one archive after all its members are checked; ValueError where it is damaged or one of them is refused."""
+    """Unpack one archive after all its members are checked; ValueError if it is damaged or one of them is refused."""
     try:
         with _members(path) as members:
             plan = _plan(members, into, shutil.disk_usage(into).free)
@@ -192,7 +192,7 @@ def unpack_all(archives: list[Archive], into: Path, progress: bool) -> None:
     Raises
     ------
     ValueError
-        An archive is damaged or refused; the message names the archive and what to do. NoRoomError where the disk is too small.
+        An archive is damaged or refused; the message names the archive and what to do. NoRoomError if the disk is too small.
     """
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir()

@@ -212,7 +212,7 @@ def linear_baseline(dls: SpecDataLoaders, C: float = 1.0) -> LinearBaseline:
 
 
 def _numbers(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
-    """`(clips, features)`. ValueError where columns are missing or a clip has no features."""
+    """`(clips, features)`. ValueError if columns are missing or a clip has no features."""
     missing = [name for name in columns if name not in table]
     if missing or not columns:
         what = f"the features {examples(missing)}" if missing else "features"
@@ -228,7 +228,7 @@ def _numbers(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
 
 
 def _usable(table: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The clips with features; ValueError where there are none, or no labels, or several per clip."""
+    """The clips with features; ValueError if there are none, or no labels, or several per clip."""
     if not {"label", "status"} <= set(table):
         raise ValueError(
             f"the table of {part} needs the columns label and status; make it by feature_table(labels, ...)"

@@ -84,7 +84,7 @@ def combine(probs: Sequence[np.ndarray], weights: Sequence[float], way: str, is_
 def choose_weights(score: Callable[[np.ndarray], float], n: int) -> np.ndarray:
     """`n` weights that sum to 1: greedy selection with replacement (Caruana et al. 2004, "Ensemble selection from libraries of models").
 
-    score : function of weights -> float, larger for better, nan where there is none. Of equals the blend with the fewest and earliest runs
+    score : function of weights -> float, larger for better, nan if there is none. Of equals the blend with the fewest and earliest runs
         wins; where no blend has a score all weights are equal
     """
     counts, best, kept = np.zeros(n), -np.inf, np.full(n, 1 / n)
@@ -159,7 +159,7 @@ def shared_clips(clips: list[pd.MultiIndex]) -> pd.MultiIndex:
 def align_runs(runs: Sequence[CompetitionPredictions]) -> list[Predictions]:
     """The runs' predictions of the clips that all of them held out, in one order; a warning counts the others.
 
-    ValueError where there is none, where the runs have other labels, or where one predicts nan.
+    ValueError if there is none, if the runs have other labels, or if one predicts nan.
     """
     parts = [run.predictions for run in runs]
     clips = [clip_index(part.table) for part in parts]

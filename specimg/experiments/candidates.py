@@ -89,7 +89,7 @@ class Candidate(Value):
 
 
 def name_renderers(renderers: Renderer | Mapping[str, Renderer] | Iterable[Renderer]) -> dict[str, Renderer]:
-    """Renderers by name: the keys of a dictionary, else their slugs. ValueError where two share a name, or one is not a Renderer."""
+    """Renderers by name: the keys of a dictionary, else their slugs. ValueError if two share a name, or one is not a Renderer."""
     if isinstance(renderers, Renderer):
         renderers = [renderers]
     if isinstance(renderers, Mapping):
@@ -121,7 +121,7 @@ def make_candidates(
 
 
 def check_names(candidates: Sequence[Candidate]) -> None:
-    """ValueError where two candidates would share a folder."""
+    """ValueError if two candidates would share a folder."""
     folders = [candidate.folder.casefold() for candidate in candidates]  # some disks ignore case
     double = [c.name for c, folder in zip(candidates, folders) if folders.count(folder) > 1 or not folder]
     if double:

@@ -37,7 +37,7 @@ __all__ = ["compare"]
 
 
 def _fold_seed(configs: Iterable[RunConfig]) -> int:
-    """The seed by which folds are assigned. ValueError where configurations have different ones."""
+    """The seed by which folds are assigned. ValueError if configurations have different ones."""
     seeds = {config.first_seed for config in configs}
     if len(seeds) > 1:
         raise ValueError(

@@ -43,7 +43,7 @@ _NO_DIFFERENCE = Difference(np.nan, np.nan, np.nan, 0)
 
 
 def read_record(folder: Path) -> dict:
-    """comparison.json. ValueError where there is none, or it cannot be read."""
+    """comparison.json. ValueError if there is none, or it cannot be read."""
     file = folder / RECORD
     if not file.is_file():
         below = sorted(str(found.parent) for found in folder.glob(f"*/{RECORD}"))
@@ -64,7 +64,7 @@ def write_record(folder: Path, about: dict) -> None:
 
 
 def run_in(folder: Path) -> Run | None:
-    """The run in a folder, finished or not; None where it has not begun."""
+    """The run in a folder, finished or not; None if it has not begun."""
     return Run(folder) if (folder / "folds.csv").is_file() else None
 
 
@@ -168,7 +168,7 @@ class Comparison:
         networks, planned : networks that are trained, and that the finished run has
         parameters : trainable parameters of the network
         seconds_epoch : median duration of an epoch, validation included
-        ms_picture : milliseconds to draw one clip, median, in one process where the comparison was begun; None where none could be drawn
+        ms_picture : milliseconds to draw one clip, median, in one process where the comparison was begun; None if none could be drawn
         difference, difference_low, difference_high : to the baseline, on the `shared` clips that both held out; positive is better
         verdict : "better", "worse" or "not significant"; "" for the baseline, and where there is no difference
         """

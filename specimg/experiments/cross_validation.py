@@ -45,7 +45,7 @@ __all__ = ["cross_validate", "run_cross_validation"]
 
 
 def _open_earlier(config: RunConfig, comp: Competition) -> Run | None:
-    """The run that gives pseudo-labels. ValueError where it is of another competition, unfinished, or without predictions of the test set."""
+    """The run that gives pseudo-labels. ValueError if it is of another competition, unfinished, or without predictions of the test set."""
     if config.pseudo is None:
         return None
     earlier, task = Run.open(config.pseudo), Task.of(comp)
@@ -185,7 +185,7 @@ def _log_plan(plan: _Plan) -> None:
 
 
 def _drawn_clips(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
-    """The training clips that have a picture. ValueError where a fold is left without."""
+    """The training clips that have a picture. ValueError if a fold is left without."""
     drawn = join_pictures(table, tree, "training clip").drop(columns="picture")
     lost = sorted(set(fold_numbers(table)) - set(fold_numbers(drawn)))
     if lost:
@@ -214,7 +214,7 @@ def _fold_clips(fold_run: FoldRun, plan: _Plan, setup: FoldSetup) -> pd.DataFram
 
 
 def _has_predicted(fold_run: FoldRun, clips: pd.DataFrame) -> bool:
-    """Are these very clips predicted? A recording that could not be read at first may have been repaired."""
+    """Whether exactly these clips are predicted. A recording that could not be read at first may have been repaired."""
     return fold_run.predicted_test and clip_index(fold_run.test().table).equals(clip_index(clips))
 
 

@@ -107,7 +107,7 @@ def join_pictures(table: pd.DataFrame, tree: SpecTree, noun: str, consequence: s
 
 
 def milliseconds_per_picture(comp: Competition, renderer: Renderer) -> float | None:
-    """Median time to draw a training clip in one process, over clips spread evenly through the table; None where none can be drawn."""
+    """Median time to draw a training clip in one process, over clips spread evenly through the table; None if none can be drawn."""
     clips = clip_spans(comp.train)
     chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, _TIMED_CLIPS + 1).round().astype(int))]
     times: list[float] = []
@@ -166,7 +166,7 @@ def over_pictures(
 
     num_workers, device : default as in `SpecDataLoaders`: the GPU where there is one, and workers for it
 
-    Raises ValueError where a picture cannot be read.
+    Raises ValueError if a picture cannot be read.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if num_workers is None:

@@ -49,7 +49,7 @@ class FoldRun:
 
     @property
     def finished(self) -> bool:
-        """Is it trained, and are the held-out clips predicted? `done.json` is written last."""
+        """Whether it is trained and the held-out clips are predicted. `done.json` is written last."""
         return (self.folder / "done.json").is_file()
 
     @property
@@ -59,7 +59,7 @@ class FoldRun:
 
     @property
     def done(self) -> dict:
-        """What was measured: score, low, high, clips, epochs, seconds ... ValueError where the file is broken."""
+        """What was measured: score, low, high, clips, epochs, seconds ... ValueError if the file is broken."""
         file = self.folder / "done.json"
         try:
             return json.loads(file.read_text(encoding="utf-8"))

@@ -138,7 +138,7 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
 
     table : the training clips, with pseudo-labelled ones
 
-    Raises ValueError where training diverges.
+    Raises ValueError if training diverges.
     """
     began = time.perf_counter()
     learn = _make_learner(fold_run, table, setup, log)
@@ -176,7 +176,7 @@ def free_gpu() -> None:
 
 
 def predict_test(fold_run: FoldRun, clips: pd.DataFrame, setup: FoldSetup) -> None:
-    """Predict the test clips with the trained network, and save the predictions. ValueError where they are nan."""
+    """Predict the test clips with the trained network, and save the predictions. ValueError if they are nan."""
     options = {
         name: setup.config.loaders[name]
         for name in ("num_workers", "device", "progress")

@@ -49,7 +49,7 @@ def warn_related(table: pd.DataFrame, fold: int) -> None:
 
 
 def _check_splits(table: pd.DataFrame) -> None:
-    """ValueError where a fold leaves nothing to train on."""
+    """ValueError if a fold leaves nothing to train on."""
     for fold in fold_numbers(table):
         if not split_fold(table, fold)[0].any():
             raise ValueError(
@@ -76,7 +76,7 @@ def assign_folds(comp: Competition, folds: int | None = None, seed: int = 0) -> 
     folds : how many; None takes those of the data set, else 5. New folds are stratified, and grouped where the table has groups, by
         `specimg.add_folds`
 
-    Raises ValueError where there are too few clips or groups, or a fold leaves nothing to train on.
+    Raises ValueError if there are too few clips or groups, or a fold leaves nothing to train on.
     """
     given = comp.given_folds
     if given and folds in (None, len(given)):

@@ -68,7 +68,7 @@ def _frozen_network(
 
 
 def _embeddings(network: nn.Module, files: Sequence[str], fit: TTAFit, **options) -> np.ndarray:
-    """float32 `(pictures, features)`. ValueError where they are not finite."""
+    """float32 `(pictures, features)`. ValueError if they are not finite."""
     found = over_pictures(network.features, network, files, fit, **options)
     invalid = ~np.isfinite(found).all(axis=1)
     if invalid.any():

@@ -316,7 +316,7 @@ class Run(CompetitionPredictions):
     # -- the test set
 
     def _test_of(self, fold_runs: Sequence[FoldRun]) -> Predictions:
-        """The mean of the networks' predictions of the test set. ValueError where one has not predicted it."""
+        """The mean of the networks' predictions of the test set. ValueError if one has not predicted it."""
         self._require_finished()
         without = [fold_run for fold_run in fold_runs if not fold_run.predicted_test]
         if without:

@@ -33,7 +33,7 @@ def verdict(low: float, high: float) -> str:
     Parameters
     ----------
     low, high : float
-        Ends of the interval; nan where there is none.
+        Ends of the interval; nan if there is none.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def verdict(low: float, high: float) -> str:
 
 
 class Difference(NamedTuple):
-    """Difference of two scores on the same clips: positive if the first is better; nan where it is not defined.
+    """Difference of two scores on the same clips: positive if the first is better; nan if it is not defined.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Difference(NamedTuple):
 
 
 def shared_predictions(runs: Sequence[CompetitionPredictions]) -> list[Predictions]:
-    """Each run's predictions of the clips that all held out and that count, in one order; [] where there is no such clip."""
+    """Each run's predictions of the clips that all held out and that count, in one order; [] if there is no such clip."""
     if not len(shared_clips([clip_index(run.predictions.table) for run in runs])):
         return []
     with warnings.catch_warnings():
@@ -120,7 +120,7 @@ def paired_difference(run: CompetitionPredictions, baseline: CompetitionPredicti
     Returns
     -------
     Difference
-        Positive where `run` is better, whatever the direction of the metric. The interval is nan where the metric is not defined, or
+        Positive where `run` is better, whatever the direction of the metric. The interval is nan if the metric is not defined, or
         there is a single clip.
 
     Raises

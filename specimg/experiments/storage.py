@@ -68,7 +68,7 @@ def _compare(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> N
 
 
 def is_new(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> bool:
-    """Is there no run in `out` yet? ValueError where it is a file, or holds another run or something else."""
+    """Whether there is no run in `out` yet. ValueError if it is a file, or holds another run or something else."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{str(out)!r} is a file; choose a folder as out=")
     names = {name for name in os.listdir(out) if not is_temporary(name)} if out.is_dir() else set()
@@ -121,7 +121,7 @@ def begin_run(out: Path, config: RunConfig, task: Task, folds: pd.DataFrame, ear
 
 
 def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
-    """Add the pictures' folder and size (height, width) to run.json. ValueError where the run began with another size."""
+    """Add the pictures' folder and size (height, width) to run.json. ValueError if the run began with another size."""
     about = _about(out)
     if about.get("size", list(size)) != list(size):
         there, here = (f"{height} x {width} pixels" for height, width in (about["size"], size))
@@ -135,7 +135,7 @@ def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
 
 @contextmanager
 def claimed(fold_run: FoldRun) -> Iterator[bool]:
-    """True where this process may work on the fold, False where another one does. A claim ends with its process, however it ends.
+    """True if this process may work on the fold, False if another one does. A claim ends with its process, however it ends.
 
     Where the system has no locks on files (Windows, some network disks) everyone may.
     """

@@ -115,7 +115,7 @@ class Task:
         return cls(**facts, rows=rows)
 
     def differs(self, other: Task) -> str:
-        """In what the two are not one competition, in words; empty where they are."""
+        """In what the two are not one competition, in words; empty if they are."""
         if self.slug != other.slug:
             return f"{other.slug} is not {self.slug}"
         if self.vocab != other.vocab:
@@ -210,7 +210,7 @@ class Score(float):
 
 
 def refuse_nan(clips: pd.DataFrame, probs: np.ndarray) -> None:
-    """ValueError where a network gave no number."""
+    """ValueError if a network gave no number."""
     invalid = np.isnan(probs).any(axis=1)
     if invalid.any():
         raise ValueError(
@@ -231,7 +231,7 @@ def _truth(hot: np.ndarray, is_multi: bool) -> np.ndarray:
 
 
 def metric_value(metric: str, hot: np.ndarray, probs: np.ndarray, is_multi: bool) -> float:
-    """The metric of `(clips, classes)` probabilities; nan where it is not defined, as without a positive."""
+    """The metric of `(clips, classes)` probabilities; nan if it is not defined, as without a positive."""
     try:
         return float(get_metric(metric).function(_truth(hot, is_multi), probs))
     except ValueError:
@@ -244,7 +244,7 @@ def has_threshold(metric: str) -> bool:
 
 
 def _interval(metric: str, counted: Predictions) -> tuple[float, float]:
-    """95 % interval by bootstrap over groups, else recordings; over clips where all are of one. nan where there are too few."""
+    """95 % interval by bootstrap over groups, else recordings; over clips where all are of one. nan if there are too few."""
     groups = counted.table["group" if "group" in counted.table else "path"].astype(str).to_numpy()
     several = len(set(groups)) > 1
     try:
@@ -256,10 +256,10 @@ def _interval(metric: str, counted: Predictions) -> tuple[float, float]:
 
 
 def score_predictions(predictions: Predictions, metric: str) -> Score:
-    """A metric over the scored clips, with an interval; nan where no clip counts, and, with a warning, where it is not defined.
+    """A metric over the scored clips, with an interval; nan if no clip counts, and, with a warning, if it is not defined.
 
     The interval is by bootstrap over groups, where the clips have them, else over recordings; clips of one group or recording are not
-    independent. ValueError where a network gave nan.
+    independent. ValueError if a network gave nan.
     """
     refuse_nan(predictions.table, predictions.probs)
     counts = scored_mask(predictions)

@@ -149,7 +149,7 @@ def fit_temperature(probs: np.ndarray, hot: np.ndarray, is_multi: bool = False) 
     probs : ndarray
         (clips, classes): probabilities.
     hot : ndarray of bool
-        (clips, classes): True where a clip has the label.
+        (clips, classes): True if a clip has the label.
     is_multi : bool, default False
         May a clip have several labels?
 
@@ -206,7 +206,7 @@ def fit_thresholds(probs: np.ndarray, hot: np.ndarray) -> np.ndarray:
     probs : ndarray
         (clips, classes): probabilities.
     hot : ndarray of bool
-        (clips, classes): True where a clip has the label.
+        (clips, classes): True if a clip has the label.
 
     Returns
     -------
@@ -230,7 +230,7 @@ def fit_thresholds(probs: np.ndarray, hot: np.ndarray) -> np.ndarray:
 
 
 def _counted(predictions: Predictions) -> Predictions:
-    """The clips that are scored and whose label is known. ValueError where there is none."""
+    """The clips that are scored and whose label is known. ValueError if there is none."""
     scored = predictions.table["scored"].to_numpy(bool) if "scored" in predictions.table else True
     kept = predictions.subset(predictions.labelled & scored & np.isfinite(predictions.probs).all(axis=1))
     if not len(kept):
@@ -258,7 +258,7 @@ def calibrate(predictions: Predictions, source: str = "held out") -> Calibration
     Raises
     ------
     ValueError
-        Where no clip has a label and a prediction.
+        If no clip has a label and a prediction.
 
     References
     ----------
@@ -300,12 +300,12 @@ def coverage_curve(
     -------
     DataFrame
         One row a threshold: `threshold`; `coverage`, the share of clips whose largest probability reaches it; `clips`, how many these are;
-        `accuracy`, the share of them that is right, from `low` to `high` (95 %, Wilson); NaN where none is left.
+        `accuracy`, the share of them that is right, from `low` to `high` (95 %, Wilson); NaN if none is left.
 
     Raises
     ------
     ValueError
-        Where a clip may have several labels.
+        If a clip may have several labels.
 
     Examples
     --------

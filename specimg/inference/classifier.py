@@ -237,7 +237,7 @@ class Classifier:
     def _run(
         self, sources: list, what: Callable[[Tensor], np.ndarray], bs: int, n_jobs: int, progress: bool
     ) -> tuple[np.ndarray, list[str]]:
-        """((sources, width) float32 outputs of `what`, NaN where a recording cannot be read; the status of each).
+        """((sources, width) float32 outputs of `what`, NaN if a recording cannot be read; the status of each).
 
         The width is 0 where no recording could be read.
         """
@@ -279,7 +279,7 @@ class Classifier:
         Raises
         ------
         ValueError
-            Where `bs` or `reject_below` is out of range, or an item is of another kind.
+            If `bs` or `reject_below` is out of range, or an item is of another kind.
         """
         if reject_below is not None and not 0 <= reject_below <= 1:
             raise ValueError(f"reject_below={reject_below!r} is a probability; give 0 to 1, or None")
@@ -333,7 +333,7 @@ class Classifier:
         Returns
         -------
         DataFrame
-            One row an item, in order: path, status, and the features e_0, e_1 ... (NaN where a recording cannot be read);
+            One row an item, in order: path, status, and the features e_0, e_1 ... (NaN if a recording cannot be read);
             `table.filter(regex="^e_").to_numpy()` is the matrix. Of an ensemble the features of all its networks stand side by side.
         """
         names, sources = list_sources(items)
@@ -369,7 +369,7 @@ class Classifier:
         Raises
         ------
         ValueError
-            Where `audio=True` and something in the renderer cannot be part of a graph.
+            If `audio=True` and something in the renderer cannot be part of a graph.
         """
         from .export.onnx import to_onnx
 
@@ -425,7 +425,7 @@ class Classifier:
         names : sequence of str
             Of the recordings.
         probs : ndarray
-            float32 (recordings, classes), NaN where there are none.
+            float32 (recordings, classes), NaN if there are none.
         status : sequence of str
             "ok", or why there are none.
         reject_below : float, default None

@@ -37,7 +37,7 @@ class Ensemble(nn.Module):
     Raises
     ------
     ValueError
-        Where there is no network.
+        If there is no network.
 
     Examples
     --------

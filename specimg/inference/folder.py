@@ -80,7 +80,7 @@ def to_json(part) -> bytes:
 
 
 def size_of(folder: Path, name: str, most: int) -> int:
-    """Bytes of a plain file. ValueError where it is missing, no plain file (a pipe would wait for ever), or has more than `most`."""
+    """Bytes of a plain file. ValueError if it is missing, no plain file (a pipe would wait for ever), or has more than `most`."""
     file = folder / name
     if not file.is_file():
         raise ValueError(

@@ -67,7 +67,7 @@ def _spread(found: Sequence[Recording], n: int) -> list[list[Recording]]:
 
 
 def _cut(recording: Recording) -> bytes:
-    """The first seconds of a recording as a wav of 16 bits, all its channels. AudioError where it cannot be read."""
+    """The first seconds of a recording as a wav of 16 bits, all its channels. AudioError if it cannot be read."""
     start = recording.start or 0.0
     stop = start + SECONDS if recording.end is None else min(recording.end, start + SECONDS)
     y, sr = decode(recording.path, recording.start, stop)
@@ -107,7 +107,7 @@ def _stem(i: int, label: str) -> str:
 
 
 def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -> tuple[dict, dict[str, bytes]] | None:
-    """(the entry in golden.json, the files by name) of one golden clip, written; None where it cannot be read, drawn or predicted."""
+    """(the entry in golden.json, the files by name) of one golden clip, written; None if it cannot be read, drawn or predicted."""
     wav = f"{stem}.wav"
     try:
         sound = _cut(recording)
@@ -184,7 +184,7 @@ def drift_verdict(pixels: int, drift: float, tolerance: float = TOLERANCE) -> st
 
 
 def _pixels_then(data: bytes, name: str) -> np.ndarray:
-    """The pixels, or samples, of a file in golden/. ValueError where it is no such file."""
+    """The pixels, or samples, of a file in golden/. ValueError if it is no such file."""
     if name.endswith(".wav"):
         try:
             return soundfile.read(BytesIO(data), dtype="float32")[0]
@@ -249,7 +249,7 @@ class GoldenClip(Value):
 
 
 def _read_entries(held: Any, n_classes: int, files: dict) -> list[GoldenClip]:
-    """The entries of golden.json. ValueError where one is not as `write_golden` writes it."""
+    """The entries of golden.json. ValueError if one is not as `write_golden` writes it."""
     if (
         not isinstance(held, dict)
         or not isinstance(held.get("versions"), dict)
@@ -284,7 +284,7 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Where the folder is not a classifier, is damaged, or keeps no golden clips.
+        If the folder is not a classifier, is damaged, or keeps no golden clips.
 
     Examples
     --------

@@ -78,7 +78,7 @@ def _refuse_constant(name: str):
 
 
 def _refuse_twice(pairs: list[tuple]) -> dict:
-    """An object of JSON. ValueError where it has an entry twice, of which readers take one or the other."""
+    """An object of JSON. ValueError if it has an entry twice, of which readers take one or the other."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
@@ -87,7 +87,7 @@ def _refuse_twice(pairs: list[tuple]) -> dict:
 
 
 def read_json(data: bytes):
-    """The content of JSON. ValueError where it is none, has an entry twice, or is nested too deeply."""
+    """The content of JSON. ValueError if it is none, has an entry twice, or is nested too deeply."""
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
     except RecursionError as exc:
@@ -172,7 +172,7 @@ def _header_text(file: Path) -> bytes:
 
 
 def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
-    """Type and shape of each tensor, from the head of a safetensors file. ValueError where it is none."""
+    """Type and shape of each tensor, from the head of a safetensors file. ValueError if it is none."""
     name, text = file.name, _header_text(file)
     try:
         entries = read_json(text)

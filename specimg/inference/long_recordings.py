@@ -45,7 +45,7 @@ def _most_seconds(read: NetworkInput) -> float:
 def window_seconds(read: NetworkInput, seconds: float | None = None) -> float:
     """The length of a window: as asked, or that of the clips which a classifier of this input was trained on.
 
-    Raises ValueError where the input does not determine it, and where the network would read only a part of each window.
+    Raises ValueError if the input does not determine it, and if the network would read only a part of each window.
     """
     if seconds is None:
         seconds = read.audio.duration or read.seconds

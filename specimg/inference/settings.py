@@ -99,7 +99,7 @@ def _largest_n_fft(part) -> int:
 
 
 def _check_area(renderer: Renderer) -> None:
-    """ValueError where a picture, or the spectrum that it is drawn from, has absurdly many cells."""
+    """ValueError if a picture, or the spectrum that it is drawn from, has absurdly many cells."""
     drawn = (renderer.audio.duration or 0) / renderer.representation.hop_seconds(renderer.audio.sr or HIGHEST_RATE)
     columns, rows = (
         max(drawn, renderer.picture.width or 1),
@@ -111,7 +111,7 @@ def _check_area(renderer: Renderer) -> None:
 
 
 def _check_reader(reader: Renderer | Audio) -> None:
-    """ValueError where drawing, or reading, with these numbers would ask for absurd memory."""
+    """ValueError if drawing, or reading, with these numbers would ask for absurd memory."""
     if not isinstance(reader, Renderer):
         _check_numbers(reader.to_dict(), "audio")
         _check_audio(reader, "audio")

@@ -115,7 +115,7 @@ class Findings:
         Raises
         ------
         ValueError
-            Where `learn` is not a learner, or there are no clips.
+            If `learn` is not a learner, or there are no clips.
         """
         if not isinstance(learn, Learner):
             raise ValueError(
@@ -144,7 +144,7 @@ class Findings:
         Raises
         ------
         ValueError
-            Where `run` is not a run, or has no such network.
+            If `run` is not a run, or has no such network.
         """
         run = Run.open(run) if isinstance(run, (str, os.PathLike)) else run
         if not isinstance(getattr(run, "predictions", None), Predictions):
@@ -250,7 +250,7 @@ class Findings:
         Parameters
         ----------
         normalize : bool, default False
-            Divide each row by its sum; NaN where a class has no clips.
+            Divide each row by its sum; NaN if a class has no clips.
         order : {"vocab", "clusters"}, default "vocab"
             "clusters" makes classes that are often confused neighbours.
 
@@ -262,7 +262,7 @@ class Findings:
         Raises
         ------
         ValueError
-            Where clips have several labels.
+            If clips have several labels.
         """
         return statistics.confusion_matrix(self.predictions, normalize, order)
 
@@ -316,7 +316,7 @@ class Findings:
             A column of `table`, such as "group" or "fold"; or the groups of the clips, indexed by path, as
             `train.set_index("path")["verified"]`. Clips without a group are the group "(unknown)".
         metric : str or callable, optional
-            Also score each group by this, as `Predictions.score` takes it; NaN where it is undefined for a group.
+            Also score each group by this, as `Predictions.score` takes it; NaN if it is undefined for a group.
 
         Returns
         -------
@@ -332,7 +332,7 @@ class Findings:
         return statistics.by_group(self.predictions, column, metric)
 
     def calibration(self, n_bins: int = 15) -> pd.DataFrame:
-        """Do probabilities match observed frequencies? A reliability curve.
+        """Reliability curve: whether probabilities match observed frequencies.
 
         It is that of the predicted label of each clip; with several labels per clip, that of all labels.
 

@@ -65,7 +65,7 @@ class SpecInterpretation(Findings):
     # ------------------------------------------------------------------ clips
 
     def _cams(self, clips: pd.DataFrame) -> list[Cam | None]:
-        """Class activation maps of the predicted labels; None where the picture is missing."""
+        """Class activation maps of the predicted labels; None if the picture is missing."""
         if self.learn is not None:
             return list(clip_cams(self.learn, clips["picture"].tolist()))
         if not self.networks:
@@ -164,7 +164,7 @@ class SpecInterpretation(Findings):
         Raises
         ------
         ValueError
-            Where no clip is misclassified.
+            If no clip is misclassified.
         """
         for name, value in {"k_pairs": k_pairs, "examples": examples}.items():
             if value < 1:
@@ -475,7 +475,7 @@ class SpecInterpretation(Findings):
         Raises
         ------
         ValueError
-            Where no epochs are known.
+            If no epochs are known.
         """
         history = self.history if history is None else history
         if history is None or not len(history):
@@ -503,7 +503,7 @@ class SpecInterpretation(Findings):
         Raises
         ------
         ValueError
-            Where no learning rates are known.
+            If no learning rates are known.
         """
         has_epochs = self.history is not None and "lr" in self.history
         if self.rates is None and not has_epochs:

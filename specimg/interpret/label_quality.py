@@ -124,7 +124,7 @@ def confident_labels(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        (n,) int; -1 where no label reaches its threshold.
+        (n,) int; -1 if no label reaches its threshold.
 
     References
     ----------
@@ -224,7 +224,7 @@ def _training_clips(learner) -> pd.DataFrame | None:
 
 
 def _refuse_training_clips(predictions: Predictions, trained_on: pd.DataFrame | None) -> None:
-    """ValueError where predictions are of clips that the network was trained on."""
+    """ValueError if predictions are of clips that the network was trained on."""
     if trained_on is None:
         return
     known = predictions.table["path"][clip_index(predictions.table).isin(clip_index(trained_on))].tolist()
@@ -237,7 +237,7 @@ def _refuse_training_clips(predictions: Predictions, trained_on: pd.DataFrame | 
 
 
 def _usable_rows(predictions: Predictions) -> np.ndarray:
-    """(rows,) int: the clips with a label and probabilities. ValueError where there are none, or only one label."""
+    """(rows,) int: the clips with a label and probabilities. ValueError if there are none, or only one label."""
     if not predictions.labelled.any():
         raise ValueError(f"none of the {count(len(predictions), 'clip')} has a label: there is nothing to check")
     if len(predictions.vocab) < 2 and not predictions.is_multi:
@@ -306,7 +306,7 @@ def label_issues(
     Raises
     ------
     ValueError
-        Where no clip has a label, there is one label only, all probabilities are NaN, or clips were trained on.
+        If no clip has a label, there is one label only, all probabilities are NaN, or clips were trained on.
 
     Warns
     -----

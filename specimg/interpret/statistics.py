@@ -55,7 +55,7 @@ UNKNOWN = "(unknown)"  # the group of clips without one
 
 
 def labelled_rows(p: Predictions) -> np.ndarray:
-    """Row numbers of the clips with a target. ValueError where there are none."""
+    """Row numbers of the clips with a target. ValueError if there are none."""
     rows = np.flatnonzero(p.labelled)
     if not len(rows):
         raise ValueError(f"none of the {len(p)} clips has a target; predict a loader with labels")
@@ -68,7 +68,7 @@ def is_known(p: Predictions) -> np.ndarray:
 
 
 def _scored_rows(p: Predictions) -> np.ndarray:
-    """Row numbers of the clips with a target and probabilities. ValueError where there are none."""
+    """Row numbers of the clips with a target and probabilities. ValueError if there are none."""
     rows = labelled_rows(p)
     scored = rows[is_known(p)[rows]]
     if not len(scored):
@@ -202,7 +202,7 @@ def in_order(names: Sequence) -> list[int]:
 
 
 def _score_or_nan(p: Predictions, metric) -> float:
-    """The metric; NaN where it is undefined for these clips, or their probabilities are NaN."""
+    """The metric; NaN if it is undefined for these clips, or their probabilities are NaN."""
     try:
         return p.score(metric) if is_known(p).all() else math.nan
     except UndefinedError:

@@ -89,7 +89,7 @@ def coordinates(p: Predictions, on: str = "embeddings", perplexity: float = 30, 
 def find_row(p: Predictions, path_or_row: str | os.PathLike | int) -> int:
     """The row of a clip, given as such, or as the clip's path or a unique end of it.
 
-    ValueError where no clip has it, naming similar ones, or several have.
+    ValueError if no clip has it, naming similar ones, or several have.
     """
     if isinstance(path_or_row, numbers.Integral):
         row = int(path_or_row)

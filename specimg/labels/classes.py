@@ -120,7 +120,7 @@ def check_labels(
 ) -> list[str]:
     """The sorted labels of training, or `vocab` where it is given. Takes tables or their label columns.
 
-    Raises ValueError where validation has labels that training lacks (with `vocab` it warns), and where a label is not in `vocab`; warns
+    Raises ValueError if validation has labels that training lacks (with `vocab` it warns), and if a label is not in `vocab`; warns
     of labels seen once in training.
     """
     counts = class_counts(train)

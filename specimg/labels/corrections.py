@@ -41,7 +41,7 @@ __all__ = ["read_corrections", "write_corrections", "apply_corrections"]
 
 
 def _labels_in(cell) -> str | list[str] | None:
-    """The content of a cell: a label, the labels of a JSON list, or None where it is empty."""
+    """The content of a cell: a label, the labels of a JSON list, or None if it is empty."""
     if isinstance(cell, MANY):
         labels = (str(label).strip() for label in cell)
         return list(dict.fromkeys(label for label in labels if label))
@@ -87,7 +87,7 @@ def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns `path`, where given `start` and `end`, `label`, `corrected`, `note`. Labels are text, or lists of text where the cell
-        holds a JSON list; `corrected` is None where the clip is to be left out.
+        holds a JSON list; `corrected` is None if the clip is to be left out.
 
     Raises
     ------

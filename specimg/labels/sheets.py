@@ -29,7 +29,7 @@ def is_blank(cell: object) -> bool:
 
 
 def _to_numbers(cells) -> np.ndarray:
-    """Floats; nan where a cell is not a number."""
+    """Floats; nan if a cell is not a number."""
     return pd.to_numeric(pd.Series(list(cells), dtype=object), errors="coerce").to_numpy(float)
 
 

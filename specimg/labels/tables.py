@@ -45,7 +45,7 @@ KEY = ["path", "start", "end"]  # what names a clip, as far as a table has these
 
 
 def is_multilabel(table: pd.DataFrame) -> bool:
-    """Does `label` hold lists of labels rather than one label per row?
+    """Whether `label` holds lists of labels rather than one label per row.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def labels_from_csv(
     label_col : int or str, default 1
         Column of the labels.
     label_delim : str, optional
-        Separates the labels of one cell; `label` then holds lists, empty where the cell is.
+        Separates the labels of one cell; `label` then holds lists, empty if the cell is.
     suffix : str, default ""
         Added to every name, such as ".wav".
     start_col, end_col : int or str, optional
@@ -142,7 +142,7 @@ def labels_from_csv(
     valid_col : int or str, optional
         Column of truth values: is the clip for validation?
     header : int, "infer" or None, default "infer"
-        As in `pandas.read_csv`; None where the first line is data.
+        As in `pandas.read_csv`; None if the first line is data.
     delimiter : str, default ","
         As in `pandas.read_csv`.
 
@@ -301,7 +301,7 @@ def clip_index(table: pd.DataFrame) -> pd.MultiIndex:
     Returns
     -------
     pandas.MultiIndex
-        One clip per row, in the order of the rows; nan where there is no time.
+        One clip per row, in the order of the rows; nan if there is no time.
 
     Examples
     --------
@@ -321,7 +321,7 @@ def clip_index(table: pd.DataFrame) -> pd.MultiIndex:
 
 
 def clip_spans(table: pd.DataFrame) -> list[tuple[str, float | None, float | None]]:
-    """(path, start, end) of each row as readers of audio take them: seconds, None where a row is a whole recording.
+    """(path, start, end) of each row as readers of audio take them: seconds, None if a row is a whole recording.
 
     >>> clip_spans(pd.DataFrame({"path": ["a.wav", "b.wav"], "start": [0.5, None], "end": [1.5, None]}))
     [('a.wav', 0.5, 1.5), ('b.wav', None, None)]

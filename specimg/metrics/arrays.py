@@ -43,7 +43,7 @@ def as_indices(y_true: ArrayLike, scores: np.ndarray) -> np.ndarray:
 
 
 def as_hot(y_true: ArrayLike, scores: np.ndarray) -> np.ndarray:
-    """Multiple labels as bool `(clips, classes)`, True where a clip has the label; 0 and 1 of any type are accepted."""
+    """Multiple labels as bool `(clips, classes)`, True if a clip has the label; 0 and 1 of any type are accepted."""
     y_true = np.asarray(y_true)
     if y_true.shape != scores.shape:
         raise ValueError(f"y_true has shape {y_true.shape}; expected {scores.shape} of 0 and 1, as scores have")

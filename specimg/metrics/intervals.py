@@ -97,7 +97,7 @@ def _value_of_rows(metric: Metric, y_true: np.ndarray, scores: np.ndarray) -> Ca
 
 
 def _value_or_nan(value_of_rows: Callable, rows: np.ndarray) -> float:
-    """nan where the metric is not defined on these clips: some metrics raise, others give nan."""
+    """nan if the metric is not defined on these clips: some metrics raise, others give nan."""
     try:
         return float(value_of_rows(rows))
     except ValueError:

@@ -57,7 +57,7 @@ def calibration_curve(probs: ArrayLike, hot: ArrayLike, n_bins: int = 15, multil
     DataFrame
         One row per bin: `low` and `high`, its edges (the upper one is part of it, 0 belongs to the first); `n`, its
         predictions; `confidence`, their mean probability; `accuracy`, the fraction that is correct, with its 95 % interval
-        (Wilson) `accuracy_low`, `accuracy_high`. NaN where a bin is empty.
+        (Wilson) `accuracy_low`, `accuracy_high`. NaN if a bin is empty.
 
     Raises
     ------

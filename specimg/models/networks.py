@@ -141,7 +141,7 @@ def is_own(arch: str) -> bool:
 
 
 def _check_kind(arch: str, size: tuple[int, int]) -> None:
-    """ValueError where a network for waveforms gets pictures, or the other way round; a single row is a waveform."""
+    """ValueError if a network for waveforms gets pictures, or the other way round; a single row is a waveform."""
     wave, given = is_own(arch) and net_facts(arch).wave, size[0] == 1
     if wave and not given:
         raise ValueError(
@@ -177,7 +177,7 @@ def check_arch(arch: str) -> None:
 
 
 def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
-    """ValueError where patches do not cover a picture: a transformer would ignore the rest at the bottom and the right."""
+    """ValueError if patches do not cover a picture: a transformer would ignore the rest at the bottom and the right."""
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
     if patch is None or size is None:
         return
@@ -212,7 +212,7 @@ def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
 
 
 def refuse_weights(arch: str, weights: str | Path | None) -> None:
-    """ValueError where weights are given for one of our own networks, for which none exist."""
+    """ValueError if weights are given for one of our own networks, for which none exist."""
     if weights is not None:
         raise ValueError(
             f"weights={str(weights)!r}: {arch} is always trained from scratch, there are no pretrained weights of it; "
@@ -221,7 +221,7 @@ def refuse_weights(arch: str, weights: str | Path | None) -> None:
 
 
 def check_weights(arch: str, pretrained: bool | str = True, weights: str | Path | None = None) -> None:
-    """ValueError where `spec_learner` would find no weights, or wrong ones; to be called before pictures are drawn."""
+    """ValueError if `spec_learner` would find no weights, or wrong ones; to be called before pictures are drawn."""
     check_arch(arch)
     if is_own(arch):
         refuse_weights(arch, weights)
@@ -253,7 +253,7 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
 
     The body is a Sequential of an identity `Normalise`, timm's network (`body[1]`) and, where needed, `ChannelsFirst`. Its output is
     (batch, features, height, width), or (batch, features) where the network pools by itself.
-    ValueError where the name is unknown, pictures of `size` (height, width) do not pass, or they are waveforms.
+    ValueError if the name is unknown, pictures of `size` (height, width) do not pass, or they are waveforms.
     """
     check_arch(arch)
     if is_own(arch):

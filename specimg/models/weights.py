@@ -354,9 +354,9 @@ PACKAGES = {
 
 
 def find_in_package(net: nn.Module) -> Path | None:
-    """The weights file of an installed package of `PACKAGES`; None where there is none for the network, or it is not installed.
+    """The weights file of an installed package of `PACKAGES`; None if there is none for the network, or it is not installed.
 
-    The package is found by its metadata and never imported. ValueError where the file is not the known one.
+    The package is found by its metadata and never imported. ValueError if the file is not the known one.
     """
     package = PACKAGES.get(_name(net))
     if package is None:
@@ -379,7 +379,7 @@ def find_in_folder(net: nn.Module, folder: str | Path) -> Path:
 
     A folder may be what timm's `save_for_hf` writes (config.json and model.safetensors), a Hugging Face cache, a Kaggle
     data set, or any other. Where several files fit, a path that contains the architecture's name is preferred.
-    ValueError where none fits (with the reason for each), or several do.
+    ValueError if none fits (with the reason for each), or several do.
     """
     folder = Path(folder)
     for cache in (folder, folder / "hub"):
@@ -510,7 +510,7 @@ def use_weights(
     """Find pretrained weights and load them into a timm network made with `num_classes=0`.
 
     `pretrained` is True, False or "if-available"; `weights` a file or a folder, and then the only source.
-    Returns a sentence on what was loaded, or None where the network starts from scratch, with a warning in the case of
+    Returns a sentence on what was loaded, or None if the network starts from scratch, with a warning in the case of
     "if-available". ValueError, within seconds and with the ways out, where nothing is available.
     """
     if pretrained not in (True, False, "if-available"):

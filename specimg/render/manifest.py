@@ -39,13 +39,13 @@ class Row(NamedTuple):
     picture : str
         The picture below images/, with forward slashes; the row's key.
     size : int or None
-        Bytes of the recording; None where it was not there.
+        Bytes of the recording; None if it was not there.
     mtime : int or None
         Modification time of the recording in ns.
     status : str
         "drawn", "failed" (a broken file) or "unreadable" (tried again at the next call).
     reason : str
-        Why there is no picture; "" where there is one.
+        Why there is no picture; "" if there is one.
     duration : float or None
         Seconds that were drawn.
     sr : int or None
@@ -186,7 +186,7 @@ def read_rows(folder: str | os.PathLike) -> list[Row]:
     Raises
     ------
     ValueError
-        Where its manifest.db is damaged.
+        If its manifest.db is damaged.
     """
     path = Path(folder) / "manifest.db"
     if not path.exists():

@@ -31,7 +31,7 @@ Source = str | os.PathLike | tuple[ArrayLike, int]
 
 
 def _check_length(path: str | os.PathLike) -> None:
-    """AudioError where a recording is too long for one picture. What is not a recording, or no plain file, is left to reading."""
+    """AudioError if a recording is too long for one picture. What is not a recording, or no plain file, is left to reading."""
     import soundfile
 
     if not os.path.isfile(path):  # opening a pipe would wait for somebody to write
@@ -49,7 +49,7 @@ def _check_length(path: str | os.PathLike) -> None:
 
 
 def _condition_samples(y: ArrayLike, sr: int, audio: Audio) -> np.ndarray:
-    """Samples in memory as `audio` asks for them; ValueError where they are none."""
+    """Samples in memory as `audio` asks for them; ValueError if they are none."""
     if np.ndim(sr) or sr < 1 or sr != int(sr):
         raise ValueError(f"sampling rate {sr!r}: give a whole number of samples a second, 1 or more")
     return condition(as_channels(y), int(sr), audio)[0]
@@ -73,7 +73,7 @@ def prepare(reader: Renderer | Audio, source: Source) -> bytes | np.ndarray:
     Raises
     ------
     ValueError
-        With the reason; an AudioError where it is about a file.
+        With the reason; an AudioError if it is about a file.
     """
     if isinstance(source, (str, os.PathLike)):
         _check_length(source)
@@ -118,9 +118,9 @@ def prepare_all(
     Yields
     ------
     prepared : bytes, np.ndarray or None
-        As `prepare` returns it, in the order of `sources`; None where there is a reason.
+        As `prepare` returns it, in the order of `sources`; None if there is a reason.
     reason : str
-        Why the recording could not be prepared; "" where it was.
+        Why the recording could not be prepared; "" if it was.
     """
     work = functools.partial(_prepare_some, reader)
     for first in range(0, len(sources), ROUND):

@@ -119,9 +119,9 @@ class Renderer(Value):
         Raises
         ------
         AudioError
-            Where a file cannot be used.
+            If a file cannot be used.
         ValueError
-            Where samples come without their sampling rate, or are too few for the representation.
+            If samples come without their sampling rate, or are too few for the representation.
         """
         if isinstance(source, (str, os.PathLike)):
             return self.encode(read_clip(source, self.audio, start, end))

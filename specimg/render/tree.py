@@ -190,7 +190,7 @@ class SpecTree:
         Raises
         ------
         ValueError
-            Where there is no tree, or its files are damaged.
+            If there is no tree, or its files are damaged.
         """
         folder = Path(folder)
         try:
@@ -262,7 +262,7 @@ class SpecTree:
         Raises
         ------
         ValueError
-            Where it was not drawn, with the reason.
+            If it was not drawn, with the reason.
         """
         name, variant = os.fspath(path), getattr(variant, "name", variant)
         if name not in self._by_path:
@@ -320,7 +320,7 @@ class SpecTree:
         Returns
         -------
         DataFrame
-            `path`, `picture`, `problem`; empty where all pictures are intact.
+            `path`, `picture`, `problem`; empty if all pictures are intact.
         """
         import pandas as pd
 
@@ -348,7 +348,7 @@ class SpecTree:
         Raises
         ------
         ValueError
-            Where the recordings' folder itself is gone; then nothing is deleted.
+            If the recordings' folder itself is gone; then nothing is deleted.
         """
         if not self.source.is_dir():
             raise ValueError(
@@ -404,7 +404,7 @@ def _libraries_of(renderer: Renderer, variants: dict[str, Variant], jobs: list[J
 
 
 def _versions_to_draw(folder: Path, recorded: Recorded, libraries: frozenset[str], draw: bool) -> Recorded:
-    """What the tree records once the installed versions have drawn into it. ValueError where they would mix pictures of different numbers.
+    """What the tree records once the installed versions have drawn into it. ValueError if they would mix pictures of different numbers.
 
     Minor differences are reported when something is drawn, after which they are recorded; those of major versions always.
     """

@@ -37,12 +37,12 @@ def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
 
 
 def read_versions(folder: Path) -> Recorded:
-    """What the tree in `folder` records; empty where there is no tree yet.
+    """What the tree in `folder` records; empty if there is no tree yet.
 
     Raises
     ------
     ValueError
-        Where renderer.json is damaged.
+        If renderer.json is damaged.
     """
     path = folder / "renderer.json"
     try:
@@ -92,7 +92,7 @@ def compare_versions(recorded: Recorded, installed: dict[str, str]) -> dict[str,
     Returns
     -------
     dict of str
-        The actions "warn" and "refuse" of `version_action`, each with its libraries as text; "" where there are none.
+        The actions "warn" and "refuse" of `version_action`, each with its libraries as text; "" if there are none.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def compare_versions(recorded: Recorded, installed: dict[str, str]) -> dict[str,
 
 
 def warn_of_versions(folder: Path, changes: dict[str, str]) -> None:
-    """Warn where `compare_versions` found differences, naming both versions of each library."""
+    """Warn if `compare_versions` found differences, naming both versions of each library."""
     differing = ", ".join(filter(None, [changes["refuse"], changes["warn"]]))
     if differing:
         what = "draw other pixels" if changes["refuse"] else "round differently"

@@ -71,7 +71,7 @@ def plain(part, digits: int | None = None):
 
 
 def _cells(hot: np.ndarray, known: np.ndarray, is_multi: bool) -> list:
-    """For each clip the number of its label, or a list of numbers; None where unknown."""
+    """For each clip the number of its label, or a list of numbers; None if unknown."""
     labels = [np.flatnonzero(row).tolist() for row in hot]
     return [None if not ok else row if is_multi else row[0] for row, ok in zip(labels, known)]
 

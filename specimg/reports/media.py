@@ -84,7 +84,7 @@ class Media:
     Parameters
     ----------
     pictures, sounds, cams : list of (str or None)
-        base64 of WebP pictures, Ogg Opus sounds and uint8 class maps; None where not embedded.
+        base64 of WebP pictures, Ogg Opus sounds and uint8 class maps; None if not embedded.
     columns : dict of str to list
         Columns of the page's table of clips: left and edge (seconds), axes, picture, sound, begin, seconds, why, cam.
     axes : list of dict
@@ -209,7 +209,7 @@ def _put_pictures(media: Media, pictures: list, files: list[str], folder: Path, 
 def _span(small: SmallPicture | None, key: tuple, recording: Path) -> tuple[float, float]:
     """(begin, end) of a clip in its recording in seconds, from its picture, its row or its header.
 
-    ValueError where the recording is unreadable.
+    ValueError if the recording is unreadable.
     """
     _, start, end = key
     if small is not None and small.span is not None:
@@ -242,7 +242,7 @@ def _make_sound(subject: Subject, recording: Path, key: tuple, small: SmallPictu
 def _embed_sounds(
     subject: Subject, keys: list, recordings: list, pictures: list, spans: list, budget: float, options: MediaOptions
 ) -> list[Sound | str | None]:
-    """For each clip its sound, or why there is none; None where it is to be linked."""
+    """For each clip its sound, or why there is none; None if it is to be linked."""
     wanted = [i for i, span in enumerate(spans) if span is not None]
     room = embed_first([sound_bytes(spans[i][1] - spans[i][0], options.kbits) for i in wanted], budget)
     chosen = [i for i, fits in zip(wanted, room) if fits]

@@ -43,7 +43,7 @@ def _magma() -> np.ndarray:
 
 
 def _read_info(source) -> PictureInfo | None:
-    """The metadata of the picture; None where it is not specimg's."""
+    """The metadata of the picture; None if it is not specimg's."""
     from PIL import Image
 
     with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
@@ -90,7 +90,7 @@ def _ticks(info: PictureInfo) -> tuple[tuple[tuple[str, float], ...], str]:
 def small_picture(source, seconds: float | None = None) -> SmallPicture:
     """A picture, as a path or bytes, at reduced size; cut to its first `seconds`.
 
-    OSError where it is missing or unreadable.
+    OSError if it is missing or unreadable.
     """
     from PIL import Image
 

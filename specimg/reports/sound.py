@@ -54,7 +54,7 @@ def _opus_rate(sr: int) -> int:
 
 
 def _takes_level() -> bool:
-    """Does soundfile take a bit rate? From 0.13 on."""
+    """Whether soundfile takes a bit rate, as from 0.13 on."""
     import soundfile as sf
 
     return "compression_level" in inspect.signature(sf.SoundFile).parameters
@@ -92,7 +92,7 @@ def clip_sound(
 ) -> Sound:
     """The sound of a recording, or of its span from `start` to `end` seconds, conditioned by `audio`, up to `until` seconds.
 
-    AudioError where the recording is missing or unreadable.
+    AudioError if the recording is missing or unreadable.
     """
     clip = read_clip(path, audio, start, end)
     y = clip.y if until is None else clip.y[: max(1, round((until - clip.begin) * clip.sr))]

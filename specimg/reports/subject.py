@@ -40,7 +40,7 @@ class Subject:
     predictions : Predictions
         The clips, which may be none.
     interp : SpecInterpretation, optional
-        None where there are no clips.
+        None if there are no clips.
     history : DataFrame, optional
         One row per epoch; of several networks with the columns seed and fold.
     renderer : Renderer, optional

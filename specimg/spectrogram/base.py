@@ -3,7 +3,7 @@
     spec = Mel(n_mels=64)
     x = spec(y, sr)          # float32 (channels, bins, frames), low frequencies in row 0
     spec.ranges              # what black and white stand for, in spec.unit, one pair a channel: ((-80.0, 0.0),)
-    spec.frequencies(sr)     # Hz of each row, or None where rows are not frequencies
+    spec.frequencies(sr)     # Hz of each row, or None if rows are not frequencies
     spec.times(frames, sr)   # s of each column
 
 A new one is a frozen dataclass with the decorator `specimg.core.values.register` and these few members; trees, pictures and axes then
@@ -93,7 +93,7 @@ class Representation(Value):
         Returns
         -------
         float
-            Seconds; 0 where frames are centred.
+            Seconds; 0 if frames are centred.
         """
         return 0.0
 
@@ -108,7 +108,7 @@ class Representation(Value):
         Returns
         -------
         np.ndarray or None
-            Hz `(bins,)`, lowest first; None where rows are not frequencies.
+            Hz `(bins,)`, lowest first; None if rows are not frequencies.
         """
         return None
 

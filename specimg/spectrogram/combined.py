@@ -139,7 +139,7 @@ AXES = {"row": -1, "picture": (-2, -1)}
 
 
 def scaled(x: np.ndarray, axes: int | tuple[int, ...], how: str) -> np.ndarray:
-    """`x` with everything along `axes` brought to one scale, float64; 0 where there is nothing to divide by."""
+    """`x` with everything along `axes` brought to one scale, float64; 0 if there is nothing to divide by."""
     x = x.astype(np.float64)
     over = dict(axis=axes, keepdims=True)
     if how == "minmax":

@@ -87,7 +87,7 @@ class Plan:
 
 
 def _slowed(y: np.ndarray, times: int) -> np.ndarray:
-    """Samples at a rate so many times lower, their energy kept. ValueError where the resampler's single precision overflows."""
+    """Samples at a rate so many times lower, their energy kept. ValueError if the resampler's single precision overflows."""
     import librosa
 
     if times == 1:

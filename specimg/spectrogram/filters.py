@@ -93,7 +93,7 @@ def mel_filters(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float, htk:
 
 @functools.lru_cache(maxsize=32)
 def mel_bank(sr: int, n_fft: int, n_mels: int, fmin: float, fmax: float, htk: bool, norm: str | None) -> FilterBank:
-    """The cached bank of a setting; ValueError where filters are so narrow that they catch no bin."""
+    """The cached bank of a setting; ValueError if filters are so narrow that they catch no bin."""
     filters = mel_filters(sr, n_fft, n_mels, fmin, fmax, htk, norm)
     empty = np.flatnonzero(~filters.any(axis=1))
     if len(empty):
@@ -132,7 +132,7 @@ def gammatone_filters(sr: int, n_fft: int, n_bands: int, fmin: float, fmax: floa
 
 @functools.lru_cache(maxsize=32)
 def gammatone_bank(sr: int, n_fft: int, n_bands: int, fmin: float, fmax: float) -> FilterBank:
-    """The cached bank of a setting; ValueError where filters are narrower than the step from bin to bin: some would fall between two."""
+    """The cached bank of a setting; ValueError if filters are narrower than the step from bin to bin: some would fall between two."""
     step = sr / n_fft
     narrow = np.count_nonzero(erb(erb_centres(n_bands, fmin, fmax)) < step)
     if narrow:

@@ -108,7 +108,7 @@ class _ConstantQ(_Musical):
         return filter_reach(sr, freqs[:n_bins], **setting)
 
     def _check_pitch(self, sr: int, field: str) -> None:
-        """ValueError where the highest filters reach above half of `sr`."""
+        """ValueError if the highest filters reach above half of `sr`."""
         _, cutoff = self._reach(sr, self.n_bins)
         if cutoff <= sr / 2:
             return
@@ -121,7 +121,7 @@ class _ConstantQ(_Musical):
         )
 
     def _check_length(self, samples: int, sr: int, field: str, instead: str) -> None:
-        """ValueError where a clip is shorter than the longest filter."""
+        """ValueError if a clip is shorter than the longest filter."""
         lengths, _ = self._reach(sr, self.n_bins)
         if samples < lengths[0]:
             fits = np.flatnonzero(lengths <= samples)
@@ -276,7 +276,7 @@ SOURCES = ("stft", "cqt", "cens")
 
 
 def _centred_power(spec, y: np.ndarray) -> np.ndarray:
-    """|STFT|^2 float64 `(1 + n_fft // 2, frames)`, frames centred, silence beyond the ends. ValueError where it has overflowed."""
+    """|STFT|^2 float64 `(1 + n_fft // 2, frames)`, frames centred, silence beyond the ends. ValueError if it has overflowed."""
     power = stft_power(
         y,
         n_fft=spec.n_fft,
@@ -539,7 +539,7 @@ class Contrast(_Musical):
         return np.concatenate([[0.0], self.fmin * 2.0 ** np.arange(self.n_bands)])
 
     def _check_bands(self, sr: int) -> None:
-        """ValueError where a band begins above half of `sr`, or holds too few bins."""
+        """ValueError if a band begins above half of `sr`, or holds too few bins."""
         edges, step = self._edges, sr / self.n_fft
         last = self.n_fft // 2 * step
         if edges[-1] >= last:

@@ -315,7 +315,7 @@ class PictureInfo:
 
     @property
     def frequencies(self) -> np.ndarray | None:
-        """Hz of each pixel row `(height,)`, from the top row (highest) down; None where rows are not frequencies."""
+        """Hz of each pixel row `(height,)`, from the top row (highest) down; None if rows are not frequencies."""
         rows = self.representation.frequencies(self.sr)
         if rows is None:
             return None
@@ -341,7 +341,7 @@ def _text_of(data: bytes) -> tuple[bytes, tuple[int, int, int]]:
 
 
 def parse_text(text: str | bytes, width: int, height: int) -> PictureInfo:
-    """The `PictureInfo` in the text chunk of a PNG of `width` by `height` pixels. PictureError where it has none."""
+    """The `PictureInfo` in the text chunk of a PNG of `width` by `height` pixels. PictureError if it has none."""
     try:
         facts = json.loads(text)
         if facts["format"] != FORMAT:
@@ -388,7 +388,7 @@ def describe(path: str | os.PathLike) -> PictureInfo:
     Raises
     ------
     PictureError
-        Where it is not a picture of specimg's.
+        If it is not a picture of specimg's.
 
     Examples
     --------
@@ -408,7 +408,7 @@ def describe(path: str | os.PathLike) -> PictureInfo:
 
 
 def picture_problem(path: str | os.PathLike, representation: Representation) -> str | None:
-    """What is wrong with a picture of a tree: missing, truncated, damaged (by PNG's checksums), drawn otherwise. None where it is intact."""
+    """What is wrong with a picture of a tree: missing, truncated, damaged (by PNG's checksums), drawn otherwise. None if it is intact."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -465,7 +465,7 @@ def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
     Raises
     ------
     PictureError
-        Where it is not a picture of specimg's.
+        If it is not a picture of specimg's.
 
     Examples
     --------

@@ -184,7 +184,7 @@ TOO_LOUD = "the samples are so large that their power overflows; bring them down
 def reference_power(power: np.ndarray, ref: float | str) -> float | None:
     """The power that is 0 dB, or 1; None with ref="max" where a clip is silent throughout, nowhere above 1e-10.
 
-    ValueError where the power has overflowed.
+    ValueError if the power has overflowed.
     """
     peak = float(power.max())
     if not math.isfinite(peak):
@@ -212,7 +212,7 @@ def power_to_db(power: np.ndarray, ref: float | str, top_db: float | None) -> np
 
 
 def to_float32(x: np.ndarray) -> np.ndarray:
-    """`x` in single precision; ValueError where that does not hold it."""
+    """`x` in single precision; ValueError if that does not hold it."""
     with np.errstate(over="ignore"):
         x = x.astype(np.float32, copy=False)
     if not np.isfinite(x).all():
@@ -235,7 +235,7 @@ def to_scale(power: np.ndarray, scale: str, ref: float | str, top_db: float | No
 
 
 def scale_range(scale: str, top_db: float | None) -> tuple[float, float] | None:
-    """Values drawn black and white on a scale: `-top_db` to 0 in decibels, else 0 to 1; None where `top_db` is None."""
+    """Values drawn black and white on a scale: `-top_db` to 0 in decibels, else 0 to 1; None if `top_db` is None."""
     if scale == "db":
         return None if top_db is None else (-top_db, 0.0)
     return 0.0, 1.0

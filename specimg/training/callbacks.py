@@ -28,7 +28,7 @@ __all__ = ["check_learner", "equipped", "mixed_precision"]
 
 
 def mixed_precision(precision: str, device: str) -> bool:
-    """Does training on this type of device use float16? ValueError where the recipe demands it and it is impossible."""
+    """Whether training on this type of device uses float16. ValueError if the recipe demands it and it is impossible."""
     if precision == "half" and device != "cuda":  # fastai would train in float32 silently
         raise ValueError(f"precision 'half' needs a CUDA device, and this is {device}; choose auto or full")
     return device == "cuda" and precision != "full"
@@ -44,7 +44,7 @@ def _cross_entropy(loss_func: Callable) -> torch.nn.CrossEntropyLoss | None:
 
 
 def _check_loss(usual: Callable, loss: Loss) -> None:
-    """ValueError where `loss` cannot replace the learner's own in training."""
+    """ValueError if `loss` cannot replace the learner's own in training."""
     if is_multi_loss(usual) is None:
         raise ValueError(
             f"loss={loss} replaces a cross entropy, of softmax or of sigmoids, and the learner's loss is {usual}; "
@@ -61,7 +61,7 @@ def _check_loss(usual: Callable, loss: Loss) -> None:
 
 
 def check_learner(learn: Learner, recipe: Recipe) -> None:
-    """ValueError where the recipe cannot be followed with this learner."""
+    """ValueError if the recipe cannot be followed with this learner."""
     train, loss = learn.dls.train, learn.loss_func
     if len(train) == 0:
         raise ValueError(

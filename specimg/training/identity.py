@@ -59,7 +59,7 @@ def clip_weights(learn: Learner) -> str | None:
 
 
 def differences(there: dict, here: dict) -> str:
-    """The entries in which two dictionaries differ, as text; empty where they are equal."""
+    """The entries in which two dictionaries differ, as text; empty if they are equal."""
 
     def short(part: object) -> str:
         return text if len(text := repr(part)) <= 60 else f"{text[:57]}..."

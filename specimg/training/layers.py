@@ -70,7 +70,7 @@ def _maps_features_last(model: nn.Module) -> set[int]:
 
 
 def _runs_along_time(layer: nn.Module, end: int) -> bool:
-    """Are its sequences (batch, features, steps)? Judged by the first (end 0) or last (-1) inner layer with a fixed order of axes."""
+    """Whether its sequences are (batch, features, steps), judged by the first (end 0) or last (-1) inner layer with a fixed order of axes."""
     ordered = [inner for inner in layer.modules() if isinstance(inner, _ALONG_TIME + _STEP_BY_STEP)]
     return bool(ordered) and isinstance(ordered[end], _ALONG_TIME)
 

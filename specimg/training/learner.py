@@ -89,7 +89,7 @@ def _read_data(dls: DataLoaders) -> _Data:
 
 
 def _check_batches(n: int, bs: int, drop_last: bool) -> None:
-    """ValueError where batches of `bs` out of `n` training items cannot be trained on."""
+    """ValueError if batches of `bs` out of `n` training items cannot be trained on."""
     if n == 0:
         raise ValueError("the training set is empty; check the split")
     if bs == 1:
@@ -213,7 +213,7 @@ def _timm_network(
 def _own_network(
     arch: str, data: _Data, weights: str | Path | None, net: dict | None, **head
 ) -> tuple[nn.Module, dict, None, dict]:
-    """The same for one of ours; ValueError where options of timm's heads are given."""
+    """The same for one of ours; ValueError if options of timm's heads are given."""
     refuse_weights(arch, weights)
     given = {name: value for name, value in head.items() if value != _HEAD[name]}
     options = {"net": net} if net else {}

@@ -132,7 +132,7 @@ def _find_lr(learn: Learner, progress: Progress) -> float:
     For a pretrained network the middle of the longest fall, fastai's default (`valley`). From scratch a tenth of the
     learning rate with the lowest loss (`minimum`), which is higher: random weights have further to go in the same epochs.
     Smith, "Cyclical learning rates for training neural networks", 2017, arXiv:1506.01186. The weights are restored.
-    ValueError where the trial run ends too soon.
+    ValueError if the trial run ends too soon.
     """
     suggest = SuggestionMethod.Valley if progress.pretrained else SuggestionMethod.Minimum
     _set_frozen(learn, "frozen" if progress.planned["frozen"] else "unfrozen")

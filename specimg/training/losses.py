@@ -210,7 +210,7 @@ class LossFunction:
 
 
 def is_multi_loss(loss_func: Callable) -> bool | None:
-    """Is this a cross entropy for several labels a clip (True), for one (False), or something else (None)?
+    """Whether this is a cross entropy for several labels a clip (True), for one (False), or something else (None).
 
     fastai's and torch's, and those of this module.
     """
@@ -269,7 +269,7 @@ class ClipWeights(Callback):
         self.key = hashlib.blake2b(self.weights.tobytes(), digest_size=8).hexdigest()  # compared where training resumes
 
     def check(self, learn: Learner, mixup: bool = False) -> None:
-        """Raise ValueError where these weights cannot be used with a learner.
+        """Raise ValueError if these weights cannot be used with a learner.
 
         Parameters
         ----------

@@ -86,7 +86,7 @@ def activation(loss_func: Callable) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _is_multi(loss_func: Callable, outputs: torch.Tensor) -> bool:
-    """Is this loss one for several labels a clip? For loaders without targets."""
+    """Whether this loss is one for several labels a clip. For loaders without targets."""
     if hasattr(loss_func, "decodes"):
         return loss_func.decodes(outputs).ndim == 2
     return isinstance(loss_func, nn.BCEWithLogitsLoss) or loss_func is F.binary_cross_entropy_with_logits
@@ -129,7 +129,7 @@ class _Collector(Callback):
             self.features[name].append(x.cpu().as_subclass(torch.Tensor))
 
     def all(self, name: str) -> torch.Tensor | None:
-        """One tensor over all clips; None where nothing was kept."""
+        """One tensor over all clips; None if nothing was kept."""
         return torch.cat(self.kept[name]) if self.kept[name] else None
 
 

@@ -39,7 +39,7 @@ def is_missing(label: object) -> bool:
 
 
 def _plain_target(label: object, is_multi: bool) -> str | list[str] | None:
-    """A label as str, or several as a list of str; None where unknown."""
+    """A label as str, or several as a list of str; None if unknown."""
     if is_missing(label):
         return None
     if not is_multi:
@@ -94,7 +94,7 @@ def _check(table: pd.DataFrame, probs: np.ndarray, vocab: list[str]) -> None:
 
 
 def _metric_function(name: str, is_multi: bool) -> Callable:
-    """The metric of that name; ValueError where it is for the other kind of target."""
+    """The metric of that name; ValueError if it is for the other kind of target."""
     found = get_metric(name)
     if found.multilabel != is_multi:
         fitting = [other for other in list_metrics() if get_metric(other).multilabel == is_multi]
@@ -118,7 +118,7 @@ class Predictions:
     ----------
     table : DataFrame
         `path`; `picture` (a PNG; waveforms have `recording` instead), `target`, `loss` and any further columns where known. A target
-        is a label, with `is_multi` a list of labels, and None where unknown.
+        is a label, with `is_multi` a list of labels, and None if unknown.
     probs : array-like of shape (n, classes)
         Probabilities, 0 to 1.
     vocab : sequence of str
@@ -134,7 +134,7 @@ class Predictions:
     ----------
     table : DataFrame
         path, picture, target, prediction, loss, confidence, right and the further columns. `prediction` is the most probable
-        label, or with `is_multi` the list of labels above 0.5; None where probabilities are NaN, as those of a diverged network.
+        label, or with `is_multi` the list of labels above 0.5; None if probabilities are NaN, as those of a diverged network.
         `confidence` is the largest probability. `right` is NA where the target is unknown.
     hot : ndarray of bool, shape (n, classes)
         The targets.
@@ -202,7 +202,7 @@ class Predictions:
         return pd.DataFrame(columns).assign(**{name: table[name] for name in table if name not in _FIRST})
 
     def _predictions(self, known: np.ndarray) -> list:
-        """The predicted labels; None where `known` is False."""
+        """The predicted labels; None if `known` is False."""
         labels = [[self.vocab[i] for i in np.flatnonzero(row)] for row in self.chosen]
         return [(row if self.is_multi else row[0]) if ok else None for row, ok in zip(labels, known)]
 

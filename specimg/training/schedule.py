@@ -51,7 +51,7 @@ def epoch_seed(seed: int, phase: str, epoch: int) -> int:
 
 
 def given_rate(lr: float | str, pretrained: bool) -> float | None:
-    """The learning rate of a recipe as a number; None where it has yet to be found."""
+    """The learning rate of a recipe as a number; None if it has yet to be found."""
     if lr == "find":
         return None
     return DEFAULT_RATE[pretrained] if lr == "default" else float(lr)
@@ -71,7 +71,7 @@ def peak_rates(recipe: Recipe, lr: float, phase: str, pretrained: bool) -> float
 
 
 def best_row(rows: list[dict], monitor: str) -> int | None:
-    """Index of the best epoch, the first of equals; None where no epoch has a finite value."""
+    """Index of the best epoch, the first of equals; None if no epoch has a finite value."""
     sign = 1 if "loss" in monitor or "error" in monitor else -1
     figures = [(sign * row[monitor], i) for i, row in enumerate(rows) if row[monitor] is not None]
     return min((pair for pair in figures if not math.isnan(pair[0])), default=(None, None))[1]
@@ -86,7 +86,7 @@ def stopped_early(rows: list[dict], recipe: Recipe) -> bool:
 
 
 def divergence(row: dict) -> str:
-    """The message for an epoch whose loss is not finite, with the way out; empty where all is well."""
+    """The message for an epoch whose loss is not finite, with the way out; empty if all is well."""
     for name in ("train_loss", "valid_loss"):
         if row.get(name) is not None and not math.isfinite(row[name]):
             return (

@@ -92,7 +92,7 @@ _YEARS = {
 
 
 def _as_list(cell: str) -> list[str] | None:
-    """The labels of a Python list in text, "['amecro', 'houfin']"; None where it is something else. Nothing is executed."""
+    """The labels of a Python list in text, "['amecro', 'houfin']"; None if it is something else. Nothing is executed."""
     try:
         found = ast.literal_eval(cell)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -171,7 +171,7 @@ def _clips(
 
 
 def _recordings(folder: Path, below: str, dated: bool) -> dict[str, str]:
-    """Name of a soundscape in rows -> its path below the folder; empty where there is none."""
+    """Name of a soundscape in rows -> its path below the folder; empty if there is none."""
     found: dict[str, str] = {}
     for path in find_audio(folder / below) if (folder / below).is_dir() else []:
         stem = PurePosixPath(path).stem
@@ -216,7 +216,7 @@ def _windows_of(
 
 
 def _seconds(path: Path) -> float | None:
-    """The length of a recording by its header; None where that cannot be read or cannot be true."""
+    """The length of a recording by its header; None if that cannot be read or cannot be true."""
     import soundfile
 
     try:
@@ -328,7 +328,7 @@ def _check_targets(test: pd.DataFrame, vocab: Sequence[str], year: _Year) -> Non
 
 
 def _check_year(slug: str, folder: Path, primary: Sequence[str], sample: pd.DataFrame) -> None:
-    """ValueError where the folder is another year's, whose layout is alike."""
+    """ValueError if the folder is another year's, whose layout is alike."""
     n, year = len(set(primary)), _YEARS[slug]
     for other, facts in _YEARS.items():
         if n == facts.birds != year.birds:

@@ -108,7 +108,7 @@ def _training(folder: Path, csv: str, audio: str, what: str, **columns: str) -> 
 
 
 def _solution(folder: Path, edition: _Edition, label_col: str) -> pd.DataFrame | None:
-    """`id, label` and, where it is known, `usage` (public or private leaderboard); None where there is no such csv."""
+    """`id, label` and, if it is known, `usage` (public or private leaderboard); None if there is no such csv."""
     found = [folder / name for name in edition.solutions if (folder / name).is_file()]
     if not found:
         return None
@@ -248,7 +248,7 @@ def read_2019(
     Returns
     -------
     Competition
-        Training has the columns `curated`, `weight`, `scored`, and `fold`: -1 for clips that are never held out, empty where folds are
+        Training has the columns `curated`, `weight`, `scored`, and `fold`: -1 for clips that are never held out, empty if folds are
         to be assigned.
 
     References

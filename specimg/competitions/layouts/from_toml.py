@@ -218,7 +218,7 @@ class CompetitionFile(Value):
     train : TrainFile, default None
         The source of labels, of any other competition.
     test : TestFile, default None
-        The test rows; None where clips of training are predicted.
+        The test rows; None if clips of training are predicted.
     format : SubmissionFormat, default None
         None is what the sample looks like.
 
@@ -256,7 +256,7 @@ class CompetitionFile(Value):
 
 
 def _file(folder: Path, name: str, what: str) -> Path:
-    """A file below the folder; ValueError where it does not exist."""
+    """A file below the folder; ValueError if it does not exist."""
     path = folder / inside(folder, name)
     if not path.is_file():
         raise ValueError(f"{what} = {name!r}: there is no such file in {str(folder)!r}")
@@ -264,7 +264,7 @@ def _file(folder: Path, name: str, what: str) -> Path:
 
 
 def _audio(folder: Path, name: str) -> str:
-    """The folder of the recordings, relative to `folder`; ValueError where it does not exist."""
+    """The folder of the recordings, relative to `folder`; ValueError if it does not exist."""
     below = inside(folder, name)
     if not (folder / below).is_dir():
         raise ValueError(f"audio = {name!r}: there is no such folder in {str(folder)!r}")
@@ -363,7 +363,7 @@ def _by_hand(about: CompetitionFile, folder: Path) -> Competition:
 
 
 def _check_tables(data: dict) -> None:
-    """ValueError where a line of the whole competition is below a [table], which it belongs to in TOML."""
+    """ValueError if a line of the whole competition is below a [table], which it belongs to in TOML."""
     for table, lines in data.items():
         for name in ("slug", "folder", "metric", "vocab"):
             if isinstance(lines, dict) and name in lines:

@@ -64,7 +64,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _words_in(folder: Path) -> dict[str, list[str]]:
-    """The recordings in the folder of each word. ValueError where there are none, a warning where some are outside."""
+    """The recordings in the folder of each word. ValueError if there are none, a warning if some are outside."""
     stray, folders = _listed(folder)
     if stray:
         what = f"{count(len(stray), 'recording')} directly in {str(folder)!r}, not used ({examples(stray)})"

@@ -144,7 +144,7 @@ def _find_format(path: str, name: str | None) -> _Format:
 
 
 def check_target(path: str | os.PathLike, recordings: Iterable[str], format: str | None = None) -> _Format:
-    """The format in which events of these recordings go to `path`; ValueError where there is none, or where it takes one recording only."""
+    """The format in which events of these recordings go to `path`; ValueError if there is none, or if it takes one recording only."""
     path, recordings = os.fspath(path), list(dict.fromkeys(recordings))
     fmt = _find_format(path, format)
     if fmt.single and len(recordings) > 1 and not _is_folder(path):
@@ -225,7 +225,7 @@ def read_events(path: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Where the file is not a csv of events.
+        If the file is not a csv of events.
 
     Examples
     --------

@@ -53,7 +53,7 @@ def chosen_labels(vocab: list[str], labels, background) -> list[str]:
 
 
 def _levels(levels: float | Mapping[str, float], labels: list[str], what: str) -> np.ndarray:
-    """One level for each label, from a number or a dictionary. ValueError where one is missing or outside of (0, 1]."""
+    """One level for each label, from a number or a dictionary. ValueError if one is missing or outside of (0, 1]."""
     if isinstance(levels, Mapping):
         missing = [label for label in labels if label not in levels]
         if missing:

@@ -122,7 +122,7 @@ def plot_windows(
     Raises
     ------
     ValueError
-        Where the windows are of no recording or of several, and for unknown labels.
+        If the windows are of no recording or of several, and for unknown labels.
 
     Examples
     --------

@@ -58,7 +58,7 @@ def cannot_draw(renderer: Renderer, fit: FitSize | None = None, n_samples: int |
     Returns
     -------
     list of str
-        Reasons; empty where they can be drawn.
+        Reasons; empty if they can be drawn.
 
     Examples
     --------
@@ -158,7 +158,7 @@ class AudioFrontEnd(nn.Module):
     Raises
     ------
     ValueError
-        Where something that the renderer does has no place in a graph (all of it is named), or no clip can be drawn at `sr`.
+        If something that the renderer does has no place in a graph (all of it is named), or no clip can be drawn at `sr`.
 
     Examples
     --------
@@ -242,7 +242,7 @@ class WaveFrontEnd(nn.Module):
     Raises
     ------
     ValueError
-        Where something that its `audio` does has no place in a graph.
+        If something that its `audio` does has no place in a graph.
     """
 
     fewest = 1

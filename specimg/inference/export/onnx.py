@@ -185,7 +185,7 @@ def to_onnx(
     Raises
     ------
     ValueError
-        Where `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and where `path` is a folder.
+        If `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and where `path` is a folder.
     ModuleNotFoundError
         Without the packages onnx and onnxscript.
 

@@ -80,7 +80,7 @@ def feature_module(spec: Representation, sr: int) -> nn.Module:
     Raises
     ------
     ValueError
-        Where there is none, or where `spec` does not go with `sr`.
+        If there is none, or if `spec` does not go with `sr`.
 
     Examples
     --------
@@ -272,7 +272,7 @@ class DeltaModule(_DerivedModule):
 
 @in_graph(Scaled)
 class ScaledModule(_DerivedModule):
-    """`Scaled`: rows or channels by their own numbers; 0 where there is nothing to divide by."""
+    """`Scaled`: rows or channels by their own numbers; 0 if there is nothing to divide by."""
 
     def of(self, x: Tensor) -> Tensor:
         x, how = x.double(), self.spec.how

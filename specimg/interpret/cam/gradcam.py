@@ -141,12 +141,12 @@ def class_maps(
     -------
     Tensor
         float32 (n, height, width), or (n, windows, height, width), as large as `x`, in [0, 1]: the maximum of a clip is 1; all is 0 where
-        there is no evidence, and NaN where the network returns NaN.
+        there is no evidence, and NaN if the network returns NaN.
 
     Raises
     ------
     ValueError
-        Where no layer, or not this one, gives maps, as in `feature_mlp` and `lstm`.
+        If no layer, or not this one, gives maps, as in `feature_mlp` and `lstm`.
 
     References
     ----------

@@ -243,7 +243,7 @@ def _search(model: nn.Module, x: Tensor) -> list[MapLayer]:
 
 
 def _named(model: nn.Module, x: Tensor, name: str) -> MapLayer:
-    """The layer of this name. ValueError where it gives no maps."""
+    """The layer of this name. ValueError if it gives no maps."""
     module, shapes = find_layer(model, name), _shapes(model, x)
     full = next(known for known, one in model.named_modules() if one is module)
     shape = shapes.get(full)
@@ -282,7 +282,7 @@ def find_map_layers(model: nn.Module, x: Tensor, layer: str | None = None) -> li
     Raises
     ------
     ValueError
-        Where no layer, or not this one, gives maps.
+        If no layer, or not this one, gives maps.
     """
     one = x[:1]
     return _search(model, one) if layer is None else [_named(model, one, layer)]

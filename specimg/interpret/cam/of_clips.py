@@ -91,12 +91,12 @@ class Cam:
 
     @property
     def frequencies(self) -> np.ndarray | None:
-        """Hz of each row from the top down, shape (height,); None where rows are not frequencies."""
+        """Hz of each row from the top down, shape (height,); None if rows are not frequencies."""
         return self.info.frequencies
 
     @property
     def peak(self) -> tuple[float, float | None] | None:
-        """(seconds in the source, Hz) of the maximum; Hz is None where rows are not frequencies. None where the map is 0."""
+        """(seconds in the source, Hz) of the maximum; Hz is None if rows are not frequencies. None if the map is 0."""
         if not self.values.any():
             return None
         row, column = np.unravel_index(self.values.argmax(), self.values.shape)
@@ -171,7 +171,7 @@ class PicturePipeline:
 
     @classmethod
     def of(cls, classifier: Learner | Classifier) -> PicturePipeline:
-        """ValueError where pictures are not fitted by a `FitSize`."""
+        """ValueError if pictures are not fitted by a `FitSize`."""
         if isinstance(classifier, Learner):
             dls = classifier.dls
             items, batches = list(dls.valid.after_item.fs), list(dls.valid.after_batch.fs)
@@ -219,7 +219,7 @@ class FittedClip:
 
     @classmethod
     def of(cls, pipeline: PicturePipeline, name: str, source) -> FittedClip:
-        """Open the picture, or draw the recording, and fit it. ValueError or OSError where that fails."""
+        """Open the picture, or draw the recording, and fit it. ValueError or OSError if that fails."""
         image = OpenPicture(pipeline.renderer).encodes(source)
         info, pixels = image.picture_info, image.planes
         if info is None:
@@ -255,7 +255,7 @@ def _cams(
     layer: str | list[MapLayer] | None,
     method: str,
 ) -> list[Cam | None]:
-    """One Cam per clip, in order; None where the network returns NaN."""
+    """One Cam per clip, in order; None if the network returns NaN."""
     maps, logits = maps_and_logits(pipeline.model, pipeline.batch([clip.x for clip in clips]), numbers, layer, method)
     probs, maps, cams = pipeline.probabilities(logits.float()).cpu().numpy(), maps.cpu().numpy(), []
     for clip, number, cam, prob, logit in zip(clips, numbers, maps, probs, logits.cpu().numpy()):

@@ -62,7 +62,7 @@ def _draw_metrics(ax: Axes, parts: list[pd.DataFrame], names: list[str]) -> list
 
 
 def _frozen_until(part: pd.DataFrame) -> int:
-    """The last epoch with a frozen body; 0 where there was none."""
+    """The last epoch with a frozen body; 0 if there was none."""
     frozen = part["phase"].eq("frozen").to_numpy() if "phase" in part else np.zeros(0, bool)
     return int(np.flatnonzero(frozen)[-1]) + 1 if frozen.any() else 0
 

@@ -133,7 +133,7 @@ def axes_for(
     Raises
     ------
     ValueError
-        Where fewer than `n` axes are given.
+        If fewer than `n` axes are given.
     """
     if ax is None:
         columns = columns or math.ceil(math.sqrt(n))

@@ -66,7 +66,7 @@ class Net(nn.Module):
         Returns
         -------
         str
-            The reason with the way out; empty where they fit.
+            The reason with the way out; empty if they fit.
         """
         if size[0] < cls.smallest[0] or size[1] < cls.smallest[1]:
             return f"it takes pictures of {cls.smallest[0]} x {cls.smallest[1]} pixels (height x width) or more; set size= of the DataLoaders, or draw larger ones"

@@ -27,7 +27,7 @@ DROPOUT = 0.5
 
 
 def _backbone_and_map(name: str, in_chans: int, size: tuple[int, int]) -> tuple[nn.Module, tuple[int, int, int]]:
-    """The network, and (features, height, width) of its last map. ValueError where it cannot take such pictures or has no map."""
+    """The network, and (features, height, width) of its last map. ValueError if it cannot take such pictures or has no map."""
     check_timm_name(name, "backbone")
     try:
         backbone = create_timm_network(name, in_chans, size, global_pool="")
