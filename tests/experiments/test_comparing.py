@@ -16,6 +16,7 @@ from pitches import table, write_sounds
 from specimg.audio.variants import Roll
 from specimg.competitions import BestLabels, Competition
 from specimg.core.text import align_columns, cell
+from specimg.data.augment import Augment
 from specimg.data.tta import TTA
 from specimg.experiments import (
     Candidate,
@@ -46,6 +47,10 @@ torch.set_num_threads(1)
 
 MEL, STFT = Renderer(Mel(n_mels=32, n_fft=256, hop_length=64)), Renderer(Stft(n_fft=64, hop_length=64))
 RECIPE = Recipe(epochs=1, freeze_epochs=0, lr=0.01)
+# strong, so that one epoch leaves mistakes to compare
+AUGMENT = Augment(
+    shift=0.1, stretch=0.2, freq_shift=0.04, gain=0.05, noise=0.02, hiss=0.3, time_mask=0.15, freq_mask=0.15
+)
 PART = "[a-z_]+, [a-z]+"
 
 
@@ -67,6 +72,7 @@ def options(comp, **changes) -> dict:
         "n_jobs": 1,
         "progress": False,
         "num_workers": 0,
+        "augment": AUGMENT,
     }
     return {
         "folds": 2,
