@@ -49,7 +49,7 @@ class NetworkInput(ABC):
     size : (int, int)
         (height, width) of the network's input in pixels; (1, samples) of waveforms.
     channels : int
-        Of the network's input, 1 to 4.
+        Channels of the network's input, 1 to 4.
     method : str
         How clips of different length come to one size: "squish", "crop" or "pad".
     seconds : float or None
@@ -112,7 +112,7 @@ class NetworkInput(ABC):
         Yields
         ------
         prepared : bytes, ndarray or None
-            Of each source, in order.
+            What was prepared of each source, in order.
         reason : str
             Why it could not be prepared; empty if it was.
         """
@@ -209,7 +209,7 @@ class NetworkInput(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """As JSON.
+        """A dictionary that JSON can hold.
 
         Returns
         -------

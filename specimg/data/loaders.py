@@ -421,7 +421,7 @@ class SpecDataLoaders(ClipDataLoaders):
         fold, fold_col : int or str, default None and "fold"
             The fold to hold out instead, and the column of folds.
         seed : int, default None
-            Of the random split; None is 0.
+            Seed of the random split; None is 0.
         vocab : sequence of str, default None
             The labels in the order of the network's outputs; None: the sorted ones of training.
         corrections : DataFrame or path, default None
@@ -449,7 +449,7 @@ class SpecDataLoaders(ClipDataLoaders):
         shuffle : bool, default True
             Draw training's clips in random order.
         n_jobs, progress : int and bool, default -1 and True
-            Of drawing, as in `render_tree`.
+            Settings of drawing, as in `render_tree`.
 
         Returns
         -------

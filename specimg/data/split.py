@@ -45,7 +45,7 @@ class Split(Value):
     group_col : str or int, default None
         Column of what must not occur in both training and validation: speaker, site, source.
     seed : int, default None
-        Of the random split; None is 0.
+        Seed of the random split; None is 0.
 
     Raises
     ------

@@ -245,7 +245,7 @@ class WaveDataLoaders(ClipDataLoaders):
         Returns
         -------
         TfmdDL
-            Of waveforms.
+            A loader of waveforms.
 
         Raises
         ------

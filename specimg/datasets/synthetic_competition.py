@@ -216,7 +216,7 @@ def make_competition(
     sr : int, default 22050
         Sampling rate in Hz, at least 8000.
     seed : int, default 0
-        Of everything random.
+        Seed of everything random.
     kinds : iterable of str, default None
         Names from `list_sounds()`, two or more; None is all of them. The labels are these names, capitalised.
     verified : float, default 0.6

@@ -208,7 +208,7 @@ class Blend(CompetitionPredictions):
     way : str
         How they are combined.
     singles : list of Score
-        Of each run, on the clips that all have.
+        Score of each run, on the clips that all have.
     table : DataFrame
         A row per run: its score and weight.
     best : Score

@@ -1,4 +1,4 @@
-"""Which network, which picture? Several candidates are cross-validated on the same folds of the same data.
+"""Compare networks and pictures: several candidates are cross-validated on the same folds of the same data.
 
     found = compare(comp, ["resnet18", "mini_resnet"], {"mel": Renderer(Mel()), "stft": Renderer(Stft())}, Recipe(epochs=8),
                     out="runs/compare", baseline="resnet18, mel", loaders=dict(size=64))

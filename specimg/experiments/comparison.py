@@ -210,7 +210,7 @@ class Comparison:
         Parameters
         ----------
         name : str
-            Of the candidate.
+            Name of the candidate.
 
         Returns
         -------

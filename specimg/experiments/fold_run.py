@@ -29,7 +29,7 @@ class FoldRun:
     Parameters
     ----------
     seed : int
-        Of the network's training.
+        Seed of the network's training.
     fold : int
         The fold that was held out.
     folder : Path

@@ -336,7 +336,7 @@ def linear_probe(
     C : float, default 0.1
         Inverse strength of the regularisation, of standardised features; above 0.
     seed : int, default 0
-        Of the folds and of random weights.
+        Seed of the folds and of random weights.
     log : callable or None, default print
         Takes each line of the log; None is silent.
 

@@ -60,7 +60,7 @@ class CompetitionPredictions:
     task : Task
         Labels, metric and rows of the competition.
     predictions : Predictions
-        Of all clips that were held out; `SpecInterpretation(run.predictions)` plots them.
+        Predictions of all clips that were held out; `SpecInterpretation(run.predictions)` plots them.
     test_clips : DataFrame
         The test clips that could be drawn.
     test_probs : ndarray of shape (clips, classes)

@@ -1,4 +1,4 @@
-"""Is one run better than another? Paired bootstrap over the clips that both held out.
+"""Whether one run is better than another: paired bootstrap over the clips that both held out.
 
     paired_difference(Run.open("runs/b0"), Run.open("runs/r34"))     # Difference(value=0.021, low=0.004, high=0.037, clips=1203)
     paired_difference(wide, run).verdict                             # "better", "worse" or "not significant"
@@ -77,7 +77,7 @@ class Difference(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """See `verdict`."""
+        """The verdict in words, as the function `verdict` gives it."""
         return verdict(self.low, self.high)
 
 
@@ -106,7 +106,7 @@ def _clip_by_clip(metric: str, part: Predictions) -> np.ndarray:
 
 
 def paired_difference(run: CompetitionPredictions, baseline: CompetitionPredictions) -> Difference:
-    """By how much a run is better than another on the clips that both held out.
+    """How much better a run is than another on the clips that both held out.
 
     The interval is a bootstrap [1]_ over groups, where the clips have them, else over recordings; each resample is scored for both.
 

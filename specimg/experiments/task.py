@@ -115,7 +115,7 @@ class Task:
         return cls(**facts, rows=rows)
 
     def differs(self, other: Task) -> str:
-        """In what the two are not one competition, in words; empty if they are."""
+        """Why the two are not the same competition, in words; empty if they are."""
         if self.slug != other.slug:
             return f"{other.slug} is not {self.slug}"
         if self.vocab != other.vocab:

@@ -56,7 +56,7 @@ class Calibration(Value):
     clips : int, default 0
         Number of clips it was fitted on.
     source : str, default ""
-        Of these clips: "out of fold", "validation".
+        Source of these clips: "out of fold", "validation".
     nll : tuple of float, default ()
         Mean negative log-likelihood (nats) before and after.
 
@@ -246,7 +246,7 @@ def calibrate(predictions: Predictions, source: str = "held out") -> Calibration
     Parameters
     ----------
     predictions : Predictions
-        Of clips that the network was not trained on, with labels.
+        Predictions of clips that the network was not trained on, with labels.
     source : str, default "held out"
         What to call these clips.
 
@@ -290,9 +290,9 @@ def coverage_curve(
     Parameters
     ----------
     predictions : Predictions
-        Of clips with one label each.
+        Predictions of clips with one label each.
     temperature : float, default 1.0
-        Of the classifier that is to be used, where these probabilities were computed without it.
+        Temperature of the classifier that is to be used, where these probabilities were computed without it.
     thresholds : sequence of float, default None
         Values of `reject_below`; None: 0, 0.01 ... 1.
 

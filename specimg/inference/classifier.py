@@ -423,7 +423,7 @@ class Classifier:
         Parameters
         ----------
         names : sequence of str
-            Of the recordings.
+            Names of the recordings.
         probs : ndarray
             float32 (recordings, classes), NaN if there are none.
         status : sequence of str

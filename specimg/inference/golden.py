@@ -184,7 +184,7 @@ def drift_verdict(pixels: int, drift: float, tolerance: float = TOLERANCE) -> st
 
 
 def _pixels_then(data: bytes, name: str) -> np.ndarray:
-    """The pixels, or samples, of a file in golden/. ValueError if it is no such file."""
+    """The pixels, or samples, of a file in golden/. ValueError if it is not such a file."""
     if name.endswith(".wav"):
         try:
             return soundfile.read(BytesIO(data), dtype="float32")[0]

@@ -313,7 +313,7 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     Warns
     -----
     UserWarning
-        Of files that are not the classifier's, which are not opened, and of a model card that was changed.
+        Warns of files that are not the classifier's, which are not opened, and of a model card that was changed.
 
     Examples
     --------

@@ -366,7 +366,7 @@ class Findings:
         perplexity : float, default 30
             Roughly the number of neighbours of a clip; lowered to (clips - 1) / 3 where that is less.
         seed : int, default 0
-            Of the random initialisation.
+            Seed of the random initialisation.
 
         Returns
         -------

@@ -36,7 +36,7 @@ class SpecInterpretation(Findings):
     Parameters
     ----------
     predictions : Predictions
-        Of at least one clip.
+        Predictions of at least one clip.
     history : DataFrame, optional
         For learning curves, one row per epoch: phase, epoch, train_loss, valid_loss, metrics, lr, seconds; with the columns seed and fold
         those of several trainings.
@@ -404,7 +404,7 @@ class SpecInterpretation(Findings):
         names : bool, default True
             Write each class's name at the median of its clips; else a legend.
         seed : int, default 0
-            Of the random initialisation.
+            Seed of the random initialisation.
         ax : Axes or sequence of Axes, optional
             One for each of `on`.
         hulls : bool or float, default False

@@ -63,7 +63,7 @@ def labelled_rows(p: Predictions) -> np.ndarray:
 
 
 def is_known(p: Predictions) -> np.ndarray:
-    """(n,) bool: are all probabilities of a clip numbers?"""
+    """(n,) bool: whether all probabilities of a clip are numbers."""
     return np.asarray(~np.isnan(p.probs).any(axis=1))
 
 
@@ -248,7 +248,7 @@ def probabilities_of(p: Predictions, label: str | None = None) -> dict[str, np.n
     Parameters
     ----------
     p : Predictions
-        Of at least one clip with a target.
+        Predictions of at least one clip with a target.
     label : str, optional
         Compare the probability of this label in clips with and without it. By default the confidence of correct and of wrong
         predictions; with several labels per clip, the probabilities of labels that clips have, and of those they have not.

@@ -175,7 +175,7 @@ def add_folds(table: pd.DataFrame, n_splits: int = 5, group: str | None = None, 
     group : str, optional
         A column; rows that are equal there (one speaker, one site) stay in one fold.
     seed : int, default 0
-        Of the random choices.
+        Seed of the random choices.
 
     Returns
     -------
@@ -227,7 +227,7 @@ def split_valid(table: pd.DataFrame, valid_pct: float = 0.2, group: str | None =
     group : str, optional
         A column; rows that are equal there stay together.
     seed : int, default 0
-        Of the random choices.
+        Seed of the random choices.
 
     Returns
     -------

@@ -149,7 +149,7 @@ def bootstrap_score(
     groups : array-like, shape (clips,), default None
         Group of each clip; the clips of one group are drawn together, because they are not independent.
     seed : int, default 0
-        Of the random draws: the same seed gives the same interval.
+        Seed of the random draws: the same seed gives the same interval.
     level : float, default 0.95
         Confidence level, between 0 and 1.
     n_resamples : int, default None

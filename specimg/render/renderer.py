@@ -88,7 +88,7 @@ class Renderer(Value):
         Returns
         -------
         PIL.Image.Image
-            Of mode L, P or RGB.
+            An image of mode L, P or RGB.
         """
         from PIL import Image
 

@@ -205,11 +205,11 @@ def collect(
     subject : Subject
         What the page is about.
     media : Media
-        Of the clips in this order.
+        Media of the clips in this order.
     order : ndarray
         (n,) int, rows of the predictions as the page lists them.
     title : str
-        Of the page.
+        Title of the page.
     review : dict or None
         As `read_issues` returns it.
     whole : bool, default True

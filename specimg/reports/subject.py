@@ -46,15 +46,15 @@ class Subject:
     renderer : Renderer, optional
         How pictures were drawn.
     folder : Path, optional
-        Of the recordings.
+        Folder of the recordings.
     seconds : float, optional
-        Of a clip that the network is given, where longer ones are cut.
+        Length of a clip that the network is given, where longer ones are cut.
     network : Learner or Classifier, optional
         The network that predicted all clips, for Grad-CAM.
     scores : list of dict
         name, value, low, high, clips.
     networks : list of dict
-        Of a run, the score of each network.
+        Score of each network of a run.
     facts : dict of str to dict
         Section -> name -> text.
     notes : list of str

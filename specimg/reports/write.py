@@ -189,7 +189,7 @@ def report(
     Returns
     -------
     Path
-        Of the file.
+        Path of the file.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def review_sheet(
     Returns
     -------
     Path
-        Of the file.
+        Path of the file.
 
     Raises
     ------

@@ -502,7 +502,7 @@ class Gfcc(_GammatoneFramed):
     fmax : float, optional
         Hz, one step above the centre of the highest filter; default `sr / 2`.
     compression : str, default "cubic-root"
-        Of the power: "cubic-root", or "log" for decibels.
+        Compression of the power: "cubic-root", or "log" for decibels.
     ref : float or str, default 1.0
         Power that is 1, or 0 dB; "max", the clip's loudest cell, removes the level.
     top_db : float or None, default 80.0

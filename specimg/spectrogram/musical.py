@@ -326,11 +326,11 @@ class Chroma(_Musical):
     n_octaves : int, default 7
         Octaves of "cqt" and "cens", from `fmin` up.
     bins_per_octave : int, optional
-        Of "cqt" and "cens"; default 36, or `n_chroma` where that does not divide 36.
+        Bins per octave of "cqt" and "cens"; default 36, or `n_chroma` where that does not divide 36.
     tuning : float, default 0.0
         All notes are higher by this share of a row (stft) or bin (cqt).
     norm : str or None, default "librosa"
-        Of each frame: "max", "l1" or "l2"; "librosa" is "l2" for "cens", else "max". None keeps the power.
+        Norm of each frame: "max", "l1" or "l2"; "librosa" is "l2" for "cens", else "max". None keeps the power.
 
     References
     ----------

@@ -121,7 +121,7 @@ def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
     Parameters
     ----------
     learn : Learner
-        Of the same network and data.
+        A learner of the same network and data.
     out : path
         Training folder.
 

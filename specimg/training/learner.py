@@ -78,7 +78,7 @@ class _Data:
 
 
 def _read_data(dls: DataLoaders) -> _Data:
-    """From the attributes of `SpecDataLoaders`, else from one batch."""
+    """What a learner needs to know, from the attributes of `SpecDataLoaders`, else from one batch."""
     n_classes = get_c(dls)
     if not n_classes:
         raise ValueError("the number of classes is unknown; set `dls.c`, or make `dls` with a CategoryBlock")

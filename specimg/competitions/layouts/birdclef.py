@@ -1,4 +1,4 @@
-"""BirdCLEF on Kaggle, 2021 to 2025: which birds are audible in each 5 seconds of recordings made in the field?
+"""BirdCLEF on Kaggle, 2021 to 2025: which birds are audible in each 5 seconds of recordings made in the field.
 
     comp = Competition.open("birdclef-2023")                              # on Kaggle; elsewhere give the folder
     comp = Competition.open("birdclef-2024", "birds/", unrated=2.5)       # clips without a rating count half

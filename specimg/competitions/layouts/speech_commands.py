@@ -345,7 +345,7 @@ def read_challenge(
     silence : float, default 0.1
         Windows cut from the recordings in `_background_noise_`, as such a fraction; without overlap where possible.
     seed : int, default 0
-        Of what is sampled.
+        Seed of what is sampled.
     seconds : float, default 1.0
         Length of a window of silence in s.
     split : {"random", "official"}, default "random"

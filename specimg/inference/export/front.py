@@ -53,7 +53,7 @@ def cannot_draw(renderer: Renderer, fit: FitSize | None = None, n_samples: int |
     fit : FitSize, default None
         How pictures then come to the network's size.
     n_samples : int, default None
-        Of every clip; None: clips of any length.
+        Number of samples of every clip; None: clips of any length.
 
     Returns
     -------
@@ -146,7 +146,7 @@ class AudioFrontEnd(nn.Module):
     sr : int, default None
         Hz, where `renderer.audio` leaves it open.
     n_samples : int, default None
-        Of every clip, where all have one length; None: any.
+        Number of samples of every clip, where all have one length; None: any.
 
     Attributes
     ----------

@@ -58,13 +58,13 @@ class Cam:
     label : str
         The label.
     probability : float
-        Of the label, 0 to 1, as the network predicts it.
+        Probability of the label, 0 to 1, as the network predicts it.
     info : PictureInfo
         The picture's seconds, hertz and decibels.
     pixels : ndarray
         uint8 (channels, height, width), the picture.
     name : str
-        Of the source.
+        Name of the source.
 
     Examples
     --------

@@ -119,7 +119,7 @@ def axes_for(
     n : int
         How many are needed.
     width, height : float
-        Of each axes of a new figure, in inches.
+        Size of each axes of a new figure, in inches.
     columns : int, optional
         Columns of a new figure; by default as many as rows, or one more.
     noun : str, default "clips"

@@ -249,7 +249,7 @@ def create_net(
     size : tuple of int, optional
         Height and width in pixels, or (1, samples).
     **options
-        Of this network, see its class.
+        Options of this network, see its class.
 
     Returns
     -------

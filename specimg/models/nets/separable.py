@@ -69,7 +69,7 @@ def blocks(in_chans: int, stages: tuple[Stage, ...]) -> nn.Sequential:
 
 
 def shrinkage(stages: tuple[Stage, ...]) -> tuple[int, int]:
-    """By what the poolings divide a picture's height and width, which is also the smallest picture that fits."""
+    """Factor by which the poolings divide a picture's height and width, which is also the smallest picture that fits."""
     return prod(stage.pool[0] for stage in stages), prod(stage.pool[1] for stage in stages)
 
 

@@ -85,7 +85,7 @@ class SubSpectralNet(Net):
 
     @classmethod
     def check(cls, in_chans: int, size: tuple[int, int], bands: int = BANDS, **options) -> str:
-        """As the base's; a band has to be as high as its poolings divide by."""
+        """Why pictures do not fit, as in the base class; a band has to be as high as its poolings divide by."""
         if bands < 1:
             return f"bands={bands}; 1 or more are needed"
         lowest, narrowest = shrinkage(cls.stages)
