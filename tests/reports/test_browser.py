@@ -137,7 +137,9 @@ def test_charts_follow_the_theme_and_their_text_is_text(open_page, file, width):
     assert len(painted) > 3 and all(a != b for a, b in painted)
     for view, charts in [("groups", 1), ("calibration", 2)]:
         page.locator(f"nav a[href='#{view}']").click()
-        assert page.locator(f"#view-{view} svg.chart:visible").count() == charts
+        found = page.locator(f"#view-{view} svg.chart:visible")
+        found.nth(charts - 1).wait_for()  # the view is shown after the address has changed
+        assert found.count() == charts
 
 
 def test_a_cell_of_the_confusion_lists_its_clips(open_page, file, predicted):
