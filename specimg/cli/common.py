@@ -59,7 +59,7 @@ def read_settings(pairs: list[str]) -> dict:
 
 
 def _part_of(name: str, parts: dict) -> str:
-    """The part of a renderer that has the setting `name`. ValueError, with similar ones, where none has."""
+    """The part of a renderer that has the setting `name`. ValueError, with similar ones, if none has."""
     from ..core.values import choose
 
     fields = {

@@ -122,7 +122,7 @@ class Competition:
     format : SubmissionFormat, default BestLabels()
         How submissions are written.
     test : DataFrame, default None
-        One row per row of the submission: `id`, `path`, where it is a part of a recording `start, end`, and where it is about one
+        One row per row of the submission: `id`, `path`, if it is a part of a recording `start, end`, and if it is about one
         label `target_label`. None if clips of training are predicted, each by networks that were not trained on it.
     vocab : sequence of str, default ()
         The labels, in the order of the submission's columns; by default the sorted labels of training.
@@ -301,7 +301,7 @@ class Competition:
         Returns
         -------
         DataFrame
-            `id, path` and where there are any `start, end`, `target_label`.
+            `id, path` and if there are any `start, end`, `target_label`.
         """
         if self.test is not None:
             return self.test

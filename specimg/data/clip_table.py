@@ -4,7 +4,7 @@
     tree = drawn_tree(table, root, Renderer(), cache=None, n_jobs=-1, progress=True)            # draws what is missing
     table = add_pictures(table, tree)
 
-A row without a recording or a picture is left out, and a warning counts these rows and gives examples; where none is left it is an error.
+A row without a recording or a picture is left out, and a warning counts these rows and gives examples; if none is left it is an error.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def label_table(
 ) -> pd.DataFrame:
     """The label table of the recordings that are there below `root`.
 
-    corrections : as in `apply_corrections`, where there are any
+    corrections : as in `apply_corrections`, if there are any
     all_named : warn of recordings below `root` without a row
 
     Warns of rows without a recording.

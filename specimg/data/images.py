@@ -63,7 +63,7 @@ class TensorSpec(TensorImage):
 
 
 def _open_image(source) -> Image.Image:
-    """A whole PIL image from a path, bytes, or a PIL image (of which this is a copy). PictureError, with the path, where it is broken."""
+    """A whole PIL image from a path, bytes, or a PIL image (of which this is a copy). PictureError, with the path, if it is broken."""
     if isinstance(source, Image.Image):
         return source.copy()
     try:
@@ -341,7 +341,7 @@ class FitSize(FitTransform):
     def _cuts(self, width: int, columns: int) -> list[tuple[int, int]]:
         """(first column, columns) of each window into a picture of `width` columns.
 
-        columns : of the method's own window; where it is squeezed the whole picture's
+        columns : of the method's own window; if it is squeezed the whole picture's
         """
         if self.method != "crop":
             return [(0, columns)]

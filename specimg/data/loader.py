@@ -153,7 +153,7 @@ class SpecDL(ClipDL):
         return None
 
     def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded picture (levels 0 to 255) on its axes; without axes where it is not known which `clip` it is."""
+        """One decoded picture (levels 0 to 255) on its axes; without axes if it is not known which `clip` it is."""
         index, spans = clip or (None, None)
         pixels = np.asarray(x if x.ndim == 3 else x[0])
         info = None if index is None else self._info(index)

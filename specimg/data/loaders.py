@@ -415,7 +415,7 @@ class SpecDataLoaders(ClipDataLoaders):
         balance : bool, default False
             Draw all classes equally often in training, besides.
         valid_pct : float, default 0.2
-            Share of the clips to hold out at random: stratified, and grouped where `group_col` is given.
+            Share of the clips to hold out at random: stratified, and grouped if `group_col` is given.
         valid_col : str or int, default None
             Column of truth values: the clips to hold out instead.
         fold, fold_col : int or str, default None and "fold"

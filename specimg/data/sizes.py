@@ -102,7 +102,7 @@ class Sizing(Value):
         "squish" scales the whole clip; "crop" takes windows of `seconds`: a random one in training, evenly spread ones elsewhere, over which
         predictions are averaged; "pad" keeps the time scale, pads what is shorter than `seconds` and cuts what is longer.
     seconds : float, default None
-        Length of a window ("crop", where it is needed) or of what is padded to ("pad", where None is the longest clip's).
+        Length of a window ("crop", if it is needed) or of what is padded to ("pad", where None is the longest clip's).
     windows : int, default None
         Evenly spread windows of a clip ("crop"); None: as many as cover the longest one, 8 at most.
 

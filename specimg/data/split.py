@@ -41,7 +41,7 @@ class Split(Value):
     fold : int or str, default None
         The fold that is held out instead.
     fold_col : str or int, default "fold"
-        Column of the folds; read only where `fold` is given.
+        Column of the folds; read only if `fold` is given.
     group_col : str or int, default None
         Column of what must not occur in both training and validation: speaker, site, source.
     seed : int, default None

@@ -58,7 +58,7 @@ class WaveDL(ClipDL):
     """A loader that draws waveforms."""
 
     def _draw(self, ax, x, clip, title: str) -> None:
-        """One waveform (the first of several windows) over its seconds; over samples where it is not known which `clip` it is."""
+        """One waveform (the first of several windows) over its seconds; over samples if it is not known which `clip` it is."""
         spans = clip[1] if clip else None
         draw_wave(ax, np.asarray(x).reshape(-1, x.shape[-1])[0], title, spans[0] if spans else None)
 
@@ -233,7 +233,7 @@ class WaveDataLoaders(ClipDataLoaders):
     ) -> TfmdDL:
         """A loader over new recordings.
 
-        Samples of another rate are resampled; where a table has `start` and `end`, that part of the recording is read.
+        Samples of another rate are resampled; if a table has `start` and `end`, that part of the recording is read.
 
         Parameters
         ----------

@@ -172,7 +172,7 @@ class FitWave(FitTransform):
     """Item transform: a `TensorWave` of any length becomes windows of `samples` samples.
 
     A random one in training, `windows` evenly spread ones elsewhere, `(windows, 1, 1, samples)`; one window alone is not an axis. What is
-    shorter is padded by `audio.pad`. `x.spans` are the seconds of each window, where they are known.
+    shorter is padded by `audio.pad`. `x.spans` are the seconds of each window, if they are known.
     """
 
     def __init__(self, audio: Audio, samples: int, windows: int = 1):

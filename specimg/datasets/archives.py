@@ -50,7 +50,7 @@ def announce(data: DataSet, folder: Path, work: Path) -> None:
 
 
 def _download(file: RemoteFile, folder: Path, work: Path, progress: bool) -> Path:
-    """The archive in `work`, downloaded where it is not there; ConnectionError with the ways out."""
+    """The archive in `work`, downloaded if it is not there; ConnectionError with the ways out."""
     # no checksum for pooch: `obtain` compares it, of files that were there before as well
     store = pooch.create(path=work, base_url="", registry={file.name: None}, urls={file.name: file.url})
     try:

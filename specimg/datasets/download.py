@@ -182,7 +182,7 @@ class ResumingDownloader:
         self._write(response, "wb", version["total"])
 
     def _write(self, response: requests.Response, mode: str, total: int | None) -> None:
-        """Write what comes, up to `total` bytes in all, where that is known."""
+        """Write what comes, up to `total` bytes in all, if that is known."""
         with open(self.part, mode) as file:
             have, free = file.tell(), shutil.disk_usage(self.part.parent).free
             if total is not None and total - have > free:

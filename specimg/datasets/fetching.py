@@ -127,7 +127,7 @@ def _disk_error(folder: Path, exc: OSError) -> OSError:
 
 
 def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progress: bool = True) -> Path:
-    """The folder of a public data set, which is downloaded, checked and unpacked where it is not there yet.
+    """The folder of a public data set, which is downloaded, checked and unpacked if it is not there yet.
 
     Size and licence are printed before a download begins, and are kept in `<folder>/<name>/specimg-source.json`. A second call
     uses no network. A call that was stopped, by Ctrl-C, a kill or the network, is resumed by the next one.

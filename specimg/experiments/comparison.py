@@ -170,7 +170,7 @@ class Comparison:
         seconds_epoch : median duration of an epoch, validation included
         ms_picture : milliseconds to draw one clip, median, in one process where the comparison was begun; None if none could be drawn
         difference, difference_low, difference_high : to the baseline, on the `shared` clips that both held out; positive is better
-        verdict : "better", "worse" or "not significant"; "" for the baseline, and where there is no difference
+        verdict : "better", "worse" or "not significant"; "" for the baseline, and if there is no difference
         """
         rows = [self._row(name) for name in self.candidates if name in self.runs]
         if not rows:

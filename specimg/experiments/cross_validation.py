@@ -158,7 +158,7 @@ class _Plan:
 def _make_plan(
     comp: Competition, config: RunConfig, out: Path, test: bool, only: Sequence[int] | None, log: Callable[[str], None]
 ) -> _Plan:
-    """Settle what is to be done, and begin the folder where there is no run yet; all checks come before that."""
+    """Settle what is to be done, and begin the folder if there is no run yet; all checks come before that."""
     task, earlier = Task.of(comp), _open_earlier(config, comp)
     new = is_new(out, config, task, earlier)
     table = _training_table(comp, config, out, new)

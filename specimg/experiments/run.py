@@ -265,7 +265,7 @@ class Run(CompetitionPredictions):
         return super().score if kept is None else kept
 
     def _kept_score(self) -> Score | None:
-        """What `keep_score` wrote, where it is of the networks that are finished now."""
+        """What `keep_score` wrote, if it is of the networks that are finished now."""
         file = self.folder / "score.json"
         about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return Score.from_dict(about, self.task.metric) if about.get("of") == self._state else None

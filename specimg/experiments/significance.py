@@ -93,7 +93,7 @@ def shared_predictions(runs: Sequence[CompetitionPredictions]) -> list[Predictio
 
 
 def _resampling_units(clips: pd.DataFrame) -> np.ndarray | None:
-    """What the bootstrap draws: groups where they are known, else recordings; None, single clips, where there is only one of these."""
+    """What the bootstrap draws: groups where they are known, else recordings; None, single clips, if there is only one of these."""
     names = clips["group" if "group" in clips else "path"].astype(str).to_numpy()
     return names if len(set(names)) > 1 else None
 
@@ -120,7 +120,7 @@ def paired_difference(run: CompetitionPredictions, baseline: CompetitionPredicti
     Returns
     -------
     Difference
-        Positive where `run` is better, whatever the direction of the metric. The interval is nan if the metric is not defined, or
+        Positive if `run` is better, whatever the direction of the metric. The interval is nan if the metric is not defined, or
         there is a single clip.
 
     Raises

@@ -279,7 +279,7 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     DataFrame
         A row a clip: clip, label; pixels, how many differ `of` so many (samples of a waveform); levels, the largest difference (of 255; of a
         waveform in 16-bit steps); drift, the largest difference of a probability; verdict, "same", "pixels drift", "predictions drift" (by
-        more than 0.001) or "no prediction"; reason, where there is none. `attrs["versions"]` is a table of the libraries then and now.
+        more than 0.001) or "no prediction"; reason, if there is none. `attrs["versions"]` is a table of the libraries then and now.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def read_json(data: bytes):
 
 
 def read_classifier_json(folder: Path):
-    """The JSON of classifier.json, unchecked. ValueError, with the folder's name, where there is none."""
+    """The JSON of classifier.json, unchecked. ValueError, with the folder's name, if there is none."""
     file = folder / SETTINGS
     if not os.path.lexists(file):
         below = sorted(str(found.parent) for found in folder.glob(f"*/{SETTINGS}"))
@@ -307,7 +307,7 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     Raises
     ------
     ValueError
-        With the reason, where a file is missing, cut short, changed or of another classifier, where the JSON holds what does not fit or is
+        With the reason, if a file is missing, cut short, changed or of another classifier, if the JSON holds what does not fit or is
         absurd, and where the weights are not the network's.
 
     Warns

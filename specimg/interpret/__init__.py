@@ -1,4 +1,4 @@
-"""What a classifier learnt and where it is wrong: tables and figures of one `Predictions`, label errors, Grad-CAM.
+"""What a classifier learnt and if it is wrong: tables and figures of one `Predictions`, label errors, Grad-CAM.
 
 statistics        tables as functions of predictions: top losses, confusion, scores of classes and groups, calibration
 tsne              t-SNE and nearest neighbours

@@ -357,7 +357,7 @@ class Findings:
     def tsne(self, on: str = "embeddings", perplexity: float = 30, seed: int = 0) -> pd.DataFrame:
         """Clips in the plane by t-SNE: those that are similar to the network lie close together.
 
-        It is computed once for each setting; for more than 3,000 clips by openTSNE, where that is installed.
+        It is computed once for each setting; for more than 3,000 clips by openTSNE, if that is installed.
 
         Parameters
         ----------
@@ -371,7 +371,7 @@ class Findings:
         Returns
         -------
         DataFrame
-            One row per clip: x, y, class (the target, or the prediction where there is none; the first of several), right, path, picture.
+            One row per clip: x, y, class (the target, or the prediction if there is none; the first of several), right, path, picture.
             `attrs["perplexity"]` is the one used.
 
         Raises

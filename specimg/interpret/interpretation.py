@@ -1,4 +1,4 @@
-"""What a classifier learnt and where it is wrong: figures and tables of one `Predictions`.
+"""What a classifier learnt and if it is wrong: figures and tables of one `Predictions`.
 
 `SpecInterpretation.from_learner` predicts the validation clips once. Top losses, confusion matrix, scores of classes and speakers,
 calibration and t-SNE are then computed from the table of that pass, and so work as well on saved predictions and on the out-of-fold

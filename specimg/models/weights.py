@@ -321,7 +321,7 @@ def _search(net: nn.Module, folder: Path) -> tuple[Path | None, str]:
 
 
 def _hub_location(net: nn.Module) -> tuple[str, str | None, tuple[str, ...]]:
-    """(repository, revision, file names to try) of the network on the hub; the repository is "" where there is none."""
+    """(repository, revision, file names to try) of the network on the hub; the repository is "" if there is none."""
     repo, _, revision = (net.pretrained_cfg.get("hf_hub_id") or "").partition("@")
     name = net.pretrained_cfg.get("hf_hub_filename")
     return repo, revision or None, (name,) if name else _HUB_NAMES

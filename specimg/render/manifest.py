@@ -99,7 +99,7 @@ def _switch_to_log(db: sqlite3.Connection) -> None:
 
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
-    """A connection to the database, which is made where there is none."""
+    """A connection to the database, which is made if there is none."""
     db = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
     try:
         _switch_to_log(db)

@@ -251,7 +251,7 @@ class SpecTree:
         path : str or os.PathLike
             The recording, as a path below the source or a whole path.
         start : float, optional
-            Seconds where the segment begins; needed where the recording has several pictures.
+            Seconds where the segment begins; needed if the recording has several pictures.
         variant : Variant or str, default ""
             A variant that was drawn, or its name; default the recording as it is.
 

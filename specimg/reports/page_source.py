@@ -161,7 +161,7 @@ def _no_clips(vocab: list[str]) -> Predictions:
 
 
 def _fit_of(learn: Learner) -> FitSize | None:
-    """The transform that brings validation's pictures to one size, where it is ours."""
+    """The transform that brings validation's pictures to one size, if it is ours."""
     steps = getattr(getattr(learn.dls.valid, "after_item", None), "fs", [])
     return next((step for step in steps if isinstance(step, FitSize)), None)
 

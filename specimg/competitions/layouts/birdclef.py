@@ -8,7 +8,7 @@ its rating, 1 to 5 stars, divided by 5. Clips of one author are a group: they sh
 network that recognises these again scores better on them than it will on anybody else's recordings.
 
 The test recordings are Kaggle's own and appear when it runs a submitted notebook. So the test rows are those of the recordings that
-exist, and where there are none the few rows of the sample submission.
+exist, and if there are none the few rows of the sample submission.
 """
 
 from __future__ import annotations

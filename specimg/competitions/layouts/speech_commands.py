@@ -199,7 +199,7 @@ def _starts(n: int, length: float, seconds: float, seed: int) -> np.ndarray:
 
 
 def _silence(folder: Path, below: str, n: int, seconds: float, seed: int) -> pd.DataFrame:
-    """`n` windows of the recordings of noise: `path, start, end, group`; fewer, with a warning, where they are too short."""
+    """`n` windows of the recordings of noise: `path, start, end, group`; fewer, with a warning, if they are too short."""
     lengths = _lengths(folder, seconds) if folder.is_dir() else {}
     rows = []
     for file, k in _windows_each(n, lengths).items() if lengths else ():

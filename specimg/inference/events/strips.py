@@ -69,7 +69,7 @@ def _one_recording(windows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _heat(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ma.MaskedArray]:
-    """(edges (columns + 1,) in s, probabilities (labels, columns), masked where there is none): at most MOST_COLUMNS of them."""
+    """(edges (columns + 1,) in s, probabilities (labels, columns), masked if there is none): at most MOST_COLUMNS of them."""
     edges = _edges(table["start"].to_numpy(float), table["end"].to_numpy(float))
     heat = np.ma.masked_invalid(table[[f"p_{label}" for label in labels]].to_numpy(float).T)
     if heat.shape[1] <= MOST_COLUMNS:

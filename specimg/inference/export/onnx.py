@@ -70,7 +70,7 @@ def _n_samples(seconds: float | None, sr: int | None) -> int | None:
 
 
 def _front_end(clf: Predictor, seconds: float | None, sr: int | None) -> tuple[nn.Module, int | None]:
-    """(the module from samples to the network's input, the number of samples where it is fixed)."""
+    """(the module from samples to the network's input, the number of samples if it is fixed)."""
     rate = clf.input.audio.sr or sr
     n_samples = _n_samples(seconds, rate) if rate else None  # the front end refuses a missing one
     return front_end(clf.input, sr, n_samples), n_samples
@@ -185,7 +185,7 @@ def to_onnx(
     Raises
     ------
     ValueError
-        If `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and where `path` is a folder.
+        If `audio=True` and something in the renderer cannot be part of a graph (all of it is named), and if `path` is a folder.
     ModuleNotFoundError
         Without the packages onnx and onnxscript.
 

@@ -126,7 +126,7 @@ def cam_audio(
     Raises
     ------
     ValueError
-        As `clip_cam`; for a picture; and where there is no renderer.
+        As `clip_cam`; for a picture; and if there is no renderer.
 
     Warns
     -----

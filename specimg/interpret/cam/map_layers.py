@@ -8,7 +8,7 @@ on one picture (a branch of an Inception block, or the inside of a residual one,
   the tokens that the last block attends to
 - `subspectral_net`: the same of each band, each for its own rows
 
-Maps of one row or one column are used only where there are no larger ones.
+Maps of one row or one column are used only if there are no larger ones.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def matrix_size(labels: list[str]) -> tuple[float, float]:
 
 
 def _write_cells(ax: Axes, matrix: np.ndarray, cell: float, decimals: int) -> None:
-    """Numbers in the cells; zeros only where there are few classes."""
+    """Numbers in the cells; zeros only if there are few classes."""
     half = np.nanmax(matrix, initial=0) / 2
     size = min(11.0, cell * 72 * (0.35 if decimals else 0.45))
     for row, column in zip(*np.nonzero(np.isfinite(matrix))):

@@ -23,7 +23,7 @@ def title_clip(ax: Axes, title: str, size: float = 9) -> None:
 
 
 def draw_clip(ax: Axes, path: str, title: str = "") -> None:
-    """A clip's picture over seconds and hertz; over pixels where it is not specimg's; a message where it cannot be read."""
+    """A clip's picture over seconds and hertz; over pixels if it is not from specimg; a message if it cannot be read."""
     try:
         try:
             picture.show_picture(path, ax=ax, title="")

@@ -64,7 +64,7 @@ def named(labels) -> str:
 
 
 def first(labels) -> str:
-    """The label, or the first of several; "none" where there is none."""
+    """The label, or the first of several; "none" if there is none."""
     return "none" if not labels else labels if isinstance(labels, str) else labels[0]
 
 
