@@ -268,9 +268,9 @@ def with_header(f, header: bytes, body: bytes = b"", length=None):
 @pytest.mark.parametrize(
     "forge, message",
     [
-        (lambda f: with_header(f, b"{}", length=2**62), "no safetensors file: its header is cut short"),
-        (lambda f: with_header(f, b"no json"), "no safetensors file"),
-        (lambda f: with_header(f, b"[]"), "no safetensors file"),
+        (lambda f: with_header(f, b"{}", length=2**62), "not a safetensors file: its header is cut short"),
+        (lambda f: with_header(f, b"no json"), "not a safetensors file"),
+        (lambda f: with_header(f, b"[]"), "not a safetensors file"),
         (lambda f: with_header(f, b"{}"), "of another network: of \\d+ tensors \\d+ lack"),
         (
             lambda f: with_header(
@@ -287,9 +287,9 @@ def with_header(f, header: bytes, body: bytes = b"", length=None):
         ),
         (
             lambda f: with_header(f, json.dumps({"a": {"dtype": "X9", "shape": [1], "data_offsets": [0, 4]}}).encode()),
-            "no safetensors file: 'X9'",
+            "not a safetensors file: 'X9'",
         ),
-        (lambda f: with_header(f, json.dumps({"a": {"dtype": "F32"}}).encode()), "no safetensors file: 'shape'"),
+        (lambda f: with_header(f, json.dumps({"a": {"dtype": "F32"}}).encode()), "not a safetensors file: 'shape'"),
         (
             lambda f: with_header(
                 f, json.dumps({"odd.name": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode(), b"\0" * 8
@@ -315,7 +315,7 @@ def test_the_numbers_of_a_file_that_does_not_fit_are_never_read(folder):
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
         with pytest.raises(
             ValueError,
-            match="holds the weights of another network" if head else "no safetensors file: its header is cut short",
+            match="holds the weights of another network" if head else "not a safetensors file: its header is cut short",
         ):
             load_classifier(folder)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
