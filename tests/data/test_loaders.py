@@ -24,7 +24,7 @@ from PIL import Image
 
 from specimg.audio import AudioError
 from specimg.audio.variants import AddNoise, Roll
-from specimg.data import SpecBlock, SpecDataLoaders, SpecImage, TensorSpec
+from specimg.data import Augment, SpecBlock, SpecDataLoaders, SpecImage, TensorSpec
 from specimg.data.images import FitSize, OpenPicture, window_starts
 from specimg.data.loader import SpecDL
 from specimg.datasets import click, sine
@@ -917,7 +917,7 @@ def test_several_labels_stand_above_their_clip(sounds):
 
 
 def test_one_clip_many_times(sounds):
-    dls = load(sounds, bs=4)
+    dls = load(sounds, bs=4, augment=Augment(shift=0.3))
     figure = dls.show_batch(unique=True, max_n=4)
     drawn = [ax for ax in figure.axes if ax.axison]
     assert len(drawn) == 4 and len({ax.get_title() for ax in drawn}) == 1
