@@ -1,21 +1,8 @@
 """Every public name is described: parameters, returns, an example that runs, annotations. benchmarks/docstrings.py says what counts."""
 
-import importlib.util
-from pathlib import Path
-
+import docstrings
 import pytest
 
-TOOL = Path(__file__).parents[1] / "benchmarks" / "docstrings.py"
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("docstrings", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-docstrings = load_tool()
 ROOMS = sorted({room.split(".")[0] for room in docstrings.ROOMS})
 
 

@@ -1,17 +1,16 @@
 """The house: data flows one way, what stands left of the tree knows no torch, and the front door is light."""
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import house
 import pytest
 
 import specimg
 
 PACKAGE = Path(specimg.__file__).parent
-TOOL = PACKAGE.parent / "benchmarks" / "house.py"
 
 # From the ground up; a room imports only from rooms on lower floors, never from one beside it.
 FLOORS = [
@@ -29,14 +28,6 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS, start=1) for room i
 LIGHT = ["core", "audio", "spectrogram", "metrics", "datasets", "labels", "render", "competitions"]
 
 
-def load_tool():
-    spec = importlib.util.spec_from_file_location("house", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-house = load_tool()
 GRAPH = house.import_graph(PACKAGE)
 
 

@@ -4,11 +4,9 @@
 """
 
 import copy
-import importlib.util
 import json
 import random
 import warnings
-from pathlib import Path
 
 import pytest
 
@@ -21,12 +19,9 @@ from specimg.inference.settings import check_settings
 @pytest.fixture(scope="module")
 def fuzz():
     """The script, as a module."""
-    spec = importlib.util.spec_from_file_location(
-        "fuzz_folder", Path(__file__).parents[2] / "benchmarks" / "fuzz_folder.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    import fuzz_folder
+
+    return fuzz_folder
 
 
 @pytest.fixture(scope="module")
