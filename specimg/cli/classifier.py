@@ -12,8 +12,6 @@ from .common import add_command
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
 
-__all__ = ["add"]
-
 
 def _predict(args: argparse.Namespace) -> None:
     from ..core.files import write_atomic

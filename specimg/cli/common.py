@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..render.renderer import Renderer
 
-__all__ = ["read_value", "read_column", "read_settings", "renderer_from", "add_renderer", "add_command"]
-
-
 # ---------------------------------------------------------------------- settings from text
 
 

@@ -43,8 +43,6 @@ from ..spectrogram.picture import Picture
 from ..training import Recipe, fit_or_load
 from ..training.learner import spec_learner
 
-__all__ = ["ARCH", "FROM_SCRATCH", "RECIPE", "RENDERER", "DemoResult", "run_demo", "write_submission"]
-
 RENDERER = Renderer(Mel(n_mels=64, hop_length=256), Picture(), Audio(sr=22050))
 SIZE = (64, 64)  # pixels: height, width
 ARCH = "tf_efficientnet_lite0"

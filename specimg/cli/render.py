@@ -7,8 +7,6 @@ import sys
 
 from .common import add_command, add_renderer, renderer_from
 
-__all__ = ["add"]
-
 
 def _render(args: argparse.Namespace) -> None:
     from ..render.tree import render_tree

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from .common import add_command
 
-__all__ = ["add"]
-
 
 def _options(args) -> dict:
     given = {name: getattr(args, name) for name in ("title", "audio", "budget_mb", "kbits", "cam")}

@@ -14,8 +14,6 @@ from ..core.text import count
 from .classifier import check_folder
 from .common import add_command, read_settings, read_value
 
-__all__ = ["add"]
-
 
 def _fetch(args) -> None:
     from ..datasets import fetch, find_dataset, list_datasets

@@ -11,8 +11,6 @@ from .common import add_command, add_renderer, read_column, read_value, renderer
 if TYPE_CHECKING:
     from ..data import SpecDataLoaders
 
-__all__ = ["add"]
-
 
 def _load(args: argparse.Namespace) -> SpecDataLoaders:
     """The DataLoaders that the arguments of `train` describe."""

@@ -24,8 +24,6 @@ from ..core.text import count, examples
 from ..labels.classes import label_lists
 from ..labels.tables import KEY, is_multilabel
 
-__all__ = ["check_columns", "with_ids", "checked_train", "checked_test"]
-
 
 def _refuse(mask: pd.Series, table: pd.DataFrame, which: str, way_out: str = "correct it") -> None:
     """ValueError that counts the rows where a mask is True and names some of their paths, if there are any."""

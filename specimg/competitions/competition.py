@@ -33,8 +33,6 @@ from .registry import FILE_READERS, LAYOUTS, Layout
 from .submission import check_submission
 from .submission_formats import BestLabels, SubmissionFormat
 
-__all__ = ["Competition", "list_competitions"]
-
 
 def list_competitions() -> list[str]:
     """The competitions that `Competition.open` knows.

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from ..core.text import examples
 
-__all__ = ["find_folder", "has_marks"]
-
 KAGGLE_INPUT = Path("/kaggle/input")
 DEPTH = 2  # folders below the one named
 _CROWD = 1000  # folders at one depth: more are recordings by class, which are not searched

@@ -26,22 +26,6 @@ from ..core.warnings import warn
 from ..labels.tables import KEY, clip_index, labels_from_csv
 from .submission import read_text
 
-__all__ = [
-    "drop_unknown",
-    "need_columns",
-    "numbers",
-    "read_text",
-    "refuse",
-    "sample_rows",
-    "test_rows",
-    "test_windows",
-    "train_rows",
-    "under",
-    "warn_missing",
-    "with_audio",
-]
-
-
 # ---------------------------------------------------------------------- csv files
 
 

@@ -20,8 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["FILE_READERS", "LAYOUTS", "Layout", "file_reader", "layout"]
-
 
 @dataclass(frozen=True)
 class Layout:

@@ -22,8 +22,6 @@ import pandas as pd
 from ..core.text import count, examples
 from .submission_formats import BestLabels, ClassColumns, Decisions, LabelSets, SubmissionFormat
 
-__all__ = ["check_submission", "check_sample", "guess_format", "read_text"]
-
 
 class Expected(Protocol):
     """What a `Competition`, or a run of one, knows of the submission it expects."""

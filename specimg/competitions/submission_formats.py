@@ -24,8 +24,6 @@ from ..core.text import count, examples
 from ..core.values import Value, register
 from ..metrics import top_k_labels
 
-__all__ = ["SubmissionFormat", "BestLabels", "LabelSets", "ClassColumns", "Decisions"]
-
 
 @dataclass(frozen=True)
 class SubmissionFormat(Value, ABC):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["default_cache"]
-
 
 def default_cache() -> Path:
     """The default cache folder: $SPECIMG_CACHE, else /kaggle/working/specimg on Kaggle, else the user's cache folder."""

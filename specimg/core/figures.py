@@ -10,8 +10,6 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "SpecFigure", "new_figure"]
-
 # Paul Tol's "muted" colours, which colour-blind readers tell apart
 COLOURS = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933")
 

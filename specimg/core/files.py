@@ -11,8 +11,6 @@ import contextlib
 import os
 from pathlib import Path
 
-__all__ = ["write_atomic", "inside", "is_temporary", "OutsideError"]
-
 _TEMPORARY = ".partial-"
 
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-__all__ = ["map_chunks"]
-
 CHUNK = 16  # items a worker is given at once
 ROUND = 8  # chunks for each worker at once, with a backend that returns all results together
 WORTH_WORKERS = 2.5  # s of work left for one process, above which starting workers (1 s) pays

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["line_logger", "progress_bar"]
-
 
 def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str = "clip", initial: int = 0) -> tqdm:
     """A tqdm bar on terminals and in notebooks; silent where the output goes to a file.

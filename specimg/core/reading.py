@@ -26,8 +26,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["parse_json", "parse_toml", "read_bytes", "read_json", "read_npz", "read_toml", "swap_leaves"]
-
 MAX_JSON = 1 << 26  # bytes of a file: 64 MiB
 MAX_TOML = 1 << 22  # bytes of a file, which a reader in Python takes seconds for
 MAX_ARRAYS = 1 << 33  # bytes of all arrays of a .npz file

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["align_columns", "amount", "cell", "count", "examples", "row_numbers"]
-
 
 def count(n: int, noun: str) -> str:
     """A number with its noun, in the singular or the plural.

@@ -31,8 +31,6 @@ from typing import Any, TypeVar
 
 from .reading import parse_json, parse_toml, read_toml, swap_leaves
 
-__all__ = ["Value", "register", "kinds", "choose"]
-
 _KINDS: dict[str, type] = {}
 T = TypeVar("T")
 

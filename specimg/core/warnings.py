@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-__all__ = ["warn"]
-
 _PACKAGE = __name__.partition(".")[0]
 # What may stand between two lines of ours: cached properties, context managers, callbacks and workers.
 _BETWEEN = {_PACKAGE, "contextlib", "fastai", "fastcore", "functools", "joblib", "torch"}

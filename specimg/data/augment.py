@@ -17,8 +17,6 @@ from fastai.vision.all import TensorImage, Transform
 
 from ..core.values import Value, register
 
-__all__ = ["Augment", "SpecAugment"]
-
 # of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
 SILENT = 0.51 / 255
 

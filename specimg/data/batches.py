@@ -28,8 +28,6 @@ from ..core.warnings import warn
 from ..labels.classes import sample_weights
 from .split import SplitClips
 
-__all__ = ["Batches", "Transforms", "as_list", "draw_weights", "workers_of"]
-
 Transforms: TypeAlias = Transform | Callable | Sequence | None  # none, one, or several
 
 

@@ -29,8 +29,6 @@ from .split import Split
 
 Corrections: TypeAlias = pd.DataFrame | str | os.PathLike | None
 
-__all__ = ["Columns", "drawn_tree", "find_pictures", "label_table", "labels_of_folders", "add_pictures"]
-
 
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """The rows whose recording is there; what is missing is warned of by number and example, and a table without any is an error."""

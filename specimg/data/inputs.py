@@ -26,8 +26,6 @@ from .images import FitSize, SpecImage
 from .tta import TTA, TTAFit, fit_with_tta
 from .waves import FitWave, TensorWave
 
-__all__ = ["NetworkInput", "PictureInput", "WaveInput", "input_from_dict"]
-
 
 class NetworkInput(ABC):
     """What a network is given of a recording, and the two steps to it: `prepare`, then `to_tensor`.

@@ -21,8 +21,6 @@ from ..spectrogram.picture import PictureInfo, draw_pixels
 from .images import OpenPicture, SpecImage, TensorSpec
 from .inputs import NetworkInput
 
-__all__ = ["ClipDL", "SpecBlock", "SpecDL"]
-
 
 class ClipDL(TfmdDL):
     """fastai's loader that knows its clips: it remembers which ones a batch holds, draws them on real axes, and samples by weight.

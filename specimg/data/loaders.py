@@ -39,8 +39,6 @@ from .sizes import Sizing, blank_levels
 from .sources import as_clips
 from .split import Split, add_variants, split_clips
 
-__all__ = ["ClipDataLoaders", "SpecDataLoaders", "shows", "shows_parameters", "take"]
-
 T = TypeVar("T")
 Folder = str | os.PathLike
 Column = str | int | None  # by name or position

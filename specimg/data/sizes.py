@@ -21,17 +21,6 @@ import numpy as np
 from ..core.values import Value, choose, register
 from ..spectrogram.picture import PictureInfo, describe
 
-__all__ = [
-    "MOST_WINDOWS",
-    "Sizing",
-    "WIDEST",
-    "blank_levels",
-    "common_size",
-    "covering_windows",
-    "height_width",
-    "longest_seconds",
-]
-
 METHODS = ("squish", "crop", "pad")
 MOST_WINDOWS = 8  # of one clip in validation
 WIDEST = 4  # times its height: a default size is no wider

@@ -17,8 +17,6 @@ from PIL import Image
 from ..audio import find_audio
 from .images import Samples
 
-__all__ = ["as_clips", "list_sources"]
-
 
 def _source(o):
     """One thing to predict on: a path as text, `Samples`, or a picture."""

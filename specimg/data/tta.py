@@ -23,8 +23,6 @@ from ..spectrogram.picture import PictureInfo
 from .images import FitSize, SpecImage, window_starts
 from .sizes import Sizing
 
-__all__ = ["TTA", "TTAFit", "fit_with_tta", "tta_spans", "with_tta"]
-
 _OF_WAVES = "outputs of several windows of a waveform are averaged by WaveDataLoaders(..., seconds=..., windows=...)"
 
 

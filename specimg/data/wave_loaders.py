@@ -39,8 +39,6 @@ from .sources import as_clips
 from .split import Split, SplitClips, split_clips
 from .waves import AugmentWaves, ReadWave, RecordingPart, WaveAugment, draw_wave, fit_wave, wave_sizing
 
-__all__ = ["WaveBlock", "WaveDL", "WaveDataLoaders"]
-
 PEEK = 0.05  # s of a file that are decoded to see that it is a recording
 
 

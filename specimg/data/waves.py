@@ -28,19 +28,6 @@ from ..render.renderer import as_channels
 from .images import FitTransform, Samples, window_starts
 from .sizes import Sizing
 
-__all__ = [
-    "AugmentWaves",
-    "FitWave",
-    "ReadWave",
-    "RecordingPart",
-    "TensorWave",
-    "WaveAugment",
-    "draw_recording",
-    "draw_wave",
-    "fit_wave",
-    "wave_sizing",
-]
-
 STEPS = 2000  # of time that the drawing of a long waveform shows: the highest and the lowest sample in each
 LONG = 20 * STEPS  # samples: what is shorter is drawn sample by sample
 NOISE_RANGE = 40.0  # dB: the softest noise lies that far below the loudest

@@ -22,8 +22,6 @@ from ..core.warnings import warn
 from .catalogue import DataSet, RemoteFile, total_size
 from .download import ResumingDownloader
 
-__all__ = ["Archive", "announce", "compare_checksums", "obtain"]
-
 
 def _part(file: RemoteFile, work: Path) -> Path:
     return work / f"{file.name}.part"

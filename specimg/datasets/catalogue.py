@@ -19,8 +19,6 @@ from urllib.parse import urlsplit
 
 from ..core.values import Value, choose, register
 
-__all__ = ["CHECKSUM", "DataSet", "RemoteFile", "find_dataset", "list_datasets", "total_size"]
-
 SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}")

@@ -28,8 +28,6 @@ from ..core.progress import progress_bar
 from ..core.reading import read_json
 from ..core.text import amount
 
-__all__ = ["ResumingDownloader", "resume_action"]
-
 TIMEOUT = (10, 60)  # s, to be connected and between two pieces
 CHUNK = 1 << 16  # bytes a kill may cost
 VALIDATORS = ("ETag", "Last-Modified")  # by which a server says that a file is the one of last time

@@ -26,8 +26,6 @@ from .archives import announce, obtain
 from .catalogue import DataSet, find_dataset
 from .unpack import unpack_all
 
-__all__ = ["SOURCE", "fetch"]
-
 SOURCE = "specimg-source.json"  # in a data set's folder: it is complete, and this is where it comes from
 PARTIAL = ".partial-"
 

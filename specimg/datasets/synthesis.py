@@ -19,9 +19,6 @@ import numpy as np
 
 from ..core.values import choose
 
-__all__ = ["silence", "click", "sine", "chirp", "noise", "sound", "list_sounds", "make_sound"]
-
-
 # Signals with known answers -------------------------------------------------------------------------------------------
 
 

@@ -24,8 +24,6 @@ from ..core.reading import read_json
 from ..core.values import Value, choose
 from .synthesis import LOWEST_SR, list_sounds, make_sound
 
-__all__ = ["make_competition"]
-
 _EMPTY = ("0b0427e2.wav", "6ea0099f.wav", "b39975f5.wav")  # the real competition's three test clips without sound
 _RECORD = "competition.json"  # written last: where it is, everything is
 _FOLDERS = {"train": "audio_train", "test": "audio_test"}

@@ -29,8 +29,6 @@ from ..core.progress import progress_bar
 from ..core.text import amount
 from .archives import Archive
 
-__all__ = ["NoRoomError", "unpack_all"]
-
 BLOCK = 4096  # bytes that the smallest file takes on a disk
 DEPTH = 100  # folders in a name: more make os.makedirs exceed Python's recursion limit
 NAME = 1 << 16  # bytes of a name: tar takes any number, a zip at most this many

@@ -25,16 +25,6 @@ from ..core.values import Value, register
 from ..metrics import wilson_interval
 from ..training import Predictions
 
-__all__ = [
-    "Calibration",
-    "calibrate",
-    "fit_temperature",
-    "fit_thresholds",
-    "rescale",
-    "coverage_curve",
-    "plot_coverage",
-]
-
 # searched; what is best beyond them was fitted on too few clips, or on some that are all right
 TEMPERATURES = (0.25, 20.0)
 FEW = 10  # positive clips, below which a label's own threshold would be noise

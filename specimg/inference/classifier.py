@@ -35,8 +35,6 @@ from .calibration import Calibration
 from .ensemble import Ensemble, most_in_a_batch
 from .long_recordings import predict_windows
 
-__all__ = ["Classifier"]
-
 UNKNOWN = "unknown"  # what `reject_below` makes of a label
 THRESHOLD = 0.5  # of several labels those of a higher probability are predicted, where no others were fitted
 

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["PICTURES_AT_ONCE", "Ensemble", "most_in_a_batch"]
-
 PICTURES_AT_ONCE = 256  # through the network: a clip may have dozens of windows
 
 

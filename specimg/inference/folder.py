@@ -23,21 +23,6 @@ from pathlib import Path
 
 from .. import __version__
 
-__all__ = [
-    "FORMAT",
-    "SETTINGS",
-    "WEIGHTS",
-    "CARD",
-    "GOLDEN",
-    "weights_names",
-    "is_own_file",
-    "facts_of",
-    "versions_now",
-    "to_json",
-    "size_of",
-    "read_whole",
-]
-
 FORMAT = 2
 SETTINGS, WEIGHTS, CARD, GOLDEN = "classifier.json", "weights.safetensors", "README.md", "golden"
 # that affect pixels or predictions

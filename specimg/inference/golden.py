@@ -32,8 +32,6 @@ from .classifier import Classifier
 from .folder import GOLDEN, facts_of, to_json, versions_now
 from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json, read_json
 
-__all__ = ["Recording", "check_classifier", "drift_verdict", "write_golden"]
-
 SECONDS = 5.0  # of a golden clip at most
 TOLERANCE = 1e-3  # of a probability: what another processor or number of threads may change by rounding is far below
 STEPS = 32768  # of a waveform's full scale: its "levels"

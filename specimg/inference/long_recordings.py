@@ -31,9 +31,6 @@ from ..data.sources import list_sources
 from .ensemble import most_in_a_batch
 from .predictor import Predictor
 
-__all__ = ["predict_windows", "window_seconds"]
-
-
 # ---------------------------------------------------------------------- how long a window is
 
 

@@ -14,8 +14,6 @@ from .calibration import FEW, coverage_curve
 from .classifier import Classifier
 from .ensemble import Ensemble
 
-__all__ = ["write_card"]
-
 SHOWN = 60  # labels that are listed
 REJECTED = (0.0, 0.5, 0.7, 0.9)  # of `reject_below` in the card
 

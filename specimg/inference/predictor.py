@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from ..data import NetworkInput
 
-__all__ = ["Predictor"]
-
 
 class Predictor(Protocol):
     """A network with its input and its labels; `Classifier` is one."""

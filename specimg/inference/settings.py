@@ -22,8 +22,6 @@ from ..render.renderer import Renderer
 from .calibration import Calibration
 from .folder import FORMAT, is_own_file, weights_names
 
-__all__ = ["FileFacts", "NetworkOptions", "Settings", "check_settings"]
-
 MOST_CLASSES = 1_000_000
 MOST_NETWORKS = 200  # in an ensemble
 MOST_PIXELS = 2**22  # of a network's picture: 2048 x 2048

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from ..experiments.run import FoldRun
 
-__all__ = ["Findings"]
-
-
 # ---------------------------------------------------------------------- the training of a learner
 
 

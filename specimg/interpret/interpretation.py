@@ -25,8 +25,6 @@ from .findings import Findings
 from .plots import bars, lines, matrices, panels, scatter, style
 from .plots.style import named, number, short
 
-__all__ = ["SpecInterpretation"]
-
 
 class SpecInterpretation(Findings):
     """Figures and tables of what a classifier got right and wrong.

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ..experiments import Blend, Run
     from .interpretation import SpecInterpretation
 
-__all__ = ["confident_labels", "label_issues", "list_rankings"]
-
 RANKINGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {}
 
 _SMALLEST = 1e-12  # probability as a divisor

@@ -28,24 +28,6 @@ from ..metrics.reliability import error_of_curve
 from ..training import Predictions
 from .plots.style import named
 
-__all__ = [
-    "AVERAGES",
-    "ORDERS",
-    "by_group",
-    "calibration",
-    "classification_report",
-    "cluster_order",
-    "clips_of",
-    "confusion_matrix",
-    "in_order",
-    "is_known",
-    "labelled_rows",
-    "most_confused",
-    "probabilities_of",
-    "top_losses",
-    "with_losses",
-]
-
 ORDERS = ("vocab", "clusters")  # of the classes of a confusion matrix
 AVERAGES = 3  # rows at the end of a classification report
 UNKNOWN = "(unknown)"  # the group of clips without one

@@ -24,8 +24,6 @@ from ..core.warnings import warn
 from ..training import Predictions
 from .plots.style import first
 
-__all__ = ["MANY", "coordinates", "find_row", "nearest"]
-
 MANY = 3000  # clips beyond which scikit-learn's t-SNE takes minutes
 
 

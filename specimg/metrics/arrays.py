@@ -11,8 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["UndefinedError", "as_scores", "as_indices", "as_hot"]
-
 
 class UndefinedError(ValueError):
     """A metric is not defined on these clips: none of them has a label, for example."""

@@ -19,8 +19,6 @@ from .registry import get_metric
 if TYPE_CHECKING:
     from fastai.metrics import AccumMetric
 
-__all__ = ["FastaiMetric", "fastai_metric"]
-
 
 class FastaiMetric:
     """A metric as fastai calls it: with the network's outputs and the targets, both tensors.

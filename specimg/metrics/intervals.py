@@ -20,8 +20,6 @@ from numpy.typing import ArrayLike
 
 from .registry import Metric, get_metric
 
-__all__ = ["wilson_interval", "bootstrap_score"]
-
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:

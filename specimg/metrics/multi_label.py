@@ -23,18 +23,6 @@ from numpy.typing import ArrayLike
 from .arrays import UndefinedError, as_hot, as_scores
 from .registry import metric
 
-__all__ = [
-    "lwlrap",
-    "per_class_lwlrap",
-    "macro_auc",
-    "d_prime",
-    "mean_average_precision",
-    "padded_cmap",
-    "row_f1",
-    "macro_f1",
-    "accuracy_multi",
-]
-
 
 def _checked(y_true, scores) -> tuple[np.ndarray, np.ndarray]:
     """The labels as bool and the scores as float64, both `(clips, classes)`."""

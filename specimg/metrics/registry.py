@@ -22,8 +22,6 @@ from functools import partial
 
 from ..core.values import choose
 
-__all__ = ["Metric", "metric", "metric_at_k", "get_metric", "list_metrics"]
-
 
 @dataclass(frozen=True)
 class Metric:

@@ -23,8 +23,6 @@ from .intervals import wilson_interval
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["calibration_curve", "expected_calibration_error"]
-
 
 def _binary_predictions(probs: ArrayLike, hot: ArrayLike, multilabel: bool) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n,), and bool (n,): whether each is correct."""

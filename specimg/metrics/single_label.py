@@ -19,17 +19,6 @@ from numpy.typing import ArrayLike
 from .arrays import as_indices, as_scores
 from .registry import metric, metric_at_k
 
-__all__ = [
-    "ranks",
-    "top_k_labels",
-    "accuracy",
-    "error_rate",
-    "map_at_k",
-    "top_k_accuracy",
-    "balanced_accuracy",
-    "macro_f1_single",
-]
-
 
 def ranks(y_true: ArrayLike, scores: ArrayLike) -> np.ndarray:
     """The rank of each clip's true class among its scores.

@@ -25,21 +25,6 @@ from .nets import Net, create_net, list_nets, net_facts
 from .nets.backbone import REFUSALS, ChannelsFirst, check_timm_name, create_timm_network
 from .weights import use_weights
 
-__all__ = [
-    "SpecNet",
-    "NamedNet",
-    "Normalise",
-    "ExtraLoss",
-    "check_arch",
-    "check_weights",
-    "create_body",
-    "create_spec_net",
-    "is_own",
-    "split_stages",
-    "split_body",
-    "split_named",
-]
-
 
 # ---------------------------------------------------------------- the network's parts
 class Normalise(nn.Module):

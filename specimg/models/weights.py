@@ -36,20 +36,6 @@ from torch import Tensor, nn
 
 from ..core.warnings import warn
 
-__all__ = [
-    "PACKAGES",
-    "Match",
-    "WeightsPackage",
-    "compare",
-    "read_weights",
-    "load_pretrained",
-    "find_in_folder",
-    "find_in_package",
-    "probe_hub",
-    "weights_action",
-    "use_weights",
-]
-
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar")
 KAGGLE_INPUT = Path("/kaggle/input")
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")  # in this order, as timm looks for them

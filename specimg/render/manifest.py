@@ -19,8 +19,6 @@ from typing import NamedTuple
 
 from ..core.files import write_atomic
 
-__all__ = ["Manifest", "Row", "read_rows"]
-
 LOCK_TIMEOUT = 60  # s to wait for another process
 DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"  # status
 

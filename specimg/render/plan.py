@@ -19,8 +19,6 @@ from .manifest import DRAWN, UNREADABLE, Row
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Job", "jobs_of_files", "jobs_of_segments", "resolve_source", "render_action", "variant_jobs"]
-
 MAX_INTEGER = 2**63 - 1  # that SQLite stores; ns beyond it are the year 2262
 
 

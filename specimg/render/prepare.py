@@ -21,8 +21,6 @@ from ..audio.read import condition, read_clip
 from ..core.parallel import map_chunks
 from .renderer import Renderer, as_channels
 
-__all__ = ["MAX_SAMPLES", "prepare", "prepare_all"]
-
 MAX_SAMPLES = 2**27  # of all channels in one recording: 50 minutes of mono at 44.1 kHz, half a gigabyte as floats
 ROUND = 256  # recordings that are prepared before the next are begun, which bounds what waits for the network in memory
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import PIL.Image
     from numpy.typing import ArrayLike
 
-__all__ = ["Renderer", "as_channels"]
-
 
 def as_channels(samples: ArrayLike) -> np.ndarray:
     """Samples `(samples,)` or `(samples, channels)` as float32 `(samples, channels)`."""

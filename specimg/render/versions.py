@@ -14,8 +14,6 @@ from pathlib import Path
 
 from ..core.warnings import warn
 
-__all__ = ["compare_versions", "installed_versions", "read_versions", "version_action", "warn_of_versions"]
-
 Recorded = dict[str, list[str]]  # library -> its versions, oldest first
 
 # Libraries of signal processing, which change their numbers with a new major version (librosa 1.0 has another phase vocoder). What the

@@ -28,8 +28,6 @@ from ..interpret import SpecInterpretation
 from ..interpret.plots import lines, style
 from ..interpret.statistics import is_known
 
-__all__ = ["MOST_ROWS", "as_svg", "draw_charts"]
-
 MOST_ROWS = 60  # classes or groups that one figure shows; of more the page has the table alone
 STYLE = {
     "font.size": 9, "svg.fonttype": "none", "axes.edgecolor": "0.7", "axes.labelcolor": "0.35", "xtick.color": "0.35", "ytick.color": "0.35",

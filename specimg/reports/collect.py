@@ -26,8 +26,6 @@ from ..training import Predictions
 from .media import Media
 from .subject import Subject
 
-__all__ = ["CHUNK", "collect", "group_columns", "plain"]
-
 CHUNK = 32  # clips per block of media
 SECTIONS = ("Data", "Picture", "Network", "Training", "Versions")  # of the facts, in this order
 TOP = 3  # labels of a clip with their probability

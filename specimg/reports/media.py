@@ -34,8 +34,6 @@ from .pictures import SmallPicture, small_picture
 from .sound import LEAST, MOST, Sound, clip_sound, describe_bitrate, embed_first, link_to, sound_bytes
 from .subject import Subject
 
-__all__ = ["Media", "MediaOptions", "find_recording", "gather_media", "review_order"]
-
 GRID = 12, 24  # rows and columns of a class map
 MB = 1_000_000
 AT_ONCE = 64  # clips handed to threads at once

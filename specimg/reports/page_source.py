@@ -35,8 +35,6 @@ from ..render.tree import SpecTree
 from ..training import Predictions, TrainingFolder, read_history
 from .subject import Subject, data_digest, in_words, without_kind
 
-__all__ = ["folder_kind", "read_subject"]
-
 PACKAGES = ("torch", "fastai", "timm", "librosa", "soundfile", "numpy", "pandas", "pillow", "scikit-learn")
 
 

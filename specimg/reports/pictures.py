@@ -18,8 +18,6 @@ import numpy as np
 
 from ..spectrogram.picture import PictureError, PictureInfo, hz_ticks, parse_text, read_planes
 
-__all__ = ["SmallPicture", "small_picture"]
-
 WIDTH, HEIGHT = 256, 128  # pixels
 QUALITY = 60  # of WebP, about 3 kB per picture
 

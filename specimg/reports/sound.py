@@ -30,8 +30,6 @@ import numpy as np
 from ..audio import Audio, resample
 from ..audio.read import read_clip
 
-__all__ = ["Sound", "clip_sound", "describe_bitrate", "embed_first", "encode_opus", "link_to", "sound_bytes"]
-
 RATES = (8000, 12000, 16000, 24000, 48000)  # Hz, of Opus
 BLOCK = 65_536  # samples per write: encoders of libsndfile are known to crash on minutes at once
 LEAST, MOST = 6, 256  # kbit/s, the range of libsndfile for one channel

@@ -28,8 +28,6 @@ from ..training import Predictions
 if TYPE_CHECKING:
     from ..inference import Classifier
 
-__all__ = ["Subject", "data_digest", "in_words", "without_kind"]
-
 
 @dataclass(eq=False)
 class Subject:

@@ -29,8 +29,6 @@ from .media import Media, MediaOptions, gather_media, review_order
 from .page_source import read_subject
 from .subject import Subject
 
-__all__ = ["report", "review_sheet"]
-
 SCRIPTS = ("data", "player", "cards", "tables", "scatter", "review", "main")  # concatenated in this order
 LEAST_ISSUES, MOST_ISSUES = 50, 1000  # clips on a page of review, however many are issues
 

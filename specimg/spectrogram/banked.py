@@ -24,8 +24,6 @@ from .filters import FilterBank, erb_centres, gammatone_bank, mel_bank, mel_edge
 from .framed import _Framed
 from .spectrum import check_positive, filtered_power, power_to_db, reference_power, scale_range, to_scale, to_share
 
-__all__ = ["Gammatone", "Gfcc", "Mel", "Mfcc", "Pcen"]
-
 BANK_SCALES = ("db", "linear")
 COMPRESSIONS = ("cubic-root", "log")
 

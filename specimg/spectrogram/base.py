@@ -19,8 +19,6 @@ import numpy as np
 
 from ..core.values import Value, kinds
 
-__all__ = ["Representation", "list_representations"]
-
 Range = tuple[float, float]
 
 

@@ -17,8 +17,6 @@ import numpy as np
 from ..core.values import choose, register
 from .base import Range, Representation
 
-__all__ = ["Delta", "Scaled", "Stack"]
-
 MAX_CHANNELS = 4  # a picture holds no more
 
 

@@ -36,8 +36,6 @@ from .spectrum import (
     to_scale,
 )
 
-__all__ = ["Stft"]
-
 PARTS = ("magnitude", "real", "real_imag", "magnitude_phase")
 SIGNED_SCALES = ("linear", "root")
 

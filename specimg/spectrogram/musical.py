@@ -35,8 +35,6 @@ from .spectrum import (
     to_scale,
 )
 
-__all__ = ["Chroma", "Contrast", "Cqt", "Tonnetz", "Vqt"]
-
 C1 = 32.70319566257483  # Hz
 
 

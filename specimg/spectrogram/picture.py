@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-__all__ = ["Picture", "PictureInfo", "PictureError", "describe", "encode", "read_picture", "show_picture"]
-
 FORMAT = 1  # of the text chunk; raised when its meaning changes
 KEYWORD = b"specimg"
 OCTAVES = (62, 125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)  # Hz, where axes carry a number

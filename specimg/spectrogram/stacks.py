@@ -14,8 +14,6 @@ from .base import Representation
 from .combined import Delta, Scaled, Stack
 from .musical import Chroma
 
-__all__ = ["chroma_mfcc_gfcc", "mel_and_deltas", "three_windows"]
-
 
 def mel_and_deltas(mel: Representation = Mel(), width: int = 9) -> Stack:
     """A picture, its slope and its curvature in time, as red, green and blue.

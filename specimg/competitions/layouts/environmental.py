@@ -25,8 +25,6 @@ from ..reading import need_columns, read_text, refuse, train_rows, with_audio
 from ..registry import layout
 from ..submission_formats import BestLabels
 
-__all__ = ["read_esc", "read_urbansound8k"]
-
 # (csv, folder that the names in it are relative to): as published, then as widely copied on Kaggle
 ESC_FILES = (("meta/esc50.csv", "audio"), ("esc50.csv", "audio/audio/44100"))
 URBAN_FILES = (("metadata/UrbanSound8K.csv", "audio"), ("UrbanSound8K.csv", ""))

@@ -29,8 +29,6 @@ from ..reading import drop_unknown, need_columns, read_text, sample_rows, test_r
 from ..registry import layout
 from ..submission_formats import BestLabels, ClassColumns
 
-__all__ = ["BROKEN_2019", "read_2018", "read_2019"]
-
 # Of the curated clips of 2019, as the data set's own description lists them: five with another clip's label, and a silent one.
 BROKEN_2019 = ("f76181c4.wav", "77b925c2.wav", "6a1f682a.wav", "c7db12aa.wav", "7752cc8a.wav", "1d44b0bd.wav")
 PADDING = "None"  # the label, in solutions, of test clips that are not scored

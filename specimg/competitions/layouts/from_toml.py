@@ -47,9 +47,6 @@ from ..registry import file_reader
 from ..submission import check_sample, guess_format, read_text
 from ..submission_formats import BestLabels, ClassColumns, SubmissionFormat
 
-__all__ = ["CompetitionFile", "TrainFile", "TestFile", "read_competition"]
-
-
 # ---------------------------------------------------------------------- fields of the file
 
 

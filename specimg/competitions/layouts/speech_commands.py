@@ -34,8 +34,6 @@ from ..reading import sample_rows
 from ..registry import layout
 from ..submission_formats import BestLabels
 
-__all__ = ["TEN_WORDS", "read_challenge", "read_speech_commands"]
-
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 SILENCE, UNKNOWN = "silence", "unknown"
 NOISE = "_background_noise_"

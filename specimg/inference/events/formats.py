@@ -24,8 +24,6 @@ from ...core.text import examples
 from ...core.values import choose
 from .merging import EVENTS
 
-__all__ = ["RAVEN", "check_target", "in_a_line", "list_event_formats", "read_events", "write_events"]
-
 RAVEN = [
     "Selection",
     "View",

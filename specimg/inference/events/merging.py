@@ -19,8 +19,6 @@ import pandas as pd
 from ...core.text import count, examples
 from ...core.values import choose
 
-__all__ = ["EVENTS", "RELEASE", "chosen_labels", "window_labels", "merge_events"]
-
 EVENTS = ["path", "start", "end", "label", "probability", "mean", "windows"]  # the columns of a table of events
 RELEASE = 0.6  # of the threshold
 INSTANT = 1e-6  # s: times are kept to the microsecond

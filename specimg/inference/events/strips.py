@@ -22,8 +22,6 @@ from ...core.text import count, examples
 from .formats import in_a_line
 from .merging import chosen_labels, window_labels
 
-__all__ = ["clock", "plot_windows"]
-
 MOST_COLUMNS = 2000  # of a heat strip; of more windows several share a column, which shows the highest
 # s between marks
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)

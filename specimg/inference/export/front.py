@@ -30,8 +30,6 @@ from .pixels import FILTERS, cut_columns, own_range, resize, resize_levels, to_c
 from .representations import feature_module, list_graph_representations, without_module
 from .transform import cut_or_pad, normalize, window_firsts
 
-__all__ = ["AudioFrontEnd", "WaveFrontEnd", "cannot_draw", "front_end"]
-
 OUTSIDE = ("trim_db", "split_db", "denoise", "lowpass_hz", "highpass_hz")  # fields of Audio that no graph can follow
 
 

@@ -40,8 +40,6 @@ from ...core.files import write_atomic
 from ..predictor import Predictor
 from .front import front_end
 
-__all__ = ["to_exported", "to_onnx"]
-
 OPSET = 18  # of ONNX: the lowest that torch's exporter writes; onnxruntime 1.14 reads it
 
 

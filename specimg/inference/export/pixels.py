@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["FILTERS", "cut_columns", "own_range", "resize", "resize_levels", "to_colours", "to_levels"]
-
 FILTERS = {
     "nearest": dict(mode="nearest-exact"),
     "bilinear": dict(mode="bilinear", antialias=True),

@@ -23,8 +23,6 @@ from ...spectrogram.combined import AXES, _slope_filter
 from ...spectrogram.spectrum import window_of
 from .transform import Fourier, as_double, cut_frames, reference, relative_power, to_db
 
-__all__ = ["feature_module", "list_graph_representations"]
-
 _MODULES: dict[str, type[nn.Module]] = {}
 
 

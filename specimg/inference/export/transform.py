@@ -19,18 +19,6 @@ from torch import Tensor, nn
 
 from ...spectrogram.spectrum import AMIN
 
-__all__ = [
-    "Fourier",
-    "as_double",
-    "cut_frames",
-    "cut_or_pad",
-    "normalize",
-    "reference",
-    "to_db",
-    "relative_power",
-    "window_firsts",
-]
-
 
 def as_double(array: np.ndarray) -> Tensor:
     """A tensor in double precision with memory of its own."""

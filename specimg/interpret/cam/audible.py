@@ -23,8 +23,6 @@ from ...render.renderer import Renderer, as_channels
 from ...spectrogram.picture import PictureInfo
 from .of_clips import Cam, PicturePipeline, one_cam
 
-__all__ = ["cam_audio"]
-
 WINDOW = 0.04  # s, about the window of the transform
 
 

@@ -24,8 +24,6 @@ from torch.nn import functional as F
 from ...core.values import choose
 from .map_layers import DetachedOutput, MapLayer, evaluating, find_map_layers
 
-__all__ = ["METHODS", "class_maps", "maps_and_logits"]
-
 METHODS = ("gradcam", "hirescam")
 
 

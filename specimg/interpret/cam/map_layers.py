@@ -26,8 +26,6 @@ from ...models.nets.subspectral import SubSpectralNet
 from ...models.networks import NamedNet, Normalise, SpecNet
 from ...training.layers import find_layer
 
-__all__ = ["DetachedOutput", "MapLayer", "evaluating", "find_map_layers"]
-
 MOST_PREFIX = 16  # tokens before those of the grid: class, distillation, registers
 _FEATURES_FIRST = (nn.Conv2d, nn.BatchNorm2d, ChannelsFirst)  # whatever the network around them does
 

@@ -38,8 +38,6 @@ from ...training.predict import activation
 from .gradcam import METHODS, maps_and_logits
 from .map_layers import MapLayer, evaluating, find_map_layers
 
-__all__ = ["Cam", "clip_cam", "clip_cams"]
-
 # From sky blue to yellow: distinguishable with colour blindness, and neither is a grey of the picture below
 _TINT = LinearSegmentedColormap.from_list("cam", ["#0077BB", "#33BBEE", "#FFDD33"])
 _OPACITY = 0.65  # of the maximum

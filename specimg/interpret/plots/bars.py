@@ -17,8 +17,6 @@ from matplotlib.lines import Line2D
 from ...core.figures import new_figure
 from .style import BAD, GOOD, inches, legend, short, text_that_fits
 
-__all__ = ["draw_groups", "draw_histograms", "draw_scores", "group_marks", "row_axes", "score_marks", "title_rows"]
-
 ROWS = 60  # in one column
 
 

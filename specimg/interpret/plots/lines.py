@@ -17,8 +17,6 @@ from matplotlib.ticker import MaxNLocator
 
 from .style import BAD, GOOD, colour, legend, marker
 
-__all__ = ["draw_calibration", "draw_history", "draw_rates", "trainings"]
-
 LOSSES = ("train_loss", "valid_loss")
 _NO_METRICS = {*LOSSES, "epoch", "lr", "seconds", "time", "seed", "fold"}
 

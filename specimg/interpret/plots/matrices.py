@@ -14,8 +14,6 @@ from matplotlib.colors import LinearSegmentedColormap
 
 from .style import inches, short, text_that_fits
 
-__all__ = ["draw_matrix", "matrix_size"]
-
 # 0 clips are white, and 1 is visible among hundreds of classes; the row of a class without clips, NaN when normalised, is grey
 _BLUES = LinearSegmentedColormap.from_list("blues", colormaps["Blues"](np.linspace(0.25, 1, 256))).with_extremes(
     under="white", bad="0.93"

@@ -14,8 +14,6 @@ from PIL import Image
 from ...spectrogram import picture
 from .style import printable, write_message
 
-__all__ = ["draw_clip", "frame_clip", "head_row", "title_clip"]
-
 
 def title_clip(ax: Axes, title: str, size: float = 9) -> None:
     """A title of several lines above a clip, shown literally."""

@@ -22,20 +22,6 @@ from scipy.spatial import ConvexHull
 
 from .style import colour, inches, legend, marker, settle, short
 
-__all__ = [
-    "MAX_THUMBNAILS",
-    "class_legend",
-    "class_centres",
-    "draw_hulls",
-    "draw_points",
-    "draw_thumbnails",
-    "hull",
-    "legend_size",
-    "map_side",
-    "mark_centres",
-    "name_centres",
-]
-
 MAX_THUMBNAILS = 120
 
 

@@ -17,25 +17,6 @@ from matplotlib.figure import Figure
 
 from ...core.figures import COLOURS, new_figure
 
-__all__ = [
-    "GOOD",
-    "BAD",
-    "axes",
-    "axes_for",
-    "colour",
-    "first",
-    "inches",
-    "legend",
-    "marker",
-    "named",
-    "number",
-    "printable",
-    "settle",
-    "short",
-    "text_that_fits",
-    "write_message",
-]
-
 MARKERS = ["o", "s", "^", "D", "v", "P", "<", ">"]  # with 9 colours 72 different pairs
 _UNPRINTABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 GOOD, BAD = COLOURS[0], COLOURS[1]  # right and wrong, everywhere: indigo and rose

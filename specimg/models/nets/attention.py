@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from ...core.values import choose
 
-__all__ = ["SoftAttention", "SelfAttention", "create_attention", "list_attentions"]
-
 
 class SoftAttention(nn.Module):
     """Each step weighted by the softmax over time of tanh(x w + b), with one w for all steps and a bias b for each step.

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from .base import Net, net
 from .keras_layers import start_like_keras
 
-__all__ = ["FeatureMLP", "FeatureCNN"]
-
 SOURCE = "WWH98932/Audio-Classification-Models (2020)"
 FRAMES = 128  # the source averages clips of any length; a picture needs some width
 

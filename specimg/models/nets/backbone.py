@@ -9,8 +9,6 @@ import timm
 from timm.models import split_model_name_tag
 from torch import Tensor, nn
 
-__all__ = ["REFUSALS", "ChannelsFirst", "check_timm_name", "create_timm_network"]
-
 REFUSALS = (RuntimeError, AssertionError, ValueError, IndexError)  # what networks raise at a size they cannot take
 
 

@@ -24,8 +24,6 @@ from torch import Tensor, nn
 
 from ...core.values import choose
 
-__all__ = ["Net", "NetFacts", "net", "list_nets", "net_facts", "create_net"]
-
 
 class Net(nn.Module):
     """Base of our own networks.

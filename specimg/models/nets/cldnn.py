@@ -18,8 +18,6 @@ from .base import Net, net
 from .keras_layers import SequenceDropout, as_sequence, start_like_keras
 from .separable import SOURCE, Stage, blocks, flat_features, shrinkage
 
-__all__ = ["CLDNN"]
-
 UNITS = 128  # of an LSTM, in each direction
 DROPOUT = 0.25  # of the LSTMs' input
 DENSE = 64

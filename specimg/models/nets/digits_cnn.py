@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from .base import Net, features_of, net
 from .keras_layers import KERAS_NORM, start_like_keras
 
-__all__ = ["DigitsCNN"]
-
 DROPOUT = 0.5
 
 

@@ -21,8 +21,6 @@ from .base import Net, net
 from .keras_layers import KERAS_NORM, start_like_keras
 from .separable import SOURCE
 
-__all__ = ["JointAutoencoder", "unit_range"]
-
 FILTERS = (16, 32, 64, 128)
 SLOPE = 0.1
 PATCH = 2 ** len(FILTERS)  # pixels a side, after as many poolings; the code has one feature for each patch

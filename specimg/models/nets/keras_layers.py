@@ -14,8 +14,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["KERAS_NORM", "SequenceDropout", "start_like_keras", "as_sequence"]
-
 # Keras' epsilon is 0.001. Its momentum of 0.99 (0.01 in PyTorch's terms) is not used: after a hundred updates the running mean and variance
 # are still a third of the way back at 0 and 1, and a well-trained network fails at validation.
 KERAS_NORM = {"eps": 1e-3}

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from .base import Net, net
 
-__all__ = ["MiniResNet"]
-
 FILTERS = (16, 32, 64, 64, 64)  # of the five stages
 DROPOUT = 0.5
 

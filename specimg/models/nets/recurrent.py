@@ -17,8 +17,6 @@ from .attention import create_attention
 from .base import Net, net
 from .keras_layers import SequenceDropout, as_sequence, start_like_keras
 
-__all__ = ["LSTMNet", "RecurrentNet"]
-
 SOURCE = "WWH98932/Audio-Classification-Models (2020)"
 
 

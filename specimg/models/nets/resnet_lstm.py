@@ -19,8 +19,6 @@ from .base import Net, features_of, net
 from .keras_layers import SequenceDropout, as_sequence, start_like_keras
 from .separable import SLOPE, SOURCE
 
-__all__ = ["ResNetLSTM"]
-
 UNITS = 64  # of each LSTM, and of the dense layer
 SEQUENCE_DROPOUT = 0.25
 DROPOUT = 0.5

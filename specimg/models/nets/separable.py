@@ -21,18 +21,6 @@ from torch import Tensor, nn
 from .base import Net, net
 from .keras_layers import KERAS_NORM, start_like_keras
 
-__all__ = [
-    "SeparableCNN",
-    "MultichannelCNN",
-    "Stage",
-    "block",
-    "blocks",
-    "shrinkage",
-    "flat_features",
-    "SOURCE",
-    "SLOPE",
-]
-
 SOURCE = "WWH98932/Audio-Classification-Models (2020)"
 SLOPE = 0.01  # of every LeakyReLU
 DENSE = 512

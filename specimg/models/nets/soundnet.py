@@ -21,8 +21,6 @@ from torch import Tensor, nn
 from .base import Net, features_of, net
 from .keras_layers import start_like_keras
 
-__all__ = ["SoundNetCNN", "SoundNetLSTM"]
-
 SOURCE = "WWH98932/Audio-Classification-Models (2020), after SoundNet (Aytar et al. 2016) and music2vec (2017)"
 SAMPLES = 30_000  # of the figures' waveforms; neither source gives their sampling rate
 

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from .base import Net, features_of, net
 
-__all__ = ["SpeechCNN"]
-
 
 @net("speech_cnn", n_classes=35, in_chans=1, size=(32, 32), source="thanhtvt/SpeechCommands_Recognition")
 class SpeechCNN(Net):

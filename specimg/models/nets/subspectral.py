@@ -21,8 +21,6 @@ from .base import Net, net
 from .keras_layers import start_like_keras
 from .separable import SLOPE, SOURCE, Stage, blocks, flat_features, shrinkage
 
-__all__ = ["SubSpectralNet", "band_rows"]
-
 BANDS = 7  # 512 rows in bands of 128, step 64
 BAND_DENSE = 512
 DENSE = (256, 128, 64)
