@@ -1,14 +1,23 @@
 """Files are written atomically: a temporary name in the same folder, then `os.replace`; paths are kept inside their folder.
 
+`inside` decides on the text of a path; `unlinked` and `refuse_links` look at the disk, where a link could lead out of a folder that came
+from elsewhere. `remove` passes no link, and `locked` opens none.
+
 >>> write_atomic("notes/first.txt", b"all of it")
 >>> inside("notes", "first.txt")
 'first.txt'
+>>> remove("notes", "first.txt")
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
+import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 _TEMPORARY = ".partial-"
@@ -16,6 +25,15 @@ _TEMPORARY = ".partial-"
 
 class OutsideError(ValueError):
     """A path that leads out of the folder it has to stay in."""
+
+
+def temporary_name(of: str = "") -> str:
+    """A new name for a temporary file or folder, which begins with those of `of`.
+
+    >>> is_temporary(temporary_name("classifier"))
+    True
+    """
+    return f"{_TEMPORARY}{of[:100]}{'-' * bool(of)}{os.urandom(8).hex()}"
 
 
 def write_atomic(path: str | os.PathLike, data: bytes) -> None:
@@ -43,7 +61,7 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> None:
     folder = os.path.dirname(path)
     # short, because a file name has at most 255 bytes and that of `path` may use them all; random, because processes
     # on two machines that share the folder may have the same number
-    temporary = os.path.join(folder, f"{_TEMPORARY}{os.urandom(8).hex()}")
+    temporary = os.path.join(folder, temporary_name())
     try:
         try:
             file = open(temporary, "wb")
@@ -112,3 +130,196 @@ def inside(root: str | os.PathLike, path: str | os.PathLike) -> str:
     if relative == os.pardir or relative.startswith(os.pardir + os.sep) or os.path.isabs(relative):
         raise OutsideError(f"{path!r} leads out of {root!r}; give names below that folder")
     return Path(relative).as_posix()
+
+
+# ---------------------------------------------------------------------- links
+
+
+def unlinked(root: str | os.PathLike, path: str | os.PathLike) -> Path:
+    """A path in a folder, if no part of it below the folder is a link: what is read, written or removed there lies in the folder.
+
+    Parameters
+    ----------
+    root : str or path-like
+        The folder; it may be a link itself, for the caller has named it.
+    path : str or path-like
+        A path relative to `root`; what it names need not exist.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OutsideError
+        A part of it is a link, or it leads out of `root`.
+
+    Examples
+    --------
+    >>> unlinked("clips", "dog/a.wav").as_posix()
+    'clips/dog/a.wav'
+    """
+    whole = Path(root)
+    for part in Path(inside(root, path)).parts:
+        whole /= part
+        if os.path.islink(whole):
+            raise OutsideError(_told_link(whole, root))
+    return whole
+
+
+def _told_link(link: str | os.PathLike, root: str | os.PathLike) -> str:
+    return (
+        f"{os.fspath(link)!r} is a link, and could lead out of {os.fspath(root)!r}; remove it, or put in its place what it "
+        "leads to (cp -rL copies a folder so)"
+    )
+
+
+def refuse_links(root: str | os.PathLike) -> None:
+    """Check that a folder holds no links, in its folders neither.
+
+    Parameters
+    ----------
+    root : str or path-like
+        The folder; it need not exist.
+
+    Raises
+    ------
+    OutsideError
+        It holds one; the message names it.
+
+    Examples
+    --------
+    >>> refuse_links("clips")
+    """
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            if os.path.islink(os.path.join(folder, name)):
+                raise OutsideError(_told_link(os.path.join(folder, name), root))
+
+
+def remove(root: str | os.PathLike, path: str | os.PathLike) -> None:
+    """Remove a file or a folder below another folder, without passing a link on the way to it or in it.
+
+    Parameters
+    ----------
+    root : str or path-like
+        The folder that it lies in.
+    path : str or path-like
+        A path relative to `root`. Nothing happens where it does not exist; a link there is removed itself.
+
+    Raises
+    ------
+    OutsideError
+        A folder on the way to it is a link, or it leads out of `root`.
+
+    Examples
+    --------
+    >>> write_atomic("run/fit/last.pth", b"weights")
+    >>> remove("run", "fit")
+    """
+    relative = Path(inside(root, path))
+    if relative == Path():
+        raise OutsideError(f"{os.fspath(path)!r} is the whole of {os.fspath(root)!r}; name what to remove in it")
+    whole = unlinked(root, relative.parent) / relative.name
+    with contextlib.suppress(FileNotFoundError):
+        if whole.is_dir() and not whole.is_symlink():
+            shutil.rmtree(whole)
+        else:
+            whole.unlink()
+
+
+# ---------------------------------------------------------------------- processes and folders
+
+
+def _open_lock(path: str | os.PathLike) -> int:
+    """A descriptor of a regular file, made where there is none: never a link's target, a pipe or a device, and nothing is truncated."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as exc:
+        if exc.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK):
+            raise OutsideError(f"{os.fspath(path)!r} is not a plain file, so it cannot be a lock; remove it") from exc
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OutsideError(f"{os.fspath(path)!r} is not a plain file, so it cannot be a lock; remove it")
+    return handle
+
+
+def _is_at(path: str | os.PathLike, handle: int) -> bool:
+    """Whether this descriptor is of the file that has this name now: the last holder removes its lock."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike) -> Iterator[bool]:
+    """True if this process has the lock at `path`, False if another one has it. It ends with its process, however that ends.
+
+    Where the system has no locks on files (Windows, some network disks), or the disk is read-only, everyone has it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, in a folder that exists; it is made, and removed at the end.
+
+    Yields
+    ------
+    bool
+
+    Raises
+    ------
+    OutsideError
+        A link, a folder, a pipe ... stands there.
+
+    Examples
+    --------
+    >>> with locked("lock") as mine, locked("lock") as theirs:
+    ...     print(mine, theirs)
+    True False
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        yield True
+        return
+    while True:
+        try:
+            handle = _open_lock(path)
+        except OSError as exc:
+            if exc.errno != errno.EROFS:
+                raise
+            yield True
+            return
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError as exc:
+            free = exc.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        if not free or _is_at(path, handle):
+            break
+        os.close(handle)
+    try:
+        yield free
+    finally:
+        if free:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        os.close(handle)
+
+
+def exchange(one: str | os.PathLike, other: str | os.PathLike) -> bool:
+    """Exchange two folders of one disk in one step, which nobody sees half-done; False where the system cannot (it is Linux that can).
+
+    >>> write_atomic("new/a", b"1"); write_atomic("old/a", b"2")
+    >>> exchange("new", "old") and open("old/a").read()         # doctest: +SKIP
+    '1'
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchanged = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(one), here, os.fsencode(other), exchanged) == 0

@@ -6,15 +6,52 @@
 '645.7 MB'
 >>> cell(0.8123, 0.79, 0.833)
 '0.812 (0.790 to 0.833)'
+>>> printable("dog\\x1b[2J.wav")
+'dog\\\\x1b[2J.wav'
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# what a terminal or another program may obey: control characters, separators of lines, marks that turn the direction of text, halves of pairs
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
+
+
+def printable(text: object, keep: str = "") -> str:
+    """Text that moves no cursor and starts no line of its own: control characters as their escapes, but those in `keep`.
+
+    >>> printable("one\\ntwo\\x07"), printable("one\\ntwo\\x07", keep="\\n")
+    ('one\\\\ntwo\\\\x07', 'one\\ntwo\\\\x07')
+    """
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], str(text))
+
+
+def printable_cells(table: pd.DataFrame, *, quote_formulas: bool = False) -> pd.DataFrame:
+    """The table with `printable` cells and names of columns; only text is changed.
+
+    quote_formulas : with an apostrophe before text that a spreadsheet would run as a formula
+
+    >>> printable_cells(pd.DataFrame({"path": ["=1+1", "a\\x1b"]}), quote_formulas=True)["path"].tolist()
+    ["'=1+1", 'a\\\\x1b']
+    """
+
+    def plain(cell: object) -> object:
+        if not isinstance(cell, str):
+            return cell
+        return f"'{printable(cell)}" if quote_formulas and cell.startswith(_FORMULA) else printable(cell)
+
+    names = {name: plain(name) for name in table.columns}
+    return table.rename(columns=names).assign(
+        **{new: table[name].map(plain) for name, new in names.items() if table[name].dtype.kind not in "biuf"}
+    )
 
 
 def count(n: int, noun: str) -> str:

@@ -2,10 +2,21 @@
 
 import errno
 import os
+import subprocess
 
 import pytest
 
-from specimg.core.files import OutsideError, inside, is_temporary, write_atomic
+from specimg.core.files import (
+    OutsideError,
+    exchange,
+    inside,
+    is_temporary,
+    locked,
+    refuse_links,
+    remove,
+    unlinked,
+    write_atomic,
+)
 
 
 def listing(folder):
@@ -148,3 +159,97 @@ def test_inside_takes_a_relative_root_and_path_objects(tmp_path, monkeypatch):
     assert inside("data", tmp_path / "data" / "dog.wav") == "dog.wav"
     with pytest.raises(OutsideError):
         inside("data", tmp_path / "dog.wav")
+
+
+# ---------------------------------------------------------------------- links, locks, exchanging
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A folder of the user's with a file, beside the folder of a stranger's."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/precious.txt").write_text("mine")
+    (tmp_path / "theirs/a").mkdir(parents=True)
+    return tmp_path / "mine"
+
+
+def test_a_path_without_links_is_told(mine):
+    theirs = mine.parent / "theirs"
+    assert unlinked(theirs, "a/b/c") == theirs / "a/b/c"
+    (theirs / "a/out").symlink_to(mine)
+    (mine.parent / "named").symlink_to(theirs)
+    assert unlinked(mine.parent / "named", "a") == mine.parent / "named/a"  # the caller names it
+    for path in ("a/out", "a/out/precious.txt", "a/out/new/deep"):
+        with pytest.raises(OutsideError, match="theirs/a/out' is a link, and could lead out of .*cp -rL"):
+            unlinked(theirs, path)
+    with pytest.raises(OutsideError, match="leads out"):
+        unlinked(theirs, "../mine")
+
+
+@pytest.mark.parametrize("target", ["mine", "mine/precious.txt", "nowhere"])
+def test_links_anywhere_in_a_folder_are_refused(mine, target):
+    theirs = mine.parent / "theirs"
+    refuse_links(theirs)
+    refuse_links(theirs / "not there")
+    (theirs / "a/link").symlink_to(mine.parent / target)
+    with pytest.raises(OutsideError, match="theirs/a/link' is a link"):
+        refuse_links(theirs)
+
+
+def test_removing_passes_no_link(mine):
+    theirs = mine.parent / "theirs"
+    (theirs / "a/out").symlink_to(mine)
+    (theirs / "b/c").mkdir(parents=True)
+    (theirs / "b/c/out").symlink_to(mine)
+    with pytest.raises(OutsideError, match="is a link"):
+        remove(theirs, "a/out/precious.txt")
+    with pytest.raises(OutsideError, match="leads out"):
+        remove(theirs, "../mine")
+    with pytest.raises(OutsideError, match="is the whole of"):
+        remove(theirs, ".")
+    for path in ("a/out", "b", "not/there"):
+        remove(theirs, path)
+    assert listing(theirs) == ["a"] and listing(theirs / "a") == [] and listing(mine) == ["precious.txt"]
+
+
+def test_a_lock_is_one_and_leaves_nothing(tmp_path):
+    pytest.importorskip("fcntl")
+    for _ in range(2):
+        with locked(tmp_path / "lock") as mine, locked(tmp_path / "lock") as theirs:
+            assert (mine, theirs) == (True, False)
+        assert listing(tmp_path) == []
+    (tmp_path / "lock").write_text("of one that was killed")
+    with locked(tmp_path / "lock") as mine:
+        assert mine and (tmp_path / "lock").read_text() == "of one that was killed"
+
+
+@pytest.mark.parametrize("kind", ["link", "hanging link", "folder", "pipe"])
+def test_a_lock_opens_nothing_else(mine, kind):
+    pytest.importorskip("fcntl")
+    lock = mine.parent / "theirs/lock"
+    if kind == "pipe":
+        os.mkfifo(lock)
+    elif kind == "folder":
+        lock.mkdir()
+    else:
+        lock.symlink_to(mine / ("precious.txt" if kind == "link" else "new.txt"))
+    with pytest.raises(OutsideError, match="lock' is not a plain file, so it cannot be a lock; remove it"):
+        with locked(lock):
+            pass
+    assert listing(mine) == ["precious.txt"] and (mine / "precious.txt").read_text() == "mine"
+
+
+def test_a_lock_on_a_disk_that_is_read_only_is_everyones(tmp_path, mount_tmpfs):
+    disk = mount_tmpfs(tmp_path / "disk")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with locked(disk / "lock") as mine:
+        assert mine and listing(disk) == []
+
+
+def test_folders_change_places(tmp_path):
+    write_atomic(tmp_path / "new/a", b"new")
+    write_atomic(tmp_path / "old/b", b"old")
+    if not exchange(tmp_path / "new", tmp_path / "old"):
+        pytest.skip("this system cannot")
+    assert listing(tmp_path / "old") == ["a"] and listing(tmp_path / "new") == ["b"]
+    assert not exchange(tmp_path / "new", tmp_path / "not there")
