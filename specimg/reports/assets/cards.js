@@ -19,17 +19,12 @@ function secondTicks(left, right) {
 }
 
 function edge(kind, ticks, side) {
-  return el(
-    "div",
-    { className: kind, ariaHidden: "true" },
-    ticks.map(([text, at]) => {
-      const tick = el("span", {}, text);
-      tick.style[side] = `${(100 * at).toFixed(2)}%`;
-      if (at < 0.04) tick.className = "first";
-      if (at > 0.9) tick.className = "last";
-      return tick;
-    }),
-  );
+  const tick = ([text, at]) => {
+    const node = el(at < 0.04 ? "span.first" : at > 0.9 ? "span.last" : "span", text);
+    node.style[side] = `${(100 * at).toFixed(2)}%`;
+    return node;
+  };
+  return el(`div.${kind}`, { ariaHidden: "true" }, ticks.map(tick));
 }
 
 // ---------------------------------------------------------------- class maps
@@ -37,20 +32,18 @@ function edge(kind, ticks, side) {
 const maps = { on: false };
 
 function drawMap(card) {
-  const [rows, columns] = clips.cam[card.clip],
-    canvas = card.map;
-  const levels = bytesOf(mediaOf("cams", card.clip));
-  canvas.width = columns;
-  canvas.height = rows;
-  const pixels = new ImageData(columns, rows);
-  const most = Math.max(...levels);
+  const [height, width] = clips.cam[card.clip],
+    levels = bytesOf(mediaOf("cams", card.clip)),
+    pixels = new ImageData(width, height),
+    most = Math.max(...levels);
+  Object.assign(card.map, { width, height });
   if (!most) {
     card.note("The class map is zero everywhere: there is no evidence for the predicted class.");
     return;
   }
   // weak parts are darkened
   levels.forEach((level, k) => pixels.data.set([6, 5, 14, Math.round(218 * (1 - level / most))], 4 * k));
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
+  card.map.getContext("2d").putImageData(pixels, 0, 0);
 }
 
 function showMap(card, on) {
@@ -59,7 +52,7 @@ function showMap(card, on) {
     card.isMapDrawn = true;
   }
   card.root.classList.toggle("mapped", on);
-  if (card.eye) card.eye.setAttribute("aria-pressed", String(on));
+  if (card.eye) card.eye.ariaPressed = String(on);
 }
 
 // ---------------------------------------------------------------- the card
@@ -67,74 +60,47 @@ function showMap(card, on) {
 function plate(card) {
   const i = card.clip,
     address = clips.picture[i] === null ? null : pictureAddress(i);
-  const gone = () => el("div", { className: "gone" }, "no picture");
-  card.cursor = el("i", { className: "cursor" });
-  card.map = el("canvas", { className: "classmap", width: 0, height: 0 });
+  const gone = () => el("div.gone", "no picture");
+  card.cursor = el("i.cursor");
+  card.map = el("canvas.classmap", { width: 0, height: 0 });
   const image = address
     ? el("img", { src: address, alt: "", decoding: "async", onerror: (event) => event.target.replaceWith(gone()) })
     : gone();
-  const node = el(
-    "div",
-    {
-      className: "plate",
-      onclick: (event) => {
-        if (!isNumber(clips.left[i]) || isSilent(i)) return;
-        const box = node.getBoundingClientRect();
-        playCard(card, clips.left[i] + ((event.clientX - box.left) / box.width) * (clips.edge[i] - clips.left[i]));
-        card.play.focus({ preventScroll: true });
-      },
-    },
-    image,
-    card.map,
-    card.cursor,
-  );
-  return node;
+  const playFrom = (event) => {
+    if (!isNumber(clips.left[i]) || isSilent(i)) return;
+    const box = event.currentTarget.getBoundingClientRect();
+    playCard(card, clips.left[i] + ((event.clientX - box.left) / box.width) * (clips.edge[i] - clips.left[i]));
+    card.play.focus({ preventScroll: true });
+  };
+  return el("div.plate", { onclick: playFrom }, image, card.map, card.cursor);
 }
 
 function sonogram(card) {
   const i = card.clip,
-    axes = page.axes[clips.axes[i]] || { ticks: [], unit: "" };
-  const seconds = isNumber(clips.left[i]) ? secondTicks(clips.left[i], clips.edge[i]) : [];
-  return el(
-    "div",
-    { className: "sonogram" },
-    edge("hertz", axes.ticks, "top"),
-    plate(card),
-    edge("seconds", seconds, "left"),
-    el("div", { className: "units", ariaHidden: "true" }, axes.unit),
-  );
+    axes = page.axes[clips.axes[i]] || { ticks: [], unit: "" },
+    seconds = isNumber(clips.left[i]) ? secondTicks(clips.left[i], clips.edge[i]) : [],
+    unit = el("div.units", { ariaHidden: "true" }, axes.unit);
+  return el("div.sonogram", edge("hertz", axes.ticks, "top"), plate(card), edge("seconds", seconds, "left"), unit);
 }
 
 // a label with its probability, where one belongs to it
 function labelled(before, label, probability) {
-  const number = isNumber(probability) && !page.multi ? el("span", { className: "soft" }, ` ${fixed(probability)}`) : null;
-  return el(
-    "span",
-    { className: "pair" },
-    el("span", { className: "soft" }, before),
-    el("b", { title: label }, shortened(label)),
-    number,
-  );
+  const number = isNumber(probability) && !page.multi ? el("span.soft", ` ${fixed(probability)}`) : null;
+  return el("span.pair", el("span.soft", before), el("b", { title: label }, shortened(label)), number);
 }
 
 function result(i) {
   const actual = named(clips.target[i], null),
     guess = named(clips.guess[i], null);
-  const none = guess === null ? el("span", { className: "pair soft" }, "no prediction") : null;
+  const none = guess === null ? el("span.pair.soft", "no prediction") : null;
   const line = (kind, sign, title, ...words) => {
-    const mark = el("span", { className: `mark ${kind}`, title, role: "img", ariaLabel: title }, sign);
-    return el("p", { className: "result" }, mark, el("span", {}, words));
+    const mark = el(`span.mark.${kind}`, { title, role: "img", ariaLabel: title }, sign);
+    return el("p.result", mark, el("span", words));
   };
   if (actual === null) return line("unknown", "?", "label unknown", none || labelled("", guess, clips.confidence[i]));
   if (clips.right[i]) return line("right", "✓", "correct", labelled("", actual, clips.own[i]));
-  return line(
-    "wrong",
-    "✗",
-    "wrong",
-    labelled("actual ", actual, clips.own[i]),
-    " ",
-    none || labelled("predicted ", guess, clips.confidence[i]),
-  );
+  const guessed = none || labelled("predicted ", guess, clips.confidence[i]);
+  return line("wrong", "✗", "wrong", labelled("actual ", actual, clips.own[i]), " ", guessed);
 }
 
 function small(i) {
@@ -153,57 +119,23 @@ function soundNote(i) {
 
 function makeCard(i, extra) {
   const card = { clip: i },
-    name = baseName(clips.path[i]);
-  card.play = el(
-    "button",
-    {
-      className: "play",
-      type: "button",
-      disabled: isSilent(i),
-      ariaLabel: `Play ${name}`,
-      title: isSilent(i) ? soundNote(i) : "",
-      onclick: () => toggleCard(card),
-    },
-    icon(ICONS.play),
-  );
-  card.play.setAttribute("aria-pressed", "false");
+    name = baseName(clips.path[i]),
+    note = el("p.note", soundNote(i)),
+    disabled = isSilent(i);
+  const play = { disabled, ariaLabel: `Play ${name}`, title: disabled ? soundNote(i) : "", ariaPressed: "false" };
+  card.play = el("button.play", { ...play, onclick: () => toggleCard(card) }, icon(ICONS.play));
   if (clips.cam[i]) {
-    card.eye = el(
-      "button",
-      {
-        className: "eye",
-        type: "button",
-        ariaLabel: `Show the class map of ${name}`,
-        title: "class map (Grad-CAM)",
-        onclick: () => showMap(card, !card.root.classList.contains("mapped")),
-      },
-      icon(ICONS.eye),
-    );
-    card.eye.setAttribute("aria-pressed", "false");
+    const toggle = () => showMap(card, !card.root.classList.contains("mapped"));
+    const eye = { ariaLabel: `Show the class map of ${name}`, title: "class map (Grad-CAM)", ariaPressed: "false" };
+    card.eye = el("button.eye", { ...eye, onclick: toggle }, icon(ICONS.eye));
   }
-  const note = el("p", { className: "note" }, soundNote(i));
   card.note = (text) => {
     note.textContent = text;
   };
-  card.root = el(
-    "article",
-    { className: "card", data: { clip: i, path: clips.path[i] }, ariaLabel: name },
-    sonogram(card),
-    el(
-      "div",
-      { className: "under" },
-      card.play,
-      el(
-        "div",
-        { className: "words" },
-        result(i),
-        el("p", { className: "name", title: clips.path[i] }, name),
-        el("p", { className: "soft tiny" }, small(i)),
-        note,
-      ),
-      card.eye,
-    ),
-  );
+  const path = el("p.name", { title: clips.path[i] }, name),
+    words = el("div.words", result(i), path, el("p.soft.tiny", small(i)), note),
+    under = el("div.under", card.play, words, card.eye);
+  card.root = el("article.card", { data: { clip: i, path: clips.path[i] }, ariaLabel: name }, sonogram(card), under);
   card.root.card = card;
   if (extra) card.root.append(extra(i, card));
   if (maps.on) showMap(card, true);
@@ -215,7 +147,7 @@ function makeCard(i, extra) {
 // Cards of the clips `ids` in `host`, 24 at a time; the next follow when the end comes into view.
 function fillList(host, ids, extra) {
   let made = 0;
-  const end = el("div", { className: "end" });
+  const end = el("div.end");
   const more = () => {
     if (made >= ids.length) return false;
     end.before(...ids.slice(made, made + BATCH).map((i) => makeCard(i, extra).root));
@@ -244,7 +176,7 @@ function fillList(host, ids, extra) {
 }
 
 function cardList(ids, extra) {
-  const host = el("div", { className: "cards" });
+  const host = el("div.cards");
   fillList(host, ids, extra);
   return host;
 }
@@ -252,8 +184,8 @@ function cardList(ids, extra) {
 // The clips behind a number.
 function makeShelf(hint) {
   const head = el("h3", { ariaLive: "polite" }),
-    host = el("div", { className: "cards" });
-  const root = el("aside", { className: "shelf", ariaLabel: "Clips" }, head, el("p", { className: "soft hint" }, hint), host);
+    host = el("div.cards");
+  const root = el("aside.shelf", { ariaLabel: "Clips" }, head, el("p.soft.hint", hint), host);
   root.show = (title, ids, note = "") => {
     head.textContent = title;
     root.querySelector(".hint").textContent = ids.length ? note : "No clips.";

@@ -8,36 +8,53 @@ const CHUNK = page.chunk; // clips per block
 
 // ---------------------------------------------------------------- elements: text is always text, never markup
 
-function el(tag, options, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(options || {})) {
+// el("p.soft", {title}, "text", node, [nodes], null): tag and classes, options if any, then what is in it
+function el(name, ...parts) {
+  const [tag, ...classes] = name.split("."),
+    node = document.createElement(tag);
+  const options = parts[0] && Object.getPrototypeOf(parts[0]) === Object.prototype ? parts.shift() : {};
+  node.classList.add(...classes);
+  for (const [option, value] of Object.entries(options)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "data") Object.assign(node.dataset, value);
-    else if (name in node && name !== "list") node[name] = value;
-    else node.setAttribute(name, value === true ? "" : value);
+    if (option.startsWith("on")) node.addEventListener(option.slice(2), value);
+    else if (option === "data") Object.assign(node.dataset, value);
+    else if (option in node) node[option] = value;
+    else node.setAttribute(option, value === true ? "" : value);
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  put(node, parts);
   return node;
 }
 
 // `append` of the browser would write "null"
-const put = (node, ...children) => node.append(...children.flat().filter(Boolean));
+const put = (node, ...children) => node.append(...children.flat(Infinity).filter(Boolean));
 
-function svg(tag, attributes, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);
-  node.append(...children.flat(Infinity).filter(Boolean));
-  return node;
+const section = (title, ...parts) => el("section", el("h3", title), parts);
+const lead = (...text) => el("p.lead", text);
+const soft = (...text) => el("p.soft", text);
+const cell = (text) => el("td.number", text);
+const headRow = (...heads) => el("thead", el("tr", heads));
+
+const option = ([text, value]) => el("option", { value }, text);
+
+// a choice by name: options are [text, value]
+function picker(name, options, onchange, tag = "label.field") {
+  return el(tag, name, el("select", { onchange, data: { filter: name } }, options.map(option)));
 }
 
 // a figure drawn when the page was written; null where there is none
 function chart(name) {
   const kept = document.getElementById(`chart-${name}`);
-  return kept && el("figure", {}, kept.content.cloneNode(true));
+  return kept && el("figure", kept.content.cloneNode(true));
 }
 
-const icon = (path) => svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: path }));
+function icon(path) {
+  const [root, line] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+  root.setAttribute("viewBox", "0 0 16 16");
+  root.setAttribute("aria-hidden", "true");
+  line.setAttribute("d", path);
+  root.append(line);
+  return root;
+}
 const ICONS = {
   play: "M4 2.5v11l9.5-5.5z",
   pause: "M4 2.5h3v11H4zM9 2.5h3v11H9z",
@@ -53,6 +70,7 @@ const ICONS = {
 const isNumber = (x) => typeof x === "number" && Number.isFinite(x);
 const fixed = (x, digits = 2) => (isNumber(x) ? x.toFixed(digits) : "not a number");
 const percent = (x) => (isNumber(x) ? `${(100 * x).toFixed(x > 0.995 && x < 1 ? 2 : 1)} %` : "–");
+const interval = (score) => (isNumber(score.low) ? `${fixed(score.low, 3)} to ${fixed(score.high, 3)}` : "–");
 const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 const baseName = (path) => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1) || path;
 const sameText = (a, b) => a.localeCompare(b, "en", { numeric: true });

@@ -1,132 +1,38 @@
 // The page itself: summary, the list of all clips with its filters, and the views by their tabs.
 
-const painters = []; // what has to be drawn again when the theme changes
-function onTheme(paint) {
-  painters.push(paint);
-}
-
 // ---------------------------------------------------------------- summary
 
-function scoreTiles() {
-  return el(
-    "div",
-    { className: "tiles" },
-    page.scores.map((score) =>
-      el(
-        "div",
-        { className: "tile" },
-        el("p", { className: "soft" }, score.name),
-        el("p", { className: "big" }, isNumber(score.value) ? fixed(score.value, 3) : "–"),
-        el(
-          "p",
-          { className: "soft tiny" },
-          [
-            isNumber(score.low) ? `95 %: ${fixed(score.low, 3)} to ${fixed(score.high, 3)}` : "",
-            score.clips ? counted(score.clips, "clip") : "",
-          ]
-            .filter(Boolean)
-            .join(" · "),
-        ),
-      ),
-    ),
-  );
+function scoreTile(score) {
+  const about = [isNumber(score.low) && `95 %: ${interval(score)}`, score.clips && counted(score.clips, "clip")];
+  const value = isNumber(score.value) ? fixed(score.value, 3) : "–";
+  return el("div.tile", soft(score.name), el("p.big", value), el("p.soft.tiny", about.filter(Boolean).join(" · ")));
 }
 
 function networkTable() {
   if (page.networks.length < 2) return null;
-  return el(
-    "section",
-    {},
-    el("h3", {}, "Each network"),
-    el(
-      "div",
-      { className: "scroll" },
-      el(
-        "table",
-        { className: "plain" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            ["fold", "seed", "score", "95 %", "clips", "epochs"].map((t) => el("th", { scope: "col", className: "number" }, t)),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          page.networks.map((m) =>
-            el(
-              "tr",
-              {},
-              [
-                m.fold,
-                m.seed,
-                fixed(m.score, 3),
-                isNumber(m.low) ? `${fixed(m.low, 3)} to ${fixed(m.high, 3)}` : "–",
-                m.clips,
-                m.epochs,
-              ].map((t) => el("td", { className: "number" }, String(t))),
-            ),
-          ),
-        ),
-      ),
-    ),
-  );
+  const heads = ["fold", "seed", "score", "95 %", "clips", "epochs"].map((name) => el("th.number", { scope: "col" }, name));
+  const rows = page.networks.map((m) => [m.fold, m.seed, fixed(m.score, 3), interval(m), m.clips, m.epochs]);
+  const body = rows.map((row) => el("tr", row.map(String).map(cell)));
+  return section("Each network", el("div.scroll", el("table.plain", headRow(heads), el("tbody", body))));
 }
 
 function factList() {
-  return el(
-    "section",
-    {},
-    el("h3", {}, "Data, network, training"),
-    el(
-      "div",
-      { className: "facts" },
-      page.facts.map(([section, rows]) =>
-        el(
-          "div",
-          {},
-          el("h4", {}, section),
-          el(
-            "dl",
-            {},
-            rows.map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]),
-          ),
-        ),
-      ),
-    ),
-  );
+  const parts = page.facts.map(([name, rows]) => {
+    const facts = rows.map(([fact, text]) => [el("dt", fact), el("dd", text)]);
+    return el("div", el("h4", name), el("dl", facts));
+  });
+  return section("Data, network, training", el("div.facts", parts));
 }
 
 function summaryView(root) {
-  const curves = chart("curves");
-  const notes = page.notes.length
-    ? el(
-        "ul",
-        { className: "notes" },
-        page.notes.map((note) => el("li", {}, note)),
-      )
-    : null;
-  const worst = everyClip.filter((i) => clips.right[i] === 0).slice(0, 4);
-  put(
-    root,
-    scoreTiles(),
-    notes,
-    worst.length
-      ? el(
-          "section",
-          {},
-          el("h3", {}, page.some_loss ? "The highest losses among the mistakes" : "Mistakes"),
-          cardList(worst),
-          el("p", { className: "more" }, el("a", { href: "#clips" }, `all ${counted(clips.n, "clip")}`)),
-        )
-      : null,
-    curves && el("section", {}, el("h3", {}, "Learning curves"), curves),
-    networkTable(),
-    factList(),
-  );
+  const curves = chart("curves"),
+    notes = page.notes.map((note) => el("li", note)),
+    worst = everyClip.filter((i) => clips.right[i] === 0).slice(0, 4),
+    title = page.some_loss ? "The highest losses among the mistakes" : "Mistakes",
+    all = el("p.more", el("a", { href: "#clips" }, `all ${counted(clips.n, "clip")}`));
+  put(root, el("div.tiles", page.scores.map(scoreTile)), notes.length && el("ul.notes", notes));
+  put(root, worst.length && section(title, cardList(worst), all), curves && section("Learning curves", curves));
+  put(root, networkTable(), factList());
 }
 
 // ---------------------------------------------------------------- all clips
@@ -141,85 +47,60 @@ const ORDERS = {
 };
 
 function clipsView(root) {
-  const host = el("div", { className: "cards" }),
-    count = el("p", { className: "count", role: "status" });
-  const select = (name, values, words) =>
-    el(
-      "label",
-      { className: "field" },
-      name,
-      el(
-        "select",
-        { data: { filter: name }, onchange: () => apply() },
-        el("option", { value: "" }, words),
-        values.map(([text, value]) => el("option", { value }, text)),
-      ),
+  const host = el("div.cards"),
+    count = el("p.count", { role: "status" }),
+    filters = [];
+  const apply = () => {
+    const words = search.value.trim().toLowerCase(),
+      active = filters.map(({ field, holds }) => [field.lastChild.value, holds]).filter(([value]) => value !== "");
+    const found = everyClip.filter(
+      (i) => active.every(([value, holds]) => holds(i, value)) && clips.path[i].toLowerCase().includes(words),
     );
-  const labels = vocab.map((label, k) => [label, String(k)]).sort((a, b) => sameText(a[0], b[0]));
-  const actual = hasLabels ? select("actual", labels, "any class") : null,
-    predicted = select("predicted", labels, "any class");
-  const unknown = clips.right.includes(null) ? [["unknown", "x"]] : [];
-  const results = hasLabels ? select("result", [["correct", "1"], ["wrong", "0"], ...unknown], "correct or wrong") : null;
-  const groups = page.groups.map((g) =>
-    select(
-      g.name,
-      g.values.map((value, k) => [value, String(k)]),
-      `any ${g.name}`,
+    const by = ORDERS[order.lastChild.value],
+      all = counted(clips.n, "clip");
+    if (by) found.sort(by);
+    count.textContent = found.length === clips.n ? all : `${found.length.toLocaleString("en")} of ${all}`;
+    fillList(host, found);
+  };
+  const filter = (name, options, any, holds) => {
+    const field = picker(name, [[any, ""], ...options], apply);
+    filters.push({ field, holds });
+    return field;
+  };
+  const labels = vocab.map((label, k) => [label, k]).sort((a, b) => sameText(a[0], b[0]));
+  const results = { correct: 1, wrong: 0, ...(clips.right.includes(null) ? { unknown: null } : {}) };
+  const fields = [
+    hasLabels && filter("actual", labels, "any class", (i, value) => has(clips.target[i], Number(value))),
+    filter("predicted", labels, "any class", (i, value) => has(clips.guess[i], Number(value))),
+    hasLabels &&
+      filter(
+        "result",
+        Object.keys(results).map((named) => [named, named]),
+        "correct or wrong",
+        (i, value) => clips.right[i] === results[value],
+      ),
+    page.groups.map((g) =>
+      filter(
+        g.name,
+        g.values.map((value, k) => [value, k]),
+        `any ${g.name}`,
+        (i, value) => g.of[i] === Number(value),
+      ),
     ),
-  );
+  ];
   const orders = Object.keys(ORDERS).filter((name) => page.some_loss || !name.includes("loss"));
-  const order = el(
-    "label",
-    { className: "field" },
+  const order = picker(
     "order",
-    el(
-      "select",
-      { onchange: () => apply() },
-      orders.map((name) => el("option", {}, name)),
-    ),
+    orders.map((name) => [name, name]),
+    apply,
   );
   const search = el("input", {
     type: "search",
     placeholder: "part of a file name",
     ariaLabel: "Search by file name",
-    oninput: () => apply(),
+    oninput: apply,
   });
-  const chosen = (field) => (field ? field.querySelector("select").value : "");
-  const apply = () => {
-    const words = search.value.trim().toLowerCase(),
-      a = chosen(actual),
-      p = chosen(predicted),
-      v = chosen(results),
-      g = groups.map(chosen);
-    const found = everyClip.filter(
-      (i) =>
-        (a === "" || has(clips.target[i], Number(a))) &&
-        (p === "" || has(clips.guess[i], Number(p))) &&
-        (v === "" || (v === "x" ? clips.right[i] === null : clips.right[i] === Number(v))) &&
-        g.every((k, at) => k === "" || page.groups[at].of[i] === Number(k)) &&
-        (!words || clips.path[i].toLowerCase().includes(words)),
-    );
-    const by = ORDERS[order.querySelector("select").value];
-    if (by) found.sort(by);
-    count.textContent =
-      found.length === clips.n ? counted(clips.n, "clip") : `${found.length.toLocaleString("en")} of ${counted(clips.n, "clip")}`;
-    fillList(host, found);
-  };
-  put(
-    root,
-    el(
-      "div",
-      { className: "toolbar" },
-      el("label", { className: "field wide" }, "search", search),
-      actual,
-      predicted,
-      results,
-      groups,
-      order,
-    ),
-    count,
-    host,
-  );
+  put(root, el("div.toolbar", el("label.field.wide", "search", search), fields, order), count, host);
   apply();
 }
 
@@ -239,11 +120,7 @@ const VIEWS = [
 ].filter((view) => view.when);
 
 for (const view of VIEWS) {
-  view.root = el(
-    "section",
-    { className: "view", id: `view-${view.name}`, hidden: true, ariaLabel: view.title },
-    el("h2", {}, view.title),
-  );
+  view.root = el("section.view", { id: `view-${view.name}`, hidden: true, ariaLabel: view.title }, el("h2", view.title));
   view.tab = el("a", { href: `#${view.name}` }, view.title);
 }
 
@@ -269,56 +146,48 @@ function showView() {
 
 // ---------------------------------------------------------------- theme, class maps
 
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-  else delete document.documentElement.dataset.theme;
-  painters.forEach((paint) => paint());
-}
-
 const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (document.documentElement.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
+const repaint = () => window.dispatchEvent(new Event("repaint"));
 
-function switches() {
-  const theme = el("button", { type: "button", className: "switch", ariaLabel: "Dark or light", title: "dark or light" });
-  const face = () => theme.replaceChildren(icon(isDark() ? ICONS.sun : ICONS.moon));
-  theme.addEventListener("click", () => {
+function setTheme(theme) {
+  if (theme) document.documentElement.dataset.theme = theme;
+  repaint();
+}
+
+function themeSwitch() {
+  const toggle = () => {
     const next = isDark() ? "light" : "dark";
     setTheme(next);
     remember("theme", next);
-    face();
-  });
-  prefersDark.addEventListener("change", () => {
-    painters.forEach((paint) => paint());
-    face();
-  });
-  face();
-  if (!clips.cam.some(Boolean)) return [theme];
-  const mapSwitch = el(
-    "button",
-    { type: "button", className: "switch", title: "class maps (Grad-CAM)" },
-    icon(ICONS.eye),
-    el("span", {}, "Class maps"),
-  );
-  mapSwitch.setAttribute("aria-pressed", "false");
-  mapSwitch.addEventListener("click", () => {
+  };
+  const button = el("button.switch", { ariaLabel: "Dark or light", title: "dark or light", onclick: toggle });
+  window.addEventListener("repaint", () => button.replaceChildren(icon(isDark() ? ICONS.sun : ICONS.moon)));
+  prefersDark.addEventListener("change", repaint);
+  return button;
+}
+
+function mapSwitch() {
+  if (!clips.cam.some(Boolean)) return null;
+  const toggle = () => {
     maps.on = !maps.on;
-    mapSwitch.setAttribute("aria-pressed", String(maps.on));
+    button.ariaPressed = String(maps.on);
     for (const root of document.querySelectorAll(".card")) showMap(root.card, maps.on);
-  });
-  return [mapSwitch, theme];
+  };
+  const options = { title: "class maps (Grad-CAM)", ariaPressed: "false", onclick: toggle };
+  const button = el("button.switch", options, icon(ICONS.eye), el("span", "Class maps"));
+  return button;
 }
 
 // ---------------------------------------------------------------- start
 
+put(document.querySelector(".switches"), mapSwitch(), themeSwitch());
 setTheme(recall("theme"));
 document.querySelector("h1").textContent = page.title;
-document.querySelector(".switches").append(...switches());
 document.querySelector("nav").append(...VIEWS.map((view) => view.tab));
 document.querySelector("nav").hidden = VIEWS.length < 2;
 document.getElementById("main").replaceChildren(...VIEWS.map((view) => view.root));
-document
-  .querySelector("footer")
-  .append(el("p", {}, page.media), el("p", { className: "soft tiny" }, `specimg ${page.version}, ${page.made}`));
+document.querySelector("footer").append(el("p", page.media), el("p.soft.tiny", `specimg ${page.version}, ${page.made}`));
 // the header is sticky: what sticks below it needs its height
 const header = document.querySelector("header");
 new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${header.offsetHeight}px`)).observe(header);

@@ -67,7 +67,7 @@ function moveCursor() {
 
 function showState(card, isPlaying) {
   card.play.replaceChildren(icon(isPlaying ? ICONS.pause : ICONS.play));
-  card.play.setAttribute("aria-pressed", String(isPlaying));
+  card.play.ariaPressed = String(isPlaying);
   card.root.classList.toggle("playing", isPlaying);
 }
 

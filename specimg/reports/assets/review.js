@@ -1,12 +1,6 @@
 // Label review: the clips whose label is most likely wrong, a choice for each, and corrections.csv for the next training.
 
-const CHOICES = [
-  ["keep", "Keep"],
-  ["suggestion", "It is"],
-  ["other", "Another label"],
-  ["out", "Leave out"],
-  ["unsure", "Unsure"],
-];
+const CHOICES = { keep: "Keep", suggestion: "It is", other: "Another label", out: "Leave out", unsure: "Unsure" };
 
 const cellOf = (labels) => (Array.isArray(labels) ? JSON.stringify(labels) : labels); // as `specimg.corrections` reads it
 
@@ -40,17 +34,12 @@ function labelPicker(chosen, onPick) {
         el("input", { type: "checkbox", value: label, checked: (chosen || []).includes(label), onchange: onPick }),
       );
       root.className = "several";
-      root.append(...boxes.map((box) => el("label", {}, box, box.value)));
+      root.append(...boxes.map((box) => el("label", box, box.value)));
       read = () => boxes.filter((box) => box.checked).map((box) => box.value);
       return;
     }
-    const options = vocab.map((label) => el("option", { value: label }, shortened(label)));
-    const select = el(
-      "select",
-      { ariaLabel: "Another label", onchange: onPick },
-      el("option", { value: "" }, "which label?"),
-      options,
-    );
+    const options = [["which label?", ""], ...vocab.map((label) => [shortened(label), label])],
+      select = el("select", { ariaLabel: "Another label", onchange: onPick }, options.map(option));
     select.value = chosen || "";
     root.append(select);
     read = () => select.value || null;
@@ -65,7 +54,7 @@ function labelPicker(chosen, onPick) {
 function reviewView(root) {
   const review = page.review;
   if (review.why) {
-    put(root, el("p", { className: "lead" }, `There is nothing to review: ${review.why}`));
+    put(root, lead(`There is nothing to review: ${review.why}`));
     return;
   }
   const rows = review.rows,
@@ -73,8 +62,8 @@ function reviewView(root) {
     decisions = recall(store) || {},
     byClip = new Map(rows.map((row) => [row.clip, row]));
   const count = el("b"),
-    kept = el("span", { className: "soft" }),
-    exporter = el("button", { type: "button", className: "primary", onclick: () => save() }, "Save corrections.csv");
+    kept = el("span.soft"),
+    exporter = el("button.primary", { onclick: () => save() }, "Save corrections.csv");
   const textOf = (labels) => (Array.isArray(labels) ? labels.join(", ") || "no label" : labels);
 
   const showCount = (stored) => {
@@ -90,93 +79,62 @@ function reviewView(root) {
     showCount(remember(store, decisions));
   };
   const save = () => {
-    const text =
-      correctionRows(rows, decisions)
-        .map((cells) => cells.map(csvCell).join(","))
-        .join("\n") + "\n";
-    const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-    const link = el("a", { href: address, download: "corrections.csv" });
-    document.body.append(link);
-    link.click();
-    link.remove();
+    const lines = correctionRows(rows, decisions).map((cells) => `${cells.map(csvCell).join(",")}\n`);
+    const address = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+    el("a", { href: address, download: "corrections.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   };
 
   const controls = (i, card) => {
     const row = byClip.get(i),
       made = decisions[keyOf(row)] || {},
-      agrees = textOf(row.label) === textOf(row.suggestion);
+      texts = { keep: textOf(row.label), suggestion: textOf(row.suggestion) };
     const chosen = made.labels || (page.multi ? row.suggestion : null);
-    const picker = labelPicker(chosen, () => decide(row, { choice: "other", labels: picker.read() }));
-    const radios = CHOICES.filter(([choice]) => !(choice === "suggestion" && agrees)).map(([choice, words], k) => {
-      const radio = el("input", {
-        type: "radio",
-        name: `review-${i}`,
-        value: choice,
-        checked: made.choice === choice,
-        onchange: () => set(choice),
-      });
-      const what = choice === "keep" ? textOf(row.label) : choice === "suggestion" ? textOf(row.suggestion) : "";
-      return el(
-        "label",
-        { className: "choice", title: what },
-        radio,
-        el("kbd", {}, String(k + 1)),
-        el("span", {}, words),
-        what ? el("b", {}, shortened(what)) : null,
-      );
-    });
+    const labels = labelPicker(chosen, () => decide(row, { choice: "other", labels: labels.read() }));
     const set = (choice) => {
-      picker.show(choice === "other");
-      decide(row, { choice, labels: choice === "other" ? picker.read() : null });
+      labels.show(choice === "other");
+      decide(row, { choice, labels: choice === "other" ? labels.read() : null });
       card.root.classList.add("decided");
     };
-    picker.show(made.choice === "other");
+    const offered = Object.keys(CHOICES).filter((choice) => choice !== "suggestion" || texts.keep !== texts.suggestion);
+    const radios = offered.map((value) =>
+      el("input", { type: "radio", name: `review-${i}`, value, checked: made.choice === value, onchange: () => set(value) }),
+    );
+    const choices = radios.map((radio, k) => {
+      const what = texts[radio.value],
+        words = el("span", CHOICES[radio.value]);
+      return el("label.choice", { title: what }, radio, el("kbd", String(k + 1)), words, what && el("b", shortened(what)));
+    });
+    labels.show(made.choice === "other");
     card.root.classList.toggle("decided", Boolean(made.choice));
     card.root.addEventListener("keydown", (event) => {
-      if (event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey || !/^[1-5]$/.test(event.key)) return;
-      const label = radios[Number(event.key) - 1];
-      if (!label) return;
-      const radio = label.querySelector("input");
-      radio.checked = true;
-      set(radio.value);
-      if (radio.value === "other") picker.focus();
+      const radio = radios[Number(event.key) - 1];
+      if (!radio || event.target.matches("select") || event.ctrlKey || event.metaKey || event.altKey) return;
+      radio.click();
+      if (radio.value === "other") labels.focus();
       event.preventDefault();
     });
-    return el(
-      "fieldset",
-      { className: "review" },
-      el("legend", { className: "hidden" }, `Label of ${baseName(clips.path[i])}`),
-      el(
-        "p",
-        { className: "tiny soft" },
-        row.issue ? el("span", { className: "flag" }, "likely wrong") : "doubtful",
-        ` · label quality ${fixed(row.quality, 3)}`,
-      ),
-      radios,
-      picker.root,
-    );
+    const legend = el("legend.hidden", `Label of ${baseName(clips.path[i])}`),
+      flag = row.issue ? el("span.flag", "likely wrong") : "doubtful",
+      quality = el("p.tiny.soft", flag, ` · label quality ${fixed(row.quality, 3)}`);
+    return el("fieldset.review", legend, quality, choices, labels.root);
   };
 
-  const ids = rows.map((row) => row.clip);
   put(
     root,
-    el(
-      "p",
-      { className: "lead" },
-      `${review.issues.toLocaleString("en")} of ${counted(review.labelled, "labelled clip")} carry a label that is likely wrong: ` +
-        "the network, which was not trained on them, is confident of another one (confident learning). The most doubtful come first.",
+    lead(
+      `${review.issues.toLocaleString("en")} of ${counted(review.labelled, "labelled clip")} carry a label that is likely wrong: `,
+      "the network, which was not trained on them, is confident of another one (confident learning). ",
+      "The most doubtful come first.",
     ),
-    el(
-      "p",
-      { className: "soft" },
+    soft(
       "Tab goes to the players and space plays; the arrow keys go from clip to clip, and 1 to 5 choose. The saved file is applied by ",
-      el("code", {}, 'corrections="corrections.csv"'),
+      el("code", 'corrections="corrections.csv"'),
       " at the next training.",
     ),
-    review.notes.map((note) => el("p", { className: "soft tiny" }, note)),
-    el("div", { className: "toolbar sticky" }, el("span", {}, count, kept), exporter),
-    cardList(ids, controls),
+    review.notes.map((note) => el("p.soft.tiny", note)),
+    el("div.toolbar.sticky", el("span", count, kept), exporter),
+    cardList([...byClip.keys()], controls),
   );
   showCount(remember(store, decisions));
 }

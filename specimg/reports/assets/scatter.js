@@ -2,31 +2,34 @@
 
 // after Paul Tol's "muted"
 const HUES = ["#6f63d9", "#dd6f86", "#33af98", "#cfa62c", "#b04a7e", "#62aedd", "#3f9d57", "#b56cbd", "#9a9a3c"];
-const SHAPES = ["circle", "square", "triangle", "diamond"];
+// circle, square, triangle, diamond; of radius 1
+const SHAPES = [
+  "M-1 0a1 1 0 1 0 2 0a1 1 0 1 0-2 0Z",
+  "M-.88-.88H.88V.88H-.88Z",
+  "M0-1.15L1 .8L-1 .8Z",
+  "M0-1.2L1.2 0L0 1.2L-1.2 0Z",
+].map((path) => new Path2D(path));
+const UNKNOWN = "#8a8a8a";
 
-function markPath(brush, shape, x, y, r) {
-  brush.beginPath();
-  if (shape === "circle") brush.arc(x, y, r, 0, 7);
-  else if (shape === "square") brush.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
-  else if (shape === "triangle") {
-    brush.moveTo(x, y - r * 1.15);
-    brush.lineTo(x + r, y + r * 0.8);
-    brush.lineTo(x - r, y + r * 0.8);
-    brush.closePath();
-  } else {
-    brush.moveTo(x, y - r * 1.2);
-    brush.lineTo(x + r * 1.2, y);
-    brush.lineTo(x, y + r * 1.2);
-    brush.lineTo(x - r * 1.2, y);
-    brush.closePath();
-  }
+const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+const huesOf = (way) => (way.hues ? way.hues.map(colourOf) : HUES);
+
+// the mark of a value, filled; the path is returned, to be outlined
+function drawMark(brush, hues, value, x, y, r) {
+  const shape = value < 0 ? 0 : Math.floor(value / hues.length) % SHAPES.length,
+    path = new Path2D();
+  path.addPath(SHAPES[shape], new DOMMatrix([r, 0, 0, r, x, y]));
+  brush.fillStyle = value < 0 ? UNKNOWN : hues[value % hues.length];
+  brush.fill(path);
+  return path;
 }
 
 // what colour can stand for: [{name, values, of(i) -> number of the value, or -1}]
 function colourings() {
   const firstOf = (i) => {
-    const cell = clips.target[i] !== null ? clips.target[i] : clips.guess[i];
-    return cell === null ? -1 : Array.isArray(cell) ? (cell.length ? cell[0] : -1) : cell;
+    const cell = clips.target[i] ?? clips.guess[i];
+    return (Array.isArray(cell) ? cell[0] : cell) ?? -1;
   };
   const ways = [{ name: "class", values: vocab, of: firstOf }];
   if (clips.right.some((r) => r !== null))
@@ -43,11 +46,10 @@ function colourings() {
 function mapView(root) {
   const map = page.map;
   if (map.why) {
-    put(root, el("p", { className: "lead" }, `There is no map: ${map.why}`));
+    put(root, lead(`There is no map: ${map.why}`));
     return;
   }
-  const canvas = el("canvas", {
-    className: "scatter",
+  const canvas = el("canvas.scatter", {
     role: "application",
     tabIndex: 0,
     ariaLabel: "Map of the clips; the arrow keys move it, plus and minus zoom, Enter plays the ringed clip in the middle",
@@ -56,55 +58,45 @@ function mapView(root) {
   const view = { zoom: 1, x: 0, y: 0, way: null, only: -1, hover: -1, chosen: -1 };
   const at = map.clips,
     tip = document.getElementById("tip");
-  const low = [Math.min(...map.x), Math.min(...map.y)],
-    high = [Math.max(...map.x), Math.max(...map.y)];
-  const reach = [high[0] - low[0] || 1, high[1] - low[1] || 1],
-    middle = [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2];
+  const [ofX, ofY] = [map.x, map.y].map((values) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return { reach: high - low || 1, middle: (low + high) / 2 };
+  });
 
   const size = () => ({ w: canvas.clientWidth || 600, h: canvas.clientHeight || 500 });
-  const scale = () => Math.min(size().w / reach[0], size().h / reach[1]) * 0.9 * view.zoom;
+  const scale = () => Math.min(size().w / ofX.reach, size().h / ofY.reach) * 0.9 * view.zoom;
   const place = (k) => [
-    size().w / 2 + view.x + (map.x[k] - middle[0]) * scale(),
-    size().h / 2 + view.y - (map.y[k] - middle[1]) * scale(),
+    size().w / 2 + view.x + (map.x[k] - ofX.middle) * scale(),
+    size().h / 2 + view.y - (map.y[k] - ofY.middle) * scale(),
   ];
   const radius = () => Math.min(9, Math.max(2.6, 70 / Math.sqrt(at.length)) * Math.sqrt(view.zoom));
+  const isShown = (k) => view.only < 0 || view.way.of(at[k]) === view.only;
 
   const draw = () => {
     const { w, h } = size(),
       dense = window.devicePixelRatio || 1,
-      style = getComputedStyle(document.documentElement),
-      brush = canvas.getContext("2d");
-    if (canvas.width !== Math.round(w * dense)) canvas.width = Math.round(w * dense);
-    if (canvas.height !== Math.round(h * dense)) canvas.height = Math.round(h * dense);
-    brush.setTransform(dense, 0, 0, dense, 0, 0);
-    brush.clearRect(0, 0, w, h);
-    const ink = style.getPropertyValue("--ink"),
-      hues = view.way.hues ? view.way.hues.map((name) => style.getPropertyValue(name)) : HUES,
+      brush = canvas.getContext("2d"),
+      hues = huesOf(view.way),
       r = radius();
+    canvas.width = Math.round(w * dense); // which clears it, too
+    canvas.height = Math.round(h * dense);
+    brush.scale(dense, dense);
+    brush.strokeStyle = colourOf("--ink");
+    brush.lineWidth = 1.1;
     for (let k = 0; k < at.length; k++) {
-      const value = view.way.of(at[k]),
-        [px, py] = place(k);
+      const [px, py] = place(k);
       if (px < -20 || py < -20 || px > w + 20 || py > h + 20) continue;
-      brush.globalAlpha = view.only >= 0 && value !== view.only ? 0.1 : 0.85;
-      brush.fillStyle = value < 0 ? "#8a8a8a" : hues[value % hues.length];
-      markPath(brush, value < 0 ? "circle" : SHAPES[Math.floor(value / hues.length) % 4], px, py, r);
-      brush.fill();
-      if (clips.right[at[k]] === 0) {
-        brush.strokeStyle = ink;
-        brush.lineWidth = 1.1;
-        brush.stroke();
-      }
+      brush.globalAlpha = isShown(k) ? 0.85 : 0.1;
+      const mark = drawMark(brush, hues, view.way.of(at[k]), px, py, r);
+      if (clips.right[at[k]] === 0) brush.stroke(mark);
     }
     brush.globalAlpha = 1;
-    for (const k of [view.hover, view.chosen])
-      if (k >= 0) {
-        const [px, py] = place(k);
-        brush.strokeStyle = ink;
-        brush.lineWidth = 2;
-        brush.beginPath();
-        brush.arc(px, py, r + 5, 0, 7);
-        brush.stroke();
-      }
+    brush.lineWidth = 2;
+    for (const k of [view.hover, view.chosen].filter((k) => k >= 0)) {
+      brush.beginPath();
+      brush.arc(...place(k), r + 5, 0, 7);
+      brush.stroke();
+    }
   };
 
   const nearest = (x, y, most) => {
@@ -113,10 +105,7 @@ function mapView(root) {
     for (let k = 0; k < at.length; k++) {
       const [px, py] = place(k),
         d = (px - x) ** 2 + (py - y) ** 2;
-      if (d < least && !(view.only >= 0 && view.way.of(at[k]) !== view.only)) {
-        least = d;
-        best = k;
-      }
+      if (d < least && isShown(k)) [least, best] = [d, k];
     }
     return best;
   };
@@ -141,7 +130,7 @@ function mapView(root) {
     tip.replaceChildren(
       clips.picture[i] === null ? "" : el("img", { src: pictureAddress(i), alt: "" }),
       result(i),
-      el("p", { className: "name" }, baseName(clips.path[i])),
+      el("p.name", baseName(clips.path[i])),
     );
     tip.style.left = `${Math.min(window.innerWidth - 230, event.clientX + 16)}px`;
     tip.style.top = `${Math.min(window.innerHeight - 190, event.clientY + 16)}px`;
@@ -236,86 +225,52 @@ function mapView(root) {
   canvas.addEventListener("focus", () => canvas.matches(":focus-visible") && ringMiddle());
   canvas.addEventListener("blur", () => ring(-1));
 
-  const legend = el("div", { className: "classes" });
-  const colour = (way) => {
-    view.way = way;
-    view.only = -1;
-    const used = new Set(at.map((i) => way.of(i)));
-    legend.replaceChildren(
-      ...way.values
-        .map(
-          (name, value) =>
-            used.has(value) &&
-            el(
-              "button",
-              {
-                type: "button",
-                className: "chip",
-                ariaPressed: "false",
-                title: name,
-                onclick: (event) => {
-                  view.only = view.only === value ? -1 : value;
-                  for (const chip of legend.children)
-                    chip.setAttribute("aria-pressed", String(chip === event.currentTarget && view.only >= 0));
-                  draw();
-                },
-              },
-              chipMark(way, value),
-              el("span", {}, name),
-            ),
-        )
-        .filter(Boolean),
-    );
-    draw();
-  };
-  const chipMark = (way, value) => {
-    const dot = el("canvas", { width: 24, height: 24, className: "mark-of" }),
-      brush = dot.getContext("2d"),
-      hues = way.hues ? way.hues.map((name) => getComputedStyle(document.documentElement).getPropertyValue(name)) : HUES;
-    brush.fillStyle = hues[value % hues.length];
-    markPath(brush, SHAPES[Math.floor(value / hues.length) % 4], 12, 12, 7.5);
-    brush.fill();
+  const legend = el("div.classes");
+  const markOf = (value) => {
+    const dot = el("canvas.mark-of", { width: 24, height: 24 });
+    drawMark(dot.getContext("2d"), huesOf(view.way), value, 12, 12, 7.5);
     return dot;
   };
+  const chip = (name, value) => {
+    const toggle = () => {
+      view.only = view.only === value ? -1 : value;
+      for (const other of legend.children) other.ariaPressed = String(other === button && view.only >= 0);
+      draw();
+    };
+    const button = el("button.chip", { ariaPressed: "false", title: name, onclick: toggle }, markOf(value), el("span", name));
+    return button;
+  };
+  const colour = (way) => {
+    Object.assign(view, { way, only: -1 });
+    const used = new Set(at.map((i) => way.of(i)));
+    legend.replaceChildren(...way.values.map((name, value) => used.has(value) && chip(name, value)).filter(Boolean));
+    draw();
+  };
   const ways = colourings();
-  const buttons = el(
-    "div",
-    { className: "zoom" },
-    [
-      ["+", "Zoom in", () => zoomAtMiddle(1.5)],
-      ["−", "Zoom out", () => zoomAtMiddle(1 / 1.5)],
-      [
-        "⤢",
-        "Show all",
-        () => {
-          Object.assign(view, { zoom: 1, x: 0, y: 0 });
-          draw();
-        },
-      ],
-    ].map(([text, name, onclick]) => el("button", { type: "button", ariaLabel: name, title: name, onclick }, text)),
+  const showAll = () => {
+    Object.assign(view, { zoom: 1, x: 0, y: 0 });
+    draw();
+  };
+  const button = (text, title, onclick) => el("button", { ariaLabel: title, title, onclick }, text);
+  const zoom = el(
+    "div.zoom",
+    button("+", "Zoom in", () => zoomAtMiddle(1.5)),
+    button("−", "Zoom out", () => zoomAtMiddle(1 / 1.5)),
+    button("⤢", "Show all", showAll),
   );
+  const options = ways.map((way, k) => [way.name, k]),
+    by = picker("Colour by", options, (event) => colour(ways[event.target.value]), "label.field.inline");
   put(
     root,
-    el(
-      "p",
-      { className: "lead" },
-      `Clips that are similar to the network lie close together: t-SNE of the ${map.on}, perplexity ${fixed(map.perplexity, 0)}. `,
-      "Outlined: misclassified. ",
-      map.left_out ? `${counted(at.length, "clip")} drawn at random from ${clips.n.toLocaleString("en")}.` : null,
+    lead(
+      "Clips that are similar to the network lie close together: ",
+      `t-SNE of the ${map.on}, perplexity ${fixed(map.perplexity, 0)}. Outlined: misclassified. `,
+      map.left_out && `${counted(at.length, "clip")} drawn at random from ${clips.n.toLocaleString("en")}.`,
     ),
-    el(
-      "label",
-      { className: "field inline" },
-      "Colour by",
-      el(
-        "select",
-        { onchange: (event) => colour(ways[event.target.selectedIndex]) },
-        ways.map((way) => el("option", {}, way.name)),
-      ),
-    ),
-    el("div", { className: "beside map" }, el("div", {}, el("div", { className: "canvas" }, canvas, buttons), legend), shelf),
+    by,
+    el("div.beside.map", el("div", el("div.canvas", canvas, zoom), legend), shelf),
   );
   colour(ways[0]);
-  onTheme(() => draw());
+  window.addEventListener("repaint", draw);
   new ResizeObserver(draw).observe(canvas);
 }

@@ -39,8 +39,7 @@ function cellTitle(a, g, ids) {
   return `${isolated(vocab[a])}, predicted as ${isolated(vocab[g])}: ${clips}`;
 }
 
-const headRow = (...heads) => el("thead", {}, el("tr", {}, heads));
-const labelCell = (label) => el("td", { className: "long", title: label }, shortened(label));
+const labelCell = (label) => el("td.long", { title: label }, shortened(label));
 
 function pairTable(cells, shelf) {
   const n = vocab.length;
@@ -48,85 +47,65 @@ function pairTable(cells, shelf) {
     .map(([key, ids]) => [Math.floor(key / n), key % n, ids])
     .filter(([a, g]) => a !== g)
     .sort((p, q) => q[2].length - p[2].length);
-  if (!pairs.length) return el("p", { className: "soft" }, "No confusions.");
+  if (!pairs.length) return soft("No confusions.");
   const rows = pairs.slice(0, MOST_PAIRS).map(([a, g, ids]) => {
     const title = cellTitle(a, g, ids),
       onclick = () => shelf.show(title, ids);
-    const number = el("button", { className: "link", type: "button", ariaLabel: title, onclick }, String(ids.length));
-    const arrow = el("td", { className: "soft", ariaHidden: "true" }, "→");
-    return el("tr", {}, el("td", { className: "number" }, number), labelCell(vocab[a]), arrow, labelCell(vocab[g]));
+    const number = el("button.link", { ariaLabel: title, onclick }, String(ids.length));
+    const arrow = el("td.soft", { ariaHidden: "true" }, "→");
+    return el("tr", cell(number), labelCell(vocab[a]), arrow, labelCell(vocab[g]));
   });
   const rest = pairs.length - rows.length;
-  const head = headRow(
-    el("th", { scope: "col", className: "number" }, "clips"),
-    el("th", { scope: "col" }, page.multi ? "missed" : "actual"),
-    el("td", {}),
-    el("th", { scope: "col" }, page.multi ? "predicted instead" : "predicted"),
-  );
-  return el(
-    "div",
-    { className: "scroll" },
-    el("table", { className: "plain pairs" }, head, el("tbody", {}, rows)),
-    rest > 0 ? el("p", { className: "soft rest" }, `and ${counted(rest, "pair")} more`) : null,
-  );
+  const [actual, predicted] = page.multi ? ["missed", "predicted instead"] : ["actual", "predicted"],
+    column = (name) => el("th", { scope: "col" }, name);
+  const head = headRow(el("th.number", { scope: "col" }, "clips"), column(actual), el("td"), column(predicted));
+  const more = rest > 0 && el("p.soft.rest", `and ${counted(rest, "pair")} more`);
+  return el("div.scroll", el("table.plain.pairs", head, el("tbody", rows)), more);
 }
 
-function shade(share) {
-  return Math.min(9, Math.ceil(share * 9));
+function matrixCell(a, g, ids, total, shelf) {
+  if (!ids) return el("td");
+  const title = cellTitle(a, g, ids),
+    share = ids.length / total;
+  const button = el(`button.cell.${a === g ? "good" : "bad"}`, {
+    data: { actual: vocab[a], predicted: vocab[g] },
+    ariaLabel: title,
+    title: `${title}\nof ${total} (${percent(share)})`,
+    onclick: () => shelf.show(title, ids),
+  });
+  button.style.setProperty("--share", (0.07 + 0.72 * share).toFixed(2));
+  button.append(ids.length);
+  return el("td", button);
 }
 
 function buttonMatrix(cells, order, shelf, totals) {
   const n = vocab.length;
-  const head = el(
-    "tr",
-    {},
-    el("td", {}),
-    order.map((g) => el("th", { scope: "col", title: vocab[g] }, el("span", {}, vocab[g]))),
-  );
-  const body = order.map((a) =>
-    el(
-      "tr",
-      {},
-      el("th", { scope: "row", title: vocab[a] }, vocab[a]),
-      order.map((g) => {
-        const ids = cells.get(a * n + g) || [];
-        if (!ids.length) return el("td", {});
-        const title = cellTitle(a, g, ids);
-        const options = {
-          type: "button",
-          className: `cell ${a === g ? "good" : "bad"} s${shade(ids.length / totals[a])}`,
-          data: { actual: vocab[a], predicted: vocab[g] },
-          ariaLabel: title,
-          title: `${title}\nof ${totals[a]} (${percent(ids.length / totals[a])})`,
-          onclick: () => shelf.show(title, ids),
-        };
-        return el("td", {}, el("button", options, String(ids.length)));
-      }),
-    ),
-  );
-  const table = el("table", { className: `matrix${n > 16 ? " fine" : ""}` }, el("thead", {}, head), el("tbody", {}, body));
+  const heads = order.map((g) => el("th", { scope: "col", title: vocab[g] }, el("span", vocab[g])));
+  const rows = order.map((a) => {
+    const row = order.map((g) => matrixCell(a, g, cells.get(a * n + g), totals[a], shelf));
+    return el("tr", el("th", { scope: "row", title: vocab[a] }, vocab[a]), row);
+  });
+  const table = el(n > 16 ? "table.matrix.fine" : "table.matrix", headRow(el("td"), heads), el("tbody", rows));
   if (n <= 16) table.style.maxWidth = `${11 + 6 * n}rem`;
   // the longest name determines the height of the column heads
   table.style.setProperty("--up", `${Math.min(9, 1 + 0.52 * Math.max(...vocab.map((v) => v.length))).toFixed(1)}em`);
-  return el("div", { className: "scroll" }, table);
+  return el("div.scroll", table);
 }
 
 function drawnMatrix(cells, order, shelf, totals) {
   const n = vocab.length,
     place = new Map(order.map((k, at) => [k, at]));
   const side = Math.max(3, Math.floor(900 / n)),
-    canvas = el("canvas", {
-      className: "drawn",
+    canvas = el("canvas.drawn", {
       role: "img",
       width: n * side,
       height: n * side,
       ariaLabel: "Confusion matrix; the table of pairs beside it holds the same numbers",
     });
-  const pointed = el("p", { className: "soft pointed" }, "Point at a cell to read it, click to list its clips.");
+  const pointed = el("p.soft.pointed", "Point at a cell to read it, click to list its clips.");
   const paint = () => {
     const style = getComputedStyle(document.documentElement),
       brush = canvas.getContext("2d");
-    brush.clearRect(0, 0, canvas.width, canvas.height);
     brush.fillStyle = style.getPropertyValue("--sunken");
     brush.fillRect(0, 0, canvas.width, canvas.height);
     for (const [key, ids] of cells) {
@@ -144,135 +123,90 @@ function drawnMatrix(cells, order, shelf, totals) {
       row = Math.floor(((event.clientY - box.top) / box.height) * n);
     return [order[Math.min(n - 1, Math.max(0, row))], order[Math.min(n - 1, Math.max(0, column))]];
   };
-  canvas.addEventListener("pointermove", (event) => {
-    const [a, g] = at(event);
-    pointed.textContent = cellTitle(a, g, cells.get(a * n + g) || []);
-  });
-  canvas.addEventListener("click", (event) => {
-    const [a, g] = at(event);
-    const ids = cells.get(a * n + g) || [];
-    shelf.show(cellTitle(a, g, ids), ids);
-  });
-  onTheme(paint);
+  const under = (event) => {
+    const [a, g] = at(event),
+      ids = cells.get(a * n + g) || [];
+    return [cellTitle(a, g, ids), ids];
+  };
+  canvas.addEventListener("pointermove", (event) => (pointed.textContent = under(event)[0]));
+  canvas.addEventListener("click", (event) => shelf.show(...under(event)));
+  window.addEventListener("repaint", paint);
   paint();
-  return el("div", {}, canvas, pointed);
+  return el("div", canvas, pointed);
 }
 
 function confusionView(root) {
   const isDrawn = !page.multi && vocab.length > MOST_CELLS;
   const shelf = makeShelf(`Click a ${isDrawn ? "cell or a " : ""}number to list its clips.`),
     cells = page.multi ? mistakePairs() : confusionCounts();
-  const pairs = el(
-    "section",
-    {},
-    el("h3", {}, page.multi ? "Predicted where another was missed" : "Most confused"),
-    pairTable(cells, shelf),
-  );
+  const pairs = section(page.multi ? "Predicted where another was missed" : "Most confused", pairTable(cells, shelf));
   if (page.multi) {
-    put(
-      root,
-      el(
-        "p",
-        { className: "lead" },
-        "Clips may have several labels, so there is no confusion matrix: these labels were predicted in clips where another " +
-          "one was missed.",
-      ),
-      el("div", { className: "beside" }, el("div", {}, pairs), shelf),
-    );
+    const why = "Clips may have several labels, so there is no confusion matrix: ";
+    put(root, lead(why, "these labels were predicted in clips where another one was missed."));
+    put(root, el("div.beside", el("div", pairs), shelf));
     return;
   }
   const totals = new Array(vocab.length).fill(0);
   for (const [key, ids] of cells) totals[Math.floor(key / vocab.length)] += ids.length;
   const draw = isDrawn ? drawnMatrix : buttonMatrix,
     given = vocab.map((_, k) => k);
-  const place = el("div", {}, draw(cells, given, shelf, totals));
-  const orders = page.order
-    ? el(
-        "label",
-        { className: "field inline" },
-        "Order",
-        el(
-          "select",
-          {
-            onchange: (event) =>
-              place.replaceChildren(draw(cells, event.target.value === "clusters" ? page.order : given, shelf, totals)),
-          },
-          el("option", { value: "given" }, "as in the vocabulary"),
-          el("option", { value: "clusters" }, "confused classes as neighbours"),
-        ),
-      )
-    : null;
+  const place = el("div", draw(cells, given, shelf, totals));
+  const reorder = (event) =>
+    place.replaceChildren(draw(cells, event.target.value === "clusters" ? page.order : given, shelf, totals));
+  const options = { "as in the vocabulary": "given", "confused classes as neighbours": "clusters" };
+  const orders = page.order && picker("Order", Object.entries(options), reorder, "label.field.inline");
   const lost = everyClip.filter((i) => clips.target[i] !== null && clips.guess[i] === null);
+  const wide = !isDrawn && vocab.length > WIDE;
   put(
     root,
-    el(
-      "p",
-      { className: "lead" },
-      "Actual classes down, predicted ones across. The colour shows the share of the actual class.",
-    ),
+    lead("Actual classes down, predicted ones across. The colour shows the share of the actual class."),
     orders,
-    lost.length ? el("p", { className: "soft" }, `${counted(lost.length, "clip")} without a prediction left out.`) : null,
-    el("div", { className: `beside three${!isDrawn && vocab.length > WIDE ? " wide" : ""}` }, place, shelf, pairs),
+    lost.length && soft(`${counted(lost.length, "clip")} without a prediction left out.`),
+    el(wide ? "div.beside.three.wide" : "div.beside.three", place, shelf, pairs),
   );
 }
 
 // ---------------------------------------------------------------- classes
 
-// A click on a head sorts. columns: [{name, key, text(row), number}]; foot: rows that stay below
+// columns of a sortable table: `key` of a row sorts, `text` is shown; a click on the first column's text lists clips
+const names = (name, key) => ({ name, key: (row) => row[key], text: (row) => row[key], head: true });
+const numbers = (name, key, text) => ({ name, key: (row) => row[key], text, number: true });
+const counts = (key) => numbers("clips", key, (row) => row[key].toLocaleString("en"));
+const rates = (name, key) => ({ ...numbers(name, key, (row) => fixed(row[key], 3)), rising: true });
+
+// A click on a head sorts; `foot` are rows that stay below.
 function sortableTable(columns, rows, onRow, first, foot = null) {
   const body = el("tbody");
   let by = first,
     down = false;
+  const sortBy = (column) => {
+    down = by === column ? !down : column.number && !column.rising;
+    by = column;
+    fill();
+  };
   const heads = columns.map((column) =>
-    el(
-      "th",
-      { scope: "col", className: column.number ? "number" : "" },
-      el(
-        "button",
-        {
-          type: "button",
-          className: "sort",
-          onclick: () => {
-            down = by === column ? !down : column.number && !column.rising;
-            by = column;
-            fill();
-          },
-        },
-        column.name,
-      ),
-    ),
+    el(column.number ? "th.number" : "th", { scope: "col" }, el("button.sort", { onclick: () => sortBy(column) }, column.name)),
   );
+  const cellOf = (column, row) => {
+    const text = column.text(row);
+    if (!column.head) return el(column.number ? "td.number" : "td.long", text);
+    return el("th.long", el("button.link", { title: text, onclick: () => onRow(row) }, shortened(text)));
+  };
+  const compare = (a, b) => (typeof a === "string" ? sameText(a, b) : (isNumber(a) ? a : -1) - (isNumber(b) ? b : -1));
   const fill = () => {
-    const sorted = [...rows].sort((p, q) => {
-      const a = by.key(p),
-        b = by.key(q);
-      return (typeof a === "string" ? sameText(a, b) : (isNumber(a) ? a : -1) - (isNumber(b) ? b : -1)) * (down ? -1 : 1);
-    });
+    const sorted = [...rows].sort((p, q) => compare(by.key(p), by.key(q)) * (down ? -1 : 1));
     body.replaceChildren(
       ...sorted.map((row) =>
         el(
           "tr",
-          {},
-          columns.map((column) =>
-            el(
-              column.head ? "th" : "td",
-              { className: column.number ? "number" : "long" },
-              column.head
-                ? el(
-                    "button",
-                    { className: "link", type: "button", title: column.text(row), onclick: () => onRow(row) },
-                    shortened(column.text(row)),
-                  )
-                : column.text(row),
-            ),
-          ),
+          columns.map((column) => cellOf(column, row)),
         ),
       ),
     );
-    heads.forEach((head, k) => head.setAttribute("aria-sort", columns[k] === by ? (down ? "descending" : "ascending") : "none"));
+    heads.forEach((head, k) => (head.ariaSort = columns[k] === by ? (down ? "descending" : "ascending") : "none"));
   };
   fill();
-  return el("div", { className: "scroll" }, el("table", { className: "plain sortable" }, headRow(heads), body, foot));
+  return el("div.scroll", el("table.plain.sortable", headRow(heads), body, foot));
 }
 
 // a table and its figure, which comes first where it is not much higher than the screen
@@ -280,13 +214,12 @@ const withChart = (name, rows, table) => (rows > 24 ? [table, chart(name)] : [ch
 
 function classesView(root) {
   const shelf = makeShelf("Click a class to list its clips, the missed ones first.");
-  const rate = (name, key) => ({ name, key: (r) => r[key], number: true, rising: true, text: (r) => fixed(r[key], 3) });
   const columns = [
-    { name: "class", key: (r) => r.label, head: true, text: (r) => r.label },
-    rate("precision", "precision"),
-    rate("recall", "recall"),
-    rate("F1", "f1"),
-    { name: "clips", key: (r) => r.support, number: true, text: (r) => r.support.toLocaleString("en") },
+    names("class", "label"),
+    rates("precision", "precision"),
+    rates("recall", "recall"),
+    rates("F1", "f1"),
+    counts("support"),
   ];
   const show = (row) => {
     const k = vocab.indexOf(row.label);
@@ -302,25 +235,14 @@ function classesView(root) {
   };
   // accuracy is one number, which scikit-learn's report writes into every column
   const averages = page.averages.map((row) => {
-    const numbers = row.label === "accuracy" ? [null, null, row.f1] : [row.precision, row.recall, row.f1];
-    const cells = numbers.map((x) => el("td", { className: "number" }, x === null ? "" : fixed(x, 3)));
-    return el("tr", {}, el("th", { scope: "row" }, row.label.replace(/avg$/, "average")), cells, el("td", {}));
+    const values = row.label === "accuracy" ? [null, null, row.f1] : [row.precision, row.recall, row.f1];
+    const cells = values.map((x) => cell(x === null ? "" : fixed(x, 3)));
+    return el("tr", el("th", { scope: "row" }, row.label.replace(/avg$/, "average")), cells, el("td"));
   });
-  const table = sortableTable(columns, page.report, show, columns[3], el("tfoot", {}, averages));
-  put(
-    root,
-    el(
-      "p",
-      { className: "lead" },
-      "Precision: the share of the clips predicted as the class that are of it. Recall: the share of the class's clips that are found.",
-    ),
-    el(
-      "div",
-      { className: "beside" },
-      el("div", {}, withChart("classes", page.report.length, table)),
-      shelf,
-    ),
-  );
+  const table = sortableTable(columns, page.report, show, columns[3], el("tfoot", averages));
+  const precision = "Precision: the share of the clips predicted as the class that are of it. ";
+  put(root, lead(precision, "Recall: the share of the class's clips that are found."));
+  put(root, el("div.beside", el("div", withChart("classes", page.report.length, table)), shelf));
 }
 
 // ---------------------------------------------------------------- groups
@@ -330,49 +252,25 @@ function groupsView(root) {
   const tables = page.breakdown.map((part, k) => {
     const group = page.groups.find((g) => g.name === part.name);
     const columns = [
-      { name: part.name, key: (r) => r.value, head: true, text: (r) => r.value },
-      { name: "clips", key: (r) => r.clips, number: true, text: (r) => r.clips.toLocaleString("en") },
-      {
-        name: page.multi ? "exact match" : "accuracy",
-        key: (r) => r.rate,
-        number: true,
-        rising: true,
-        text: (r) => fixed(r.rate, 3),
-      },
-      {
-        name: "95 %",
-        key: (r) => r.low,
-        number: true,
-        text: (r) => (isNumber(r.low) ? `${fixed(r.low, 3)} to ${fixed(r.high, 3)}` : "–"),
-      },
+      names(part.name, "value"),
+      counts("clips"),
+      rates(page.multi ? "exact match" : "accuracy", "rate"),
+      numbers("95 %", "low", interval),
     ];
     const show = (row) => {
-      const k = group.values.indexOf(row.value);
-      shelf.show(
-        `${part.name} ${row.value}`,
-        everyClip.filter((i) => group.of[i] === k),
-      );
+      const members = everyClip.filter((i) => group.values[group.of[i]] === row.value);
+      shelf.show(`${part.name} ${row.value}`, members);
     };
     const table = sortableTable(columns, part.rows, show, columns[2]);
-    return el("section", {}, el("h3", {}, `By ${part.name}`), withChart(`groups-${k}`, part.rows.length, table));
+    return section(`By ${part.name}`, withChart(`groups-${k}`, part.rows.length, table));
   });
-  put(
-    root,
-    el("p", { className: "lead" }, "Share of correct clips with its 95 % interval (Wilson)."),
-    el("div", { className: "beside" }, el("div", {}, tables), shelf),
-  );
+  put(root, lead("Share of correct clips with its 95 % interval (Wilson)."), el("div.beside", el("div", tables), shelf));
 }
 
 // ---------------------------------------------------------------- calibration
 
 function calibrationView(root) {
-  put(
-    root,
-    el(
-      "p",
-      { className: "lead" },
-      "Are predictions with a probability of 0.8 correct in 8 of 10 cases? On the diagonal they are; below it the network is overconfident.",
-    ),
-    el("div", { className: "charts" }, chart("calibration"), chart("probabilities")),
-  );
+  const question = "Are predictions with a probability of 0.8 correct in 8 of 10 cases? ";
+  put(root, lead(question, "On the diagonal they are; below it the network is overconfident."));
+  put(root, el("div.charts", chart("calibration"), chart("probabilities")));
 }
