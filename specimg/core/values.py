@@ -17,7 +17,6 @@ True
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import json
@@ -25,10 +24,12 @@ import math
 import numbers
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .arguments import keywords, refuse_unknown, unknown_name
 from .reading import parse_json, parse_toml, read_toml, swap_leaves
 
 _KINDS: dict[str, type] = {}
@@ -60,14 +61,14 @@ def choose(name: str, options, what: str) -> str:
     options = sorted(options)
     if name in options:
         return name
-    near = difflib.get_close_matches(str(name), options, n=3)
-    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise ValueError(f"unknown {what} {name!r};{hint} choose one of {', '.join(options)}")
+    raise ValueError(unknown_name(name, options, what))
 
 
 def register(cls: type[T]) -> type[T]:
-    """Class decorator: `from_dict` finds the class by its lower-cased name, and `repr` prints what differs from the defaults."""
+    """Class decorator: `from_dict` finds the class by its lower-cased name, `repr` prints what differs from the defaults, and an unknown
+    field says where it belongs."""
     _KINDS[cls.__name__.lower()] = cls
+    cls.__init__ = _names_fields(cls.__init__)
     if cls.__dataclass_params__.repr:
         cls.__repr__ = _short_repr  # in place of the dataclass's own, which prints every field
     return cls
@@ -80,6 +81,20 @@ def kinds(base: type | None = None) -> dict[str, type]:
     ['picture']
     """
     return {kind: cls for kind, cls in sorted(_KINDS.items()) if base is None or issubclass(cls, base)}
+
+
+def _names_fields(init: Callable) -> Callable:
+    """An `__init__` that refuses unknown fields with the place where they live."""
+
+    known = keywords(init)
+
+    @functools.wraps(init)
+    def checked(self, *args, **kwargs):
+        if not kwargs.keys() <= known:
+            refuse_unknown(kwargs, known, f"field of {type(self).__name__}")
+        init(self, *args, **kwargs)
+
+    return checked
 
 
 def _short_repr(value: Value) -> str:
@@ -142,9 +157,7 @@ class Value:
         ValueError
             A field does not exist, or its new value breaks a rule.
         """
-        unknown = [name for name in changes if name not in _annotations(type(self))]
-        for name in unknown:
-            choose(name, _annotations(type(self)), f"field of {type(self).__name__}")
+        refuse_unknown(changes, _annotations(type(self)), f"field of {type(self).__name__}")
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,8 +195,7 @@ class Value:
         if kind is None:
             raise ValueError(f"the dictionary has no 'kind'; choose one of {', '.join(kinds(cls))}")
         found = _KINDS[choose(kind, kinds(cls), cls.__name__.lower())]
-        for name in data:
-            choose(name, _annotations(found), f"field of {found.__name__}")
+        refuse_unknown(data, _annotations(found), f"field of {found.__name__}")
         for name in sorted(_required(found) - set(data)):
             raise ValueError(f"the dictionary of kind {kind!r} lacks the field {name!r}, which has no default")
         return found(**{name: _restore(part) for name, part in data.items()})

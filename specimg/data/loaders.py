@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from fastai.vision.all import ColReader, DataLoaders, OneHotEncode, TfmdDL, Tran
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
 
+from ..core.arguments import names_arguments, parameter_texts
 from ..labels.tables import labels_from_folders, labels_from_names
 from ..render.plan import name_below
 from ..render.renderer import Renderer
@@ -50,22 +52,31 @@ def take(kind: type[T], options: dict[str, Any], **defaults: Any) -> T:
     return kind(**{**defaults, **{name: options.pop(name) for name in names & set(options)}})
 
 
+def _with_texts(doc: str, other: str, names: set[str]) -> str:
+    """A docstring with the entries of another one for these parameters, in place of that for **kwargs."""
+    entries = [
+        text
+        for heading, text in parameter_texts(other).items()
+        if names & set(re.findall(r"\w+", heading.split(" : ")[0]))
+    ]
+    return inspect.cleandoc(doc).replace(parameter_texts(doc)["**kwargs"], "".join(entries))
+
+
 def shows(to: Callable, but: Sequence[str] = ()) -> Callable:
     """Decorator: show the parameters of `to`, without those in `but`, in place of **kwargs, in the signature and in the docstring."""
 
     def decorate(function: Callable) -> Callable:
         own = set(inspect.signature(function).parameters)
         shown = delegates(to, but=[*but, "df"])(function)
-        names = [name for name in inspect.signature(shown).parameters if name not in own]
-        shown.__doc__ = function.__doc__.replace("**kwargs", ", ".join(names))
-        return shown
+        shown.__doc__ = _with_texts(function.__doc__, to.__doc__, set(inspect.signature(shown).parameters) - own)
+        return names_arguments(shown)
 
     return decorate
 
 
 def shows_parameters(cls: type) -> type:
     """Class decorator: its `from_...` show the parameters of its `from_df`."""
-    for name in ("from_csv", "from_folder", "from_names", "from_lists"):
+    for name in (name for name in vars(ClipDataLoaders) if name.startswith("from_")):
         sister = copy_func(getattr(cls, name).__func__)
         sister.__annotations__ = {**sister.__annotations__, "return": cls.__name__}
         setattr(cls, name, classmethod(shows(cls.from_df)(sister)))
@@ -191,12 +202,7 @@ class ClipDataLoaders(DataLoaders):
         valid_pct : float, default 0.2
             Share of the clips that a random split holds out, if there are no train and valid folders.
         **kwargs
-            As in `from_df`. The most used, for pictures:
-
-            - `renderer`: how a recording becomes a picture; None: `Renderer()`, a mel spectrogram.
-            - `size`: (height, width) of the network's input in pixels, or one number for both; None: the pictures' own.
-            - `bs`: clips per batch in training, 64 by default.
-            - `augment`: how pictures are changed in training; None switches it off.
+            As in `from_df`.
 
         Returns
         -------
@@ -350,6 +356,7 @@ class SpecDataLoaders(ClipDataLoaders):
         return self.loaders[0].tree
 
     @classmethod
+    @names_arguments
     def from_df(
         cls,
         df: pd.DataFrame,
@@ -396,8 +403,10 @@ class SpecDataLoaders(ClipDataLoaders):
         ----------
         df : DataFrame
             Names and labels of recordings.
-        path, folder : str or path, default "." and ""
+        path : str or path, default "."
             The recordings lie below `path/folder`.
+        folder : str, default ""
+            The folder of the recordings, below `path`.
         fn_col, label_col : str or int, default "path" and "label"
             Columns of names and labels, by name or position.
         label_delim : str, default None
@@ -439,7 +448,7 @@ class SpecDataLoaders(ClipDataLoaders):
         augment : Augment, "default" or None, default "default"
             How pictures are changed in training.
         item_tfms, batch_tfms : Transform or list of Transform, default None
-            fastai's, besides ours: of a `SpecImage`, and of float batches.
+            fastai's, besides ours: of a `SpecImage` (a `TensorWave` of a whole clip), and of float batches.
         num_workers : int, default None
             Processes that load; None: 0 on a CPU, where more gain nothing, else fastai's number.
         device : str or torch.device, default None
@@ -476,6 +485,8 @@ class SpecDataLoaders(ClipDataLoaders):
     ) -> SpecDataLoaders:
         """DataLoaders from pictures that already exist.
 
+        Columns of a label table (start, end, group, fold, weight, is_valid) need not be named.
+
         Parameters
         ----------
         tree : SpecTree
@@ -485,7 +496,7 @@ class SpecDataLoaders(ClipDataLoaders):
         path : str or path, default "."
             Where a learner keeps its files.
         **kwargs
-            As in `from_df`; columns of a label table (start, end, group, fold, weight, is_valid) need not be named.
+            As in `from_df`.
 
         Returns
         -------

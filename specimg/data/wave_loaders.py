@@ -173,10 +173,14 @@ class WaveDataLoaders(ClipDataLoaders):
     ) -> WaveDataLoaders:
         """DataLoaders from a table with one row a recording, or a row for each window of one.
 
+        Each epoch reads all recordings, so long ones gain from more workers.
+
         Parameters
         ----------
         df : DataFrame
             Names and labels of recordings.
+        path : str or path, default "."
+            The recordings lie below `path/folder`.
         audio : Audio
             How recordings are read; its `sr` has to be given, and its `duration` where `seconds` is not.
         seconds : float, default None
@@ -185,9 +189,8 @@ class WaveDataLoaders(ClipDataLoaders):
             How many in validation; None: as many as cover the longest clip, 8 at most.
         augment : WaveAugment, "default" or None, default "default"
             How waveforms are changed in training.
-        path, **kwargs
-            As in `SpecDataLoaders.from_df`; `item_tfms` are given a `TensorWave` of a clip's whole length. Each epoch reads all recordings, so
-            long ones gain from more workers.
+        **kwargs
+            As in `SpecDataLoaders.from_df`.
 
         Returns
         -------

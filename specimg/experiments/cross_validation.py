@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..competitions import Competition
+from ..core.arguments import names_arguments
 from ..core.progress import line_logger
 from ..core.text import count, examples
 from ..data.sizes import Sizing
@@ -280,6 +281,7 @@ def run_cross_validation(
     return run
 
 
+@names_arguments
 def cross_validate(
     comp: Competition,
     renderer: Renderer | None = None,

@@ -37,6 +37,7 @@ from ..audio import AudioError, UnreadableError
 from ..audio.decode import SampleBuffer
 from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
+from ..core.arguments import names_arguments
 from ..core.cache import default_cache
 from ..core.files import write_atomic
 from ..core.parallel import map_chunks
@@ -454,6 +455,7 @@ def _draw_into(
         raise _disk_error(folder, exc) from exc
 
 
+@names_arguments
 def render_tree(
     source: str | os.PathLike | Iterable,
     renderer: Renderer = Renderer(),

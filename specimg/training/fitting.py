@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 from fastai.vision.all import Learner
 
+from ..core.arguments import names_arguments
 from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
 from .loop import train_phases
@@ -23,6 +24,7 @@ from .schedule import stopped_early, typed
 __all__ = ["fit", "fit_or_load", "load_training", "read_history"]
 
 
+@names_arguments
 def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None) -> pd.DataFrame:
     """Train a learner by a recipe; the same call with the same `out` resumes after the last finished epoch.
 
@@ -61,6 +63,8 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     0  unfrozen      1  0.00100
     1  unfrozen      2  0.00075
     """
+    if not isinstance(learn, Learner):
+        raise ValueError(f"learn is a {type(learn).__name__}; fit takes a learner, which spec_learner(dls) makes")
     if not isinstance(recipe, Recipe):
         raise ValueError(f"recipe={recipe!r} is not a Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)

@@ -35,6 +35,7 @@ from fastai.vision.all import (
 )
 from torch import Tensor, nn
 
+from ..core.arguments import names_arguments
 from ..core.values import choose
 from ..core.warnings import warn
 from ..metrics import fastai_metric
@@ -106,7 +107,12 @@ def _check_batches(n: int, bs: int, drop_last: bool) -> None:
 
 
 def _check_loaders(dls: DataLoaders) -> None:
-    """ValueError for what fastai would accept silently."""
+    """ValueError for what fastai would accept silently, and for what are no DataLoaders."""
+    if not isinstance(dls, DataLoaders):
+        raise ValueError(
+            f"dls is a {type(dls).__name__}; spec_learner takes DataLoaders, which SpecDataLoaders.from_df makes of a table and "
+            "SpecDataLoaders.from_folder of a folder"
+        )
     train = dls.train
     if getattr(train, "n", None) is not None and getattr(train, "bs", None):  # fastai's own
         _check_batches(train.n, train.bs, train.drop_last)
@@ -221,6 +227,7 @@ def _own_network(
     return model, _WAVE_STATS if net_facts(arch).wave else _OWN_STATS, None, options
 
 
+@names_arguments
 @delegates(Learner.__init__, but=["model", "splitter"])
 def spec_learner(
     dls: DataLoaders,
