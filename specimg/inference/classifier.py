@@ -58,7 +58,7 @@ class Classifier:
     network : dict, default {}
         Arguments with which `create_spec_net` makes the network, or each of an ensemble's.
     about : dict, default {}
-        "training" and "versions", as the folder holds them.
+        "training" and "versions", as the folder holds them, and "folder", from which it was loaded.
 
     Examples
     --------

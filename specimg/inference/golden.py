@@ -25,12 +25,14 @@ from PIL import Image
 from ..audio import AudioError
 from ..audio.decode import decode
 from ..core.files import write_atomic
+from ..core.reading import parse_json, read_bytes
 from ..core.values import Value, register
 from ..data.images import SpecImage
 from ..spectrogram.picture import PictureError
 from .classifier import Classifier
 from .folder import GOLDEN, facts_of, to_json, versions_now
-from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json, read_json
+from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json
+from .settings import check_settings
 
 SECONDS = 5.0  # of a golden clip at most
 TOLERANCE = 1e-3  # of a probability: what another processor or number of threads may change by rounding is far below
@@ -48,6 +50,9 @@ class Recording:
     label: str  # as people call it; of several labels joined by semicolons
     start: float | None = None  # s
     end: float | None = None  # s
+    is_cut: bool = (
+        False  # a golden clip already, which is taken as it is: to decode and encode it would change its last bit
+    )
 
 
 # ---------------------------------------------------------------------- what is kept
@@ -66,6 +71,8 @@ def _spread(found: Sequence[Recording], n: int) -> list[list[Recording]]:
 
 def _cut(recording: Recording) -> bytes:
     """The first seconds of a recording as a wav of 16 bits, all its channels. AudioError if it cannot be read."""
+    if recording.is_cut:
+        return read_bytes(recording.path, MOST_OTHER)
     start = recording.start or 0.0
     stop = start + SECONDS if recording.end is None else min(recording.end, start + SECONDS)
     y, sr = decode(recording.path, recording.start, stop)
@@ -111,7 +118,7 @@ def _write_one(clf: Classifier, folder: Path, stem: str, recording: Recording) -
         sound = _cut(recording)
         write_atomic(folder / wav, sound)
         prepared, probs = _drawn(clf, folder / wav)
-    except (AudioError, ValueError):
+    except (AudioError, ValueError, FileNotFoundError):
         (folder / wav).unlink(missing_ok=True)
         return None
     if not np.isfinite(probs).all():
@@ -246,6 +253,12 @@ class GoldenClip(Value):
     probabilities: tuple[float, ...]
 
 
+def _read_list(folder: Path, files: dict) -> Any:
+    """The content of golden.json."""
+    name = f"{GOLDEN}/{FILE}"
+    return parse_json(read_checked(folder, name, files[name], MOST_OTHER), name, strict=True)
+
+
 def _read_entries(held: Any, n_classes: int, files: dict) -> list[GoldenClip]:
     """The entries of golden.json. ValueError if one is not as `write_golden` writes it."""
     if (
@@ -262,6 +275,21 @@ def _read_entries(held: Any, n_classes: int, files: dict) -> list[GoldenClip]:
     if not entries:
         raise ValueError("it lists no clips")
     return entries
+
+
+def golden_recordings(folder: str | os.PathLike | None) -> list[Recording]:
+    """The golden clips of the classifier in a folder; none where it keeps none, or they cannot be read."""
+    if folder is None:
+        return []
+    name = f"{GOLDEN}/{FILE}"
+    try:
+        told = check_settings(read_classifier_json(Path(folder)))
+        if name not in told.files:
+            return []
+        entries = _read_entries(_read_list(Path(folder), told.files), len(told.vocab), told.files)
+    except (ValueError, OSError):
+        return []
+    return [Recording(os.path.join(folder, GOLDEN, entry.clip), entry.label, is_cut=True) for entry in entries]
 
 
 def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
@@ -297,7 +325,7 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     if name not in files:
         raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")
     try:
-        held = read_json(read_checked(folder, name, files[name], MOST_OTHER))
+        held = _read_list(folder, files)
         rows = [_check_one(clf, folder, files, entry) for entry in _read_entries(held, len(clf.vocab), files)]
     except (ValueError, OSError, SyntaxError) as exc:
         raise ValueError(f"the golden clips in {str(folder)!r} cannot be read: {exc}") from exc

@@ -10,11 +10,9 @@ only then are the numbers read, and their digest compared. What else lies in the
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import struct
-from collections import Counter
 from pathlib import Path
 
 import torch
@@ -23,6 +21,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..core.reading import parse_json
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..models.networks import create_spec_net
@@ -73,27 +72,6 @@ _MAKERS = {
 # ---------------------------------------------------------------------- the JSON
 
 
-def _refuse_constant(name: str):
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _refuse_twice(pairs: list[tuple]) -> dict:
-    """An object of JSON. ValueError if it has an entry twice, of which readers take one or the other."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise ValueError(f"it holds {twice[:80]!r} twice")
-    return found
-
-
-def read_json(data: bytes):
-    """The content of JSON. ValueError if it is none, has an entry twice, or is nested too deeply."""
-    try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
-    except RecursionError as exc:
-        raise ValueError("it is nested too deeply") from exc
-
-
 def read_classifier_json(folder: Path):
     """The JSON of classifier.json, unchecked. ValueError, with the folder's name, if there is none."""
     file = folder / SETTINGS
@@ -105,10 +83,7 @@ def read_classifier_json(folder: Path):
         data = read_whole(folder, SETTINGS, MOST_JSON)
     except ValueError as exc:
         raise ValueError(f"{str(folder)!r} cannot be loaded: {exc}") from exc
-    try:
-        return read_json(data)
-    except ValueError as exc:
-        raise ValueError(f"{str(file)!r} is not JSON: {exc}") from exc
+    return parse_json(data, file, strict=True)
 
 
 # ---------------------------------------------------------------------- files
@@ -175,7 +150,7 @@ def _read_header(file: Path) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
     """Type and shape of each tensor, from the head of a safetensors file. ValueError if it is none."""
     name, text = file.name, _header_text(file)
     try:
-        entries = read_json(text)
+        entries = parse_json(text, name, strict=True)
         entries.pop("__metadata__", None)
         found = {key: (_DTYPES[entry["dtype"]], tuple(entry["shape"])) for key, entry in entries.items()}
         valid = all(isinstance(side, int) and 0 <= side < 2**40 for _, shape in found.values() for side in shape)
@@ -279,7 +254,7 @@ def _load(folder: Path, data) -> tuple[Classifier, Settings]:
     _check_others(folder, settings)
     networks = [_load_network(folder, name, settings) for name in settings.weights]
     model = networks[0] if len(networks) == 1 else Ensemble(networks, settings.is_multi).eval()
-    about = {"training": settings.training, "versions": settings.versions}
+    about = {"training": settings.training, "versions": settings.versions, "folder": str(folder.absolute())}
     return Classifier(
         model,
         settings.input,

@@ -15,6 +15,7 @@ import math
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
@@ -27,7 +28,9 @@ from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, ToTensor
 from safetensors.torch import save
 from torch import nn
 
+from ..core.failures import explained
 from ..core.files import is_temporary, write_atomic
+from ..core.text import examples
 from ..core.warnings import warn
 from ..data.images import FitSize
 from ..data.tta import TTA
@@ -40,9 +43,10 @@ from .calibration import Calibration, calibrate as fit_calibration
 from .classifier import Classifier
 from .ensemble import Ensemble
 from .folder import CARD, FORMAT, GOLDEN, SETTINGS, facts_of, is_own_file, to_json, versions_now, weights_names
-from .golden import Recording, write_golden
+from .golden import Recording, golden_recordings, write_golden
 from .load import load_classifier
 from .model_card import write_card
+from .replace import replacing
 from .settings import check_settings
 
 __all__ = ["save_classifier"]
@@ -58,6 +62,12 @@ class _Trained:
     training: dict
     predictions: Predictions | None  # of clips that were held out
     source: str  # of these clips
+    golden: Sequence[Recording] = ()  # clips that the classifier has already
+
+    @property
+    def recordings(self) -> Sequence[Recording]:
+        """What may become golden clips."""
+        return self.golden if self.predictions is None else _recordings(self.predictions)
 
 
 # ---------------------------------------------------------------------- a learner
@@ -179,7 +189,8 @@ def _of_run(run, predictions: Predictions | None) -> _Trained:
 def _of_anything(trained, predictions: Predictions | None) -> _Trained:
     """What is saved, from a learner, a run or a classifier. ValueError for anything else."""
     if isinstance(trained, Classifier):
-        return _Trained(trained, dict(trained.about.get("training") or {}), predictions, "held out")
+        kept = golden_recordings(trained.about.get("folder"))
+        return _Trained(trained, dict(trained.about.get("training") or {}), predictions, "held out", kept)
     if hasattr(trained, "fold_runs") and hasattr(trained, "predictions"):
         return _of_run(trained, predictions)
     if hasattr(trained, "dls"):
@@ -225,9 +236,9 @@ def _source_of(picture: str) -> Path | None:
     return None
 
 
-def _recordings(predictions: Predictions | None) -> list[Recording]:
+def _recordings(predictions: Predictions) -> list[Recording]:
     """The recordings of predicted clips."""
-    if predictions is None or not len(predictions):
+    if not len(predictions):
         return []
     table = predictions.table
     if "recording" in table:
@@ -249,53 +260,43 @@ def _recordings(predictions: Predictions | None) -> list[Recording]:
 
 
 def _check_folder(folder: Path) -> None:
-    """ValueError where the folder holds something else than a classifier, or what is left of one."""
+    """ValueError if the folder holds something else than a classifier, or than what is left of one, or leads elsewhere."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{str(folder)!r} is a file; give a folder")
-    there = {name for name in os.listdir(folder) if not is_temporary(name)} if folder.is_dir() else set()
-    begun = any(is_own_file(name) and name != CARD for name in there)
-    if SETTINGS not in there and not all(
-        is_own_file(name) and (begun or name != CARD) or name == GOLDEN for name in there
-    ):
-        raise ValueError(f"{str(folder)!r} holds files that are no classifier; give a new folder")
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier classifier left in the folder, classifier.json first. ValueError where it would be removed elsewhere."""
     if (folder / GOLDEN).is_symlink():
         raise ValueError(
             f"{str(folder / GOLDEN)!r} is a link, and what it leads to would be overwritten; remove the link, or give a new folder"
         )
-    (folder / SETTINGS).unlink(missing_ok=True)
-    for prefix, place in {"": folder, f"{GOLDEN}/": folder / GOLDEN}.items():
-        for name in os.listdir(place) if place.is_dir() else ():
-            if is_own_file(prefix + name) or is_temporary(name):
-                (place / name).unlink()
-    if (folder / GOLDEN).is_dir() and not os.listdir(folder / GOLDEN):
-        (folder / GOLDEN).rmdir()
+    there = {name for name in os.listdir(folder) if not is_temporary(name)} if folder.is_dir() else set()
+    begun = any(is_own_file(name) and name != CARD for name in there)
+    others = [name for name in there if not (is_own_file(name) and (begun or name != CARD) or name == GOLDEN)]
+    if others and SETTINGS not in there:
+        raise ValueError(
+            f"{str(folder)!r} holds {examples(sorted(others))}, and no classifier; give a new folder, or an empty one"
+        )
 
 
 def _write(what: _Trained, folder: Path, golden: int) -> None:
-    """The files, classifier.json last: an interrupted save is no classifier."""
+    """The files; they take the place of an earlier classifier's all at once."""
     clf = what.clf
     networks = _networks(clf)
     weights, files = weights_names(len(networks)), {}
-    _clear(folder)
-    for name, network in zip(weights, networks):
-        data = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
-        write_atomic(folder / name, data)
-        files[name] = facts_of(data)
-    kept = write_golden(clf, folder, _recordings(what.predictions), golden) if golden else {}
-    if golden and not kept:
-        warn("no golden clips are kept: nothing was held out, or its recordings are not where they were drawn from")
-    clips = sum(name.endswith(".wav") and not name.endswith(".heard.wav") for name in kept)
-    text = write_card(
-        clf, what.training, folder.absolute().name, clips, what.predictions if clf.calibration.clips else None
-    )
-    card = text.encode("utf-8", "replace")
-    write_atomic(folder / CARD, card)
-    files |= {**kept, CARD: facts_of(card)}
-    write_atomic(folder / SETTINGS, to_json(settings_of(clf, weights, files, what.training)))
+    with explained(folder, "an earlier classifier there is as it was"), replacing(folder) as new:
+        for name, network in zip(weights, networks):
+            data = save({key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()})
+            write_atomic(new / name, data)
+            files[name] = facts_of(data)
+        kept = write_golden(clf, new, what.recordings, golden) if golden else {}
+        if golden and not kept:
+            warn("no golden clips are kept: nothing was held out, or its recordings are not where they were drawn from")
+        clips = sum(name.endswith(".wav") and not name.endswith(".heard.wav") for name in kept)
+        text = write_card(
+            clf, what.training, folder.absolute().name, clips, what.predictions if clf.calibration.clips else None
+        )
+        card = text.encode("utf-8", "replace")
+        write_atomic(new / CARD, card)
+        files |= {**kept, CARD: facts_of(card)}
+        write_atomic(new / SETTINGS, to_json(settings_of(clf, weights, files, what.training)))
 
 
 def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], training: dict) -> dict:
@@ -337,9 +338,10 @@ def save_classifier(
         A learner of `spec_learner` over `SpecDataLoaders` or `WaveDataLoaders`; a finished `Run`, of whose networks the mean is kept; or a
         `Classifier`.
     folder : str or path
-        New, or that of an earlier classifier, which is replaced, its card too.
+        New, or that of an earlier classifier, which is replaced when the new one is whole, its card too; what else lies there is kept.
     golden : int, default 6
-        Recordings of held-out clips that are kept, 5 seconds of each at most, for `check_classifier`; 0 where recordings must not travel.
+        Recordings of held-out clips that are kept, 5 seconds of each at most, for `check_classifier`; 0 if recordings must not travel. A
+        classifier that was loaded keeps those of its folder.
     calibrate : bool, default None
         Fit a temperature, and thresholds where clips may have several labels; None: for a run, on its out-of-fold predictions. True does so
         for a learner on its validation set.
@@ -355,6 +357,8 @@ def save_classifier(
     ------
     ValueError
         Where the learner is another, its parts could not be loaded again, or the folder holds something else.
+    OSError
+        The disk is full, or may not be written to; an earlier classifier in the folder stays.
 
     Warns
     -----
@@ -384,5 +388,5 @@ def save_classifier(
         clf = replace(clf, calibration=fit_calibration(what.predictions, what.source))
     training["saved"] = time.strftime("%Y-%m-%d")
     clf = replace(clf, about={"training": training, "versions": versions_now()})
-    _write(_Trained(clf, training, what.predictions, what.source), folder, golden)
+    _write(replace(what, clf=clf, training=training), folder, golden)
     return folder

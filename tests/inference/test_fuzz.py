@@ -11,8 +11,9 @@ import warnings
 import pytest
 
 from specimg.audio import AudioError, read_audio
+from specimg.core.reading import parse_json
 from specimg.inference import SETTINGS
-from specimg.inference.load import _read_header, read_json
+from specimg.inference.load import _read_header
 from specimg.inference.settings import check_settings
 
 
@@ -116,7 +117,7 @@ def test_any_bytes_as_settings_weights_and_sound(tmp_path, capfd):
         path.write_bytes(magic + data)
         for read, error in (
             (lambda: read_audio(path), AudioError),
-            (lambda: read_json(magic + data), ValueError),
+            (lambda: parse_json(magic + data, strict=True), ValueError),
             (lambda: _read_header(path), ValueError),
         ):
             try:

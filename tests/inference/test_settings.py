@@ -66,14 +66,14 @@ def grown(name):
     [
         (lambda f: (f / SETTINGS).write_text("{"), "classifier.json' is not JSON"),
         (lambda f: (f / SETTINGS).write_bytes(b"\xff\xfe"), "classifier.json' is not JSON"),
-        (lambda f: (f / SETTINGS).write_text("[" * 100_000), "classifier.json' is not JSON: it is nested too deeply"),
+        (lambda f: (f / SETTINGS).write_text("[" * 100_000), "classifier.json' is nested in more than 100 levels"),
         (lambda f: (f / SETTINGS).write_text('{"format": NaN}'), "NaN is not a JSON number"),
         (lambda f: (f / SETTINGS).write_text(" " * (2**24 + 1)), "more than the 16777216 it should have"),
         (lambda f: (f / SETTINGS).write_text("[1]"), "is of format None; this specimg reads the formats 1 and 2"),
         (lambda f: (f / SETTINGS).unlink(), "is not a classifier .it has no classifier.json"),
         (
             lambda f: (f / SETTINGS).write_text('{"format": 2, "is_multi": false, "is_multi": true}'),
-            "is not JSON: it holds 'is_multi' twice",
+            "is not JSON: it has the entry 'is_multi' twice",
         ),
         (
             lambda f: ((f / SETTINGS).unlink(), (f / SETTINGS).mkdir()),
