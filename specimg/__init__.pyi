@@ -60,9 +60,11 @@ from .interpret import SpecInterpretation as SpecInterpretation, cam_audio as ca
 from .labels import (
     add_folds as add_folds,
     apply_corrections as apply_corrections,
+    label_windows as label_windows,
     labels_from_csv as labels_from_csv,
     labels_from_folders as labels_from_folders,
     labels_from_names as labels_from_names,
+    read_annotations as read_annotations,
     read_corrections as read_corrections,
     write_corrections as write_corrections,
 )
