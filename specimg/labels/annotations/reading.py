@@ -19,8 +19,6 @@ from .recordings import Recordings, beside, name_without_endings
 from .tables import COLUMNS, UnknownFormat, is_raven, is_table, read_table, refuse_places
 from .tracks import is_audacity, is_json, is_textgrid, read_audacity, read_label_studio, read_textgrid
 
-__all__ = ["list_annotation_formats", "read_annotations"]
-
 MAX_BYTES = 1 << 28  # of a file: 256 MiB, some two million rows
 ENDINGS = (".txt", ".csv", ".tsv", ".json", ".textgrid")  # of the files of a folder that are looked into
 _OWN_CSV = (

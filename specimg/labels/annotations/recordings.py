@@ -18,8 +18,6 @@ import pandas as pd
 from ...audio.find import find_audio, is_audio_name
 from ...core.text import examples
 
-__all__ = ["Recordings", "beside", "name_without_endings"]
-
 # What programs put behind a recording's name: "night.wav.Table.1.selections.txt", "night.BirdNET.selection.table.txt"
 _ENDINGS = re.compile(
     r"(\.(txt|csv|tsv|json|textgrid|selections?|table|\d{1,3}|birdnet|results?|labels?|annotations?|gpu|raven|audacity))+$",

@@ -21,8 +21,6 @@ from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
 
-__all__ = ["COLUMNS", "UnknownFormat", "is_raven", "is_table", "read_table", "refuse_places", "time_in", "times_in"]
-
 COLUMNS = [
     "path",
     "start",

@@ -22,9 +22,6 @@ from ...core.text import count
 from ...core.warnings import warn
 from .tables import COLUMNS, UnknownFormat, refuse_places, time_in
 
-__all__ = ["is_audacity", "is_json", "is_textgrid", "read_audacity", "read_label_studio", "read_textgrid"]
-
-
 # ---------------------------------------------------------------------- Audacity
 
 

@@ -14,8 +14,6 @@ from ...core.values import choose
 from ...core.warnings import warn
 from .recordings import Recordings
 
-__all__ = ["label_windows"]
-
 INSTANT = 1e-6  # s: times are kept to the microsecond
 
 
