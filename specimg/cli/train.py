@@ -29,13 +29,16 @@ def _load(args: argparse.Namespace) -> SpecDataLoaders:
     if source.is_dir() and args.regex:
         return SpecDataLoaders.from_names(source, args.regex, **common)
     if source.is_dir():
-        return SpecDataLoaders.from_folder(source, **common)
+        return SpecDataLoaders.from_folder(source, train=args.train, valid=args.valid, **common)
+    labels = [read_column(name) for name in args.label_col]
     columns = dict(
         fn_col=read_column(args.fn_col),
-        label_col=read_column(args.label_col),
+        label_col=labels[0] if len(labels) == 1 else labels,
         label_delim=args.label_delim,
         group_col=args.group_col,
         suffix=args.suffix,
+        delimiter=args.delimiter,
+        encoding=args.encoding,
     )
     return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
 
@@ -116,9 +119,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     data.add_argument("--regex", help=r"labels from file names, such as '^(?P<label>\d)_(?P<group>[a-z]+)_'")
     data.add_argument("--folder", default="", help="folder of the recordings, beside the csv")
     data.add_argument("--fn-col", default="0", help="column of the file names, by name or position")
-    data.add_argument("--label-col", default="1", help="column of the labels")
+    data.add_argument(
+        "--label-col", nargs="+", default=["1"], help="column of the labels; or several, one for each class, of 0 and 1"
+    )
     data.add_argument("--label-delim", help="separator of several labels of one clip")
     data.add_argument("--group-col", help="column of groups that are never split between training and validation")
+    data.add_argument("--delimiter", help="what separates the cells of the csv; default , ; tab or |, found out")
+    data.add_argument("--encoding", help="of the csv, such as cp1252; default UTF-8, or UTF-16 with its mark")
+    data.add_argument("--train", metavar="NAME", help="folder of training in the source; default train or training")
+    data.add_argument("--valid", metavar="NAME", help="folder of validation; default valid, validation, val or dev")
     data.add_argument("--suffix", default="", help="added to every file name, such as .wav")
     data.add_argument(
         "--corrections", metavar="FILE", help="csv of labels that a person corrected: path, label, corrected"

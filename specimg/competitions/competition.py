@@ -24,7 +24,7 @@ import pandas as pd
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
-from ..labels.classes import class_counts
+from ..labels.classes import class_counts, sort_labels
 from ..labels.tables import KEY, clip_spans, is_multilabel
 from ..metrics import get_metric, list_metrics
 from .checks import check_columns, checked_test, checked_train, with_ids
@@ -165,7 +165,7 @@ class Competition:
         put("sample", None if self.sample is None else Path(self.sample))
         put("train", checked_train(self.train, self.folder))
         put("test", None if self.test is None else checked_test(self.test, self.folder))
-        labels = sorted(class_counts(self.train).index)
+        labels = sort_labels(class_counts(self.train).index)
         put("vocab", tuple(map(str, self.vocab)) or tuple(labels))
         self._check_metric()
         self._check_labels(labels)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from ..audio import find_audio
 from ..core.text import examples
 from ..core.warnings import warn
 from ..labels.corrections import apply_corrections
+from ..labels.split_folders import split_by_folders
 from ..labels.tables import clip_index, labels_from_csv
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
@@ -60,7 +62,7 @@ class Columns:
     """Which columns of a table mean what, by name or position; fields as in `labels_from_csv`."""
 
     fn_col: str | int = "path"
-    label_col: str | int = "label"
+    label_col: str | int | Sequence = "label"
     label_delim: str | None = None
     suffix: str = ""
     start_col: str | int | None = None
@@ -132,8 +134,9 @@ def drawn_tree(
 
 
 def labels_of_folders(tree: SpecTree) -> pd.DataFrame:
-    """What was drawn, labelled with the name of the folder it lies in."""
+    """What was drawn, labelled with the name of the folder it lies in, with `is_valid` where folders of a split lie above those."""
     table = tree.originals
     table = table[table["status"] == "drawn"].reset_index(drop=True)
     times = ["start", "end"] if table["end"].notna().any() else []
-    return table[["path", *times]].assign(label=table["path"].map(lambda path: Path(path).parent.name))
+    table = table[["path", *times]].assign(label=table["path"].map(lambda path: Path(path).parent.name))
+    return split_by_folders(table, tree.source)

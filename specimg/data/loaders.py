@@ -26,6 +26,8 @@ from fastcore.basics import copy_func
 from fastcore.meta import delegates
 
 from ..core.arguments import names_arguments, parameter_texts
+from ..labels.csv_text import read_csv_text
+from ..labels.split_folders import split_by_folders
 from ..labels.tables import labels_from_folders, labels_from_names
 from ..render.plan import name_below
 from ..render.renderer import Renderer
@@ -138,9 +140,10 @@ class ClipDataLoaders(DataLoaders):
         *,
         folder: str = "",
         fn_col: str | int = 0,
-        label_col: str | int = 1,
+        label_col: str | int | Sequence = 1,
         header: int | str | None = "infer",
-        delimiter: str = ",",
+        delimiter: str | None = None,
+        encoding: str | None = None,
         **kwargs: Any,
     ) -> ClipDataLoaders:
         """DataLoaders from a csv file.
@@ -152,9 +155,11 @@ class ClipDataLoaders(DataLoaders):
         folder : str, default ""
             The recordings lie below `path/folder`.
         fn_col, label_col : str or int, default 0 and 1
-            Columns of the recordings' names and of their labels, by name or position.
-        header, delimiter
-            As in `pandas.read_csv`; `header=None` where the first line is data already.
+            Columns of the recordings' names and of their labels, by name or position; as labels also several, one a class, of 0 and 1.
+        header : int, "infer" or None, default "infer"
+            As in `pandas.read_csv`; None where the first line is data already.
+        delimiter, encoding : str, default None
+            As in `labels_from_csv`: found out, or named, such as ";" and "cp1252".
         **kwargs
             As in `from_df`.
 
@@ -172,33 +177,23 @@ class ClipDataLoaders(DataLoaders):
         if not csv.is_file():
             found = sorted(p.name for p in Path(path).glob("*.csv"))
             raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
-        try:
-            df = pd.read_csv(
-                csv,
-                header=header,
-                delimiter=delimiter,
-                index_col=False,
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-            )
-        except ValueError as exc:  # what pandas and the decoder raise are ValueErrors
-            raise ValueError(f"{str(csv)!r} cannot be read as csv in UTF-8: {exc}") from exc
+        df = read_csv_text(csv, header, delimiter, encoding)
         return cls.from_df(df, path, folder=folder, fn_col=fn_col, label_col=label_col, **kwargs)
 
     @classmethod
     def from_folder(
-        cls, path: Folder, *, train: str = "train", valid: str = "valid", valid_pct: float = 0.2, **kwargs: Any
+        cls, path: Folder, *, train: str | None = None, valid: str | None = None, valid_pct: float = 0.2, **kwargs: Any
     ) -> ClipDataLoaders:
         """DataLoaders from folders named after the classes.
 
         Parameters
         ----------
         path : str or path
-            A folder that contains one folder per class; or two folders, `train` and `valid`, each containing the class folders. Other
-            folders beside these two are ignored.
-        train, valid : str, default "train" and "valid"
-            Names of these two folders.
+            A folder that contains one folder per class; or two folders, of training and of validation, each containing the class folders.
+            Recordings beside these two are not used, and a warning counts them.
+        train, valid : str, default None
+            Names of these two folders; None: train or training, and valid, validation, val or dev, in upper or lower case. Beside a
+            folder `test` alone, say whether to validate on it: `valid="test"`.
         valid_pct : float, default 0.2
             Share of the clips that a random split holds out, if there are no train and valid folders.
         **kwargs
@@ -212,7 +207,7 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            If recordings lie in no folder of a class, and as in `from_df`.
+            If recordings lie in no folder of a class, if it is not clear which folder is for validation, and as in `from_df`.
 
         Examples
         --------
@@ -220,17 +215,8 @@ class ClipDataLoaders(DataLoaders):
         >>> list(dls.vocab), dls.size
         (['cat', 'dog'], (32, 32))
         """
-        table = labels_from_folders(path)
-        parts = table["path"].str.split("/")
-        tops = parts.str[0]
-        if {train, valid} <= set(tops):
-            table = table[tops.isin([train, valid])].assign(is_valid=tops == valid)
-            stray = table["path"][parts.str.len() == 2]
-            if len(stray):
-                raise ValueError(
-                    f"{len(stray)} recordings directly in {train!r} or {valid!r}, such as {stray.iloc[0]!r}; "
-                    f"move each into a folder named after its label"
-                )
+        table = split_by_folders(labels_from_folders(path), path, train, valid)
+        if "is_valid" in table:
             kwargs["valid_col"] = "is_valid"
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
 
@@ -364,7 +350,7 @@ class SpecDataLoaders(ClipDataLoaders):
         *,
         folder: str = "",
         fn_col: str | int = "path",
-        label_col: str | int = "label",
+        label_col: str | int | Sequence = "label",
         label_delim: str | None = None,
         suffix: str = "",
         start_col: Column = None,
@@ -408,7 +394,7 @@ class SpecDataLoaders(ClipDataLoaders):
         folder : str, default ""
             The folder of the recordings, below `path`.
         fn_col, label_col : str or int, default "path" and "label"
-            Columns of names and labels, by name or position.
+            Columns of names and labels, by name or position; as labels also several, one a class, of 0 and 1.
         label_delim : str, default None
             What separates the labels of one cell; makes it a multi-label task.
         suffix : str, default ""

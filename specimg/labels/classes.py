@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,18 @@ from ..core.values import choose
 from ..core.warnings import warn
 from .sheets import MANY, Sheet, is_blank
 
-__all__ = ["check_labels", "class_counts", "class_weights", "column", "label_lists", "sample_weights"]
+__all__ = ["check_labels", "class_counts", "class_weights", "column", "label_lists", "sample_weights", "sort_labels"]
+
+
+def sort_labels(labels: Iterable[str]) -> list[str]:
+    """The different labels in the order of a vocabulary: by number where all are whole numbers, else by letter.
+
+    >>> sort_labels(["10", "9", "1"]), sort_labels(["10", "9", "b"])
+    (['1', '9', '10'], ['10', '9', 'b'])
+    """
+    found = set(labels)
+    whole = all(re.fullmatch(r"[+-]?[0-9]+", label) for label in found)
+    return sorted(found, key=lambda label: (int(label), label)) if whole else sorted(found)
 
 
 def column(table: pd.DataFrame, name: str) -> pd.Series:
@@ -118,7 +130,7 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
 def check_labels(
     train: pd.DataFrame | Sequence, valid: pd.DataFrame | Sequence, vocab: Sequence[str] | None = None
 ) -> list[str]:
-    """The sorted labels of training, or `vocab` where it is given. Takes tables or their label columns.
+    """The labels of training in order, or `vocab` where it is given. Takes tables or their label columns.
 
     Raises ValueError if validation has labels that training lacks (with `vocab` it warns), and if a label is not in `vocab`; warns
     of labels seen once in training.
@@ -139,4 +151,4 @@ def check_labels(
     once = sorted(counts.index[counts == 1])
     if once:
         warn(f"{count(len(once), 'label')} seen once in training ({examples(once, 10)})")
-    return sorted(counts.index) if vocab is None else list(vocab)
+    return sort_labels(counts.index) if vocab is None else list(vocab)

@@ -76,7 +76,7 @@ def _times(sheet: Sheet) -> dict[str, np.ndarray]:
 
 
 def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
-    r"""Read corrections of labels from a csv file in UTF-8, or from a DataFrame.
+    r"""Read corrections of labels from a csv file, or from a DataFrame.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
         and os.path.isdir(source)
     ):
         raise ValueError(f"corrections cannot be read from {source!r}; give a csv file, or a DataFrame")
-    sheet = read_sheet(source, "infer", ",", may_be_empty=True)
+    sheet = read_sheet(source, may_be_empty=True)
     table = pd.DataFrame({"path": sheet.paths("path", "", None), **_times(sheet)})
     for name in ("label", "corrected"):
         table[name] = pd.Series([_labels_in(cell) for cell in sheet.cells(name)], dtype=object)

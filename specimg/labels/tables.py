@@ -14,6 +14,7 @@ by order; what does not match is counted, with examples.
 
 from __future__ import annotations
 
+import numbers
 import os
 import re
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from ..core.files import inside
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
-from .sheets import MANY, read_seconds, read_sheet
+from .sheets import MANY, OPENSOUNDSCAPE, Sheet, class_columns, read_seconds, read_sheet
 
 __all__ = [
     "labels_from_csv",
@@ -95,12 +96,36 @@ def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+def _refuse_one_hot(sheet: Sheet, label_col: int | str, used: Sequence[int | str]) -> None:
+    """ValueError where the column of labels was not named and is one of a column a class; a warning where it was named."""
+    columns = class_columns(sheet, label_col, used)
+    if not columns:
+        return
+    name = sheet.names[sheet.position(label_col)]
+    what = f"{sheet.source}: column {name!r} holds only 0 and 1, as {'do' if len(columns) > 2 else 'does'} {examples([c for c in columns if c != name])}"
+    names = f"label_col=[{', '.join(map(repr, columns[:8]))}{', ...' * (len(columns) > 8)}]"
+    if isinstance(label_col, numbers.Integral):
+        raise ValueError(f"{what}; where each is a class, give {names}, else label_col={name!r}")
+    warn(f"{what}; where each is a class, give {names}")
+
+
+def _opensoundscape_columns(sheet: Sheet, label_col: int | str | Sequence, used: Sequence[int | str]) -> dict:
+    """What the columns of a table mean that is indexed by file, start_time and end_time, as OpenSoundscape's are; else nothing."""
+    index = [name for name in sheet.raw.index.names if name is not None]
+    if index not in (OPENSOUNDSCAPE, OPENSOUNDSCAPE[:1]):
+        return {}
+    named = isinstance(label_col, MANY) or str(label_col) in sheet.names
+    others = [name for name in sheet.names if name not in {*index, *map(str, used)}]
+    times = dict(zip(("start_col", "end_col"), index[1:]))
+    return {"fn_col": index[0], **times, "label_col": label_col if named else others}
+
+
 def labels_from_csv(
     csv: str | os.PathLike | pd.DataFrame,
     *,
     folder: str | os.PathLike | None = None,
     fn_col: int | str = 0,
-    label_col: int | str = 1,
+    label_col: int | str | Sequence = 1,
     label_delim: str | None = None,
     suffix: str = "",
     start_col: int | str | None = None,
@@ -110,12 +135,14 @@ def labels_from_csv(
     weight_col: int | str | None = None,
     valid_col: int | str | None = None,
     header: int | str | None = "infer",
-    delimiter: str = ",",
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> pd.DataFrame:
-    """Read a label table from a csv file in UTF-8, or from a DataFrame; columns go by name or by position from 0.
+    """Read a label table from a csv file, or from a DataFrame; columns go by name or by position from 0.
 
     Names and labels are text: "007" stays "007", and a label loses only the blanks around it. A clip that is listed twice with one label
-    is kept once, with a warning.
+    is kept once, with a warning. Lists that csv has made text of ("['a', 'b']") are several labels again; a table indexed by file,
+    start_time and end_time, as OpenSoundscape's are, needs no names of columns. The backslashes of Windows in names become slashes.
 
     Parameters
     ----------
@@ -125,8 +152,8 @@ def labels_from_csv(
         The audio folder that the names in the csv are relative to; no name may lead out of it.
     fn_col : int or str, default 0
         Column of the file names.
-    label_col : int or str, default 1
-        Column of the labels.
+    label_col : int, str or sequence of these, default 1
+        Column of the labels; or several columns, one a class, that hold 0 and 1: `label` is then the list of those that hold 1.
     label_delim : str, optional
         Separates the labels of one cell; `label` then holds lists, empty if the cell is.
     suffix : str, default ""
@@ -143,8 +170,10 @@ def labels_from_csv(
         Column of truth values: is the clip for validation?
     header : int, "infer" or None, default "infer"
         As in `pandas.read_csv`; None if the first line is data.
-    delimiter : str, default ","
-        As in `pandas.read_csv`.
+    delimiter : str, optional
+        What separates the cells of the file; default a comma, semicolon, tab or bar, whichever divides all lines alike.
+    encoding : str, optional
+        Of the file, such as "cp1252" for what Excel on Windows writes; default UTF-8, or UTF-16 where the file begins with its mark.
 
     Returns
     -------
@@ -154,8 +183,8 @@ def labels_from_csv(
     Raises
     ------
     ValueError
-        A column is missing, cells are empty or unreadable, a name leads out of `folder`, or one clip has two labels (multi-label
-        tables unite them, with a warning).
+        A column is missing, cells are empty or unreadable, rows are longer than the header, a name leads out of `folder`, one clip has
+        two labels (multi-label tables unite them, with a warning), or labels are measurements: regression is not offered.
 
     Examples
     --------
@@ -164,7 +193,14 @@ def labels_from_csv(
     0  cat/cat0.wav   cat  yard0
     1  cat/cat1.wav   cat  yard1
     """
-    sheet = read_sheet(csv, header, delimiter)
+    sheet = read_sheet(csv, header, delimiter, encoding)
+    used = [col for col in (fn_col, start_col, end_col, group_col, fold_col, weight_col, valid_col) if col is not None]
+    known = _opensoundscape_columns(sheet, label_col, used)
+    if known:
+        fn_col, label_col = known["fn_col"], known["label_col"]
+        start_col, end_col = known.get("start_col", start_col), known.get("end_col", end_col)
+    elif not isinstance(label_col, MANY):
+        _refuse_one_hot(sheet, label_col, used)
     columns = {"path": sheet.paths(fn_col, suffix, folder), "label": sheet.labels(label_col, label_delim)}
     if start_col is not None or end_col is not None:
         columns |= read_seconds(sheet, start_col, end_col)

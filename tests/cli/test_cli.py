@@ -328,10 +328,7 @@ def test_train_on_a_csv_of_several_labels(sounds, capsys):
     "argv, message",
     [
         (["nowhere.csv"], "nowhere.csv' is not there"),
-        (
-            ["CSV", "--folder", "audio", "--label-col", "lable"],
-            "unknown column in the table 'lable'; did you mean 'label'",
-        ),
+        (["CSV", "--folder", "audio", "--label-col", "lable"], "train.csv 'lable'; did you mean 'label'"),
         (["CSV", "--folder", "sound"], "none of the 16 names in the table is a file below"),
         (
             ["CSV", "--folder", "audio", "--label-col", "take", "--baseline", "--label-delim", " "],

@@ -1,5 +1,7 @@
 """Label tables: what is read stays what it was, nothing is joined by order, and no group stands on two sides."""
 
+import gzip
+import os
 import warnings
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from specimg.labels.classes import check_labels, class_counts, class_weights, sample_weights
+from specimg.labels.classes import check_labels, class_counts, class_weights, sample_weights, sort_labels
 from specimg.labels.folds import add_folds, split_valid
 from specimg.labels.tables import is_multilabel, labels_from_csv, labels_from_folders, labels_from_names
 
@@ -153,7 +155,15 @@ def test_absolute_names_below_the_folder_become_relative(tmp_path):
         ("fname,label\n,dog\n", dict(suffix=".wav"), "column 'fname' is empty"),
         ("fname,label\n", {}, "has no rows"),
         ("", {}, r"train\.csv cannot be read as csv in UTF-8"),
-        ("fname,label\na,b\nc,d,e\n", {}, "cannot be read as csv in UTF-8: .*Expected 2 fields in line 3, saw 3"),
+        (
+            "fname,label\na,b\nc,d,e\n",
+            {},
+            r"train\.csv: 1 row \(2\) with more cells than the header, which has 2: row 2 is .*give delimiter=",
+        ),
+        ("fname,label\na,b,c\nd,e\n", {}, r"1 row \(1\) with more cells than the header"),
+        ("a,b\nc,d,e\n", dict(header=None), r"1 row \(2\) with more cells than the first row"),
+        ('fname,label\na,"dog\n', {}, "EOF inside string"),
+        ("fname^label\na^dog\n", {}, "if another mark .* separates the cells, give delimiter="),
         ("f,l,s,e\na,b,0,1\n", dict(start_col="s"), "needs both its start and its end"),
         ("f,l,s,e\na,b,0,1\nc,b,2,2\n", dict(start_col="s", end_col="e"), r"'e' is not after the start in 1 row \(2\)"),
         ("f,l,s,e\na,b,x,1\n", dict(start_col="s", end_col="e"), "column 's' is not a finite number"),
@@ -171,9 +181,132 @@ def test_what_is_wrong_is_said_with_its_place(csv, text, kwargs, message):
         csv(text, **kwargs)
 
 
-def test_a_csv_in_another_encoding_is_refused(csv):
-    with pytest.raises(ValueError, match=r"train\.csv cannot be read as csv in UTF-8"):
-        csv("fname,label\nZaunkönig.wav,bird\n", encoding="latin-1")
+@pytest.mark.parametrize("written, given", [("cp1252", "cp1252"), ("utf-16-le", "utf-16-le"), ("cp1250", "cp1252")])
+def test_a_csv_in_another_encoding_is_refused_and_then_read_in_it(tmp_path, written, given):
+    (tmp_path / "train.csv").write_bytes("fname,label\nZaunkönig.wav,bird\n".encode(written))
+    with pytest.raises(ValueError, match=r"train\.csv .*give encoding='(cp1252|utf-16-le)'"):
+        labels_from_csv(tmp_path / "train.csv")
+    assert as_rows(labels_from_csv(tmp_path / "train.csv", encoding=given)) == [("Zaunkönig.wav", "bird")]
+    with pytest.raises(ValueError, match="unknown encoding 'utf-9'; give encoding="):
+        labels_from_csv(tmp_path / "train.csv", encoding="utf-9")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_delimiter_and_encoding_are_found_out(csv, encoding, delimiter, newline):
+    lines = ["fname,label,from,to", "Zaunkönig.wav,wren; or not,0.5,1.5", "b.wav,cat,0,2,", ""]
+    text = newline.join(lines).replace(",", delimiter).replace("; or not", "" if delimiter == ";" else "; or not")
+    table = csv(text, encoding=encoding, start_col="from", end_col="to")
+    label = "wren" if delimiter == ";" else "wren; or not"
+    assert as_rows(table) == [("Zaunkönig.wav", label, 0.5, 1.5), ("b.wav", "cat", 0.0, 2.0)]
+
+
+def test_a_comma_before_the_fraction_where_semicolons_separate(csv):
+    assert as_rows(csv("f;l;s;e\na.wav;dog;0,5;1,25\n", start_col="s", end_col="e")) == [("a.wav", "dog", 0.5, 1.25)]
+
+
+def test_a_header_with_a_comma_in_a_table_of_semicolons(csv):
+    table = csv("f;l;start, s;end, s\na.wav;dog;0;1\n", start_col="start, s", end_col=3)
+    assert as_rows(table) == [("a.wav", "dog", 0.0, 1.0)]
+
+
+def test_a_packed_csv(tmp_path):
+    with gzip.open(tmp_path / "train.csv.gz", "wt") as file:
+        file.write("fname;label\na.wav;dog\n")
+    assert as_rows(labels_from_csv(tmp_path / "train.csv.gz")) == [("a.wav", "dog")]
+
+
+@pytest.mark.skipif(os.sep != "/", reason="backslashes are the separator here")
+def test_backslashes_of_windows(csv, tmp_path):
+    (tmp_path / "odd\\name.wav").touch()
+    table = csv("fname,label\ndog\\a.wav,dog\nodd\\name.wav,cat\n", folder=tmp_path)
+    assert table["path"].tolist() == ["dog/a.wav", "odd\\name.wav"]
+    with pytest.raises(ValueError, match=r"row 1: .* is a whole path of another computer; give names below the folder"):
+        csv("fname,label\nC:\\sounds\\a.wav,dog\n")
+
+
+# ---------------------------------------------------------------------- several labels in all their forms
+
+
+def test_lists_that_came_back_from_csv_as_text(csv, tmp_path):
+    lists = pd.DataFrame({"f": ["a.wav", "b.wav", "c.wav"], "l": [["cat", "it's"], [], ["owl"]]})
+    lists.to_csv(tmp_path / "lists.csv", index=False)
+    expected = [("a.wav", ["cat", "it's"]), ("b.wav", []), ("c.wav", ["owl"])]
+    for delim in (None, ",", ";"):
+        assert as_rows(labels_from_csv(tmp_path / "lists.csv", label_delim=delim)) == expected
+    lists.assign(l=lists["l"].map(np.array)).to_csv(tmp_path / "arrays.csv", index=False)
+    assert as_rows(labels_from_csv(tmp_path / "arrays.csv")) == expected
+    with pytest.raises(ValueError, match=r"'l' holds lists as text, but not in 1 row \(2\)"):
+        csv("f,l\na,\"['x', 'y']\"\nb,dog\n")
+    assert csv("f,l\na,[noise]\nb,[bird]\n")["label"].tolist() == ["[noise]", "[bird]"]
+
+
+@pytest.mark.parametrize("yes, no", [(1, 0), (1.0, 0.0), (True, False)])
+def test_one_column_a_class(tmp_path, yes, no):
+    raw = pd.DataFrame({"f": ["a.wav", "b.wav", "c.wav"], "owl": [yes, no, no], "cat": [yes, no, yes], "n": [1, 2, 3]})
+    raw.to_csv(tmp_path / "raw.csv", index=False)
+    expected = [("a.wav", ["owl", "cat"]), ("b.wav", []), ("c.wav", ["cat"])]
+    for source in (raw, tmp_path / "raw.csv"):
+        assert as_rows(labels_from_csv(source, label_col=["owl", "cat"])) == expected
+        assert as_rows(labels_from_csv(source, label_col=[1, 2])) == expected
+    with pytest.raises(ValueError, match=r"column 'n' is neither 0 nor 1 in 2 rows \(2, 3\)"):
+        labels_from_csv(raw, label_col=["owl", "n"])
+
+
+def test_one_of_several_columns_of_classes_is_no_label(csv):
+    text = "f,owl,cat\na.wav,1,0\nb.wav,1,1\n"
+    with pytest.raises(
+        ValueError, match=r"'owl' holds only 0 and 1, as does cat; .*label_col=\['owl', 'cat'\], else label_col='owl'"
+    ):
+        csv(text)
+    with pytest.warns(UserWarning, match=r"'cat' holds only 0 and 1, .*label_col=\['owl', 'cat'\]"):
+        assert csv(text, label_col="cat")["label"].tolist() == ["0", "1"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert csv("f,label,verified\na,1,0\nb,0,1\n")["label"].tolist() == ["1", "0"]  # its name says what it is
+        assert csv("f,dog,held\na,1,0\nb,0,1\n", valid_col="held")["label"].tolist() == ["1", "0"]
+
+
+@pytest.mark.parametrize("cells", [[[0, 1], [1, 0]], ["[0, 1]", "[1, 0]"], ["[0. 1.]", "[1. 0.]"]])
+def test_zeros_and_ones_without_the_names_of_classes_are_refused(cells):
+    with pytest.raises(ValueError, match="holds 0 and 1 for each class, but not the names of the classes.*label_col="):
+        labels_from_csv(pd.DataFrame({"f": ["a", "b"], "l": cells}))
+
+
+def test_opensoundscapes_index_of_file_start_and_end():
+    clips = [("a.wav", 0.0, 3.0), ("a.wav", 3.0, 6.0), ("b.wav", 0.0, 3.0)]
+    index = pd.MultiIndex.from_tuples(clips, names=["file", "start_time", "end_time"])
+    table = pd.DataFrame({"owl": [1, 0, 0], "cat": [True, True, False], "site": list("xxy")}, index=index)
+    labels = [["owl", "cat"], ["cat"], []]
+    read = labels_from_csv(table.drop(columns="site"))
+    assert list(read) == ["path", "label", "start", "end"]
+    assert as_rows(read) == [(path, label, *span) for (path, *span), label in zip(clips, labels)]
+    assert labels_from_csv(table, group_col="site")["group"].tolist() == ["x", "x", "y"]
+    assert labels_from_csv(table, label_col="site")["label"].tolist() == ["x", "x", "y"]
+    whole = table.drop(columns="site").groupby("file").max()
+    assert as_rows(labels_from_csv(whole)) == [("a.wav", ["owl", "cat"]), ("b.wav", [])]
+
+
+def test_a_named_index_is_a_column():
+    table = pd.DataFrame({"label": ["dog"], "clip": ["a.wav"]}, index=pd.Index(["ann"], name="speaker"))
+    assert as_rows(labels_from_csv(table, fn_col="clip", label_col=0, group_col="speaker")) == [("a.wav", "dog", "ann")]
+
+
+def test_measurements_are_no_labels(csv):
+    with pytest.raises(
+        ValueError, match=r"numbers such as 0\.25, 3 different ones in 3 rows; regression is not offered"
+    ):
+        csv("f,depth\na,0.25\nb,1.75\nc,3\n")
+    with pytest.warns(UserWarning, match=r"each of the 2 becomes a class of its own, as regression is not offered"):
+        assert csv("f,speed\na,0.5\nb,1.5\nc,0.5\nd,1.5\n")["label"].tolist() == ["0.5", "1.5", "0.5", "1.5"]
+
+
+def test_whole_numbers_keep_their_order():
+    labels = ["10", "9", "1", "10", "9", "1"]
+    assert check_labels(labels, labels) == ["1", "9", "10"]
+    assert check_labels([*labels, "x", "x"], labels) == ["1", "10", "9", "x"]
+    assert sort_labels(["07", "7", "-1"]) == ["-1", "07", "7"]
 
 
 def test_lists_of_labels_must_be_lists_everywhere():
