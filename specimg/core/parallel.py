@@ -16,6 +16,10 @@ ROUND = 8  # chunks for each worker at once, with a backend that returns all res
 WORTH_WORKERS = 2.5  # s of work left for one process, above which starting workers (1 s) pays
 
 
+class WorkerError(RuntimeError):
+    """Workers do not see what this process sees."""
+
+
 def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[list]:
     """Results of joblib's workers, one by one where its active backend can return them so."""
     import joblib

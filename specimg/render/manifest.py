@@ -2,24 +2,33 @@
 
 Several processes may have a connection each. Rows are committed as soon as their pictures are written, so that a kill costs at
 most the pictures in flight.
+
+A tree may come from a stranger. So the database must hold our one table and nothing else (a view may never end, a trigger or a generated
+column may do anything), its files must be files, and every name must lie inside the tree.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import io
 import os
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import write_atomic
+from ..core.files import inside, unlinked, write_atomic
 
 LOCK_TIMEOUT = 60  # s to wait for another process
+MAX_CELL = 1 << 20  # bytes of a name or a reason
+_SUPER_JOURNAL = bytes.fromhex(
+    "d9d505f920a163d7"
+)  # end of a journal that names another file, which SQLite would delete
 DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"  # status
 
 
@@ -65,7 +74,84 @@ class Row(NamedTuple):
 
 _TYPES = dict(start="REAL", end="REAL", size="INTEGER", mtime="INTEGER", duration="REAL", sr="INTEGER")
 _COLUMNS = ", ".join(f'"{c}" {_TYPES.get(c, "TEXT")}' + (" PRIMARY KEY" if c == "picture" else "") for c in Row._fields)
+_TABLE = f"CREATE TABLE pictures ({_COLUMNS})"
 _INSERT = f"INSERT OR REPLACE INTO pictures VALUES ({', '.join('?' * len(Row._fields))})"
+
+
+# ---------------------------------------------------------------------- what is wrong, in words
+
+
+def _damaged(path: Path, why: object) -> ValueError:
+    return ValueError(f"{str(path)!r} is damaged ({why}); delete it, and the next render_tree draws the tree again")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: a TimeoutError if another process holds the database, else an OSError of the disk or a ValueError."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        told = str(exc)
+        if "decode" in told:
+            raise _damaged(path, told) from exc
+        if "locked" in told or "busy" in told:
+            raise TimeoutError(
+                f"{str(path)!r} is held by another process for more than {LOCK_TIMEOUT} s; what is drawn is kept: call again when "
+                f"that process has ended"
+            ) from exc
+        code = errno.ENOSPC if "full" in told else errno.EROFS if "readonly" in told else errno.EIO
+        raise OSError(code, f"{told} ({str(path)!r})") from exc
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
+        raise _damaged(path, exc) from exc
+
+
+def _check_files(path: Path) -> None:
+    """ValueError if the database, or a file that SQLite keeps beside it, is something else than a file or would make it delete others."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        file = unlinked(path.parent, path.name + end)
+        if file.exists() and not file.is_file():
+            raise ValueError(
+                f"{str(file)!r} is no regular file; remove it, and the next render_tree draws the tree again"
+            )
+    journal = path.with_name(path.name + "-journal")
+    if journal.exists():
+        with open(journal, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - len(_SUPER_JOURNAL)))
+            if file.read() == _SUPER_JOURNAL:
+                raise ValueError(f"{str(journal)!r} names another file, which would be deleted; remove it")
+
+
+def _check_tables(db: sqlite3.Connection, path: Path) -> None:
+    """ValueError if the database holds anything but our own table, or that one with other columns."""
+    found = db.execute("SELECT type, name, sql FROM sqlite_master").fetchmany(3)
+    if not found:  # its process was killed, or is only beginning
+        return
+    if sorted(found) != [("index", "sqlite_autoindex_pictures_1", None), ("table", "pictures", _TABLE)]:
+        raise ValueError(
+            f"{str(path)!r} does not hold the one table pictures ({', '.join(Row._fields)}) of this specimg; it is of another version, "
+            f"or was changed: delete it, and the next render_tree draws the tree again"
+        )
+
+
+_KINDS = {"REAL": (float, type(None)), "INTEGER": (int, type(None)), "TEXT": (str,)}
+_CELLS = [(c, _KINDS[_TYPES.get(c, "TEXT")]) for c in Row._fields]
+
+
+def _check_row(row: Row) -> None:
+    """ValueError if a cell is of another kind, or a name leads out of the tree."""
+    for (column, kinds), value in zip(_CELLS, row):
+        if not isinstance(value, kinds):
+            raise ValueError(f"its row of {row.picture!r} has the {column} {value!r}")
+    if row.status not in (DRAWN, FAILED, UNREADABLE):
+        raise ValueError(f"its row of {row.picture!r} has the status {row.status!r}")
+    if row.picture == ".":
+        raise ValueError("it has a picture without a name")
+    for name in (row.picture, row.path):
+        if inside("images", name) != name:
+            raise ValueError(f"its name {name!r} is not written as names in a tree are")
+
+
+# ---------------------------------------------------------------------- the database
 
 
 def _stored(value: object) -> object:
@@ -96,30 +182,44 @@ def _switch_to_log(db: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
+def _bounded(db: sqlite3.Connection) -> sqlite3.Connection:
+    """The same connection, which trusts nothing in the database."""
+    db.execute("PRAGMA trusted_schema=OFF")
+    if hasattr(db, "setlimit"):  # from Python 3.11 on
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL)
+    return db
+
+
 def _open_to_write(path: Path) -> sqlite3.Connection:
     """A connection to the database, which is made if there is none."""
     db = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
     try:
-        _switch_to_log(db)
+        _switch_to_log(_bounded(db))
         db.execute("PRAGMA synchronous=NORMAL")
-        db.execute(f"CREATE TABLE IF NOT EXISTS pictures ({_COLUMNS})")
-    except sqlite3.Error:
+        db.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS"))
+        _check_tables(db, path)
+    except BaseException:
         db.close()
         raise
     return db
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing. Where the folder cannot hold SQLite's lock files, the database is read as it lies there."""
+    """A connection that writes nothing but, where SQLite has to, what a killed process left undone.
+
+    Where the folder cannot hold SQLite's lock files, the database is read as it lies there.
+    """
     uri = path.resolve().as_uri()
-    log = path.with_name(path.name + "-wal")
+    left = [file for end in ("-wal", "-journal") if (file := path.with_name(path.name + end)).exists()]
     if os.access(path.parent, os.W_OK):
-        return sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
-    if not log.exists():
+        db = sqlite3.connect(f"{uri}?mode=rw", uri=True, timeout=LOCK_TIMEOUT)
+        db.execute("PRAGMA query_only=ON")
+        return db
+    if not left:
         return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
     memory = sqlite3.connect(":memory:")
-    with tempfile.TemporaryDirectory() as folder:  # a killed process left its log, which has to be folded in
-        for file in (path, log):
+    with tempfile.TemporaryDirectory() as folder:
+        for file in (path, *left):
             shutil.copyfile(file, os.path.join(folder, file.name))
         copy = sqlite3.connect(os.path.join(folder, path.name))
         copy.backup(memory)
@@ -140,8 +240,10 @@ class Manifest:
 
     def __init__(self, folder: str | os.PathLike, write: bool = True):
         self.folder, self._write = Path(folder), write
-        path = self.folder / "manifest.db"
-        self._db = _open_to_write(path) if write else _open_to_read(path)
+        self.path = self.folder / "manifest.db"
+        _check_files(self.path)
+        with _explained(self.path):
+            self._db = _open_to_write(self.path) if write else _bounded(_open_to_read(self.path))
 
     def __enter__(self) -> Manifest:
         return self
@@ -156,17 +258,40 @@ class Manifest:
             self._db.close()
 
     def rows(self) -> list[Row]:
-        """All rows, by picture."""
-        return [Row(*map(_restored, values)) for values in self._db.execute("SELECT * FROM pictures ORDER BY picture")]
+        """All rows, by picture. ValueError if one of them cannot be."""
+        with _explained(self.path):
+            _check_tables(self._db, self.path)
+            # a page that leads back to itself would give rows without end; 25 ms for 100,000 rows
+            (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+            if state != "ok":
+                raise _damaged(self.path, state)
+            found = [Row(*map(_restored, values)) for values in self._select()]
+        try:
+            for row in found:
+                _check_row(row)
+        except ValueError as exc:
+            raise _damaged(self.path, exc) from exc
+        return found
+
+    def _select(self) -> Iterable[tuple]:
+        """The rows by picture; none where the table has still to be made."""
+        try:
+            return self._db.execute("SELECT * FROM pictures ORDER BY picture")
+        except sqlite3.OperationalError as exc:
+            if "no such table" not in str(exc):
+                raise
+            return ()
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Insert or replace rows and commit them."""
-        with self._db:
+        """Insert or replace rows and commit them. FileNotFoundError if the tree was deleted meanwhile."""
+        if not self.path.exists():  # SQLite would go on writing into the file without a name
+            raise FileNotFoundError(errno.ENOENT, "the tree was deleted", str(self.path))
+        with _explained(self.path), self._db:
             self._db.executemany(_INSERT, (tuple(map(_stored, row)) for row in rows))
 
     def drop(self, pictures: Iterable[str]) -> None:
         """Delete the rows of these pictures."""
-        with self._db:
+        with _explained(self.path), self._db:
             self._db.executemany("DELETE FROM pictures WHERE picture = ?", [(_stored(p),) for p in pictures])
 
     def export(self) -> None:
@@ -184,19 +309,11 @@ def read_rows(folder: str | os.PathLike) -> list[Row]:
     Raises
     ------
     ValueError
-        If its manifest.db is damaged.
+        If its manifest.db is damaged, is of another version, or has a name that leads out of the tree.
+    TimeoutError
+        If another process holds it.
     """
-    path = Path(folder) / "manifest.db"
-    if not path.exists():
+    if not unlinked(folder, "manifest.db").exists():
         return []
-    try:
-        with Manifest(folder, write=False) as manifest:
-            return manifest.rows()
-    except sqlite3.OperationalError as exc:
-        if "no such table" in str(exc):  # its process was killed, or is only beginning
-            return []
-        raise
-    except sqlite3.DatabaseError as exc:
-        raise ValueError(
-            f"{str(path)!r} is damaged ({exc}); delete it, and the next render_tree draws the tree again"
-        ) from exc
+    with Manifest(folder, write=False) as manifest:
+        return manifest.rows()

@@ -34,7 +34,7 @@ class Job(NamedTuple):
     mtime: int | None
 
 
-def _stat(path_or_entry: str | os.PathLike | os.DirEntry) -> tuple[int | None, int | None]:
+def stat_of(path_or_entry: str | os.PathLike | os.DirEntry) -> tuple[int | None, int | None]:
     """(bytes, modification time in ns) of a file; Nones where there is none."""
     try:
         stat = path_or_entry.stat() if hasattr(path_or_entry, "stat") else os.stat(path_or_entry)
@@ -83,9 +83,9 @@ def name_below(root: str, file: str) -> str:
 def jobs_of_files(source: str | os.PathLike | Iterable[str], root: str) -> list[Job]:
     """One job for each recording below a folder, or of a list of names below `root`."""
     if isinstance(source, (str, os.PathLike)):
-        found = [(name, _stat(entry)) for name, entry in walk_audio(source)]
+        found = [(name, stat_of(entry)) for name, entry in walk_audio(source)]
     else:
-        found = [(name, _stat(os.path.join(root, name))) for name in dict.fromkeys(source)]
+        found = [(name, stat_of(os.path.join(root, name))) for name in dict.fromkeys(source)]
     return [Job(name, None, None, "", _picture_name(name, None, None), *stat) for name, stat in found]
 
 
@@ -95,7 +95,7 @@ def jobs_of_segments(table: pd.DataFrame | Iterable[dict], root: str) -> list[Jo
     missing = [c for c in ("path", "start", "end") if any(c not in row for row in rows)]
     if missing:
         raise ValueError(f"segments lack the columns {', '.join(missing)}; they need path, start and end (seconds)")
-    stats = functools.lru_cache(maxsize=None)(lambda name: _stat(os.path.join(root, name)))
+    stats = functools.lru_cache(maxsize=None)(lambda name: stat_of(os.path.join(root, name)))
     jobs = {}
     for row in rows:
         name, start, end = name_below(root, os.fspath(row["path"])), _seconds(row["start"]), _seconds(row["end"])

@@ -23,8 +23,8 @@ import functools
 import hashlib
 import json
 import os
+import platform
 import re
-import sqlite3
 import sys
 import threading
 import time
@@ -39,15 +39,17 @@ from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.arguments import names_arguments
 from ..core.cache import default_cache
-from ..core.files import write_atomic
-from ..core.parallel import map_chunks
+from ..core.failures import explained
+from ..core.files import files_below, unlinked, write_atomic
+from ..core.parallel import WorkerError, map_chunks
 from ..core.progress import progress_bar
+from ..core.text import examples
 from ..core.warnings import warn
 from ..spectrogram.picture import picture_problem, show_picture
 from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
-from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, variant_jobs
+from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, stat_of, variant_jobs
 from .renderer import Renderer
-from .versions import Recorded, compare_versions, installed_versions, read_versions, warn_of_versions
+from .versions import Recorded, compare_versions, installed_versions, read_facts, read_versions, warn_of_versions
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -59,6 +61,9 @@ __all__ = ["SpecTree", "render_tree"]
 FORMAT = 1  # of a tree; in its key, raised when the same renderer draws other bytes
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # the name is what is wrong, not the disk
 IN_FLIGHT = 600  # s; younger files without a row may belong to a process that is still drawing
+UNSEEN = (
+    "unseen"  # status that a worker gives a recording it cannot read, of which this process knew the size; never stored
+)
 
 
 # ---------------------------------------------------------------------- drawing
@@ -69,13 +74,14 @@ def _draw_one(
 ) -> Row:
     """Draw one picture into the tree. Problems of the recording go into the row; problems of the disk are raised."""
     vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
+    path = os.path.join(root, job.path)
     try:
-        clip = read_clip(os.path.join(root, job.path), renderer.audio, job.start, job.end, buffer, vary)
+        clip = read_clip(path, renderer.audio, job.start, job.end, buffer, vary)
         png = renderer.encode(clip)
-    except UnreadableError as exc:
-        return Row(*job, UNREADABLE, exc.reason, None, None)
     except AudioError as exc:
-        return Row(*job, FAILED, exc.reason, None, None)
+        if job.size is not None and not os.access(path, os.R_OK):
+            return Row(*job, UNSEEN, f"{exc.reason} (on {platform.node()})", None, None)
+        return Row(*job, UNREADABLE if isinstance(exc, UnreadableError) else FAILED, exc.reason, None, None)
     except ImportError:
         raise  # a package that is not installed is not a fault of the file
     except ValueError as exc:
@@ -102,20 +108,37 @@ def _draw_chunk(renderer: Renderer, root: str, images: str, variants: dict[str, 
     return [_draw_one(renderer, root, images, variants, job, buffer) for job in jobs]
 
 
-def _disk_error(folder: Path, exc: Exception) -> OSError:
+def _seen(root: str, rows: list[Row]) -> list[Row]:
+    """Rows of a worker as they are stored. WorkerError if it cannot read a recording that this process can: all others will fail too."""
+    for row in rows:
+        path = os.path.join(root, row.path)
+        if row.status == UNSEEN and os.access(path, os.R_OK) and stat_of(path) == (row.size, row.mtime):
+            raise WorkerError(
+                f"a worker cannot read {path!r}, which is there for this process: {row.reason}. Workers on other machines, in containers "
+                f"or of other users need the recordings and the cache at the same paths, and the right to read and write there"
+            )
+    return [row._replace(status=UNREADABLE) if row.status == UNSEEN else row for row in rows]
+
+
+def _disk_error(folder: Path, exc: OSError) -> OSError:
     """The same kind of error with a message that names the ways out."""
-    code = getattr(exc, "errno", None)
-    if code in (errno.ENOSPC, errno.EDQUOT) or "full" in str(exc):
+    if isinstance(exc, (ChildProcessError, TimeoutError)):
+        return exc
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return OSError(
-            code or errno.ENOSPC,
+            exc.errno,
             f"no space left while drawing into {str(folder)!r}; what is drawn is kept: make room, or choose another "
             f"cache=, and call again to go on",
         )
-    if code in (errno.EROFS, errno.EACCES, errno.EPERM) or "readonly" in str(exc):
+    if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return PermissionError(
-            code or errno.EACCES, f"the tree {str(folder)!r} cannot be written to; choose another folder with cache="
+            exc.errno, f"the tree {str(folder)!r} cannot be written to; choose another folder with cache="
         )
-    return OSError(code or errno.EIO, f"drawing into {str(folder)!r} failed: {exc}")
+    if folder.parent.is_dir() and not (folder / "manifest.db").exists():
+        return FileNotFoundError(
+            errno.ENOENT, f"the tree {str(folder)!r} was deleted while it was being drawn; call again to draw it anew"
+        )
+    return OSError(exc.errno or errno.EIO, f"drawing into {str(folder)!r} failed: {exc}")
 
 
 # ---------------------------------------------------------------------- the tree
@@ -128,20 +151,13 @@ def _tree_name(renderer: Renderer, root: str, name: str | None) -> str:
     return f"{slug}-{hashlib.blake2b(identity.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"
 
 
-def _all_pictures(images: Path) -> dict[str, os.DirEntry]:
-    """Every file below images/ by its path there."""
-    found = {}
-
-    def walk(folder, prefix):
-        for entry in os.scandir(folder):
-            if entry.is_dir(follow_symlinks=False):
-                walk(entry.path, prefix + entry.name + "/")
-            else:
-                found[prefix + entry.name] = entry
-
-    if images.is_dir():
-        walk(images, "")
-    return found
+def _dropped(file: Path) -> str:
+    """Delete a damaged picture, or an empty folder in its place; what to add to its problem if that is not possible."""
+    try:
+        file.rmdir() if file.is_dir() else file.unlink(missing_ok=True)
+    except OSError as exc:
+        return f"; it could not be deleted ({exc.strerror}): remove it by hand"
+    return ""
 
 
 class SpecTree:
@@ -194,13 +210,15 @@ class SpecTree:
             If there is no tree, or its files are damaged.
         """
         folder = Path(folder)
+        unlinked(folder, "images")
         try:
-            facts = json.loads((folder / "renderer.json").read_text(encoding="utf-8"))
-            renderer, source = Renderer.from_dict(facts["renderer"]), Path(facts["source"])
+            facts = read_facts(folder)
         except FileNotFoundError as exc:
             below = sorted(p.parent.name for p in folder.glob("*/renderer.json"))
             hint = f"; it holds the trees {', '.join(below[:8])}" if below else ""
             raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
+        try:
+            renderer, source = Renderer.from_dict(facts["renderer"]), Path(facts["source"])
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"{str(folder / 'renderer.json')!r} does not describe a tree: {exc}") from exc
         recorded = read_versions(folder)
@@ -322,21 +340,27 @@ class SpecTree:
         -------
         DataFrame
             `path`, `picture`, `problem`; empty if all pictures are intact.
+
+        Raises
+        ------
+        ValueError
+            If something in the tree is a link; then nothing is deleted.
         """
         import pandas as pd
 
+        if drop:
+            self._listed()
         damaged = []
         for row in self._rows:
-            problem = (
-                picture_problem(self.images / row.picture, self.renderer.representation)
-                if row.status == DRAWN
-                else None
-            )
+            file = self.images / row.picture
+            problem = picture_problem(file, self.renderer.representation) if row.status == DRAWN else None
             if problem:
-                damaged.append((row.path, row.picture, problem))
-                if drop:
-                    (self.images / row.picture).unlink(missing_ok=True)
+                damaged.append((row.path, row.picture, problem + (_dropped(file) if drop else "")))
         return pd.DataFrame(damaged, columns=["path", "picture", "problem"])
+
+    def _listed(self) -> dict[str, os.DirEntry]:
+        """Every file below images/ by its name there. OutsideError at a link, beyond which nothing may be deleted."""
+        return dict(files_below(unlinked(self.root, "images")))
 
     def gc(self) -> list[str]:
         """Delete pictures of recordings that are gone, pictures without a row, and what killed processes left.
@@ -349,20 +373,20 @@ class SpecTree:
         Raises
         ------
         ValueError
-            If the recordings' folder itself is gone; then nothing is deleted.
+            If the recordings' folder itself is gone, or something in the tree is a link; then nothing is deleted.
         """
         if not self.source.is_dir():
             raise ValueError(
                 f"the recordings' folder {str(self.source)!r} is not there, so nobody can say which pictures still belong; nothing was deleted"
             )
-        now = time.time()
+        now, pictures = time.time(), self._listed()
         with Manifest(self.root) as manifest:
             rows = manifest.rows()
             gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
             known = {r.picture for r in rows if r.status == DRAWN} - gone
             stray = [
                 name
-                for name, entry in _all_pictures(self.images).items()
+                for name, entry in pictures.items()
                 if name not in known and (name in gone or now - entry.stat(follow_symlinks=False).st_mtime > IN_FLIGHT)
             ]
             for name in stray:
@@ -439,9 +463,14 @@ def _draw_into(
     draw = functools.partial(_draw_chunk, renderer, root, str(folder / "images"), variants)
     finished = 0
     try:
-        with Manifest(folder) as manifest, progress_bar(len(jobs), folder.name, progress) as bar:
+        kept = "what is drawn is kept, and the same call draws the rest"
+        with (
+            explained(folder, kept, "n_jobs="),
+            Manifest(folder) as manifest,
+            progress_bar(len(jobs), folder.name, progress) as bar,
+        ):
             for rows in map_chunks(draw, jobs, n_jobs):
-                manifest.put(rows)
+                manifest.put(_seen(root, rows))
                 finished += len(rows)
                 bar.update(len(rows))
             manifest.export()
@@ -451,8 +480,42 @@ def _draw_into(
             file=sys.stderr,
         )
         raise
-    except (OSError, sqlite3.OperationalError) as exc:
+    except WorkerError as exc:
+        raise WorkerError(
+            f"{exc}; {finished} of {len(jobs)} pictures are drawn and kept: call again to draw the rest"
+        ) from exc
+    except OSError as exc:
         raise _disk_error(folder, exc) from exc
+
+
+def _stored(folder: Path, jobs: list[Job]) -> tuple[list[Row], list[Job]]:
+    """The rows of jobs that are done, and those of the jobs whose picture is nevertheless not in the tree. OSError if it was deleted."""
+    known = {row.picture: row for row in read_rows(folder)}
+    if not all(job.picture in known for job in jobs):
+        raise FileNotFoundError(
+            errno.ENOENT,
+            f"the tree {str(folder)!r}, or rows of it, were deleted while it was being drawn; call again to draw them anew",
+        )
+    there = dict(files_below(unlinked(folder, "images")))
+    lost = [job for job in jobs if known[job.picture].status == DRAWN and job.picture not in there]
+    return [known[job.picture] for job in jobs], lost
+
+
+def _give_up(folder: Path, rows: list[Row], lost: list[Job]) -> None:
+    """Note that pictures which were drawn twice are not in the tree, and raise a WorkerError."""
+    names = {job.picture for job in lost}
+    with Manifest(folder) as manifest:
+        manifest.put(
+            row._replace(status=UNREADABLE, reason="its picture was drawn and is not in the tree")
+            for row in rows
+            if row.picture in names
+        )
+        manifest.export()
+    raise WorkerError(
+        f"{len(lost)} of {len(rows)} pictures were drawn twice and are not in {str(folder / 'images')!r} "
+        f"({examples(sorted(names))}): workers wrote them elsewhere, or somebody deletes them. Workers on other machines or in "
+        f"containers need the cache at the same path; the rest is kept, and another call draws what is missing"
+    )
 
 
 @names_arguments
@@ -502,7 +565,10 @@ def render_tree(
         No such folder, an empty list, a path that leads out of `root`, no variant; or a tree that was drawn with another major version
         of librosa, noisereduce or pyloudnorm, where that library affects the pictures that are to be drawn.
     OSError
-        The disk is full, or the cache cannot be written to; what is drawn is kept.
+        The disk is full, the cache cannot be written to, another process holds the tree, it was deleted, or a worker was killed; what
+        is drawn is kept.
+    RuntimeError
+        Workers cannot read what this process can, or their pictures do not arrive in the tree.
 
     Notes
     -----
@@ -537,7 +603,7 @@ def render_tree(
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}
-    there = _all_pictures(folder / "images")
+    there = dict(files_below(unlinked(folder, "images")))
     to_draw = [
         job
         for job in jobs
@@ -545,16 +611,21 @@ def render_tree(
     ]
     recorded = read_versions(folder)
     versions = _versions_to_draw(folder, recorded, _libraries_of(renderer, variants, to_draw or jobs), bool(to_draw))
-    if to_draw:
+    if not to_draw:
+        rows = [known[job.picture] for job in jobs]
+    for _ in range(2):  # a picture that was drawn and then deleted is drawn once more
+        if not to_draw:
+            break
         try:
             (folder / "images").mkdir(parents=True, exist_ok=True)
-            if versions != recorded:
+            if versions != read_versions(folder):
                 _write_renderer(folder, renderer, root, name, versions)
         except OSError as exc:
             raise _disk_error(folder, exc) from exc
         _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress)
-        known = {row.picture: row for row in read_rows(folder)}
-    rows = [known[job.picture] for job in jobs]
+        rows, to_draw = _stored(folder, jobs)
+    if to_draw:
+        _give_up(folder, rows, to_draw)
     _warn_failures(rows)
     _warn_mixed_rates(renderer, rows)
     return SpecTree(folder, renderer, Path(root), rows)

@@ -7,13 +7,17 @@ changes.
 
 from __future__ import annotations
 
-import json
+import itertools
+import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..core.reading import read_json
 from ..core.warnings import warn
 
+MAX_BYTES = 1 << 20  # of a renderer.json
+_WORD = re.compile(r"[\w.+!-]{1,100}")  # a library, or a version of it
 Recorded = dict[str, list[str]]  # library -> its versions, oldest first
 
 # Libraries of signal processing, which change their numbers with a new major version (librosa 1.0 has another phase vocoder). What the
@@ -34,6 +38,26 @@ def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def read_facts(folder: Path) -> dict:
+    """What renderer.json in `folder` holds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no tree yet.
+    ValueError
+        If it is damaged.
+    """
+    path = folder / "renderer.json"
+    try:
+        facts = read_json(path, max_bytes=MAX_BYTES)
+    except ValueError as exc:
+        raise ValueError(f"{exc}; delete that folder to draw it again") from exc
+    if not isinstance(facts, dict):
+        raise ValueError(f"{str(path)!r} holds a {type(facts).__name__}; delete that folder to draw it again")
+    return facts
+
+
 def read_versions(folder: Path) -> Recorded:
     """What the tree in `folder` records; empty if there is no tree yet.
 
@@ -42,15 +66,19 @@ def read_versions(folder: Path) -> Recorded:
     ValueError
         If renderer.json is damaged.
     """
-    path = folder / "renderer.json"
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8")).get("versions", {})
-        return {name: [numbers] if isinstance(numbers, str) else list(numbers) for name, numbers in recorded.items()}
+        recorded = read_facts(folder).get("versions", {})
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    try:
+        found = {name: [numbers] if isinstance(numbers, str) else list(numbers) for name, numbers in recorded.items()}
+        for word in itertools.chain(found, *found.values()):  # they go into messages
+            if not _WORD.fullmatch(word):
+                raise ValueError(f"{word[:80]!r} is no version")
+        return found
     except (AttributeError, TypeError, ValueError) as exc:
         raise ValueError(
-            f"{str(path)!r} does not describe a tree ({exc}); delete that folder to draw it again"
+            f"{str(folder / 'renderer.json')!r} does not describe a tree ({exc}); delete that folder to draw it again"
         ) from exc
 
 

@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import re
-import sqlite3
 import struct
 import subprocess
 import tracemalloc
@@ -17,7 +16,7 @@ import soundfile as sf
 
 from specimg.audio import Audio, AudioError, UnreadableError, read_audio
 from specimg.core import files
-from specimg.render import tree as render
+from specimg.render import manifest, tree as render
 from specimg.render.renderer import Renderer
 from specimg.render.tree import SpecTree, render_tree
 from specimg.spectrogram import Mel, Stft
@@ -520,10 +519,15 @@ def test_a_disk_so_small_that_no_tree_begins(source, draw, tmp_path, mount_tmpfs
 
 
 def test_a_manifest_that_cannot_grow_is_a_full_disk(source, draw, monkeypatch):
-    def full(self, rows):
-        raise sqlite3.OperationalError("database or disk is full")
+    many(source, 100)
+    open_to_write = manifest._open_to_write
 
-    monkeypatch.setattr("specimg.render.manifest.Manifest.put", full)
+    def small(path):
+        db = open_to_write(path)
+        db.execute("PRAGMA max_page_count=1")  # it keeps the pages that it has
+        return db
+
+    monkeypatch.setattr(manifest, "_open_to_write", small)
     with pytest.raises(OSError, match="no space left while drawing into"):
         draw(source)
 

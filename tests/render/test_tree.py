@@ -608,8 +608,9 @@ def test_a_tree_is_found_again_on_a_disk_that_cannot_be_written(source, draw, tm
     "content, message",
     [
         (None, "is not a tree \\(it has no renderer.json\\)$"),
-        ("{", "renderer.json' does not describe a tree: Expecting"),
-        ("[]", "does not describe a tree"),
+        ("{", "renderer.json' is not JSON: Expecting"),
+        ("[" * 100_000, "renderer.json' is nested in more than 100 levels"),
+        ("[]", "renderer.json' holds a list"),
         ('{"renderer": {"kind": "renderer", "ink": 3}, "source": "a"}', "unknown field of Renderer 'ink'"),
     ],
 )

@@ -208,9 +208,9 @@ def test_a_tree_of_earlier_days_has_one_version_a_library(draw, source, write_wa
     assert read_versions(again.root) == {name: [number] for name, number in facts["versions"].items()}
 
 
-@pytest.mark.parametrize("text", ["{", '{"versions": 3}', "[]"])
+@pytest.mark.parametrize("text", ["{", '{"versions": 3}', "[]", '{"versions": {"a\\u001b": "1"}}'])
 def test_a_damaged_description_says_what_to_do(draw, text):
     tree = draw()
     (tree.root / "renderer.json").write_text(text)
-    with pytest.raises(ValueError, match="does not describe a tree .*; delete that folder to draw it again"):
+    with pytest.raises(ValueError, match="renderer.json' .*; delete that folder to draw it again"):
         draw()
