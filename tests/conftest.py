@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -74,3 +75,28 @@ def no_figures_left():
         left = plt.get_fignums()
         plt.close("all")
         assert not left, f"{len(left)} figures left open"
+
+
+@pytest.fixture
+def peak_memory():
+    """peak_memory(prepare, code, error=ValueError): MB by which `code`, which must raise the error, raises the memory of a process above
+    what it took after `prepare` (imports)."""
+
+    def measure(prepare: str, code: str, error: str = "ValueError") -> float:
+        script = f"""
+import resource
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+{prepare}
+before = used()
+try:
+    {code}
+except {error}:
+    print("peak", used() - before)
+"""
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0 and "peak" in done.stdout, done.stderr[-2000:] or "nothing was raised"
+        return int(done.stdout.rpartition("peak ")[2]) / 1024  # of kB
+
+    return measure

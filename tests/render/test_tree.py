@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 
 import joblib
 import numpy as np
@@ -74,8 +75,12 @@ def files_below(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
+def images_of_folder(folder):
+    return {name: (folder / name).read_bytes() for name in files_below(folder)}
+
+
 def images_of(tree):
-    return {name: (tree.images / name).read_bytes() for name in files_below(tree.images)}
+    return images_of_folder(tree.images)
 
 
 # ---------------------------------------------------------------------- one picture
@@ -828,6 +833,181 @@ for i in range(40):
         _, error = process.communicate(timeout=120)
         assert process.returncode == 0, error.decode()
     assert len(read_rows(tmp_path)) == 120
+
+
+# ---------------------------------------------------------------------- trees from elsewhere
+
+
+def test_nothing_outside_a_tree_is_deleted_for_a_name_in_its_manifest(source, draw, tmp_path):
+    tree, mine = draw(source), tmp_path / "mine.txt"
+    mine.write_text("notes")
+    for name in (str(mine), "../../../mine.txt"):
+        with Manifest(tree.root) as written:
+            written.put([Row("a/x.wav", None, None, "", name, 1, 1, "drawn", "", 1.0, SR)])
+        for call in (lambda: SpecTree.open(tree.root), lambda: draw(source), tree.gc):
+            with pytest.raises(ValueError, match=r"manifest.db' is damaged \(.*mine.txt' leads out of"):
+                call()
+        with Manifest(tree.root) as written:
+            written.drop([name])
+    assert mine.read_text() == "notes" and len(SpecTree.open(tree.root)) == 4
+
+
+@pytest.mark.parametrize("name", ["images", "images/a", "images/cat.flac.png"])
+def test_links_in_a_tree_are_refused_and_never_passed(source, draw, tmp_path, name):
+    tree, mine = draw(source), tmp_path / "mine"
+    shutil.copytree(tree.images, mine)
+    (mine / "cat.flac.png").write_bytes(b"damaged")
+    place, target = tree.root / name, mine / name.removeprefix("images").strip("/")
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    place.symlink_to(target)
+    before = images_of_folder(mine)
+    for call in (tree.gc, lambda: tree.verify(drop=True), lambda: draw(source)):
+        with pytest.raises(OutsideError, match="is a link, and could lead out of"):
+            call()
+    if name == "images":
+        with pytest.raises(OutsideError, match="is a link"):
+            SpecTree.open(tree.root)
+    assert images_of_folder(mine) == before
+
+
+def test_verify_and_gc_survive_a_folder_in_the_place_of_a_picture(source, draw):
+    tree = draw(source)
+    for name in ("cat.flac.png", "a/dog.wav.png"):
+        (tree.images / name).unlink()
+        (tree.images / name).mkdir()
+    (tree.images / "a/dog.wav.png/notes.txt").write_text("mine")
+    assert tree.gc() == []
+    found = tree.verify(drop=True).set_index("path").problem
+    assert found["cat.flac"] and not (tree.images / "cat.flac.png").exists()
+    assert found["a/dog.wav"].endswith("could not be deleted (Directory not empty): remove it by hand")
+    with pytest.warns(UserWarning, match="1 of 4 clips could not be drawn"):
+        assert len(draw(source)) == 3
+    assert (tree.images / "a/dog.wav.png/notes.txt").read_text() == "mine"
+
+
+def test_a_file_of_a_renderer_that_is_no_json_is_read_in_bounds(source, draw, peak_memory):
+    tree = draw(source)
+    (tree.root / "renderer.json").write_bytes(b'{"renderer": ' + b"[" * 900_000)
+    assert peak_memory("from specimg.render import SpecTree", f"SpecTree.open({str(tree.root)!r})") < 60  # MB
+    with open(tree.root / "renderer.json", "wb") as file:
+        file.truncate(2**33)
+    assert peak_memory("from specimg.render import SpecTree", f"SpecTree.open({str(tree.root)!r})") < 10
+
+
+# ---------------------------------------------------------------------- drawn means there
+
+
+def lost_after(monkeypatch, n, take):
+    """From the `n`-th chunk on every picture is taken away as soon as it is drawn, `take` times."""
+    draw_chunk, calls = render._draw_chunk, []
+
+    def elsewhere(renderer, root, images, variants, jobs):
+        rows = draw_chunk(renderer, root, images, variants, jobs)
+        calls.append(jobs)
+        if n <= len(calls) < n + take:
+            for job in jobs:
+                os.unlink(os.path.join(images, job.picture))
+        return rows
+
+    monkeypatch.setattr(render, "_draw_chunk", elsewhere)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 1)
+    return calls
+
+
+def test_pictures_that_are_gone_at_the_end_are_drawn_again(source, draw, monkeypatch):
+    calls = lost_after(monkeypatch, 2, 2)
+    tree = draw(source)
+    assert len(calls) == 6 and len(tree) == 4 and tree.verify().empty
+
+
+def test_pictures_of_the_calls_before_that_are_deleted_meanwhile_are_drawn_again(source, draw, monkeypatch, write_wav):
+    first = draw(source)
+    write_wav(source / "new.wav", noise(), SR)
+    draw_chunk = render._draw_chunk
+
+    def forgetful(*args):
+        shutil.rmtree(first.images, ignore_errors=True)
+        monkeypatch.setattr(render, "_draw_chunk", draw_chunk)
+        return draw_chunk(*args)
+
+    monkeypatch.setattr(render, "_draw_chunk", forgetful)
+    tree = draw(source)
+    assert len(tree) == 5 and tree.verify().empty
+
+
+def test_pictures_that_never_arrive_are_said_and_not_counted(source, draw, monkeypatch):
+    lost_after(monkeypatch, 3, 99)
+    with pytest.raises(
+        RuntimeError, match=r"2 of 4 pictures were drawn twice and are not in .*images' \(b/dog.wav.png, cat"
+    ):
+        draw(source)
+    monkeypatch.undo()
+    (folder,) = (source.parent / "cache").iterdir()
+    opened = SpecTree.open(folder)
+    assert len(opened) == 2 and set(opened.failures.reason) == {"its picture was drawn and is not in the tree"}
+    assert len(draw(source)) == 4
+
+
+def test_what_a_worker_cannot_read_and_we_can_is_said_once(source, draw, monkeypatch, tmp_path):
+    draw_chunk = render._draw_chunk
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", 1)
+    seen = os.access
+
+    def elsewhere(renderer, root, *rest):  # as on a machine that has the recordings nowhere
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        try:
+            return draw_chunk(renderer, str(tmp_path / "nowhere"), *rest)
+        finally:
+            monkeypatch.setattr(os, "access", seen)
+
+    monkeypatch.setattr(render, "_draw_chunk", elsewhere)
+    with pytest.raises(
+        RuntimeError, match="a worker cannot read '.*a/dog.wav', which is there .*; 0 of 4 pictures are"
+    ):
+        draw(source)
+
+
+def test_a_recording_that_is_deleted_meanwhile_is_a_row(source, draw, monkeypatch):
+    draw_chunk = render._draw_chunk
+
+    def late(*args):
+        (source / "cat.flac").unlink(missing_ok=True)
+        return draw_chunk(*args)
+
+    monkeypatch.setattr(render, "_draw_chunk", late)
+    with pytest.warns(UserWarning, match="1 of 4 clips could not be drawn .cat.flac: is not there"):
+        assert draw(source).failures.path.tolist() == ["cat.flac"]
+
+
+@pytest.mark.parametrize("chunk", [1, 16])
+def test_a_tree_that_is_deleted_while_it_is_drawn_is_said(source, draw, monkeypatch, chunk):
+    draw_chunk = render._draw_chunk
+
+    def deleted(renderer, root, images, *rest):
+        rows = draw_chunk(renderer, root, images, *rest)
+        shutil.rmtree(os.path.dirname(images), ignore_errors=True)
+        return rows
+
+    monkeypatch.setattr(render, "_draw_chunk", deleted)
+    monkeypatch.setattr("specimg.core.parallel.CHUNK", chunk)
+    with pytest.raises(FileNotFoundError, match="was deleted while it was being drawn; call again to draw it anew"):
+        draw(source)
+    monkeypatch.undo()
+    assert len(draw(source)) == 4
+
+
+def test_a_killed_worker_is_said(source, draw, monkeypatch):
+    def killed(work, items, n_jobs):
+        yield work(items[:1])
+        raise BrokenProcessPool("A process was terminated abruptly")
+
+    monkeypatch.setattr(render, "map_chunks", killed)
+    with pytest.raises(
+        ChildProcessError, match="was killed, .*what is drawn is kept, and the same call draws the rest, .*n_jobs="
+    ):
+        draw(source)
+    monkeypatch.undo()
+    assert len(draw(source)) == 4
 
 
 # ---------------------------------------------------------------------- stopped, killed, and two at once
