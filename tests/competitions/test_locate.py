@@ -8,6 +8,7 @@ import pytest
 from pets import MARKS, place, touch
 
 from specimg.competitions.locate import find_folder, has_marks
+from specimg.competitions.registry import LAYOUTS
 
 
 def test_marks_are_alternatives_of_which_all_must_be_there(tmp_path):
@@ -75,6 +76,16 @@ def test_found_where_kaggle_mounts_it(mount, kaggle):
     touch(kaggle / "weights/model.safetensors", kaggle / "datasets/somebody/else/readme.md")
     wanted = place(kaggle / mount)
     assert find_folder("birds", None, MARKS) == wanted
+
+
+@pytest.mark.parametrize("mount", ["{slug}", "competitions/{slug}", "competitions/{slug}/unpacked"])
+def test_every_competition_is_found_beside_all_others(mount, kaggle):
+    """Also where one has the marks of another, as several years of one competition do."""
+    for slug, known in LAYOUTS.items():
+        for name in known.marks[0]:
+            touch(f"{kaggle / mount.format(slug=slug) / name}{'' if '.' in name else '/'}")
+    for slug, known in LAYOUTS.items():
+        assert find_folder(slug, None, known.marks, others=LAYOUTS) == kaggle / mount.format(slug=slug)
 
 
 def test_its_own_name_goes_first(kaggle):

@@ -26,7 +26,9 @@ BIRDS = {
     "birdclef-2023": ("abethr1", "abhori1", "thrnig1", "yewgre1"),
     "birdclef-2024": ("asbfly", "comior1", "houspa", "zitcis1"),
     "birdclef-2025": ("1139490", "126247", "amakin1", "yehcar1"),
+    "birdclef-2026": ("22961", "47158son01", "brnowl", "compau"),
 }
+WITH_TAXONOMY = ("birdclef-2025", "birdclef-2026")  # and train.csv
 SCORED = ("apapan", "akiapo")  # of 2022, in the order of its file
 
 # test recordings: which birds (by number) are heard in each of three stretches of five seconds
@@ -37,13 +39,20 @@ SOUNDSCAPES = {
     "birdclef-2023": ("soundscape_29201", "soundscape_31007"),
     "birdclef-2024": ("soundscape_1446779", "soundscape_998240"),
     "birdclef-2025": ("soundscape_8358733", "soundscape_10021"),
+    "birdclef-2026": ("BC2026_Test_0001_S05_20250227_010002", "BC2026_Test_0002_S22_20250301_200000"),
 }
 _UNLABELLED = {
     "birdclef-2024": "unlabeled_soundscapes/460830.ogg",
     "birdclef-2025": "train_soundscapes/H02_20230420_074000.ogg",
+    "birdclef-2026": "train_soundscapes/BC2026_Train_0007_S08_20250606_030007.ogg",
 }
 _LABELLED = "2782_SSW_20170701"  # the soundscape of 2021 whose labels are given
 _LABELLED_HEARD = ((1,), (), (0, 2))
+_LABELLED_2026 = {  # three soundscapes of two sites
+    "BC2026_Train_0039_S22_20211231_201500": ((1,), (), (0, 2)),
+    "BC2026_Train_0040_S22_20220101_201500": ((2,), (2, 3), ()),
+    "BC2026_Train_0041_S08_20220101_060000": ((), (0,), (3,)),
+}
 
 
 def song(bird: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -69,8 +78,8 @@ def _scape(heard, rng: np.random.Generator) -> np.ndarray:
 
 
 def _code(i: int, bird: int, number: int, slug: str) -> str:
-    """The name of a recording; 2025 has three collections."""
-    kind = ("XC", "iNat", "CSA")[i % 3] if slug == "birdclef-2025" else "XC"
+    """The name of a recording; since 2025 there are three collections."""
+    kind = ("XC", "iNat", "CSA")[i % 3] if slug in WITH_TAXONOMY else "XC"
     return f"{kind}{1000 * (bird + 1) + number}"
 
 
@@ -97,8 +106,10 @@ def _clips(slug: str) -> pd.DataFrame:
                     "author": AUTHORS[number % 6],
                     "date": "2019-04-01",
                     "filename": f"{code}.ogg" if slug == "birdclef-2021" else f"{birds[bird]}/{code}.ogg",
+                    "class_name": "Aves",
+                    "inat_taxon_id": str(1000 + bird),
                     "license": "CC BY-NC-SA 4.0",
-                    "rating": f"{RATINGS[i % 6]:g}" if slug == "birdclef-2025" else f"{RATINGS[i % 6]:.1f}",
+                    "rating": f"{RATINGS[i % 6]:g}" if slug in WITH_TAXONOMY else f"{RATINGS[i % 6]:.1f}",
                     "time": "07:30",
                     "url": f"https://recordings.example/{code}",
                     "collection": code.rstrip("0123456789"),
@@ -118,6 +129,8 @@ _COLUMNS = {
     "birdclef-2023": _FRONT + _PLACE + "license,rating,url,filename",
     "birdclef-2024": _FRONT + _PLACE + "license,rating,url,filename",
     "birdclef-2025": _FRONT + "filename,collection,rating,url," + _PLACE + "license",
+    "birdclef-2026": _FRONT
+    + "latitude,longitude,scientific_name,common_name,class_name,inat_taxon_id,author,license,rating,url,filename,collection",
 }
 
 
@@ -125,7 +138,7 @@ def _write_training(folder: Path, slug: str, rng: np.random.Generator) -> None:
     clips = _clips(slug)
     audio = "train_short_audio" if slug == "birdclef-2021" else "train_audio"
     clips[_COLUMNS[slug].split(",")].to_csv(
-        folder / ("train.csv" if slug == "birdclef-2025" else "train_metadata.csv"), index=False
+        folder / ("train.csv" if slug in WITH_TAXONOMY else "train_metadata.csv"), index=False
     )
     for path, bird, others in zip(clips["path"], clips["bird"], clips["secondary"]):
         y = song(bird, SECONDS, rng) + sum(0.3 * song(other, SECONDS, rng) for other in others)
@@ -151,7 +164,7 @@ def _rows(slug: str) -> pd.DataFrame:
                     for bird in SCORED
                 ]
             else:
-                audio_id, site = short.split("_")
+                audio_id, site = short.split("_")[:2]
                 rows.append(
                     {"row_id": f"{short}_{end}", "site": site, "audio_id": audio_id, "seconds": end, "label": here}
                 )
@@ -178,7 +191,7 @@ def _write_tables(folder: Path, slug: str, rows: pd.DataFrame) -> None:
     else:
         sample = sample.assign(**dict.fromkeys(BIRDS[slug], 1 / len(BIRDS[slug])))
     sample.to_csv(folder / "sample_submission.csv", index=False)
-    if slug == "birdclef-2025":
+    if slug in WITH_TAXONOMY:
         columns = {
             "primary_label": BIRDS[slug],
             "inat_taxon_id": range(4),
@@ -194,6 +207,18 @@ def _write_tables(folder: Path, slug: str, rows: pd.DataFrame) -> None:
         (folder / "eBird_Taxonomy_v2021.csv").write_text("TAXON_ORDER,CATEGORY,SPECIES_CODE\n" + rows)
 
 
+def _write_timed_labels(folder: Path, rng: np.random.Generator) -> None:
+    """Labelled soundscapes of 2026: clock times, labels in one cell, and every row of the first recording twice."""
+    rows = []
+    for name, stretches in _LABELLED_2026.items():
+        _write_ogg(folder / "train_soundscapes" / f"{name}.ogg", _scape(stretches, rng))
+        for i, heard in enumerate(stretches):
+            cell = ";".join(BIRDS["birdclef-2026"][bird] for bird in heard)
+            rows.append((f"{name}.ogg", f"00:00:{5 * i:02}", f"00:00:{5 * (i + 1):02}", cell))
+    table = pd.DataFrame(rows + rows[:3], columns=["filename", "start", "end", "primary_label"])
+    table.to_csv(folder / "train_soundscapes_labels.csv", index=False)
+
+
 def _write_soundscapes(folder: Path, slug: str, rng: np.random.Generator, hidden: bool) -> None:
     if slug == "birdclef-2021":
         _write_ogg(folder / "train_soundscapes" / f"{_LABELLED}.ogg", _scape(_LABELLED_HEARD, rng))
@@ -201,6 +226,8 @@ def _write_soundscapes(folder: Path, slug: str, rng: np.random.Generator, hidden
         rows = [(f"2782_SSW_{5 * (i + 1)}", "SSW", 2782, 5 * (i + 1), cell) for i, cell in enumerate(cells)]
         labels = pd.DataFrame(rows, columns=["row_id", "site", "audio_id", "seconds", "birds"])
         labels.to_csv(folder / "train_soundscape_labels.csv", index=False)
+    if slug == "birdclef-2026":
+        _write_timed_labels(folder, rng)
     if slug in _UNLABELLED:
         _write_ogg(folder / _UNLABELLED[slug], _scape(((0,),), rng))
     for name, heard in zip(SOUNDSCAPES[slug], HEARD) if not hidden else ():

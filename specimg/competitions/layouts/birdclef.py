@@ -1,4 +1,4 @@
-"""BirdCLEF on Kaggle, 2021 to 2025: which birds are audible in each 5 seconds of recordings made in the field.
+"""BirdCLEF on Kaggle, 2021 to 2026: which birds are audible in each 5 seconds of recordings made in the field.
 
     comp = Competition.open("birdclef-2023")                              # on Kaggle; elsewhere give the folder
     comp = Competition.open("birdclef-2024", "birds/", unrated=2.5)       # clips without a rating count half
@@ -6,6 +6,9 @@
 Training clips are recordings of one bird (the primary label) with others in the background (secondary labels). A clip's weight is
 its rating, 1 to 5 stars, divided by 5. Clips of one author are a group: they share a microphone, a site and often the very bird, and a
 network that recognises these again scores better on them than it will on anybody else's recordings.
+
+In 2026 some recordings of the sites are labelled, five seconds by five seconds: these windows join the training clips, those of one site are a
+group, and `site` and `recorded` say where and when.
 
 The test recordings are Kaggle's own and appear when it runs a submitted notebook. So the test rows are those of the recordings that
 exist, and if there are none the few rows of the sample submission.
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,6 +33,7 @@ from ...core.reading import read_json
 from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
+from ...labels.annotations.tables import times_in
 from ..competition import Competition
 from ..reading import drop_unknown, need_columns, numbers, read_text, refuse, test_windows, train_rows, with_audio
 from ..registry import layout
@@ -40,6 +45,8 @@ SECONDS = 5.0  # of a row
 STARS = 5.0  # of the best rating; 0 is none at all
 TEST = "test_soundscapes"
 SAMPLE = "sample_submission.csv"
+SCAPES = "train_soundscapes"
+_SCAPE_NAME = re.compile(r"(?P<site>S\d+)_(?P<date>\d{8})_(?P<time>\d{6})$")  # BC2026_Train_0039_S22_20211231_201500
 
 
 @dataclass(frozen=True)
@@ -52,15 +59,17 @@ class _Year:
     row: tuple[str, ...]  # parts of a row's name: the recording, perhaps the bird, the end in seconds
     table: str = "train_metadata.csv"
     audio: str = "train_audio"
-    also: str = ""  # a file by which its folder is recognised
+    also: tuple[str, ...] = ()  # further files by which its folder is recognised
     by_bird: bool = False  # file names lack the folder, which is the bird's
     test_csv: bool = False  # the rows are those of test.csv; else of the recordings
     dated: bool = False  # names of soundscapes end with a date, which names of rows lack
     soundscapes: str = ""  # labels of train_soundscapes, where there are any
+    with_soundscapes: bool = False  # whether these are in training by default
     scored: str = ""  # the birds that count for the score, where not all do
 
 
 _ONE_NAME, _PROBABILITIES = ("soundscape", "end"), ClassColumns(id_col="row_id")
+_TAXONOMY = "taxonomy.csv"
 _YEARS = {
     "birdclef-2021": _Year(
         397,
@@ -78,13 +87,23 @@ _YEARS = {
         "macro_f1",
         Decisions(),
         ("file_id", "bird", "end_time"),
-        also="scored_birds.json",
+        also=("scored_birds.json",),
         test_csv=True,
         scored="scored_birds.json",
     ),
     "birdclef-2023": _Year(264, "padded_cmap", _PROBABILITIES, _ONE_NAME),
     "birdclef-2024": _Year(182, "macro_auc", _PROBABILITIES, _ONE_NAME),
-    "birdclef-2025": _Year(206, "macro_auc", _PROBABILITIES, _ONE_NAME, table="train.csv", also="taxonomy.csv"),
+    "birdclef-2025": _Year(206, "macro_auc", _PROBABILITIES, _ONE_NAME, table="train.csv", also=(_TAXONOMY,)),
+    "birdclef-2026": _Year(
+        234,
+        "macro_auc",
+        _PROBABILITIES,
+        _ONE_NAME,
+        table="train.csv",
+        also=(_TAXONOMY, "train_soundscapes_labels.csv"),
+        soundscapes="train_soundscapes_labels.csv",
+        with_soundscapes=True,
+    ),
 }
 
 
@@ -285,20 +304,57 @@ def _warn_missing_recordings(test: pd.DataFrame, folder: Path) -> None:
         )
 
 
+def _named_windows(table: pd.DataFrame, folder: Path, year: _Year, csv: Path) -> pd.DataFrame:
+    """`path, start, end, label, group` of 2021, whose rows have the names of rows of the submission. One recording is one group."""
+    refuse(table["birds"].str.strip() == "", csv, "birds", "is empty", "write 'nocall' where no bird is audible")
+    rows = _windows_of(table["row_id"], table, folder, SCAPES, year, csv).drop(columns="id")
+    rows["label"] = [[bird for bird in cell.split() if bird != year.format.nothing] for cell in table["birds"]]
+    return rows.assign(group=[f"soundscape {PurePosixPath(path).stem}" for path in rows["path"]])
+
+
+def _timed_windows(table: pd.DataFrame, folder: Path, csv: Path) -> pd.DataFrame:
+    """`path, start, end, label, group, site, recorded` of 2026, whose rows have a file, clock times and labels. One site is one group."""
+    again = table.duplicated()
+    if again.any():
+        warn(f"{csv.name}: {count(int(again.sum()), 'duplicate row')} left out")
+    table = table[~again].reset_index(drop=True)
+    times = {name: times_in(table[name]) for name in ("start", "end")}
+    for name, seconds in times.items():
+        refuse(~np.isfinite(seconds), csv, name, "is not a time such as 00:00:05")
+    columns = dict(fn_col="filename", label_col="primary_label", label_delim=";", start_col="start", end_col="end")
+    rows = train_rows(table.assign(**times), folder, SCAPES, **columns)
+    names = [PurePosixPath(path).stem for path in rows["path"]]
+    found = [_SCAPE_NAME.search(name) for name in names]
+    without = [name for name, match in zip(names, found) if not match]
+    if without:
+        warn(
+            f"{csv.name}: {count(len(without), 'row')} of recordings without a site in their name, each a group of its own ({examples(without)})"
+        )
+    recorded = pd.to_datetime(
+        [match["date"] + match["time"] if match else None for match in found], format="%Y%m%d%H%M%S"
+    )
+    return rows.assign(
+        group=[f"site {match['site']}" if match else f"soundscape {name}" for name, match in zip(names, found)],
+        site=[match["site"] if match else "" for match in found],
+        recorded=[time.isoformat() if time == time else "" for time in recorded],
+    )
+
+
 def _windows(folder: Path, year: _Year, vocab: Sequence[str], rating_weight: bool, group: str | None) -> pd.DataFrame:
-    """The training table of five-second windows of train_soundscapes; one recording is one group."""
+    """The training table of labelled windows of train_soundscapes."""
     csv = folder / year.soundscapes
     table = read_text(csv)
-    need_columns(table, csv, "row_id", "birds")
-    refuse(table["birds"].str.strip() == "", csv, "birds", "is empty", "write 'nocall' where no bird is audible")
-    rows = _windows_of(table["row_id"], table, folder, "train_soundscapes", year, csv).drop(columns="id")
-    audible = [[bird for bird in cell.split() if bird != year.format.nothing] for cell in table["birds"]]
-    rows["label"] = drop_unknown(audible, vocab, "label of soundscapes")
+    if year.dated:
+        need_columns(table, csv, "row_id", "birds")
+        rows = _named_windows(table, folder, year, csv)
+    else:
+        need_columns(table, csv, "filename", "start", "end", "primary_label")
+        rows = _timed_windows(table, folder, csv)
+    rows["label"] = drop_unknown(rows["label"], vocab, "label of soundscapes")
     if rating_weight:
         rows["weight"] = 1.0
-    if group:
-        rows["group"] = [f"soundscape {PurePosixPath(path).stem}" for path in rows["path"]]
-    return with_audio(rows, folder, "train_soundscapes", "soundscape")
+    audio = SCAPES if year.dated else ()  # in 2026 most have no labels
+    return with_audio(rows if group else rows.drop(columns="group"), folder, audio, "soundscape")
 
 
 # ---------------------------------------------------------------------- vocabulary
@@ -329,7 +385,9 @@ def _check_targets(test: pd.DataFrame, vocab: Sequence[str], year: _Year) -> Non
 
 def _check_year(slug: str, folder: Path, primary: Sequence[str], sample: pd.DataFrame) -> None:
     """ValueError if the folder is another year's, whose layout is alike."""
-    n, year = len(set(primary)), _YEARS[slug]
+    year, n = _YEARS[slug], len(list(sample)) - 1  # of classes: some of 2026 have no clip
+    if n not in [facts.birds for facts in _YEARS.values()]:
+        n = len(set(primary))
     for other, facts in _YEARS.items():
         if n == facts.birds != year.birds:
             raise ValueError(
@@ -353,14 +411,14 @@ def _check_year(slug: str, folder: Path, primary: Sequence[str], sample: pd.Data
 
 
 def _check_options(
-    slug: str, year: _Year, unrated: float, group: str | None, soundscapes: bool, scored_only: bool
+    slug: str, year: _Year, unrated: float, group: str | None, soundscapes: bool | None, scored_only: bool
 ) -> None:
     if not (isinstance(unrated, (int, float)) and 0 <= unrated <= STARS):
         raise ValueError(f"unrated={unrated!r}; give the stars that a clip without a rating counts as, 0 to {STARS:g}")
     if group is not None:
         choose(group, ["author"], "group (or None)")
     if soundscapes and not year.soundscapes:
-        raise ValueError(f"soundscapes=True: {slug} gives no labels of soundscapes; birdclef-2021 does")
+        raise ValueError(f"soundscapes=True: {slug} gives no labels of soundscapes; birdclef-2021 and birdclef-2026 do")
     if scored_only and not year.scored:
         raise ValueError(f"scored_only=True: in {slug} all birds are scored; in birdclef-2022 some are")
 
@@ -379,7 +437,7 @@ def read_birdclef(
     rating_weight: bool = True,
     unrated: float = 3.0,
     group: str | None = "author",
-    soundscapes: bool = False,
+    soundscapes: bool | None = None,
     scored_only: bool = False,
 ) -> Competition:
     """The BirdCLEF competition of one year.
@@ -391,7 +449,7 @@ def read_birdclef(
     folder : Path
         The folder as Kaggle gives it.
     slug : str
-        "birdclef-2021" ... "birdclef-2025".
+        "birdclef-2021" ... "birdclef-2026".
     secondary : bool, default True
         Clips have the birds in their background as labels too; unknown ones are left out, and counted.
     rating_weight : bool, default True
@@ -399,9 +457,9 @@ def read_birdclef(
     unrated : float, default 3.0
         Stars that clips without a rating count as, 0 to 5; with 0 they have no weight.
     group : {"author", None}, default "author"
-        "author" never splits the clips of one author between training and validation.
-    soundscapes : bool, default False
-        2021: the labelled windows of train_soundscapes are in training too, including those without birds.
+        "author" never splits the clips of one author between training and validation, nor the windows of one site (2021: recording).
+    soundscapes : bool, default None
+        2021 and 2026: the labelled windows of train_soundscapes are in training too, including those without birds. None is True in 2026.
     scored_only : bool, default False
         2022: the labels are the scored birds, so that the score is comparable with the competition's; otherwise those of all clips.
 
@@ -425,7 +483,7 @@ def read_birdclef(
     _check_year(slug, folder, primary, sample)
     vocab = _vocabulary(sample, folder, year, primary)
     train = with_audio(_clips(folder, year, table, vocab, secondary, rating_weight, unrated, group), folder, year.audio)
-    if soundscapes:
+    if year.with_soundscapes if soundscapes is None else soundscapes:
         train = pd.concat([train, _windows(folder, year, vocab, rating_weight, group)], ignore_index=True)
     test = (_by_test_csv if year.test_csv else _by_recordings)(sample, folder, year)
     if not len(test):
@@ -440,4 +498,4 @@ def read_birdclef(
 
 
 for _slug, _year in _YEARS.items():
-    layout(_slug, marks=[tuple(filter(None, (_year.table, _year.audio, SAMPLE, _year.also)))])(read_birdclef)
+    layout(_slug, marks=[tuple(filter(None, (_year.table, _year.audio, SAMPLE, *_year.also)))])(read_birdclef)

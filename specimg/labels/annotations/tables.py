@@ -41,7 +41,7 @@ ROLES = {
     "seconds": "duration durations deltatimes length lengths",
     "low_hz": "lowhz lowfreqhz lowfreq lowfrequency minfreq freqlow fmin",
     "high_hz": "highhz highfreqhz highfreq highfrequency maxfreq freqhigh fmax",
-    "label": "label labels annotation annotations species commonname speciesname scientificname speciescode manualid top1match "
+    "label": "label labels annotation annotations species commonname speciesname scientificname speciescode speciesebirdcode manualid top1match "
     "eventlabel tag tags category class call calltype sound soundtype primarylabel code text",
     "annotator": "annotator analyst observer reviewer user completedby",
     "probability": "probability confidence score prob",

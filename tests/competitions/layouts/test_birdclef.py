@@ -1,6 +1,7 @@
-"""BirdCLEF 2021 to 2025: labels, weights and groups of training; a test row for every five seconds, whatever of the test set is there."""
+"""BirdCLEF 2021 to 2026: labels, weights and groups of training; a test row for every five seconds, whatever of the test set is there."""
 
 import json
+import re
 import shutil
 import time
 import warnings
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from miniatures.birds import BIRDS, HEARD, RATINGS, SCORED, SOUNDSCAPES, birdclef, birdclef_answers
+from miniatures.birds import BIRDS, HEARD, RATINGS, SCORED, SOUNDSCAPES, WITH_TAXONOMY, birdclef, birdclef_answers
 
 from specimg.competitions import Competition, check_submission, locate
 from specimg.competitions.layouts.birdclef import _as_list
@@ -18,6 +19,7 @@ from specimg.core.files import OutsideError
 from specimg.labels.folds import add_folds
 
 SLUGS = sorted(BIRDS)
+TWICE = ["train_soundscapes_labels.csv: 3 duplicate rows left out"]
 KEPT_OUT = "4 secondary labels left out, of 1 label that the competition does not use (zzzbird)"
 
 
@@ -86,7 +88,7 @@ def add_rows(csv, rows):
 
 
 def table_of(folder, slug):
-    return folder / ("train.csv" if slug == "birdclef-2025" else "train_metadata.csv")
+    return folder / ("train.csv" if slug in WITH_TAXONOMY else "train_metadata.csv")
 
 
 # ---------------------------------------------------------------------- what is read
@@ -97,6 +99,7 @@ FORMATS = {
     "birdclef-2023": ("padded_cmap", ["row_id", *BIRDS["birdclef-2023"]]),
     "birdclef-2024": ("macro_auc", ["row_id", *BIRDS["birdclef-2024"]]),
     "birdclef-2025": ("macro_auc", ["row_id", *BIRDS["birdclef-2025"]]),
+    "birdclef-2026": ("macro_auc", ["row_id", *BIRDS["birdclef-2026"]]),
 }
 
 
@@ -106,14 +109,14 @@ def test_each_year_has_its_metric_answers_and_labels(slug, written):
     assert (comp.metric, comp.format.columns(comp.vocab)) == FORMATS[slug]
     assert comp.vocab == BIRDS[slug]  # in the miniatures the sample's order is the sorted one
     assert comp.slug == slug and comp.sample == written(slug) / "sample_submission.csv"
-    assert said == [KEPT_OUT]
+    assert said == [KEPT_OUT] + TWICE * (slug == "birdclef-2026")
 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_the_training_table(slug, written):
-    train = quietly(slug, written(slug)).train
+    train = quietly(slug, written(slug), soundscapes=False).train
     audio, birds = "train_short_audio" if slug == "birdclef-2021" else "train_audio", BIRDS[slug]
-    second = "iNat1001" if slug == "birdclef-2025" else "XC1001"
+    second = "iNat1001" if slug in WITH_TAXONOMY else "XC1001"
     assert len(train) == 27 and list(train.columns[:5]) == ["path", "label", "group", "weight", "rating"]
     row = train.iloc[1]
     assert (row["path"], row["label"], row["group"]) == (f"{audio}/{birds[0]}/{second}.ogg", [birds[0]], "B. Bird")
@@ -123,7 +126,7 @@ def test_the_training_table(slug, written):
     assert np.isnan(train["latitude"].iloc[7]) and np.isnan(train["longitude"].iloc[7])
     assert set(train["group"]) == {"Ana Pérez", "B. Bird", "Chen, C.", "Doe", "Evi", "F. Finch"}
     assert (train["path"].map(lambda path: (written(slug) / path).is_file())).all()
-    assert ("collection" in train) == (slug == "birdclef-2025")
+    assert ("collection" in train) == (slug in WITH_TAXONOMY)
 
 
 def test_2025_keeps_the_collection(written):
@@ -252,13 +255,89 @@ def test_soundscapes_of_2021_train_too(written):
     assert "weight" not in bare and "group" not in bare
 
 
+def test_labelled_soundscapes_of_2026_train_with_the_clips(written):
+    slug, folder = "birdclef-2026", written("birdclef-2026")
+    comp = quietly(slug, folder)
+    clips, scapes = comp.train.iloc[:27], comp.train.iloc[27:]
+    assert clips[["start", "end"]].isna().all(axis=None) and len(scapes) == 9
+    assert scapes[["start", "end"]].drop_duplicates().values.tolist() == [[0, 5], [5, 10], [10, 15]]
+    first, second, third, last = BIRDS[slug]
+    assert scapes["label"].tolist() == [[second], [], [first, third], [third], [third, last], [], [], [first], [last]]
+    assert scapes["group"].tolist() == ["site S22"] * 6 + ["site S08"] * 3 and set(scapes["weight"]) == {1.0}
+    row = scapes.iloc[6]
+    assert row["path"] == "train_soundscapes/BC2026_Train_0041_S08_20220101_060000.ogg"
+    assert (row["site"], row["recorded"]) == ("S08", "2022-01-01T06:00:00")
+    folds = add_folds(comp.train, 2, group="group")
+    assert (folds.groupby("group")["fold"].nunique() == 1).all()
+    bare = quietly(slug, folder, rating_weight=False, group=None).train
+    assert "weight" not in bare and "group" not in bare
+    assert len(quietly(slug, folder, soundscapes=False).train) == 27
+
+
+def test_a_label_of_2026_without_a_clip_is_learnt_from_soundscapes(copy):
+    """Some classes have no recording of their own: the year is told by the classes of the sample."""
+    folder = copy("birdclef-2026")
+    table = pd.read_csv(folder / "train.csv", dtype=str)
+    rare = BIRDS["birdclef-2026"][3]
+    table[table["primary_label"] != rare].to_csv(folder / "train.csv", index=False)
+    comp, said = opened("birdclef-2026", folder)
+    assert comp.vocab == BIRDS["birdclef-2026"] and sum(rare in labels for labels in comp.train["label"]) == 2
+    assert not any("without a clip in training" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    "cells, message",
+    [
+        (dict(start="5 o'clock"), "train_soundscapes_labels.csv: column 'start' is not a time such as 00:00:05 in 1 row (2)"),
+        (dict(end="00:00:05"), "column 'end' is not after the start in 1 row (2)"),
+        (dict(filename="../x.ogg"), "row 2: '../x.ogg' leads out of"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_the_soundscape_labels_of_2026_is_said(copy, cells, message):
+    folder = copy("birdclef-2026")
+    change(folder / "train_soundscapes_labels.csv", 1, **cells)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        quietly("birdclef-2026", folder)
+
+
+def test_a_soundscape_of_2026_without_a_site_is_a_group_of_its_own(copy):
+    folder = copy("birdclef-2026")
+    (folder / "train_soundscapes/BC2026_Train_0041_S08_20220101_060000.ogg").rename(
+        folder / "train_soundscapes/lost.ogg"
+    )
+    change(folder / "train_soundscapes_labels.csv", slice(6, 8), filename="lost.ogg")
+    comp, said = opened("birdclef-2026", folder)
+    assert (
+        "train_soundscapes_labels.csv: 3 rows of recordings without a site in their name, each a group of its own (lost)"
+        in said
+    )
+    assert set(comp.train["group"][27:]) == {"site S22", "soundscape lost"}
+
+
+def test_the_folder_of_2026_is_not_that_of_2025(written, empty_files):
+    folder = empty_files(["train_audio/x.ogg"])
+    classes = [f"c{i}" for i in range(234)]
+    pd.DataFrame([["x_5", *[0] * 234]], columns=["row_id", *classes]).to_csv(
+        folder / "sample_submission.csv", index=False
+    )
+    rows = pd.DataFrame({"primary_label": classes[:206], "secondary_labels": "[]", "rating": "3", "filename": "x.ogg"})
+    rows.to_csv(folder / "train.csv", index=False)
+    (folder / "taxonomy.csv").touch()
+    with pytest.raises(ValueError, match="holds 234 birds, as birdclef-2026 does, and birdclef-2025 has 206"):
+        Competition.open("birdclef-2025", folder)
+
+
 @pytest.mark.parametrize(
     "slug, options, message",
     [
         ("birdclef-2023", {"unrated": 6}, "unrated=6; give the stars that a clip without a rating counts as, 0 to 5"),
         ("birdclef-2023", {"unrated": "3"}, "unrated='3'; give the stars"),
         ("birdclef-2023", {"group": "site"}, r"unknown group \(or None\) 'site'; choose one of author"),
-        ("birdclef-2022", {"soundscapes": True}, "birdclef-2022 gives no labels of soundscapes; birdclef-2021 does"),
+        (
+            "birdclef-2022",
+            {"soundscapes": True},
+            "birdclef-2022 gives no labels of soundscapes; birdclef-2021 and birdclef-2026 do",
+        ),
         ("birdclef-2021", {"scored_only": True}, "in birdclef-2021 all birds are scored"),
         ("birdclef-2021", {"secundary": True}, "unknown option of birdclef-2021 'secundary'; did you mean 'secondary'"),
     ],
@@ -279,7 +358,7 @@ def test_found_where_kaggle_mounts_it(slug, mount, written, tmp_path, monkeypatc
     place.symlink_to(written(slug), target_is_directory=True)
     monkeypatch.setattr(locate, "KAGGLE_INPUT", tmp_path)
     comp = quietly(slug, None)
-    assert comp.folder == place and len(comp.train) == 27
+    assert comp.folder == place and len(comp.train) == 27 + 9 * (slug == "birdclef-2026")
 
 
 @pytest.mark.parametrize("slug", SLUGS)

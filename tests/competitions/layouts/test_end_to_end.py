@@ -29,7 +29,7 @@ LAYOUTS = {
     "speech_commands": (speech_commands, 2, LOADERS),
     **{
         f"birdclef-{year}": (lambda folder, year=year: birdclef(folder, f"birdclef-{year}"), 2, WINDOWS)
-        for year in range(2021, 2026)
+        for year in range(2021, 2027)
     },
     "birdclef-2024 before the test set is shown": (
         lambda folder: birdclef(folder, "birdclef-2024", hidden=True),
