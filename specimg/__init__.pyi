@@ -61,6 +61,7 @@ from .labels import (
     add_folds as add_folds,
     apply_corrections as apply_corrections,
     label_windows as label_windows,
+    labels_from_audiofolder as labels_from_audiofolder,
     labels_from_csv as labels_from_csv,
     labels_from_folders as labels_from_folders,
     labels_from_names as labels_from_names,

@@ -26,6 +26,7 @@ from fastcore.basics import copy_func
 from fastcore.meta import delegates
 
 from ..core.arguments import names_arguments, parameter_texts
+from ..labels.audiofolder import labels_from_audiofolder
 from ..labels.csv_text import read_csv_text
 from ..labels.split_folders import split_by_folders
 from ..labels.tables import labels_from_folders, labels_from_names
@@ -219,6 +220,63 @@ class ClipDataLoaders(DataLoaders):
         if "is_valid" in table:
             kwargs["valid_col"] = "is_valid"
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)
+
+    @classmethod
+    def from_audiofolder(
+        cls,
+        path: Folder,
+        *,
+        label_col: str | int | Sequence | None = None,
+        train: str | None = None,
+        valid: str | None = None,
+        unpack: Folder | None = None,
+        valid_pct: float = 0.2,
+        **kwargs: Any,
+    ) -> ClipDataLoaders:
+        """DataLoaders from a data set that Hugging Face's AudioFolder reads, or from parquet files with the sounds inside.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder: with `metadata.csv`, `.jsonl` or `.parquet`, with parquet files, or with a folder for each class.
+        label_col : str, int or sequence of these, default None
+            Column of the labels, or one for each class; None: the one that is called so.
+        train, valid : str, default None
+            Names of the splits to learn from and to validate on; None: those called train and validation. Beside a split `test` alone,
+            `valid="test"` validates on it.
+        unpack : str or path, default None
+            Folder that sounds inside parquet files are written to; None: one in the user's cache folder.
+        valid_pct : float, default 0.2
+            Share of the clips that a random split holds out, if the data set has no validation of its own.
+        **kwargs
+            As in `from_df`.
+
+        Returns
+        -------
+        DataLoaders
+            Their class is the one this is called on.
+
+        Raises
+        ------
+        ValueError
+            As in `labels_from_audiofolder` and in `from_df`.
+        ModuleNotFoundError
+            If there are parquet files and pyarrow is not installed.
+        """
+        if kwargs.get("fold") is not None:
+            kwargs.setdefault("fold_col", "fold")
+        names = ("label_delim", "start_col", "end_col", "group_col", "weight_col", "valid_col", "fold_col")
+        columns = {name: kwargs.pop(name) for name in names if name in kwargs}
+        table = labels_from_audiofolder(path, label_col=label_col, train=train, valid=valid, unpack=unpack, **columns)
+        given = {
+            "start": "start_col",
+            "end": "end_col",
+            "group": "group_col",
+            "weight": "weight_col",
+            "is_valid": "valid_col",
+        }
+        kwargs |= {argument: name for name, argument in given.items() if name in table}
+        return cls.from_df(table, table.attrs["folder"], valid_pct=valid_pct, **kwargs)
 
     @classmethod
     def from_names(cls, path: Folder, regex: str, **kwargs: Any) -> ClipDataLoaders:

@@ -22,8 +22,6 @@ import pandas as pd
 
 from ..core.text import count, examples
 
-__all__ = ["read_csv_text"]
-
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are tried
 HEAD = 1 << 16  # characters that the delimiter is looked for in
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}

@@ -13,8 +13,6 @@ import pandas as pd
 from ..core.text import count, examples
 from ..core.warnings import warn
 
-__all__ = ["split_by_folders", "split_of_name"]
-
 _NAMES = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev"),
@@ -62,7 +60,11 @@ def _choose(tops: pd.Series, folder: str, train: str | None, valid: str | None) 
 
 
 def split_by_folders(
-    table: pd.DataFrame, folder: str | os.PathLike, train: str | None = None, valid: str | None = None
+    table: pd.DataFrame,
+    folder: str | os.PathLike,
+    train: str | None = None,
+    valid: str | None = None,
+    classes_below: bool = True,
 ) -> pd.DataFrame:
     """The label table of folders of classes, with `is_valid` where these lie in a folder of training and one of validation.
 
@@ -74,6 +76,8 @@ def split_by_folders(
         The folder that the paths are below, for messages.
     train, valid : str, optional
         Names of the two folders; default those that mean so: train, training; valid, validation, val, dev; in upper or lower case.
+    classes_below : bool, default True
+        Whether the folders of a split hold those of the classes; False if labels come from elsewhere.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def split_by_folders(
     [False, True]
     """
     folder = os.fspath(folder)
-    labels = {split_of_name(label) for label in table["label"]}
+    labels = {split_of_name(label) for label in table["label"]} if classes_below else set()
     if "train" in labels and len(labels) > 1 and "" not in labels:
         raise ValueError(
             f"in {folder!r} the folders {examples(sorted(set(table['label'])))} lie in those of the classes; put them above: "
@@ -109,7 +113,7 @@ def split_by_folders(
     stray = [
         path for path, top, parts in zip(table["path"], tops, folders) if top in chosen and len(parts) == above + 1
     ]
-    if stray:
+    if stray and classes_below:
         raise ValueError(
             f"{count(len(stray), 'recording')} directly in {chosen[0]!r} or {chosen[1]!r}, such as {stray[0]!r}; "
             f"move each into a folder named after its label"
