@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-_OF_TORCH = "DataLoader worker"  # how its error begins when a process that loads data is gone
+_OF_TORCH = (
+    "DataLoader worker"  # in torch's error when a process that loads data is gone; fastai may put a line before it
+)
 
 
 @contextlib.contextmanager
@@ -55,9 +57,10 @@ def explained(folder: str | os.PathLike, kept: str, fewer: str = "num_workers=0"
         told = f"no space left while writing into {name}: make room on its disk; {kept}"
         raise OSError(exc.errno, told) from (exc.__cause__ or exc)
     except RuntimeError as exc:
-        if not (isinstance(exc, BrokenExecutor) or str(exc).startswith(_OF_TORCH)):
+        if not (isinstance(exc, BrokenExecutor) or _OF_TORCH in str(exc)):
             raise
         raise ChildProcessError(
-            f"a process that read or drew clips for {name} was killed, as systems do where memory runs out ({exc}); {kept}, "
+            f"a process that read or drew clips for {name} was killed, as systems do where memory runs out "
+            f"({' '.join(str(exc).split())}); {kept}, "
             f"with fewer workers ({fewer}) or smaller batches (bs=)"
         ) from exc

@@ -354,3 +354,37 @@ def read_npz(path: str | os.PathLike, *, max_bytes: int = MAX_ARRAYS) -> dict[st
     except Exception as exc:  # numpy and zipfile raise a dozen kinds for damaged files
         raise ValueError(f"{_named(path)} is not read: {exc or type(exc).__name__}") from exc
     return found
+
+
+def refuse_packed(path: str | os.PathLike) -> None:
+    """Check that the members of a zip file, as `torch.save` writes one, are not larger than the file, so that reading it is no surprise.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; one that is not a zip file is not looked at.
+
+    Raises
+    ------
+    ValueError
+        Its members are packed; the message begins with the path.
+    FileNotFoundError
+        It does not exist.
+
+    Examples
+    --------
+    >>> np.savez("oof.npz", probs=np.eye(2))         # not compressed, as torch's files
+    >>> refuse_packed("oof.npz")
+    """
+    size = os.stat(path).st_size
+    if not Path(path).is_file() or not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(info.file_size for info in archive.infolist())
+    except Exception as exc:  # zipfile raises half a dozen kinds for damaged files
+        raise ValueError(f"{_named(path)} is a damaged zip file: {exc or type(exc).__name__}") from exc
+    if total > size:
+        raise ValueError(
+            f"{_named(path)} has {size} bytes and would unpack to {total}; it is not as torch.save writes it"
+        )

@@ -7,9 +7,10 @@
       checkpoints/last.pth   weights, optimizer state and history after the last finished epoch
       checkpoints/best.pth   weights of the best epoch, where the recipe asks for them
 
-`TrainingFolder` and `InMemory` have the same methods: `open`, `note`, `save`, `save_best`, `load_best`. Every write is atomic,
-last.pth after best.pth and before history.csv, so a training can be killed at any moment. Checkpoints are read with
-`weights_only=True`, so one from elsewhere runs no code. Folders of earlier versions, with run.json for training.json, are read too.
+`TrainingFolder` and `InMemory` have the same methods: `claimed`, `open`, `note`, `save`, `save_best`, `load_best`. Every write is atomic,
+last.pth after best.pth and before history.csv, so a training can be killed at any moment. A lock, a file that is gone afterwards, keeps a
+second process out. Checkpoints are read with `weights_only=True`, so one from elsewhere runs no code; what it holds is checked entry by
+entry, and a folder that holds links is refused. Folders of earlier versions, with run.json for training.json, are read too.
 A training folder holds one network; the folder of a cross-validation, a *run*, holds one of these for every fold and seed.
 """
 
@@ -18,7 +19,10 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import fastai
 import numpy as np
@@ -26,20 +30,22 @@ import torch
 from fastai.vision.all import Learner
 
 from .. import __version__
-from ..core.files import is_temporary, write_atomic
-from ..core.text import count
+from ..core.files import is_temporary, locked, refuse_links, write_atomic
+from ..core.reading import read_json, refuse_packed
 from .identity import clip_weights, device_of, differences, network_of
 from .recipe import Recipe
-from .schedule import Progress
+from .schedule import PHASES, Progress
 
 __all__ = ["InMemory", "TrainingFolder", "folder_action"]
 
 _FACTS, _OLD_FACTS = "training.json", "run.json"  # version 0.1 used the second name
+_LOCK = "lock"
+_MOST_FACTS = 2**24  # bytes of training.json, which lists the classes
 
 
 def folder_action(names: set[str]) -> str:
     """What to do with a folder that holds these names: "begin", "resume" or "refuse"."""
-    names = {_FACTS if name == _OLD_FACTS else name for name in names}
+    names = {_FACTS if name == _OLD_FACTS else name for name in names} - {_LOCK}
     if {"recipe.toml", _FACTS, "checkpoints/last.pth"} <= names:
         return "resume"
     # no more than this is left of a training that was killed before its first checkpoint
@@ -49,7 +55,12 @@ def folder_action(names: set[str]) -> str:
 class InMemory:
     """A training without a folder: nothing is written, the best weights are kept in memory."""
 
+    name = "memory"
     how_to_resume = "nothing was written; with out= it could be resumed"
+
+    def claimed(self) -> nullcontext:
+        """Nobody else trains here."""
+        return nullcontext()
 
     def open(self, learn: Learner, recipe: Recipe) -> Progress:
         return Progress.new(learn, recipe)
@@ -65,6 +76,101 @@ class InMemory:
 
     def load_best(self, learn: Learner) -> None:
         learn.model.load_state_dict(self.best)
+
+
+# ---------------------------------------------------------------------- what a file must hold
+
+
+def _is_number(part: object) -> bool:
+    return isinstance(part, (int, float)) and not isinstance(part, bool)
+
+
+def _is_text_or_none(part: object) -> bool:
+    return part is None or isinstance(part, str)
+
+
+_FACT_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "seed": (lambda part: type(part) is int and 0 <= part < 2**32, "a whole number from 0 to 2**32 - 1"),
+    "lr": (
+        lambda part: part is None or (_is_number(part) and 0 < part <= 10),
+        "a number above 0 and up to 10, or null",
+    ),
+    "pretrained": (lambda part: isinstance(part, bool), "true or false"),
+    "network": (lambda part: isinstance(part, dict), "an object"),
+    "weights_from": (_is_text_or_none, "text or null"),
+    "clip_weights": (_is_text_or_none, "text or null"),
+    "versions": (
+        lambda part: isinstance(part, dict) and all(isinstance(number, str) for number in part.values()),
+        "an object of texts",
+    ),
+}
+_OPTIONAL_FACTS = ("weights_from", "clip_weights", "versions")  # earlier versions had not all of them
+
+
+def _check_facts(facts: Any) -> dict:
+    """The content of training.json. ValueError with the first entry that is missing or of another kind."""
+    if not isinstance(facts, dict):
+        raise ValueError(f"it is a {type(facts).__name__}, and no object")
+    for name, (fits, rule) in _FACT_RULES.items():
+        if name not in facts and name in _OPTIONAL_FACTS:
+            continue
+        if name not in facts or not fits(facts[name]):
+            found = f"is {facts[name]!r:.60}" if name in facts else "is missing"
+            raise ValueError(f"its entry {name!r} {found}; it must be {rule}")
+    network = facts["network"]
+    if not isinstance(network.get("classes") or [], (list, int)) or not isinstance(network.get("parameters", 0), int):
+        raise ValueError("its entry 'network' does not describe a network")
+    return facts
+
+
+def _check_rows(rows: Any) -> None:
+    """ValueError unless these are epochs one after the other."""
+    names = list(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else []
+    if not isinstance(rows, list) or (rows and not {"phase", "epoch", "lr", "train_loss"} <= set(names)):
+        raise ValueError("its entry 'rows' is no list of epochs")
+    for number, row in enumerate(rows, start=1):
+        whole = isinstance(row, dict) and list(row) == names and row["phase"] in PHASES and row["epoch"] == number
+        if not whole or not all(part is None or _is_number(part) for name, part in row.items() if name != "phase"):
+            raise ValueError(f"its epoch {number} is not as fit writes it")
+
+
+def _check_state(state: Any, entries: tuple[str, ...]) -> dict:
+    """The content of a checkpoint. ValueError with the first entry that is missing or of another kind."""
+    if not isinstance(state, dict):
+        raise ValueError(f"it holds a {type(state).__name__}")
+    for name in entries:
+        if name not in state:
+            raise ValueError(f"its entry {name!r} is missing")
+    model = state["model"]
+    if not isinstance(model, dict) or not all(isinstance(part, torch.Tensor) for part in model.values()):
+        raise ValueError("its entry 'model' is no set of tensors")
+    if "rows" in entries:
+        _check_rows(state["rows"])
+        if not isinstance(state["opt"], dict if state["rows"] else (dict, type(None))):
+            raise ValueError("its entry 'opt' is no state of an optimizer")
+    return state
+
+
+def _misfit(learn: Learner, opt: dict) -> str:
+    """Why this is not a state of the learner's optimizer; empty if it is. It must be known before fastai takes it."""
+    state, hypers = opt.get("state"), opt.get("hypers")
+    parameters = [parameter for parameter, *_ in learn.opt.all_params()]
+    if not isinstance(state, list) or not isinstance(hypers, list):
+        return "it lacks entries"
+    if len(state) != len(parameters) or len(hypers) != len(learn.opt.param_lists):
+        return f"it is of {len(state)} tensors in {len(hypers)} groups, not of {len(parameters)} in {len(learn.opt.param_lists)}"
+    if not all(isinstance(part, dict) for part in (*state, *hypers)):
+        return "its entries are of another kind"
+    for parameter, part in zip(parameters, state):
+        if any(isinstance(x, torch.Tensor) and x.numel() > 1 and x.shape != parameter.shape for x in part.values()):
+            return "its tensors have other shapes"
+    ours = learn.opt.hypers[0]
+    if any(set(hyper) != set(ours) or not all(map(_is_number, hyper.values())) for hyper in hypers):
+        return "its numbers are not those of this optimizer"
+    return ""
+
+
+# ---------------------------------------------------------------------- the folder
 
 
 def _plain(part: object) -> object:
@@ -105,7 +211,21 @@ class TrainingFolder:
             self.facts_file = self.path / _OLD_FACTS
         self.history_file = self.path / "history.csv"
         self.last_file, self.best_file = self.path / "checkpoints/last.pth", self.path / "checkpoints/best.pth"
+        self.name = os.fspath(out)
         self.how_to_resume = f"call fit again with the same out= ({self.path}) to resume"
+        self._begin_again = f"remove {str(self.path)!r} to train again, or choose another folder as out="
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Within it no other process trains in this folder. ValueError if one does, or something else is here."""
+        self.action()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path / _LOCK) as free:
+            if not free:
+                raise ValueError(
+                    f"another process trains in {self.path} now; wait until it is finished, or choose another folder as out="
+                )
+            yield
 
     def action(self) -> str:
         """`folder_action` of what is here.
@@ -118,12 +238,13 @@ class TrainingFolder:
         Raises
         ------
         ValueError
-            It is a file, or a folder that holds something else.
+            It is a file, or a folder that holds something else or a link.
         """
         if not self.path.exists():
             return "begin"
         if not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; choose a folder as out=")
+        refuse_links(self.path)
         names = {name for name in os.listdir(self.path) if not is_temporary(name)}
         action = folder_action(names | {"checkpoints/last.pth"} if self.last_file.exists() else names)
         if action == "refuse":
@@ -146,32 +267,29 @@ class TrainingFolder:
         Returns
         -------
         Progress
-            What is done and what is left.
+            What is done and what is left, which may be nothing.
 
         Raises
         ------
         ValueError
-            The training is finished, or one of another recipe, network or data.
+            It is a training of another recipe, network or data, or damaged.
         """
         if self.action() == "begin":
             return self._begin(learn, recipe)
         there = self.recipe().to_dict() | {"clip_weights": self.facts().get("clip_weights")}
-        different = differences(there, recipe.to_dict() | {"clip_weights": clip_weights(learn)})
+        here = recipe.to_dict() | {"clip_weights": clip_weights(learn)}
+        if not differences(there, here):
+            progress = self.read(learn)
+            if progress.finished:  # else the weights of the checkpoint stand in for those that the learner began with
+                there["pretrained"], here["pretrained"] = progress.pretrained, bool(getattr(learn, "pretrained", False))
+        different = differences(there, here)
         if different:
             raise ValueError(
                 f"{self.path} holds a training with a different recipe: {different}; choose a new folder as out="
             )
-        progress, model = self.read(learn)
-        if progress.finished:
-            raise ValueError(
-                f"the training in {self.path} is finished after {count(len(progress.rows), 'epoch')}: {self.history_file} is "
-                f"its table, specimg.training.load_training(learn, {str(self.path)!r}) loads its weights; to train again "
-                "choose a new folder as out="
-            )
-        for file in self.last_file.parent.iterdir():
+        for file in [] if progress.finished else self.last_file.parent.iterdir():
             if is_temporary(file.name):
                 file.unlink()
-        learn.model.load_state_dict(model)
         return progress
 
     def _begin(self, learn: Learner, recipe: Recipe) -> Progress:
@@ -191,7 +309,7 @@ class TrainingFolder:
         try:
             return Recipe.from_toml(self.recipe_file)
         except ValueError as exc:
-            raise ValueError(f"{self.recipe_file}: {exc}") from exc
+            raise ValueError(f"{self.recipe_file} is not a recipe: {exc}") from exc
 
     def facts(self) -> dict:
         """What was settled when the training began.
@@ -200,14 +318,19 @@ class TrainingFolder:
         -------
         dict
             seed, lr, pretrained, network, weights_from, clip_weights, versions.
+
+        Raises
+        ------
+        ValueError
+            It is damaged, or of another kind.
         """
         try:
-            return json.loads(self.facts_file.read_text(encoding="utf-8"))
+            return _check_facts(read_json(self.facts_file, max_bytes=_MOST_FACTS))
         except ValueError as exc:
-            raise ValueError(f"{self.facts_file}: {exc}") from exc
+            raise ValueError(f"{self.facts_file} is not what fit writes: {exc}; {self._begin_again}") from exc
 
-    def read(self, learn: Learner) -> tuple[Progress, dict]:
-        """The training that is here and its last weights.
+    def read(self, learn: Learner) -> Progress:
+        """Read the training that is here, and load its last weights.
 
         Parameters
         ----------
@@ -216,8 +339,8 @@ class TrainingFolder:
 
         Returns
         -------
-        tuple of Progress and dict
-            What is done, and the state dict of the model.
+        Progress
+            What is done and what is left.
 
         Raises
         ------
@@ -230,9 +353,9 @@ class TrainingFolder:
             raise ValueError(
                 f"{self.path} holds a training of another network or other data: {different}; choose a new folder as out="
             )
-        state = self._load(self.last_file, learn)
-        progress = Progress(self.recipe(), facts["seed"], facts["pretrained"], facts["lr"], state["rows"], state["opt"])
-        return progress, state["model"]
+        state = self._load(self.last_file, learn, ("model", "opt", "rows"))
+        self._load_model(self.last_file, learn, state)
+        return Progress(self.recipe(), facts["seed"], facts["pretrained"], facts["lr"], state["rows"], state["opt"])
 
     def note(self, learn: Learner, progress: Progress) -> None:
         """Write training.json.
@@ -288,15 +411,39 @@ class TrainingFolder:
         learn : Learner
             Of the same network.
         """
-        learn.model.load_state_dict(self._load(self.best_file, learn)["model"])
+        self._load_model(self.best_file, learn, self._load(self.best_file, learn, ("model",)))
+
+    def load_optimizer(self, learn: Learner, progress: Progress) -> None:
+        """Give the learner's optimizer the state that it had after the last finished epoch.
+
+        Parameters
+        ----------
+        learn : Learner
+            Of the same network, with its optimizer.
+        progress : Progress
+            As `open` gave it.
+        """
+        why = _misfit(learn, progress.opt or {})
+        if why:
+            raise ValueError(f"{self.last_file} holds a state of another optimizer: {why}; {self._begin_again}")
+        learn.opt.load_state_dict(progress.opt)
 
     def _write(self, file: Path, state: dict) -> None:
         data = io.BytesIO()
         torch.save(_plain(state), data)
         write_atomic(file, data.getvalue())
 
-    def _load(self, file: Path, learn: Learner) -> dict:
+    def _load(self, file: Path, learn: Learner, entries: tuple[str, ...]) -> dict:
         try:
-            return torch.load(file, map_location=device_of(learn), weights_only=True)
+            refuse_packed(file)
+            return _check_state(torch.load(file, map_location=device_of(learn), weights_only=True), entries)
         except Exception as exc:  # torch and pickle raise a dozen kinds
-            raise ValueError(f"{file} is not a checkpoint that can be read: {exc}") from exc
+            reason = " ".join(str(exc).split())[:300] or type(exc).__name__
+            raise ValueError(f"{file} is not a checkpoint that can be read: {reason}; {self._begin_again}") from exc
+
+    def _load_model(self, file: Path, learn: Learner, state: dict) -> None:
+        try:
+            learn.model.load_state_dict(state["model"])
+        except RuntimeError as exc:
+            reason = " ".join(str(exc).split())[:300]
+            raise ValueError(f"{file} holds the weights of another network: {reason}; {self._begin_again}") from exc

@@ -1,6 +1,6 @@
-"""Train, resume and reload: `fit` trains, `read_history` and `load_training` read a training folder, `fit_or_load` does what is needed.
+"""Train, resume and reload: `fit` trains, `read_history` and `load_training` read a training folder.
 
-history = fit(learn, Recipe(epochs=10), out="trained/first")     # interrupted? the same call resumes
+history = fit(learn, Recipe(epochs=10), out="trained/first")     # interrupted? the same call resumes; finished? it loads what is there
 read_history("trained/first")                                    # the same table, without a network
 load_training(learn, "trained/first")                            # its weights in a learner of the same kind
 """
@@ -8,26 +8,31 @@ load_training(learn, "trained/first")                            # its weights i
 from __future__ import annotations
 
 import os
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
+from io import BytesIO
 
 import pandas as pd
 from fastai.vision.all import Learner
 
 from ..core.arguments import names_arguments
+from ..core.failures import explained
+from ..core.progress import line_logger
+from ..core.reading import read_bytes
+from ..core.text import count
 from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
 from .loop import train_phases
 from .recipe import Recipe
-from .schedule import stopped_early, typed
+from .schedule import Progress, best_row, typed
 
-__all__ = ["fit", "fit_or_load", "load_training", "read_history"]
+MOST_HISTORY = 2**26  # bytes of history.csv: 64 MiB
 
 
 @names_arguments
 def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None) -> pd.DataFrame:
     """Train a learner by a recipe; the same call with the same `out` resumes after the last finished epoch.
 
+    If none is left, nothing is trained: the weights are loaded, and the table is returned.
     The table is printed as it grows; within `learn.no_logging()` nothing is. Afterwards `learn.history` is the table and
     `learn.recipe` the recipe with the seed and the learning rate that were used: from the same initial weights it repeats the
     training. A learner that is in mixed precision already stays in it.
@@ -51,8 +56,10 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     Raises
     ------
     ValueError
-        The learner cannot follow the recipe, no learning rate is found, a loss is not finite, or `out` is finished or holds another
-        recipe, another network, other data or other files.
+        The learner cannot follow the recipe, no learning rate is found, a loss is not finite, another process trains in `out`, or `out`
+        holds another recipe, another network, other data, other files or a link.
+    OSError
+        The disk is full, or a process that loads data was killed: what is finished is kept, and the same call resumes.
 
     Examples
     --------
@@ -68,11 +75,38 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     if not isinstance(recipe, Recipe):
         raise ValueError(f"recipe={recipe!r} is not a Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)
-    log = partial(print, flush=True) if learn.logger is print else learn.logger
+    log = line_logger(print if learn.logger is print else learn.logger)
     store = InMemory() if out is None else TrainingFolder(out)
-    progress = store.open(learn, recipe)
+    with explained(store.name, f"finished epochs are kept, and {store.how_to_resume}"), store.claimed():
+        progress = store.open(learn, recipe)
+        try:
+            if progress.rows and progress.finished:
+                _restore(learn, progress, store)
+                log(
+                    f"the training in {out} is finished after {count(len(progress.rows), 'epoch')}: nothing is trained, "
+                    "its weights are loaded"
+                )
+            else:
+                _train(learn, recipe, progress, store, log)
+        finally:
+            learn.history, learn.recipe = progress.table(), progress.settled
+    return learn.history
+
+
+def _restore(learn: Learner, progress: Progress, store: InMemory | TrainingFolder) -> None:
+    """Load the weights of the best epoch, if the recipe keeps them; those of the last are loaded already."""
+    if progress.recipe.best_model and best_row(progress.rows, progress.recipe.monitor) is not None:
+        store.load_best(learn)
+
+
+def _train(
+    learn: Learner, recipe: Recipe, progress: Progress, store: InMemory | TrainingFolder, log: Callable[[str], None]
+) -> None:
+    """The epochs that are left."""
     if progress.rows:
-        log(f"resuming after epoch {len(progress.rows)} of {progress.total} in {out}, with lr {progress.lr} as before")
+        log(
+            f"resuming after epoch {len(progress.rows)} of {progress.total} in {store.name}, with lr {progress.lr} as before"
+        )
     skipped = recipe.freeze_epochs - progress.planned["frozen"]
     if skipped:
         log(f"nothing here is pretrained, so the {skipped} frozen epoch{'s are' if skipped > 1 else ' is'} skipped")
@@ -82,9 +116,6 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     except KeyboardInterrupt:
         log(f"stopped after {len(progress.rows)} of {progress.total} epochs; {store.how_to_resume}")
         raise
-    finally:
-        learn.history, learn.recipe = progress.table(), progress.settled
-    return learn.history
 
 
 def read_history(out: str | os.PathLike) -> pd.DataFrame:
@@ -116,7 +147,12 @@ def read_history(out: str | os.PathLike) -> pd.DataFrame:
     file = TrainingFolder(out).history_file
     if not file.is_file():
         raise ValueError(f"{file} does not exist: no training in {os.fspath(out)!r} has finished an epoch")
-    return typed(pd.read_csv(file, dtype=str))
+    try:
+        return typed(pd.read_csv(BytesIO(read_bytes(file, MOST_HISTORY)), dtype=str))
+    except (ValueError, OverflowError) as exc:  # what pandas raises are ValueErrors
+        raise ValueError(
+            f"{file} is not a table of epochs that can be read ({exc}); if the training goes on, its next epoch writes it again"
+        ) from exc
 
 
 def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
@@ -151,16 +187,14 @@ def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
     store = TrainingFolder(out)
     if store.action() == "begin":
         raise ValueError(f"{store.path} holds no training; fit(learn, recipe, out={str(store.path)!r}) begins one")
-    progress, model = store.read(learn)
-    learn.model.load_state_dict(model)
-    if progress.recipe.best_model and store.best_file.exists():
-        store.load_best(learn)
+    progress = store.read(learn)
+    _restore(learn, progress, store)
     learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
 
 
 def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.DataFrame:
-    """`fit` in a training folder; where this recipe has finished there, load its weights instead.
+    """`fit` in a training folder, as it was called before `fit` itself loaded the weights of a training that is finished.
 
     Parameters
     ----------
@@ -185,10 +219,4 @@ def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.Da
     >>> fit_or_load(learn, recipe, "trained").equals(history)      # nothing is trained
     True
     """
-    out = Path(out)
-    if (out / "history.csv").exists() and Recipe.from_toml(out / "recipe.toml") == recipe:
-        rows = read_history(out).to_dict("records")
-        planned = recipe.epochs + (recipe.freeze_epochs if learn.pretrained else 0)
-        if len(rows) >= planned or stopped_early(rows, recipe):
-            return load_training(learn, out)
     return fit(learn, recipe, out=out)

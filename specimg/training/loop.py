@@ -27,6 +27,7 @@ SEARCHED = (
     1e-5,
     1.0,
 )  # learning rates tried: smaller ones train nothing in a few epochs, and pull fastai's suggestions down
+_TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "iostream")  # of its errors where a disk is full
 KEPT = (1e-5, 3e-2)  # learning rates accepted: outside lie suggestions from a loss that never rose or never fell
 
 
@@ -142,6 +143,13 @@ def _find_lr(learn: Learner, progress: Progress) -> float:
         with tempfile.TemporaryDirectory() as folder, learn.no_bar():
             learn.model_dir = Path(folder)  # lr_find saves the weights in it, and beside the data may be read-only
             [found] = learn.lr_find(*SEARCHED, num_it=steps, show_plot=False, suggest_funcs=suggest)
+    except RuntimeError as exc:
+        if not any(part in str(exc) for part in _TORCH_CANNOT_WRITE):
+            raise
+        raise OSError(
+            f"the search for a learning rate cannot keep the weights in {tempfile.gettempdir()!r}, whose disk is full; make room "
+            "there, set TMPDIR to another folder, or give a number as lr="
+        ) from exc
     except IndexError:  # not one loss to choose from
         found = math.nan
     finally:
@@ -160,7 +168,7 @@ def _train(learn: Learner, progress: Progress, phase: str, store: InMemory | Tra
     recipe, done = progress.recipe, progress.done(phase)
     _set_frozen(learn, phase)
     if done:
-        learn.opt.load_state_dict(progress.opt)
+        store.load_optimizer(learn, progress)
     learn.fit_one_cycle(
         progress.planned[phase],
         peak_rates(recipe, progress.lr, phase, progress.pretrained),

@@ -12,7 +12,7 @@ from PIL import Image
 from specimg.cli import demo
 from specimg.cli.demo import DemoResult, run_demo, score_submission, write_submission
 from specimg.inference import load_classifier
-from specimg.training import Recipe, fit_or_load, fitting, learner, read_history
+from specimg.training import Recipe, learner, read_history
 
 torch.set_num_threads(1)
 RECIPE = Recipe(epochs=1, freeze_epochs=1, lr=3e-3, seed=0)
@@ -148,18 +148,6 @@ def test_a_demo_stopped_after_training_goes_on_with_the_trained_network(done, mo
     assert (
         len(pictures) == 96 and {p: p.stat().st_mtime_ns for p in (done.folder / "pictures").rglob("*.png")} == pictures
     )
-
-
-def test_only_the_same_recipe_takes_the_weights_of_a_finished_run(done, monkeypatch, tmp_path):
-    calls = []
-    monkeypatch.setattr(fitting, "fit", lambda learn, recipe, out: calls.append(("fit", recipe.lr)))
-    monkeypatch.setattr(fitting, "load_training", lambda learn, out: calls.append(("load", out.name)))
-    learn, out = SimpleNamespace(pretrained=False), done.results / "training"
-    fit_or_load(learn, RECIPE, out)
-    fit_or_load(learn, RECIPE.replace(lr=1e-4), out)
-    fit_or_load(SimpleNamespace(pretrained=True), RECIPE, out)  # which has a frozen epoch to go
-    fit_or_load(learn, RECIPE, tmp_path / "new")
-    assert calls == [("load", "training"), ("fit", 1e-4), ("fit", RECIPE.lr), ("fit", RECIPE.lr)]
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

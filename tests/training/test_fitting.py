@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -845,18 +846,47 @@ def finished(tmp_path):
     return learn, tmp_path / "out"
 
 
-def test_a_finished_run_is_an_error_that_shows_the_way(finished):
+def test_a_finished_training_is_returned_and_said_to_be(finished, capsys):
     learn, out = finished
-    before = weights(learn)
-    with pytest.raises(
-        ValueError, match="finished after 2 epochs: .*history.csv .*load_training.* choose a new folder"
-    ):
-        fit(learn, Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=1), out=out)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
     other = make_plain(metrics=accuracy)
-    assert not same(weights(other), before)
-    history = load_training(other, out)
-    assert same(weights(other), before) and timeless(history).equals(timeless(read_history(out)))
+    assert not same(weights(other), weights(learn))
+    history = fit(other, Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=1), out=out)
+    assert (
+        f"the training in {out} is finished after 2 epochs: nothing is trained, its weights are loaded"
+        in capsys.readouterr().out
+    )
+    assert same(weights(other), weights(learn)) and timeless(history).equals(timeless(read_history(out)))
     assert other.recipe == learn.recipe and other.history is history
+    third = make_plain(metrics=accuracy)
+    assert timeless(load_training(third, out)).equals(timeless(history)) and same(weights(third), weights(learn))
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+    other.pretrained = True
+    with pytest.raises(
+        ValueError, match="different recipe: pretrained is False there and True here; choose a new folder"
+    ):
+        fit(other, Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=1), out=out)
+
+
+def test_a_finished_training_on_a_disk_that_is_read_only(finished, tmp_path, mount_tmpfs):
+    learn, out = finished
+    disk = mount_tmpfs(tmp_path / "disk")
+    shutil.copytree(out, disk / "out")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    other = make_plain(metrics=accuracy)
+    fit(other, Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=1), out=disk / "out")
+    assert same(weights(other), weights(learn))
+
+
+def test_the_best_epoch_of_a_finished_training_is_returned(tmp_path):
+    recipe = Recipe(epochs=3, freeze_epochs=0, lr=0.01, seed=1, best_model=True, monitor="score")
+    learn = scripted(make_plain(), [0.1, 0.9, 0.2])
+    fit(learn, recipe, out=tmp_path / "out")
+    other = scripted(make_plain(), [0.1, 0.9, 0.2])
+    fit(other, recipe, out=tmp_path / "out")
+    assert same(weights(other), weights(learn))
+    last = torch.load(tmp_path / "out/checkpoints/last.pth", weights_only=True)["model"]
+    assert not same(weights(other), last)
 
 
 def test_another_recipe_is_named_field_by_field(finished):
@@ -925,8 +955,8 @@ def test_early_stopping_survives_a_resume(tmp_path, stop, capsys):
     history = fit(learn, recipe, out=tmp_path)
     assert list(history["score"]) == [0.1, 0.5, 0.4, 0.3]  # the 0.9 would have come too late
     assert "stopped early: no better score for 2 epochs" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="finished after 4 epochs"):
-        fit(learn, recipe, out=tmp_path)
+    fit(learn, recipe, out=tmp_path)
+    assert "finished after 4 epochs: nothing is trained" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("with_out", [False, True])
