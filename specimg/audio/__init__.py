@@ -13,8 +13,9 @@ A file that cannot be read as a whole raises `AudioError` with its path and a re
 promises is a broken file, not a short clip.
 """
 
-from .decode import AudioError, UnreadableError, recording_seconds
+from .decode import recording_seconds
 from .effects import filter_band, fit_length, resample
+from .errors import AudioError, UnreadableError
 from .find import AUDIO_SUFFIXES, find_audio
 from .levels import loudness
 from .read import Audio, read_audio

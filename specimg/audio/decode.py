@@ -1,249 +1,188 @@
 """Bytes become samples: float32 `(samples, channels)`, and every reason why they do not.
 
-libsndfile decodes (wav, flac, ogg, opus, mp3, aiff ...), always to float32: integers would wrap where a lossy file exceeds full scale.
-Samples are nominally in [-1, 1]; what lies a little beyond in float and lossy files is kept, as librosa does.
-
-libsndfile reads a truncated file without an error. Here the size that the header declares is compared first.
+A recording is read to its true end, whatever its header says of its length. One that is damaged, cut short by its own count or cut inside,
+is refused, or read as far as it goes, up to the first damage, so that times stay true: `damaged="error"` or `"partial"`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-import struct
-from typing import TYPE_CHECKING, BinaryIO
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import soundfile
+from ..core.values import choose
+from .errors import AudioError, UnreadableError
+from .readers import BLOCK, Reader, SampleBuffer, Sound, open_recording
 
-__all__ = ["AudioError", "SampleBuffer", "UnreadableError", "decode", "recording_seconds"]
+__all__ = ["DAMAGED", "AudioError", "Decoded", "SampleBuffer", "UnreadableError", "decode", "recording_seconds"]
 
-MAX_FRAMES_PER_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
-# sizes that ffmpeg, sox and arecord leave when they write into a pipe
-STREAMED = (0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF, 2**64 - 1)
-
-
-class AudioError(ValueError):
-    """A recording that cannot be used; the message holds its path and the reason.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The recording.
-    reason : str
-        What is wrong with it, as the rest of a sentence that begins with the path.
-    """
-
-    def __init__(self, path: str | os.PathLike, reason: str):
-        super().__init__(f"{os.fspath(path)!r}: {reason}")
-        self.path, self.reason = path, reason
-
-    def __reduce__(self):
-        return type(self), (self.path, self.reason)
+DAMAGED = ("error", "partial")
 
 
-class UnreadableError(AudioError):
-    """A recording that the system does not let us read. The file itself may be intact, so it is worth another attempt."""
-
-
-class SampleBuffer:
-    """A float32 array that is used again for every clip.
-
-    Fresh memory of a megabyte is mapped, cleared page by page and unmapped for each clip, a third of the time of drawing it.
-    """
-
-    def __init__(self):
-        self._memory = np.empty(0, np.float32)
-
-    def take(self, *shape: int) -> np.ndarray:
-        """An uninitialised float32 array of this shape, valid until the next `take`."""
-        size = math.prod(shape)
-        if self._memory.size < size:
-            self._memory = np.empty(size, np.float32)
-        return self._memory[:size].reshape(shape)
-
-
-# ---------------------------------------------------------------------- bytes to samples
-
-# magic: where the first chunk begins, the head of a chunk (name, bytes), the name of the samples' chunk, the alignment of chunks
-_CHUNKED = {
-    b"RIFF": (12, "<4sI", b"data", 2),  # wav
-    b"RF64": (12, "<4sI", b"data", 2),  # wav beyond 4 GiB
-    b"RIFX": (12, ">4sI", b"data", 2),  # wav, big-endian
-    b"FORM": (12, ">4sI", b"SSND", 2),  # aiff
-    b"riff": (40, "<4s12xQ", b"data", 8),  # w64; its sizes count the head
-    b"caff": (8, ">4sQ", b"data", 1),  # caf
-}
-
-
-def _declared_samples(file: BinaryIO, file_size: int) -> tuple[int, int]:
-    """(first byte, number of bytes) of the samples as the header of a wav, aiff, caf, w64 or au has them; (0, 0) for any other file."""
-    magic = file.read(4)
-    if magic in (b".snd", b"dns."):  # au, big- and little-endian
-        order = "big" if magic == b".snd" else "little"
-        return int.from_bytes(file.read(4), order), int.from_bytes(file.read(4), order)
-    if magic not in _CHUNKED:
-        return 0, 0
-    at, head, samples, alignment = _CHUNKED[magic]
-    width, long_size = struct.calcsize(head), 0
-    while at + width <= file_size:
-        file.seek(at)
-        name, size = struct.unpack(head, file.read(width))
-        if magic == b"riff":
-            size = max(0, size - width)
-        if name == b"ds64":  # RF64 keeps the true size here
-            long_size = int.from_bytes(file.read(16)[8:], "little")
-        if name == samples:
-            return at + width, long_size if magic == b"RF64" and size == 0xFFFFFFFF else size
-        at += width + size + -size % alignment
-    return 0, 0
-
-
-def _missing_bytes(path: str) -> int:
-    """How many bytes of samples a file lacks of those its header declares. The sizes of streaming writers declare nothing."""
-    with open(path, "rb") as file:
-        file_size = os.fstat(file.fileno()).st_size
-        begin, size = _declared_samples(file, file_size)
-    return 0 if size in STREAMED else max(0, begin + size - file_size)
-
-
-def open_recording(path: str | os.PathLike) -> tuple[soundfile.SoundFile, int]:
-    """(an open `soundfile.SoundFile`, the bytes it lacks of those its header declares); AudioError if it is not a recording."""
-    import soundfile
-
-    path = os.fspath(path)
-    if os.path.isdir(path):
-        raise AudioError(path, "is a folder, not a recording")
-    if not os.path.exists(path):
-        link = f"is a broken link to {os.readlink(path)!r}" if os.path.islink(path) else "is not there"
-        raise AudioError(path, link)
-    try:
-        if os.path.getsize(path) == 0:
-            raise AudioError(path, "is empty (0 bytes)")
-        missing = _missing_bytes(path)
-        name = path if os.name == "nt" else os.fsencode(path)  # as bytes: a name need not be UTF-8
-        return soundfile.SoundFile(name), missing
-    except OSError as exc:
-        raise UnreadableError(path, f"cannot be read: {exc.strerror or exc}") from exc
-    except soundfile.SoundFileError as exc:
-        raise AudioError(path, f"is not a recording libsndfile can read: {libsndfile_message(exc)}") from exc
-
-
-def truncation_reason(missing: int) -> str:
-    """The reason for a recording that lacks so many bytes."""
-    return f"is cut short: it ends {missing} bytes before its header says"
-
-
-def _open_whole(path: str | os.PathLike) -> soundfile.SoundFile:
-    """An open `soundfile.SoundFile` that is all there."""
-    file, missing = open_recording(path)
-    if missing:
-        file.close()
-        raise AudioError(path, truncation_reason(missing))
-    return file
-
-
-def libsndfile_message(exc: Exception) -> str:
-    """libsndfile's own words, without the path that soundfile puts before them."""
-    return getattr(exc, "error_string", str(exc)).rstrip(".")
-
-
-def _span(path, frames: int, sr: int, start: float | None, end: float | None) -> tuple[int, int]:
-    """First sample and number of samples of the span `start` to `end` (seconds) of a file of `frames` samples."""
-    begin, stop = start or 0.0, math.inf if end is None else end
-    if not 0 <= begin < stop:
-        raise AudioError(path, f"has no span from {start} s to {end} s; start is 0 or later, and end after start")
-    first, last = (round(min(seconds * sr, frames)) for seconds in (begin, stop))
-    if frames and first == frames:
-        raise AudioError(path, f"ends at {frames / sr:g} s, before the span from {begin:g} s")
-    if frames and first == last:
-        raise AudioError(path, f"has no sample between {begin:g} s and {stop:g} s at {sr} Hz")
-    return first, last - first
-
-
-def _check_length(path, frames: int) -> None:
-    """AudioError if the header's number of samples cannot be true; otherwise memory for all of them would be requested."""
-    if frames == 2**63 - 1:
-        raise AudioError(
-            path,
-            "does not say how many samples it holds, because it was written into a pipe; convert it once more, from file to file",
-        )
-    size = os.path.getsize(path)
-    if frames > MAX_FRAMES_PER_BYTE * size:
-        raise AudioError(path, f"is damaged: its header claims {frames} samples in {size} bytes")
-
-
-def _read_samples(file: soundfile.SoundFile, n: int, buffer: SampleBuffer) -> np.ndarray:
-    """The next `n` samples float32 `(samples, channels)`, fewer where the file breaks off.
-
-    16-bit samples are read as they are and scaled here: the same numbers (a power of two) four times as fast as libsndfile's.
-    """
-    if file.subtype != "PCM_16":
-        return file.read(out=buffer.take(n, file.channels))
-    size = n * file.channels
-    memory = buffer.take(size + (size + 1) // 2)  # the floats, and behind them the 16-bit samples
-    integers = file.read(out=memory[size:].view(np.int16)[:size].reshape(n, file.channels))
-    y = memory[:size].reshape(n, file.channels)[: len(integers)]
-    return np.multiply(integers, np.float32(2**-15), out=y)
-
-
-def decode(
-    path: str | os.PathLike, start: float | None = None, end: float | None = None, buffer: SampleBuffer | None = None
-) -> tuple[np.ndarray, int]:
-    """Read a recording, or a span of it, as it is stored.
+class Decoded(NamedTuple):
+    """Samples as they are stored.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        The recording.
-    start, end : float, optional
-        Seconds in the file; default its beginning and its end.
-    buffer : SampleBuffer, optional
-        Memory for the samples; default fresh memory.
-
-    Returns
-    -------
     y : np.ndarray
         float32 `(samples, channels)`.
     sr : int
         Sampling rate of the file in Hz.
+    problem : str
+        Why the recording is not whole and `y` ends early; "" if it is whole, as far as it was read.
+    decoder : str
+        The package that decoded it: "soundfile" or "av".
+    """
+
+    y: np.ndarray
+    sr: int
+    problem: str
+    decoder: str
+
+
+def _span(reader: Reader, start: float | None, end: float | None) -> tuple[int, int | None]:
+    """First sample and number of samples of the span `start` to `end` (seconds); None if it goes to an end that is not known yet."""
+    begin, stop = start or 0.0, math.inf if end is None else end
+    name, sr, frames = reader.name, reader.sr, reader.frames
+    if not 0 <= begin < stop:
+        raise AudioError(name, f"has no span from {start} s to {end} s; start is 0 or later, and end after start")
+    if frames is not None and round(min(begin * sr, frames)) == frames > 0:
+        raise _ends_before(name, frames, sr, begin)
+    first = round(begin * sr)
+    last = frames if stop == math.inf else round(stop * sr)
+    if last is None:
+        return first, None
+    if frames is not None:
+        last = min(last, frames)
+    if first == last and frames != 0:
+        raise AudioError(name, f"has no sample between {begin:g} s and {stop:g} s at {sr} Hz")
+    return first, last - first
+
+
+def _ends_before(name: str, frames: int, sr: int, begin: float) -> AudioError:
+    return AudioError(name, f"ends at {frames / sr:g} s, before the span from {begin:g} s")
+
+
+def _in_blocks(source: Sound, first: int, count: int | None) -> np.ndarray:
+    """What there is of a span before the recording breaks off, to a block: read at once, nothing of it would come back."""
+    with open_recording(source) as reader:
+        reader.seek(first)
+        blocks = []
+        while (count is None or count > 0) and len(y := reader.read(BLOCK if count is None else min(count, BLOCK))):
+            blocks.append(y)
+            count = None if count is None else count - len(y)
+        return np.concatenate(blocks) if blocks else np.empty((0, reader.channels), np.float32)
+
+
+def _refuse(reader: Reader, damaged: str) -> None:
+    """AudioError for a recording that is not whole, if it has to be."""
+    if reader.problem and damaged == "error":
+        raise AudioError(reader.name, f"{reader.problem}; Audio(damaged='partial') reads what comes before")
+
+
+def _too_long(reader: Reader, frames: int, more: str = "") -> AudioError:
+    return AudioError(
+        reader.name,
+        f"lasts {more}{frames / reader.sr:.0f} s ({frames * reader.channels} samples), too long to be read at once; cut it into windows "
+        f"(predict_windows, cut_windows)",
+    )
+
+
+def decode(
+    source: Sound,
+    start: float | None = None,
+    end: float | None = None,
+    buffer: SampleBuffer | None = None,
+    damaged: str = "error",
+    most: int | None = None,
+) -> Decoded:
+    """Read a recording, or a span of it, as it is stored.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, bytes or file
+        The recording: its path, its bytes, or a file that is open in binary mode.
+    start, end : float, optional
+        Seconds in the file; default its beginning and its end.
+    buffer : SampleBuffer, optional
+        Memory for the samples; default fresh memory.
+    damaged : str, default "error"
+        A recording that breaks off is an "error", or its samples up to there are returned, "partial".
+    most : int, optional
+        Samples of all channels that are read at most; a longer recording, or span, is an error. Default as many as there are.
+
+    Returns
+    -------
+    Decoded
+        `y` float32 `(samples, channels)`, `sr` in Hz, `problem` and `decoder`.
 
     Raises
     ------
     AudioError
-        If it is not a recording, is truncated or damaged, or has no sample in the span.
+        If it is not a recording, is truncated or damaged, too long, or has no sample in the span.
     """
-    import soundfile
-
-    with _open_whole(path) as file:
-        sr = file.samplerate
-        _check_length(path, file.frames)
-        first, count = _span(path, file.frames, sr, start, end)
-        if count == 0:
-            raise AudioError(path, "holds no samples")
-        skip = 0 if file.seekable() else first  # some codecs (GSM) can only be read from their beginning
+    choose(damaged, DAMAGED, "damaged")
+    with open_recording(source) as reader:
+        _refuse(reader, damaged)
+        first, count = _span(reader, start, end)
+        limit = math.inf if most is None else most // reader.channels
+        if count is not None and count > limit:
+            raise _too_long(reader, count)
         try:
-            if first > skip:
-                file.seek(first)
-            y = _read_samples(file, skip + count, buffer or SampleBuffer())[skip:]
-        except soundfile.SoundFileError as exc:
-            raise AudioError(path, f"breaks off while being decoded: {libsndfile_message(exc)}") from exc
+            reader.seek(first)
+            y = reader.read(limit + 1 if count is None and most is not None else count, buffer)
         except MemoryError as exc:
-            raise UnreadableError(path, f"does not fit into the memory there is: {exc}") from exc
-    if len(y) < count:
-        raise AudioError(path, f"is cut short: {len(y)} of the {count} samples its header promises")
-    return y, sr
+            raise UnreadableError(reader.name, f"does not fit into the memory there is: {exc}") from exc
+        if len(y) > limit:
+            raise _too_long(reader, len(y), "more than ")
+        _refuse(reader, damaged)
+    if reader.problem and isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)):
+        y = _in_blocks(source, first, count)
+    if not len(y):
+        if first and not reader.problem:
+            raise _ends_before(reader.name, reader.at, reader.sr, start or 0.0)
+        raise AudioError(reader.name, reader.problem or "holds no samples")
+    return Decoded(y, reader.sr, reader.problem, reader.decoder)
 
 
-def recording_seconds(path: str | os.PathLike) -> float:
-    """Duration of a recording, read from its header alone.
+# ---------------------------------------------------------------------- how long it lasts
+
+
+def _count(source: Sound, damaged: str) -> tuple[int, int]:
+    """(samples, sampling rate) of a recording: as its header has them if that has been held against the file, else by decoding."""
+    with open_recording(source) as reader:
+        _refuse(reader, damaged)
+        frames = reader.frames
+        if frames is None or reader.problem:
+            for _ in reader.blocks():
+                pass
+            _refuse(reader, damaged)
+            frames = reader.at
+        if not frames:
+            raise AudioError(reader.name, reader.problem or "holds no samples")
+        return frames, reader.sr
+
+
+@functools.lru_cache(maxsize=4096)
+def _count_again(path: str, size: int, mtime: int, damaged: str) -> tuple[int, int]:
+    """`_count` of a file in this state: an hour of mp3 takes seconds to decode."""
+    return _count(path, damaged)
+
+
+def recording_seconds(path: str | os.PathLike, damaged: str = "error") -> float:
+    """Duration of a recording, which is that of its samples.
+
+    The headers of wav, flac, Ogg Vorbis and the like tell it; mp3, m4a and other recordings whose headers only estimate it are decoded.
 
     Parameters
     ----------
     path : str or os.PathLike
         The recording.
+    damaged : str, default "error"
+        A recording that breaks off is an "error", or lasts up to there, "partial".
 
     Returns
     -------
@@ -261,8 +200,11 @@ def recording_seconds(path: str | os.PathLike) -> float:
     >>> recording_seconds("night.wav")
     4.0
     """
-    with _open_whole(path) as file:
-        _check_length(path, file.frames)
-        if file.frames == 0:
-            raise AudioError(path, "holds no samples")
-        return file.frames / file.samplerate
+    choose(damaged, DAMAGED, "damaged")
+    try:
+        stat = os.stat(path)
+    except OSError:
+        frames, sr = _count(path, damaged)  # which says what is wrong
+    else:
+        frames, sr = _count_again(os.path.abspath(path), stat.st_size, stat.st_mtime_ns, damaged)
+    return frames / sr

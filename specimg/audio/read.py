@@ -13,9 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.values import Value, choose, register
-from .decode import AudioError, SampleBuffer, decode
+from ..core.warnings import warn
+from .decode import DAMAGED, decode
 from .effects import DENOISERS, MAX_FILTER_ORDER, PADS, denoise, filter_band, fit_length, resample
+from .errors import AudioError
 from .levels import NORMALIZERS, normalize_level
+from .readers import SampleBuffer, Sound, name_of
 
 __all__ = ["Audio", "Clip", "condition", "read_audio", "read_clip"]
 
@@ -50,6 +53,9 @@ class Audio(Value):
     split_db : float, optional
         Parts anywhere that are more than so many dB below the loudest frame are cut out and the rest is joined
         (`librosa.effects.split`).
+    damaged : str, default "error"
+        A recording that breaks off (cut short by its own count, or damaged inside) is an "error"; or it is read up to the first damage,
+        "partial", which is said: by a warning, and by the status "partial" of a tree.
 
     Examples
     --------
@@ -71,6 +77,7 @@ class Audio(Value):
     highpass_hz: float | None = None
     filter_order: int = 8
     split_db: float | None = None
+    damaged: str = "error"
 
     def _check(self):
         for name in ("sr", "lowpass_hz", "highpass_hz", "duration", "trim_db", "split_db"):
@@ -82,6 +89,7 @@ class Audio(Value):
         elif self.channel < 0:
             raise ValueError(f"Audio(channel={self.channel}): channels are counted from 0")
         choose(self.pad, PADS, "pad")
+        choose(self.damaged, DAMAGED, "damaged")
         if self.normalize is not None:
             choose(self.normalize, NORMALIZERS, "normalize")
         if self.denoise is not None:
@@ -228,6 +236,10 @@ class Clip:
         Seconds that were read, before trimming and fitting.
     source_sr : int
         Sampling rate of the recording in Hz.
+    problem : str, default ""
+        Why the recording is not whole, if it is read as far as it goes.
+    decoder : str, default "soundfile"
+        The package that decoded it: "soundfile" or "av".
     """
 
     y: np.ndarray
@@ -235,15 +247,18 @@ class Clip:
     begin: float
     duration: float
     source_sr: int
+    problem: str = ""
+    decoder: str = "soundfile"
 
 
 def read_clip(
-    path: str | os.PathLike,
+    path: Sound,
     audio: Audio = Audio(),
     start: float | None = None,
     end: float | None = None,
     buffer: SampleBuffer | None = None,
     vary: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    most: int | None = None,
 ) -> Clip:
     """`read_audio` with the facts that a picture's axes and a manifest need.
 
@@ -255,25 +270,28 @@ def read_clip(
         Memory in which the samples then live; default fresh memory.
     vary : callable, optional
         As in `condition`.
+    most : int, optional
+        Samples of all channels that are read at most, as in `decode`.
 
     Returns
     -------
     Clip
     """
-    raw, source_sr = decode(path, start, end, buffer)
-    y, sr, cut = condition(raw, source_sr, audio, path, vary)
-    return Clip(y, sr, (start or 0.0) + cut / sr, len(raw) / source_sr, source_sr)
+    raw, source_sr, problem, decoder = decode(path, start, end, buffer, audio.damaged, most)
+    y, sr, cut = condition(raw, source_sr, audio, name_of(path), vary)
+    return Clip(y, sr, (start or 0.0) + cut / sr, len(raw) / source_sr, source_sr, problem, decoder)
 
 
 def read_audio(
-    path: str | os.PathLike, audio: Audio = Audio(), *, start: float | None = None, end: float | None = None
+    path: Sound, audio: Audio = Audio(), *, start: float | None = None, end: float | None = None
 ) -> tuple[np.ndarray, int]:
     """Read a recording, or a span of it, as mono samples.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        File of any kind that libsndfile reads, with any number of channels, sampling rate and sample format.
+    path : str, os.PathLike, bytes or file
+        A recording of any kind that libsndfile or FFmpeg reads, with any number of channels, sampling rate and sample format; or its bytes,
+        or a file that is open in binary mode.
     audio : Audio, default Audio()
         Sampling rate, channel, filters, level and length.
     start, end : float, optional
@@ -289,8 +307,8 @@ def read_audio(
     Raises
     ------
     AudioError
-        If the file is not there, no recording, truncated, empty, or holds samples that are NaN or infinite; the message has the
-        path and the reason.
+        If the file is not there, no recording, empty, or holds samples that are NaN or infinite; if it breaks off, unless `audio.damaged` is
+        "partial". The message has the path and the reason.
 
     Examples
     --------
@@ -299,4 +317,6 @@ def read_audio(
     ((32000,), dtype('float32'), 16000)
     """
     clip = read_clip(path, audio, start, end)
+    if clip.problem:
+        warn(f"{name_of(path)!r} {clip.problem}; it is read up to there, {clip.duration:g} s")
     return clip.y, clip.sr

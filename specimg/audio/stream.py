@@ -19,18 +19,14 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .decode import AudioError, libsndfile_message, open_recording, truncation_reason
-
-if TYPE_CHECKING:
-    import soundfile
+from .errors import AudioError
+from .readers import BLOCK, Reader, open_recording
 
 __all__ = ["Span", "check_windows", "stream_spans"]
 
-BLOCK = 4096  # samples read at once: no more than that are lost before the point where a file breaks off
 MICRO = 1_000_000  # times are kept to the microsecond, as in tables of windows
 MIN_STEP = 0.001  # s between two windows
 MAX_SAMPLES = 2**27  # of all channels in a window: half a gigabyte; a damaged header may claim any sampling rate
@@ -71,15 +67,13 @@ def check_windows(seconds: float, overlap: float) -> None:
         )
 
 
-class _ForwardReader:
-    """The samples of an open file, read forwards once; the latest of them are kept."""
+class _Window:
+    """The latest samples of an open recording, which is read forwards once."""
 
-    def __init__(self, file: soundfile.SoundFile):
-        file.seekable = lambda: False  # or soundfile seeks after each read, after which mp3 decoders give other samples
-        self.file = file
-        self.begin = 0  # the first sample kept, counted in the file
-        self.kept = np.empty((0, file.channels), np.float32)
-        self.problem = ""  # why reading stopped before the end
+    def __init__(self, reader: Reader):
+        self.reader = reader
+        self.begin = 0  # the first sample kept, counted in the recording
+        self.kept = np.empty((0, reader.channels), np.float32)
 
     @property
     def end(self) -> int:
@@ -87,18 +81,9 @@ class _ForwardReader:
         return self.begin + len(self.kept)
 
     def read_to(self, last: int) -> bool:
-        """Read on up to sample `last`; False if the file ends before."""
-        import soundfile
-
+        """Read on up to sample `last`; False if the recording ends before."""
         pieces, at = [self.kept], self.end
-        while at < last and not self.problem:
-            try:
-                piece = self.file.read(min(BLOCK, last - at), dtype="float32", always_2d=True)
-            except soundfile.SoundFileError as exc:
-                self.problem = f"breaks off while being decoded: {libsndfile_message(exc)}"
-                break
-            if not len(piece):
-                break
+        while at < last and len(piece := self.reader.read(min(BLOCK, last - at))):
             pieces.append(piece)
             at += len(piece)
         self.kept = np.concatenate(pieces)
@@ -113,43 +98,31 @@ class _ForwardReader:
         self.kept, self.begin = self.kept[first - self.begin :], first
 
 
-def _why_incomplete(reader: _ForwardReader, missing: int) -> str:
-    """Why a file that was read to its end is incomplete; "" if it is complete."""
-    if reader.problem:
-        return reader.problem
-    if missing:
-        return truncation_reason(missing)
-    promised = reader.file.frames
-    if promised != 2**63 - 1 and reader.end < promised:  # written into a pipe, a file promises nothing
-        return f"is cut short: {reader.end} of the {promised} samples its header promises"
-    return "" if reader.end else "holds no samples"
-
-
-def _stream(file: soundfile.SoundFile, missing: int, seconds: float, overlap: float) -> Iterator[Span]:
-    sr, reader, seen, n = file.samplerate, _ForwardReader(file), 0, 0
+def _stream(reader: Reader, seconds: float, overlap: float) -> Iterator[Span]:
+    sr, window, seen, n = reader.sr, _Window(reader), 0, 0
     length = round(seconds * MICRO)
     step = length - round(overlap * MICRO)  # whole numbers: sums of them are exact
     if seconds * sr < 2:
         yield Span(math.nan, math.nan, reason=f"has less than two samples in {seconds:g} s at {sr} Hz")
         return
-    if seconds * sr * file.channels > MAX_SAMPLES:
-        many = f"has {seconds * sr * file.channels:.0f} samples in a window of {seconds:g} s (at {sr} Hz)"
+    if seconds * sr * reader.channels > MAX_SAMPLES:
+        many = f"has {seconds * sr * reader.channels:.0f} samples in a window of {seconds:g} s (at {sr} Hz)"
         yield Span(math.nan, math.nan, reason=f"{many}, too many to draw; give shorter windows")
         return
     while True:
         start, end = n * step / MICRO, (n * step + length) / MICRO
         first, last = round(start * sr), round(end * sr)
-        if not reader.read_to(last):
+        if not window.read_to(last):
             break
-        yield Span(start, end, reader.cut(first, last), sr)
-        reader.forget(first)
+        yield Span(start, end, window.cut(first, last), sr)
+        window.forget(first)
         seen, n = last, n + 1
-    total = reader.end
+    total = window.end
     ends_at = round(total / sr, 6)
     if total > seen:
         start = round(max(0.0, total / sr - length / MICRO), 6)
-        yield Span(start, ends_at, reader.cut(round(start * sr), total), sr)
-    reason = _why_incomplete(reader, missing)
+        yield Span(start, ends_at, window.cut(round(start * sr), total), sr)
+    reason = reader.problem or ("" if total else "holds no samples")
     if reason:
         yield Span(ends_at, math.nan, reason=reason)
 
@@ -185,9 +158,9 @@ def stream_spans(path: str | os.PathLike, seconds: float, overlap: float = 0.0) 
     """
     check_windows(seconds, overlap)
     try:
-        file, missing = open_recording(path)
+        reader = open_recording(path)
     except AudioError as exc:
         yield Span(math.nan, math.nan, reason=exc.reason)
         return
-    with file:
-        yield from _stream(file, missing, seconds, overlap)
+    with reader:
+        yield from _stream(reader, seconds, overlap)

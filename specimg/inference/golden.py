@@ -75,7 +75,7 @@ def _cut(recording: Recording) -> bytes:
         return read_bytes(recording.path, MOST_OTHER)
     start = recording.start or 0.0
     stop = start + SECONDS if recording.end is None else min(recording.end, start + SECONDS)
-    y, sr = decode(recording.path, recording.start, stop)
+    y, sr = decode(recording.path, recording.start, stop)[:2]
     out = BytesIO()
     soundfile.write(out, np.clip(np.nan_to_num(y), -1, 1), sr, format="WAV", subtype="PCM_16")
     return out.getvalue()

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..audio import Audio, AudioError
+from ..audio import Audio
 from ..audio.read import condition, read_clip
 from ..core.parallel import map_chunks
 from .renderer import Renderer, as_channels
@@ -26,24 +26,6 @@ ROUND = 256  # recordings that are prepared before the next are begun, which bou
 
 
 Source = str | os.PathLike | tuple[ArrayLike, int]
-
-
-def _check_length(path: str | os.PathLike) -> None:
-    """AudioError if a recording is too long for one picture. What is not a recording, or no plain file, is left to reading."""
-    import soundfile
-
-    if not os.path.isfile(path):  # opening a pipe would wait for somebody to write
-        return
-    try:
-        info = soundfile.info(path if os.name == "nt" else os.fsencode(path))
-    except (soundfile.SoundFileError, OSError):
-        return
-    if info.frames * info.channels > MAX_SAMPLES:
-        raise AudioError(
-            path,
-            f"lasts {info.frames / info.samplerate:.0f} s ({info.frames * info.channels} samples), too long for one prediction; "
-            f"cut it into windows (predict_windows)",
-        )
 
 
 def _condition_samples(y: ArrayLike, sr: int, audio: Audio) -> np.ndarray:
@@ -74,8 +56,9 @@ def prepare(reader: Renderer | Audio, source: Source) -> bytes | np.ndarray:
         With the reason; an AudioError if it is about a file.
     """
     if isinstance(source, (str, os.PathLike)):
-        _check_length(source)
-        return reader.png(source) if isinstance(reader, Renderer) else read_clip(source, reader).y
+        is_renderer = isinstance(reader, Renderer)
+        clip = read_clip(source, reader.audio if is_renderer else reader, most=MAX_SAMPLES)
+        return reader.encode(clip) if is_renderer else clip.y
     if not isinstance(source, tuple):
         raise ValueError(f"a {type(source).__name__} is not a recording; give paths or pairs (y, sr)")
     y, sr = source

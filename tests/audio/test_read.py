@@ -73,7 +73,8 @@ def test_samples_are_librosas_in_every_format(tmp_path, suffix, subtype, channel
     expected, expected_sr = librosa.load(path, sr=None, mono=True)
     assert sr == expected_sr == 16000
     assert y.dtype == np.float32 and y.ndim == 1
-    np.testing.assert_array_equal(y, expected)
+    # librosa has mp3 decoded by libmpg123
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5 if suffix == "mp3" else 0)
 
 
 @pytest.mark.parametrize("suffix, subtype", FORMATS)

@@ -82,7 +82,7 @@ def test_every_window_holds_the_very_samples_of_its_span_read_alone(
     """Also of codecs that cannot be sought in (GSM) or whose seeking is a matter of its own (mp3)."""
     channels, sr = (1, SR) if kwargs.get("subtype") == "GSM610" else (2, 22050)
     path = write_wav(tmp_path / name, noise(3.21, sr, channels), sr, **kwargs)
-    whole, _ = decode(path)
+    whole = decode(path).y
     spans = list(stream_spans(path, seconds, overlap))
     for span in spans:
         assert span.y.dtype == np.float32 and span.sr == sr and not span.reason
@@ -171,7 +171,7 @@ def test_a_flac_that_was_cut_short_gives_what_there_is_and_then_the_reason(tmp_p
     os.truncate(path, os.path.getsize(path) // 2)
     spans, begins, reason = last_words(path)
     assert spans[:3] == [(0, 1), (1, 2), (2, 3)] and begins == spans[-1][1] and 4.5 - (4096 + BLOCK) / SR < begins < 4.5
-    assert reason.startswith(("is cut short: ", "breaks off while being decoded: "))
+    assert reason.startswith(("is cut short: ", "breaks off at 4.096 s: "))
 
 
 def test_a_flac_that_is_damaged_in_the_middle_gives_what_comes_before(tmp_path, write_wav):
@@ -195,24 +195,25 @@ def test_the_end_of_a_pipe_is_the_end(tmp_path, write_wav):
 
 
 def test_a_header_that_claims_hours_costs_no_memory(tmp_path, write_wav):
-    """A flac says how many samples it holds in 36 bits; two seconds of sound claim 68 billion of them."""
+    """A flac says how many samples it holds in 36 bits; two seconds of sound claim 68 billion of them, and are read."""
     path = write_wav(tmp_path / "a.flac", noise(2), SR)
     data = bytearray(path.read_bytes())
     data[21] |= 0x0F  # total samples: the low half of byte 21, and bytes 22 to 25
     data[22:26] = b"\xff" * 4
     path.write_bytes(data)
+    (span,) = stream_spans(path, 10000)
+    assert (span.start, span.end, len(span.y), span.reason) == (0, 2, 2 * SR, "")
+    path.write_bytes(data[:-100])
     spans, begins, reason = last_words(path, 10000)
     assert spans == [(0, begins)] and 2 - BLOCK / SR <= begins <= 2
-    assert reason == f"is cut short: 16000 of the {2**36 - 1} samples its header promises" or reason.startswith(
-        "breaks off"
-    )
+    assert reason.startswith("breaks off at 1.536 s")
 
 
 @pytest.mark.parametrize(
     "data, reason",
     [
         (b"", "is empty (0 bytes)"),
-        (b"this is a text file, not a sound", "is not a recording libsndfile can read"),
+        (b"this is a text file, not a sound", "is not a recording: it is text"),
         (None, "is not there"),
         ("folder", "is a folder, not a recording"),
     ],
@@ -440,7 +441,7 @@ def test_bad_recordings_are_rows_with_reasons_between_good_ones(clf, tmp_path, w
         "d.wav": ["ok"] * 2,
     }
     assert rows["b.wav"]["status"].tolist() == ["is empty (0 bytes)"] and rows["b.wav"]["start"].isna().all()
-    assert rows["c.wav"]["status"].iloc[0].startswith("is not a recording libsndfile can read")
+    assert rows["c.wav"]["status"].iloc[0].startswith("is not a recording: it is text")
     assert rows["e.wav"]["status"].tolist() == ["holds no samples"]
     assert rows["f.wav"]["status"].tolist() == ["ok", "1 samples are NaN or infinite, the first at 0.250 s", "ok"]
     assert rows["g.wav"]["status"].tolist() == ["ok", "ok", "is cut short: it ends 8000 bytes before its header says"]

@@ -170,7 +170,7 @@ def test_a_picture_of_another_size(saved, monkeypatch):
 
 def test_a_clip_that_cannot_be_drawn_any_more(saved, monkeypatch):
     monkeypatch.setattr(
-        Renderer, "png", lambda *args, **kwargs: (_ for _ in ()).throw(ValueError("the filter bank is gone"))
+        Renderer, "encode", lambda *args, **kwargs: (_ for _ in ()).throw(ValueError("the filter bank is gone"))
     )
     table = check_classifier(saved)
     assert set(table["verdict"]) == {"no prediction"} and set(table["reason"]) == {"the filter bank is gone"}

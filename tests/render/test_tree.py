@@ -652,7 +652,7 @@ def test_show_draws_the_picture_with_its_name(source, draw):
 def test_failures_are_rows_without_a_picture(source, draw, opened):
     (source / "bad.wav").write_text("no sound")
     with pytest.warns(
-        UserWarning, match=r"1 of 5 clips could not be drawn \(bad.wav: is not a recording .*\); see tree.failures"
+        UserWarning, match=r"1 of 5 clips could not be drawn \(bad.wav: is not a recording: .*\); see tree.failures"
     ):
         tree = draw(source)
     assert (len(tree), repr(tree)) == (4, f"SpecTree(4 pictures, 1 failures, {str(tree.root)!r})")

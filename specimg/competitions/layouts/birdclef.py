@@ -26,8 +26,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from ...audio import find_audio
-from ...audio.decode import MAX_FRAMES_PER_BYTE
+from ...audio import AudioError, find_audio, recording_seconds
 from ...core.files import inside
 from ...core.reading import read_json
 from ...core.text import count, examples
@@ -235,14 +234,11 @@ def _windows_of(
 
 
 def _seconds(path: Path) -> float | None:
-    """The length of a recording by its header; None if that cannot be read or cannot be true."""
-    import soundfile
-
+    """The length of a recording; None if it cannot be read."""
     try:
-        info, size = soundfile.info(os.fspath(path)), path.stat().st_size
-    except (soundfile.SoundFileError, OSError):
+        return recording_seconds(path)
+    except AudioError:
         return None
-    return info.duration if info.frames <= MAX_FRAMES_PER_BYTE * size else None
 
 
 def _recorded(folder: Path, year: _Year) -> pd.DataFrame:

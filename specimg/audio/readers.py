@@ -1,0 +1,636 @@
+"""An open recording, read forwards in blocks, whichever library decodes it.
+
+    with open_recording("dog.m4a") as reader:
+        reader.sr, reader.channels       # 44100, 2
+        reader.frames                    # samples a channel, None if only reading to the end tells
+        reader.seek(44100)               # forwards, to a sample
+        y = reader.read(4096)            # float32 (samples, channels): 4096, fewer at the end
+        reader.problem                   # "", or why a recording that is at its end is not whole
+
+libsndfile reads what it reads right and fast: wav, flac, aiff, Ogg Vorbis, Opus, w64, caf, au ... FFmpeg's libraries, which the package `av`
+brings along, read the rest: what telephones and cameras write, and everything of MPEG, whose headers libsndfile believes. Which of them it is
+depends on the bytes of a file, not on its name.
+
+Samples are nominally in [-1, 1]; what lies a little beyond in float and lossy files is kept, as librosa does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import math
+import mmap
+import os
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from .errors import AudioError, UnreadableError
+from .headers import (
+    HEAD,
+    behind_tags,
+    file_size_of,
+    flac_samples,
+    is_mpeg,
+    mp3_frames,
+    mp3_parts,
+    ogg_parts,
+    other_kind,
+    sample_chunk,
+    wav_codec,
+)
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["Reader", "SampleBuffer", "Sound", "open_recording"]
+
+Sound = (
+    str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
+)  # a path, or the bytes of a file, or a file that is open
+
+MAX_FRAMES_PER_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
+UNKNOWN = 2**63 - 1  # libsndfile's number of samples where it does not know
+BLOCK = 4096  # samples: no more than that are lost before the point where a recording breaks off
+# FFmpeg's readers of sound; it has others, of playlists, subtitles and pictures, which would open further files or make sound of text
+DEMUXERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,gsm,iff,ircam,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,"
+    "nistsphere,nut,ogg,oma,pvf,qcp,rm,rso,shn,sox,tak,truehd,tta,voc,w64,wav,wv,wve,xwma"
+)
+WHOLE_HEADERS = ("mov", "asf", "avi")  # whose header says how long each stream is
+TOLERANCE = 0.25  # s by which such a header may be wrong
+MPEG_IN_WAV = (0x50, 0x55)  # layers I and II, and III
+LOOSE = (
+    "mp3",
+    "aac",
+    "ac3",
+    "eac3",
+    "dts",
+    "loas",
+)  # frame after frame without a container: tags may stand before and behind
+
+
+class SampleBuffer:
+    """A float32 array that is used again for every clip.
+
+    Fresh memory of a megabyte is mapped, cleared page by page and unmapped for each clip, a third of the time of drawing it.
+    """
+
+    def __init__(self):
+        self._memory = np.empty(0, np.float32)
+
+    def take(self, *shape: int) -> np.ndarray:
+        """An uninitialised float32 array of this shape, valid until the next `take`."""
+        size = math.prod(shape)
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.float32)
+        return self._memory[:size].reshape(shape)
+
+
+# ---------------------------------------------------------------------- bytes
+
+
+class _Part(io.RawIOBase):
+    """Some bytes of an open file as a file. patch : (where in the part, the bytes that stand there instead)."""
+
+    def __init__(self, file: BinaryIO, begin: int, end: int, patch: tuple[int, bytes] = (0, b"")):
+        self._file, self._begin, self._size, self._at, self._patch = file, begin, end - begin, 0, patch
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
+
+    def readinto(self, buffer) -> int:
+        n = max(0, min(len(buffer), self._size - self._at))
+        self._file.seek(self._begin + self._at)
+        data = bytearray(self._file.read(n))
+        at, new = self._patch[0] - self._at, self._patch[1]
+        for i, byte in enumerate(new):
+            if 0 <= at + i < len(data):
+                data[at + i] = byte
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _check_path(path: str) -> None:
+    """AudioError for what is no file."""
+    if os.path.isdir(path):
+        raise AudioError(path, "is a folder, not a recording")
+    if not os.path.exists(path):
+        link = f"is a broken link to {os.readlink(path)!r}" if os.path.islink(path) else "is not there"
+        raise AudioError(path, link)
+    if os.path.getsize(path) == 0:  # a pipe too, of which reading would wait for a writer
+        raise AudioError(path, "is empty (0 bytes)")
+
+
+def name_of(source: Sound) -> str:
+    """What messages call a recording: its path, or what it is."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else f"<{type(source).__name__}>"
+
+
+def _opened(source: Sound) -> BinaryIO:
+    """The bytes of a recording as a file in which one can seek."""
+    if isinstance(source, (str, os.PathLike)):
+        return open(source, "rb")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return io.BytesIO(source)
+    if not source.seekable():
+        return io.BytesIO(source.read())
+    source.seek(0)
+    return source
+
+
+def _scanned(scan: Callable[[Any], Any], file: BinaryIO) -> Any:
+    """What a function of `headers` finds in the bytes of a file, of which none are copied where it lies on a disk."""
+    try:
+        data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError):  # it lies in memory
+        file.seek(0)
+        data = contextlib.nullcontext(file.read())
+    with data as view:
+        return scan(view)
+
+
+# ---------------------------------------------------------------------- readers
+
+
+class Reader(ABC):
+    """An open recording that is read forwards; a context manager.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    sr : int
+        Sampling rate in Hz.
+    channels : int
+        Number of channels.
+    frames : int or None
+        Samples a channel; None if only reading to the end tells.
+    at : int
+        The sample that is read next.
+    problem : str
+        Why the recording is not whole, as far as that is known by now; "" if nothing speaks against it.
+    decoder : str
+        The package that decodes: "soundfile" or "av".
+    """
+
+    decoder = ""
+
+    def __init__(self, name: str, sr: int, channels: int, frames: int | None, problem: str = ""):
+        self.name, self.sr, self.channels, self.frames, self.problem = name, sr, channels, frames, problem
+        self.at = 0
+        self.cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.cleanup.close()
+
+    def read(self, n: int | None = None, buffer: SampleBuffer | None = None) -> np.ndarray:
+        """The next samples.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many; default all that are left.
+        buffer : SampleBuffer, optional
+            Memory for them, which a reader may use; default fresh memory.
+
+        Returns
+        -------
+        np.ndarray
+            float32 `(samples, channels)`, fewer than `n` only at the end of the recording; then `problem` says whether it is whole.
+        """
+        if n is None and self.frames is not None:
+            n = self.frames - self.at
+        y = self._read(n, buffer or SampleBuffer())
+        self.at += len(y)
+        if (n is None or len(y) < n) and not self.problem and self.frames is not None and self.at < self.frames:
+            self.problem = f"is cut short: {self.at} of the {self.frames} samples its header promises"
+        return y
+
+    def seek(self, first: int) -> None:
+        """Go forwards to a sample, or to the end if there are fewer."""
+        while self.at < first and len(self.read(min(2**16, first - self.at))):
+            pass
+
+    def blocks(self, size: int = BLOCK) -> Iterator[np.ndarray]:
+        """What is left, in blocks of `size` samples, the last one shorter."""
+        while len(block := self.read(size)):
+            yield block
+
+    @abstractmethod
+    def _read(self, n: int | None, buffer: SampleBuffer) -> np.ndarray:
+        """What `read` returns; None only where `frames` is None."""
+
+
+class SoundfileReader(Reader):
+    """What libsndfile reads."""
+
+    decoder = "soundfile"
+
+    def __init__(self, name: str, source: str | bytes | BinaryIO, problem: str = ""):
+        import soundfile
+
+        self._file = file = soundfile.SoundFile(source)
+        frames = None if file.frames == UNKNOWN else file.frames
+        super().__init__(name, file.samplerate, file.channels, frames, problem)
+        self.cleanup.callback(file.close)
+        self._can_seek = file.seekable()  # some codecs (GSM) can only be read from their beginning
+        file.seekable = lambda: False  # or soundfile seeks after each read
+
+    def seek(self, first: int) -> None:
+        import soundfile
+
+        if not self._can_seek or self.frames is None:
+            super().seek(first)
+        elif first > self.at:
+            try:
+                self.at = self._file.seek(min(first, self.frames))
+            except soundfile.SoundFileError as exc:
+                self.problem = self.problem or f"breaks off while being decoded: {libsndfile_message(exc)}"
+
+    def _read(self, n: int | None, buffer: SampleBuffer) -> np.ndarray:
+        import soundfile
+
+        if n is None:
+            return np.concatenate([*self.blocks(2**16), np.empty((0, self.channels), np.float32)])
+        try:
+            return self._next(n, buffer)
+        except soundfile.SoundFileError as exc:
+            self.problem = self.problem or f"breaks off while being decoded: {libsndfile_message(exc)}"
+            return np.empty((0, self.channels), np.float32)
+
+    def _next(self, n: int, buffer: SampleBuffer) -> np.ndarray:
+        """16-bit samples are read as they are and scaled here: the same numbers (a power of two) four times as fast as libsndfile's."""
+        file = self._file
+        if file.subtype != "PCM_16":
+            return file.read(out=buffer.take(n, file.channels))
+        size = n * file.channels
+        memory = buffer.take(size + (size + 1) // 2)  # the floats, and behind them the 16-bit samples
+        integers = file.read(out=memory[size:].view(np.int16)[:size].reshape(n, file.channels))
+        y = memory[:size].reshape(n, file.channels)[: len(integers)]
+        return np.multiply(integers, np.float32(2**-15), out=y)
+
+
+_SCALES = {"u1": (2.0**-7, 128), "i2": (2.0**-15, 0), "i4": (2.0**-31, 0), "i8": (2.0**-63, 0)}
+
+
+def _floats(frame: av.AudioFrame) -> np.ndarray:
+    """The samples of a frame, float32 `(channels, samples)`."""
+    if not frame.samples:
+        return np.empty((len(frame.layout.channels), 0), np.float32)
+    x = frame.to_ndarray()
+    if not frame.format.is_planar:
+        x = x.reshape(-1, len(frame.layout.channels)).T
+    if x.dtype.kind == "f":
+        return x.astype(np.float32, copy=False)
+    scale, zero = _SCALES[x.dtype.str[1:]]
+    return ((x - np.float64(zero)) * scale).astype(np.float32)
+
+
+class AvReader(Reader):
+    """What FFmpeg's libraries read, frame by frame and to the true end.
+
+    A packet that cannot be decoded is damage where sound stands on both sides of it, and the reading ends there. Behind the last frame and
+    before the first one it is a tag, where frames follow each other without a container.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the recording.
+    file : BinaryIO
+        Its bytes.
+    like : tuple of (int, int), optional
+        Sampling rate in Hz and channels that the samples are brought to; default those of the first frame.
+    promised : int, optional
+        Frames that a header promises.
+    """
+
+    decoder = "av"
+
+    def __init__(self, name: str, file: BinaryIO, like: tuple[int, int] | None = None, promised: int | None = None):
+        import av
+
+        self._file, self._promised, self._left = file, promised, None
+        super().__init__(name, 0, 0, None)
+        file.seek(0)
+        try:
+            self._container = av.open(file, options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+            self.cleanup.callback(self._container.close)
+            self._stream = self._audio_stream()
+            self._arrays = self._decoded(like)
+            self._left = next(self._arrays, None)
+        except av.FFmpegError as exc:
+            self.close()
+            raise AudioError(name, f"is not a recording that can be read: {exc.strerror or exc}") from exc
+        except BaseException:
+            self.close()
+            raise
+        if self._left is None:
+            self.close()
+            raise AudioError(name, self.problem or "is not a recording that can be read: no sound was found in it")
+
+    def _audio_stream(self):
+        streams = self._container.streams
+        if streams.audio:
+            return streams.audio[0]
+        kinds = ", ".join(sorted({s.type for s in streams})) or "nothing"
+        raise AudioError(self.name, f"holds no sound, but {kinds}")
+
+    def _decoded(self, like: tuple[int, int] | None) -> Iterator[np.ndarray]:
+        """float32 `(channels, samples)` of each frame, up to the end or to the first damage."""
+        import av
+
+        count, failed, packets = 0, "", 0
+        loose = self._container.format.name in LOOSE
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError as exc:
+                    if count or not loose:
+                        failed = failed or f"{exc.strerror or exc}"
+                    continue
+                packets += bool(packet.size)
+                for frame in frames:
+                    if failed:
+                        self.problem = f"is damaged {self._seconds(count)}: {failed}"
+                        return
+                    for x in self._converted(frame, like):
+                        count += x.shape[1]
+                        yield x
+        except av.FFmpegError as exc:
+            if not loose or self._file.tell() < file_size_of(self._file):
+                failed, loose = f"{exc.strerror or exc}", False
+        if failed and not loose:
+            self.problem = f"breaks off {self._seconds(count)}: {failed}"
+        elif self._promised and packets < self._promised - 1:
+            self.problem = f"is cut short: {packets} of the {self._promised} frames its header promises"
+        elif promised := self._promised_seconds():
+            if self.sr and count / self.sr < promised - TOLERANCE:
+                self.problem = f"is cut short: {count / self.sr:g} of the {promised:g} s its header promises"
+
+    def _seconds(self, count: int) -> str:
+        return f"at {count / self.sr:.3f} s" if self.sr else "at its beginning"
+
+    def _promised_seconds(self) -> float | None:
+        """How long the header of a container says that the sound is."""
+        stream, name = self._stream, self._container.format.name
+        if stream.duration and any(kind in name.split(",") for kind in WHOLE_HEADERS):
+            return float(stream.duration * stream.time_base)
+        return None
+
+    def _converted(self, frame: av.AudioFrame, like: tuple[int, int] | None) -> list[np.ndarray]:
+        """The samples of a frame at the sampling rate and with the channels of the first one, or of `like`."""
+        import av
+
+        channels = len(frame.layout.channels)
+        if not self.sr:
+            self.sr, self.channels = like or (frame.sample_rate, channels)
+            self._layout, self._resamplers = frame.layout.name, {}
+            if self.channels != channels:
+                self._layout = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels}c")
+        if (frame.sample_rate, channels) == (self.sr, self.channels):
+            return [_floats(frame)]
+        key = frame.sample_rate, frame.layout.name, frame.format.name
+        if key not in self._resamplers:
+            self._resamplers[key] = av.AudioResampler(format="fltp", layout=self._layout, rate=self.sr)
+        frame.pts = None
+        return [_floats(out) for out in self._resamplers[key].resample(frame)]
+
+    def _read(self, n: int | None, buffer: SampleBuffer) -> np.ndarray:
+        pieces, count = [], 0
+        while n is None or count < n:
+            x = self._left if self._left is not None else next(self._arrays, None)
+            self._left = None
+            if x is None:
+                break
+            if n is not None and count + x.shape[1] > n:
+                x, self._left = x[:, : n - count], x[:, n - count :]
+            pieces.append(x)
+            count += x.shape[1]
+        out = buffer.take(self.channels, count)
+        return (np.concatenate(pieces, axis=1, out=out) if pieces else out).T
+
+
+class ChainReader(Reader):
+    """Parts of one file, one behind the other; `parts` open them, given the sampling rate and the channels of the first."""
+
+    def __init__(self, name: str, first: Reader, parts: list[Callable[[tuple[int, int]], Reader]], problem: str = ""):
+        self._part, self._parts = first, parts
+        super().__init__(name, first.sr, first.channels, None, problem)
+        self.decoder = first.decoder
+
+    def close(self) -> None:
+        self._part.close()
+        super().close()
+
+    def _read(self, n: int | None, buffer: SampleBuffer) -> np.ndarray:
+        pieces, count = [], 0
+        while n is None or count < n:
+            piece = self._part.read(None if n is None else n - count)
+            if len(piece):
+                pieces.append(piece)
+                count += len(piece)
+            if n is not None and count >= n:
+                break
+            if self._part.problem or not self._parts:
+                self.problem = self._part.problem or self.problem
+                break
+            self._part.close()
+            self._part = self._parts.pop(0)((self.sr, self.channels))
+        return np.concatenate(pieces) if pieces else np.empty((0, self.channels), np.float32)
+
+
+# ---------------------------------------------------------------------- which of them
+
+
+def libsndfile_message(exc: Exception) -> str:
+    """libsndfile's own words, without the path that soundfile puts before them."""
+    return getattr(exc, "error_string", str(exc)).rstrip(".")
+
+
+class _Opener:
+    """Opens the reader for the bytes of a file.
+
+    name : what messages call it; file : its bytes; path : what soundfile opens, faster than `file`, or None
+    """
+
+    def __init__(self, name: str, file: BinaryIO, path: str | bytes | None):
+        self.name, self.file, self.path, self.size = name, file, path, file_size_of(file)
+
+    def part(self, begin: int, end: int, patch: tuple[int, bytes] = (0, b"")) -> _Part:
+        return _Part(self.file, begin, end, patch)
+
+    def whole(self) -> Any:
+        return self.path if self.path is not None else self.part(0, self.size)
+
+    def open(self) -> Reader:
+        """The reader; AudioError if the file is no recording."""
+        if not self.size:
+            raise AudioError(self.name, "is empty (0 bytes)")
+        self.file.seek(0)
+        head = self.file.read(HEAD)
+        self._check_kind(head)
+        if is_mpeg(head):
+            return self._mpeg()
+        if head[:4] == b"OggS":
+            return self._ogg()
+        if head[:4] == b"fLaC" and not flac_samples(self.file, self.size)[1]:
+            return AvReader(self.name, self.part(0, self.size))  # libsndfile would read as far as the header says
+        return self._chunked(head)
+
+    def _check_kind(self, head: bytes) -> None:
+        """AudioError for what is no sound."""
+        kind = other_kind(head)
+        if not kind and not head.strip(b"\0"):
+            zero = not any(block.strip(b"\0") for block in iter(lambda: self.file.read(2**20), b""))
+            kind = f"{self.size} bytes that are all zero" if zero else ""
+        if kind:
+            raise AudioError(self.name, f"is not a recording: it is {kind}")
+
+    def _chunked(self, head: bytes) -> Reader:
+        """wav, aiff, w64, caf, au with what they say of their size; and whatever else libsndfile or FFmpeg knows."""
+        chunk = sample_chunk(self.file, self.size)
+        if wav_codec(head) in MPEG_IN_WAV:  # libsndfile believes the length in the header
+            return AvReader(self.name, self.part(0, self.size))
+        if chunk is None:
+            if self.name.lower().endswith(".raw"):
+                raise AudioError(
+                    self.name,
+                    "holds bare samples: without a header nobody knows their sampling rate and their format; convert it to wav, or "
+                    "load it with NumPy and give (y, sr)",
+                )
+            return self._soundfile_or_av(self.whole(), 0, self.size)
+        if not chunk.is_unfinished(self.file, self.size):
+            missing = chunk.missing(self.size)
+            problem = f"is cut short: it ends {missing} bytes before its header says" if missing else ""
+            return self._soundfile_or_av(self.whole(), 0, self.size, problem=problem)
+        if head[:4] in (b"FORM", b"riff"):  # libsndfile reads these to their end
+            return self._soundfile_or_av(self.whole(), 0, self.size)
+        left = self.size - chunk.begin
+        if left >= 2 ** (8 * struct.calcsize(chunk.form)):
+            return AvReader(self.name, self.part(0, self.size))
+        patch = chunk.field, struct.pack(chunk.form, left)
+        return self._soundfile_or_av(self.part(0, self.size, patch), 0, self.size)
+
+    def _soundfile_or_av(
+        self, source: Any, begin: int, end: int, like: tuple[int, int] | None = None, problem: str = ""
+    ) -> Reader:
+        """What libsndfile reads of a part of the file; if it does not know it, what FFmpeg reads. source : what soundfile opens."""
+        import soundfile
+
+        said = ""
+        try:
+            reader: Reader = SoundfileReader(self.name, source, problem)
+            if reader.frames is not None and reader.frames > MAX_FRAMES_PER_BYTE * self.size:
+                reader.close()
+                raise AudioError(
+                    self.name, f"is damaged: its header claims {reader.frames} samples in {self.size} bytes"
+                )
+            if like in (None, (reader.sr, reader.channels)):
+                return reader
+            reader.close()
+        except soundfile.SoundFileError as exc:
+            said = libsndfile_message(exc)
+        try:
+            reader = AvReader(self.name, self.part(begin, end), like)
+        except AudioError as exc:
+            before, known, why = exc.reason.partition("can be read: ")
+            raise AudioError(
+                self.name, f"{before}{known}{said}; FFmpeg: {why}" if said and known else exc.reason
+            ) from exc
+        reader.problem = reader.problem or problem
+        return reader
+
+    def _mpeg(self) -> Reader:
+        """mp3, mp2 or AAC, of one part or of several that were joined."""
+
+        def part(begin: int, end: int, like: tuple[int, int] | None = None) -> Reader:
+            data = self.part(begin, end)
+            return AvReader(self.name, data, like, mp3_frames(behind_tags(data)))
+
+        parts = _scanned(mp3_parts, self.file)
+        first = part(*parts[0])
+        return first if len(parts) == 1 else self._chain(first, part, parts)
+
+    def _ogg(self) -> Reader:
+        """Ogg of one part or of several that were joined, up to the first damage."""
+
+        def part(begin: int, end: int, like: tuple[int, int] | None = None) -> Reader:
+            source = self.whole() if (begin, end) == (0, self.size) else self.part(begin, end)
+            return self._soundfile_or_av(source, begin, end, like)
+
+        parts, problem = _scanned(ogg_parts, self.file)
+        if not parts:
+            raise AudioError(self.name, problem or "is not a recording that can be read: no Ogg stream begins in it")
+        first = part(*parts[0])
+        return first if len(parts) == 1 and not problem else self._chain(first, part, parts, problem)
+
+    def _chain(self, first: Reader, part: Callable, parts: list[tuple[int, int]], problem: str = "") -> Reader:
+        return ChainReader(self.name, first, [functools.partial(part, *bounds) for bounds in parts[1:]], problem)
+
+
+def open_recording(source: Sound) -> Reader:
+    """Open a recording of any kind.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, bytes or file
+        A path, the bytes of a file, or a file that is open in binary mode.
+
+    Returns
+    -------
+    Reader
+        With a `problem` where its header, held against its size, already says that it is not whole.
+
+    Raises
+    ------
+    AudioError
+        If it is not a recording.
+    UnreadableError
+        If the system does not let us read it.
+    """
+    name = name_of(source)
+    is_path = isinstance(source, (str, os.PathLike))
+    if is_path:
+        _check_path(name)
+    path: str | bytes | None = None
+    if is_path and not name.lower().endswith(
+        ".raw"
+    ):  # of which soundfile wants to know the sampling rate, whatever is in it
+        path = name if os.name == "nt" else os.fsencode(name)  # as bytes: a name need not be UTF-8
+    with contextlib.ExitStack() as on_failure:
+        try:
+            file = _opened(source)
+            if file is not source:
+                on_failure.callback(file.close)
+            reader = _Opener(name, file, path).open()
+        except OSError as exc:
+            raise UnreadableError(name, f"cannot be read: {exc.strerror or exc}") from exc
+        reader.cleanup.push(on_failure.pop_all())
+    return reader
