@@ -135,6 +135,13 @@ class Value:
     def _check(self) -> None:
         """Raise a ValueError if fields, alone or in combination, break a rule."""
 
+    def _need(self, holds: bool, rule: str, *names: str) -> None:
+        """Refuse the fields `names` if their rule does not hold: "Delta(width=2): give an odd number of frames, 3 or more"."""
+        if not holds:
+            parts = [(name, getattr(self, name)) for name in names]
+            fields = [f"{name}={part:g}" if isinstance(part, float) else f"{name}={part!r}" for name, part in parts]
+            raise ValueError(f"{type(self).__name__}({', '.join(fields)}): {rule}")
+
     @property
     def kind(self) -> str:
         """The name of this kind of value in dictionaries: the lower-cased class name."""

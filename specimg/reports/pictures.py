@@ -16,7 +16,7 @@ from io import BytesIO
 
 import numpy as np
 
-from ..spectrogram.picture import PictureError, PictureInfo, hz_ticks, parse_text, read_planes
+from ..spectrogram.picture import PictureError, PictureInfo, parse_text, read_planes, row_ticks
 
 WIDTH, HEIGHT = 256, 128  # pixels
 QUALITY = 60  # of WebP, about 3 kB per picture
@@ -68,21 +68,10 @@ def _webp(pixels: np.ndarray) -> bytes:
 
 
 def _ticks(info: PictureInfo) -> tuple[tuple[tuple[str, float], ...], str]:
-    """(ticks of the rows, top plane first, their unit)."""
-    planes = info.channels if info.channels in (2, 4) else 1
-    if info.frequencies is None:
-        rows, texts = np.linspace(info.height - 1, 0, 3), [f"{row:.0f}" for row in np.linspace(0, info.bins - 1, 3)]
-        unit = info.unit if info.unit == "coefficient" else "row"
-    else:
-        hz = info.frequencies
-        ticks = hz_ticks(hz)
-        rows, texts = (
-            np.interp(ticks, hz[::-1], np.arange(info.height)[::-1]),
-            [f"{t / 1000:g}k" if t >= 1000 else f"{t:g}" for t in ticks],
-        )
-        unit = "Hz"
-    places = np.concatenate([(rows + 0.5 + info.height * k) / (info.height * planes) for k in range(planes)])
-    return tuple((text, round(float(at), 4)) for text, at in zip(texts * planes, places)), unit
+    """((text, distance from the top as a share of the height), ...) and their unit."""
+    rows, texts, unit = row_ticks(info)
+    height = info.height * (info.channels if info.channels in (2, 4) else 1)
+    return tuple((text, round((row + 0.5) / height, 4)) for text, row in zip(texts, rows.tolist())), unit
 
 
 def small_picture(source, seconds: float | None = None) -> SmallPicture:
@@ -96,7 +85,7 @@ def small_picture(source, seconds: float | None = None) -> SmallPicture:
     if info is None:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             return SmallPicture(_webp(np.asarray(image.convert("RGB"))), None, (), "")
-    planes = read_planes(source, 3 if info.channels == 3 else info.channels)
+    planes = read_planes(source, info.channels)
     left, right = info.span
     if seconds is not None and right - left > seconds:
         column = (right - left) / info.width

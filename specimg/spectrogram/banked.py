@@ -22,7 +22,7 @@ from ..core.values import Value, choose, register
 from .base import Range
 from .filters import FilterBank, erb_centres, gammatone_bank, mel_bank, mel_edges
 from .framed import _Framed
-from .spectrum import check_positive, filtered_power, power_to_db, reference_power, scale_range, to_scale, to_share
+from .spectrum import filtered_power, framing, power_to_db, reference_power, scale_range, to_scale, to_share
 
 BANK_SCALES = ("db", "linear")
 COMPRESSIONS = ("cubic-root", "log")
@@ -37,10 +37,7 @@ class _Banked(_Framed):
 
     def _check(self):
         super()._check()
-        if self.fmin < 0 or (self.fmax is not None and self.fmax <= self.fmin):
-            raise ValueError(
-                f"{type(self).__name__}(fmin={self.fmin:g}, fmax={self.fmax}): give 0 <= fmin < fmax, in Hz"
-            )
+        self._need(0 <= self.fmin < (self.fmax or np.inf), "give 0 <= fmin < fmax, in Hz", "fmin", "fmax")
 
     def _fmax(self, sr: int) -> float:
         fmax = sr / 2 if self.fmax is None else self.fmax
@@ -59,7 +56,7 @@ class _Banked(_Framed):
         """|STFT|^power under the filters, `(filters, frames)`; exact down to `top_db` below the loudest cell, with None throughout."""
         self._check_length(y, sr)
         with np.errstate(over="ignore", invalid="ignore"):  # `reference_power` raises where powers overflow
-            return filtered_power(y, self._bank(sr), power=self._power, top_db=top_db, **self._framing())
+            return filtered_power(y, self._bank(sr), power=self._power, top_db=top_db, **framing(self))
 
 
 class _OnScale:
@@ -117,16 +114,13 @@ class Pcen(Value):
     power: float = 0.5
     time_constant: float = 0.4
     eps: float = 1e-6
-    multiplier: float = (
-        2.0**31
-    )  # of the power: the constants above suit samples as 32-bit integers, librosa's examples multiply so
+    # of the power: the constants above suit samples as 32-bit integers, librosa's examples multiply so
+    multiplier: float = 2.0**31
 
     def _check(self):
         for name in ("bias", "power", "time_constant", "eps", "multiplier"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"Pcen({name}={getattr(self, name):g}): give a number above 0")
-        if self.gain < 0:
-            raise ValueError(f"Pcen(gain={self.gain:g}): give 0 or more")
+            self._need(getattr(self, name) > 0, "give a number above 0", name)
+        self._need(self.gain >= 0, "give 0 or more", "gain")
 
     def apply(self, power: np.ndarray, frames_per_second: float) -> np.ndarray:
         """Normalise and compress a power spectrogram.
@@ -160,9 +154,8 @@ class _MelFramed(_Banked):
 
     def _check(self):
         super()._check()
-        check_positive(self, "n_mels", what="1 filter or more")
-        if self.power <= 0:
-            raise ValueError(f"{type(self).__name__}(power={self.power:g}): 2 for power, 1 for magnitude")
+        self._need(self.n_mels >= 1, "give 1 filter or more", "n_mels")
+        self._need(self.power > 0, "2 for power, 1 for magnitude", "power")
         if self.norm not in ("slaney", None):
             raise ValueError(f"unknown norm {self.norm!r}; choose 'slaney' or None")
 
@@ -265,11 +258,9 @@ class Mel(_OnScale, _MelFramed):
     def unit(self) -> str:
         if self.pcen is not None:
             return "PCEN"
-        return (
-            "dB"
-            if self.scale == "db"
-            else {2.0: "power", 1.0: "amplitude"}.get(self.power, f"amplitude^{self.power:g}")
-        )
+        if self.scale == "db":
+            return "dB"
+        return {2.0: "power", 1.0: "amplitude"}.get(self.power, f"amplitude^{self.power:g}")
 
     @property
     def ranges(self) -> tuple[Range | None, ...]:
@@ -351,12 +342,12 @@ class Mfcc(_MelFramed):
     htk: bool = False
     norm: str | None = "slaney"
 
+    unit = "coefficient"
+
     def _check(self):
         super()._check()
-        if not 1 <= self.n_mfcc <= self.n_mels:
-            raise ValueError(f"Mfcc(n_mfcc={self.n_mfcc}) has to lie between 1 and n_mels={self.n_mels}")
-        if self.lifter < 0:
-            raise ValueError(f"Mfcc(lifter={self.lifter:g}): give 0 for none, or a number above 0")
+        self._need(1 <= self.n_mfcc <= self.n_mels, f"give 1 to n_mels={self.n_mels}", "n_mfcc")
+        self._need(self.lifter >= 0, "give 0 for none, or a number above 0", "lifter")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         decibels = power_to_db(self._filtered(y, sr, self.top_db), self.ref, self.top_db)
@@ -365,10 +356,6 @@ class Mfcc(_MelFramed):
             order = np.arange(1, self.n_mfcc + 1, dtype=coefficients.dtype)
             coefficients = coefficients * (1 + self.lifter / 2 * np.sin(np.pi * order / self.lifter))[:, None]
         return np.ascontiguousarray(coefficients, dtype=np.float32)[None]
-
-    @property
-    def unit(self) -> str:
-        return "coefficient"
 
     @property
     def slug(self) -> str:
@@ -386,7 +373,7 @@ class _GammatoneFramed(_Banked):
 
     def _check(self):
         super()._check()
-        check_positive(self, "n_bands", what="1 filter or more")
+        self._need(self.n_bands >= 1, "give 1 filter or more", "n_bands")
 
     def _bank(self, sr: int) -> FilterBank:
         return gammatone_bank(sr, self.n_fft, self.n_bands, self.fmin, self._fmax(sr))
@@ -537,25 +524,21 @@ class Gfcc(_GammatoneFramed):
     center: bool = True
     pad_mode: str = "constant"
 
+    unit = "coefficient"
+
     def _check(self):
         super()._check()
         choose(self.compression, COMPRESSIONS, "compression")
-        if not 1 <= self.n_gfcc <= self.n_bands:
-            raise ValueError(f"Gfcc(n_gfcc={self.n_gfcc}) has to lie between 1 and n_bands={self.n_bands}")
+        self._need(1 <= self.n_gfcc <= self.n_bands, f"give 1 to n_bands={self.n_bands}", "n_gfcc")
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         found = self._filtered(y, sr, self.top_db)
-        compressed = (
-            power_to_db(found, self.ref, self.top_db)
-            if self.compression == "log"
-            else np.cbrt(to_share(found, self.ref))
-        )
+        if self.compression == "log":
+            compressed = power_to_db(found, self.ref, self.top_db)
+        else:
+            compressed = np.cbrt(to_share(found, self.ref))
         coefficients = fft.dct(compressed, axis=0, type=2, norm="ortho")[: self.n_gfcc]
         return np.ascontiguousarray(coefficients, dtype=np.float32)[None]
-
-    @property
-    def unit(self) -> str:
-        return "coefficient"
 
     @property
     def slug(self) -> str:

@@ -92,10 +92,8 @@ class Delta(_Derived):
     width: int = 9
 
     def _check(self):
-        if self.width < 3 or self.width % 2 == 0:
-            raise ValueError(f"Delta(width={self.width}): give an odd number of frames, 3 or more")
-        if not 1 <= self.order < self.width:
-            raise ValueError(f"Delta(order={self.order}) has to lie between 1 and width - 1 = {self.width - 1}")
+        self._need(self.width >= 3 and self.width % 2, "give an odd number of frames, 3 or more", "width")
+        self._need(1 <= self.order < self.width, f"give 1 to width - 1 = {self.width - 1}", "order")
 
     def _transform(self, x: np.ndarray) -> np.ndarray:
         if x.shape[-1] < self.width:
@@ -105,9 +103,8 @@ class Delta(_Derived):
             )
         windows = np.lib.stride_tricks.sliding_window_view(x, self.width, axis=-1)
         slopes = windows @ _slope_filter(self.width, self.order)
-        edge = (
-            self.width // 2
-        )  # the polynomial of the first and last window holds on to the ends, and so does its derivative
+        # the polynomial of the first and last window holds on to the ends, and so does its derivative
+        edge = self.width // 2
         return np.pad(slopes, ((0, 0), (0, 0), (edge, edge)), mode="edge").astype(np.float32)
 
     @property
@@ -143,10 +140,8 @@ def scaled(x: np.ndarray, axes: int | tuple[int, ...], how: str) -> np.ndarray:
     if how == "minmax":
         part, size = x - x.min(**over), np.ptp(x, **over)
     elif how == "standard":
-        part, size = (
-            x - x.mean(**over),
-            x.std(**over),
-        )  # exactly 0 for equal numbers, whose float32 sum is exact in double precision
+        # the deviation is exactly 0 for equal numbers, whose float32 sum is exact in double precision
+        part, size = x - x.mean(**over), x.std(**over)
     else:
         part, size = x, np.abs(x).max(**over) if how == "max" else np.abs(x).sum(**over)
     return np.divide(part, size, out=np.zeros_like(part), where=size > 0)

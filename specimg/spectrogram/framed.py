@@ -22,11 +22,12 @@ import numpy as np
 from ..core.values import choose, register
 from .base import Range, Representation
 from .spectrum import (
+    PAD_MODES,
     SCALES,
     UNITS,
     check_decibels,
     check_frames,
-    check_padding,
+    framing,
     n_frames,
     reference_power,
     scale_range,
@@ -46,18 +47,8 @@ class _Framed(Representation):
 
     def _check(self):
         check_frames(self)
-        check_padding(self)
+        choose(self.pad_mode, PAD_MODES, "pad_mode")
         check_decibels(self)
-
-    def _framing(self) -> dict:
-        return dict(
-            n_fft=self.n_fft,
-            hop_length=self.hop_length,
-            win_length=self.win_length or self.n_fft,
-            window=self.window,
-            center=self.center,
-            pad_mode=self.pad_mode,
-        )
 
     def _check_length(self, y: np.ndarray, sr: int) -> None:
         if n_frames(len(y), self.n_fft, self.hop_length, self.center) < 1:
@@ -159,8 +150,8 @@ class Stft(_Framed):
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         self._check_length(y, sr)
         if self.part == "magnitude":
-            return self._scaled(stft_power(y, **self._framing()))[None]
-        found = stft(y, **self._framing())
+            return self._scaled(stft_power(y, **framing(self)))[None]
+        found = stft(y, **framing(self))
         found += 0.0  # the -0.0 of silence would have the angle pi
         power = np.square(found.real) + np.square(found.imag)
         if self.part == "magnitude_phase":

@@ -26,8 +26,8 @@ from .spectrum import (
     UNITS,
     check_decibels,
     check_frames,
-    check_positive,
     check_window,
+    framing,
     reference_power,
     scale_range,
     stft_power,
@@ -60,14 +60,12 @@ class _ConstantQ(_Musical):
     _instead = "Vqt, whose low filters are shorter"  # for messages
 
     def _check(self):
-        name = type(self).__name__
-        check_positive(self, "hop_length")
-        check_positive(self, "n_bins", "bins_per_octave", what="1 bin or more")
+        self._need(self.hop_length >= 1, "give a whole number of samples, 1 or more", "hop_length")
+        for field in ("n_bins", "bins_per_octave"):
+            self._need(getattr(self, field) >= 1, "give 1 bin or more", field)
         for field in ("fmin", "filter_scale"):
-            if getattr(self, field) <= 0:
-                raise ValueError(f"{name}({field}={getattr(self, field):g}): give a number above 0")
-        if self._gamma is not None and self._gamma < 0:
-            raise ValueError(f"{name}(gamma={self._gamma:g}): give Hz, 0 or more, or None")
+            self._need(getattr(self, field) > 0, "give a number above 0", field)
+        self._need(self._gamma is None or self._gamma >= 0, "give Hz, 0 or more, or None", "gamma")
         check_window(self)
         check_decibels(self)
         choose(self.scale, SCALES, "scale")
@@ -141,8 +139,7 @@ class _ConstantQ(_Musical):
         return (scale_range(self.scale, self.top_db),)
 
     def frequencies(self, sr: int) -> np.ndarray:
-        setting = self._setting
-        return bin_frequencies(setting["fmin"], self.n_bins, self.bins_per_octave)
+        return bin_frequencies(self._setting["fmin"], self.n_bins, self.bins_per_octave)
 
     @property
     def slug(self) -> str:
@@ -275,15 +272,7 @@ SOURCES = ("stft", "cqt", "cens")
 
 def _centred_power(spec, y: np.ndarray) -> np.ndarray:
     """|STFT|^2 float64 `(1 + n_fft // 2, frames)`, frames centred, silence beyond the ends. ValueError if it has overflowed."""
-    power = stft_power(
-        y,
-        n_fft=spec.n_fft,
-        hop_length=spec.hop_length,
-        win_length=spec.win_length or spec.n_fft,
-        window=spec.window,
-        center=True,
-        pad_mode="constant",
-    )
+    power = stft_power(y, **framing(spec))
     reference_power(power, 1.0)
     return power
 
@@ -356,19 +345,17 @@ class Chroma(_Musical):
 
     def _check(self):
         choose(self.source, SOURCES, "source")
-        check_positive(self, "n_chroma", what="1 note or more")
+        self._need(self.n_chroma >= 1, "give 1 note or more", "n_chroma")
         check_frames(self)
         if self.norm is not None:
             choose(self.norm, ["librosa", "max", "l1", "l2"], "norm")
-        if self.source == "cens" and self.norm is None:
-            raise ValueError(
-                "Chroma(source='cens', norm=None): CENS is a share of each frame; choose 'l1', 'l2' or 'max'"
-            )
-        check_positive(self, "n_octaves", what="1 octave or more")
-        if self.bins_per_octave is not None and (self.bins_per_octave < 1 or self.bins_per_octave % self.n_chroma):
-            raise ValueError(
-                f"Chroma(bins_per_octave={self.bins_per_octave}) has to be a multiple of n_chroma={self.n_chroma}"
-            )
+        share = "CENS is a share of each frame; choose 'l1', 'l2' or 'max'"
+        self._need(self.source != "cens" or self.norm is not None, share, "source", "norm")
+        self._need(self.n_octaves >= 1, "give 1 octave or more", "n_octaves")
+        whole = self.bins_per_octave is None or (
+            self.bins_per_octave >= 1 and self.bins_per_octave % self.n_chroma == 0
+        )
+        self._need(whole, f"give a multiple of n_chroma={self.n_chroma}", "bins_per_octave")
         if self.source != "stft":
             _ = self._cqt  # raises where fmin is invalid
 
@@ -448,18 +435,12 @@ class Tonnetz(_Musical):
 
     chroma: Chroma = Chroma(source="cqt")
 
+    unit, ranges = "coordinate", ((-1.0, 1.0),)
+
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         import librosa
 
         return librosa.feature.tonnetz(chroma=self.chroma(y, sr)[0].astype(np.float64)).astype(np.float32)[None]
-
-    @property
-    def unit(self) -> str:
-        return "coordinate"
-
-    @property
-    def ranges(self) -> tuple[Range | None, ...]:
-        return ((-1.0, 1.0),)
 
     @property
     def hop_length(self) -> int:
@@ -524,11 +505,9 @@ class Contrast(_Musical):
 
     def _check(self):
         check_frames(self)
-        check_positive(self, "n_bands", what="1 octave or more")
-        if self.fmin <= 0:
-            raise ValueError(f"Contrast(fmin={self.fmin:g}): give Hz above 0")
-        if not 0 < self.quantile < 1:
-            raise ValueError(f"Contrast(quantile={self.quantile:g}): give a share between 0 and 1")
+        self._need(self.n_bands >= 1, "give 1 octave or more", "n_bands")
+        self._need(self.fmin > 0, "give Hz above 0", "fmin")
+        self._need(0 < self.quantile < 1, "give a share between 0 and 1", "quantile")
         choose(self.scale, ("db", "linear"), "scale")
 
     @property

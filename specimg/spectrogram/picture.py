@@ -84,13 +84,12 @@ class Picture(Value):
     def _check(self):
         for name in ("height", "width"):
             side = getattr(self, name)
-            if side is not None and not 1 <= side <= MAX_SIDE:
-                raise ValueError(
-                    f"Picture({name}={side}): give 1 to {MAX_SIDE} pixels, or None for one pixel a bin and frame"
-                )
+            rule = f"give 1 to {MAX_SIDE} pixels, or None for one pixel a bin and frame"
+            self._need(side is None or 1 <= side <= MAX_SIDE, rule, name)
         choose(self.resample, RESAMPLES, "resample")
-        if (self.low is None) != (self.high is None) or (self.low is not None and self.low >= self.high):
-            raise ValueError(f"Picture(low={self.low}, high={self.high}): give both, low below high, or neither")
+        neither = self.low is None and self.high is None
+        both = self.low is not None and self.high is not None and self.low < self.high
+        self._need(neither or both, "give both, low below high, or neither", "low", "high")
         if self.colormap is not None:
             _check_colormap(self.colormap)
 
@@ -497,23 +496,23 @@ def hz_ticks(frequencies: np.ndarray) -> list[float]:
     return kept
 
 
-def _label_rows(ax: matplotlib.axes.Axes, info: PictureInfo) -> None:
-    """Hertz on the y axis where rows are frequencies, bins elsewhere; `info.channels` planes count from the top."""
+def row_ticks(info: PictureInfo) -> tuple[np.ndarray, list[str], str]:
+    """Ticks of a picture's rows: (rows from the top, of every plane), their texts, and what they count: "Hz", or else.
+
+    Planes that lie one above the other, in pictures of two or four channels, have their ticks each.
+    """
     planes = info.channels if info.channels in (2, 4) else 1
-    if info.frequencies is None:
-        places = np.linspace(info.height - 1, 0, 3)  # counted from the bottom, as the representation counts
-        ax.set_yticks(
-            np.concatenate([places + info.height * k for k in range(planes)]),
-            [f"{row:.0f}" for row in np.linspace(0, info.bins - 1, 3)] * planes,
+    if info.frequencies is None:  # rows are counted from the bottom, as the representation counts
+        rows, texts = np.linspace(info.height - 1, 0, 3), [f"{row:.0f}" for row in np.linspace(0, info.bins - 1, 3)]
+        unit = info.unit if info.unit == "coefficient" else "row"
+    else:
+        hz, unit = info.frequencies, "Hz"
+        ticks = hz_ticks(hz)
+        rows, texts = (
+            np.interp(ticks, hz[::-1], np.arange(info.height)[::-1]),
+            [f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}" for tick in ticks],
         )
-        ax.set_ylabel(info.unit if info.unit == "coefficient" else "row")
-        return
-    hz = info.frequencies
-    ticks = hz_ticks(hz)
-    rows = np.interp(ticks, hz[::-1], np.arange(info.height)[::-1])
-    places = np.concatenate([rows + info.height * k for k in range(planes)])
-    ax.set_yticks(places, [f"{t / 1000:g}k" if t >= 1000 else f"{t:g}" for t in ticks] * planes)
-    ax.set_ylabel("Hz")
+    return np.concatenate([rows + info.height * k for k in range(planes)]), texts * planes, unit
 
 
 def draw_pixels(
@@ -541,23 +540,14 @@ def draw_pixels(
     cmap : str, default "magma"
         Colour map of a grey picture.
     """
-    left, right = span or info.span
-    rows = info.height * (info.channels if info.channels in (2, 4) else 1)
-    ax.imshow(
-        pixels,
-        aspect="auto",
-        cmap=cmap,
-        vmin=0,
-        vmax=255,
-        extent=(left, right, rows - 0.5, -0.5),
-        interpolation="nearest",
-    )
-    _label_rows(ax, info)
-    ax.set_xlabel("seconds")
-    if title:
-        ax.set_title(
-            title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False
-        )  # a file's name need not be UTF-8
+    height = info.height * (info.channels if info.channels in (2, 4) else 1)
+    extent = (*(span or info.span), height - 0.5, -0.5)
+    ax.imshow(pixels, aspect="auto", cmap=cmap, vmin=0, vmax=255, extent=extent, interpolation="nearest")
+    rows, texts, unit = row_ticks(info)
+    ax.set_yticks(rows, texts)
+    ax.set(xlabel="seconds", ylabel=unit)
+    if title:  # a file's name need not be UTF-8
+        ax.set_title(title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False)
 
 
 def show_picture(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -41,6 +42,13 @@ def window_of(name: str, win_length: int, n_fft: int, dtype: str) -> np.ndarray:
     window = np.pad(core, (left, n_fft - win_length - left)).astype(dtype)
     window.setflags(write=False)
     return window
+
+
+def framing(spec: Value) -> dict[str, Any]:
+    """How a representation cuts frames, as the functions below take it; those without a choice centre them and pad zeros."""
+    names = ("n_fft", "hop_length", "win_length", "window", "center", "pad_mode")
+    given = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
+    return {"center": True, "pad_mode": "constant", **given, "win_length": spec.win_length or spec.n_fft}
 
 
 def n_frames(n_samples: int, n_fft: int, hop_length: int, center: bool) -> int:
@@ -244,50 +252,30 @@ def scale_range(scale: str, top_db: float | None) -> tuple[float, float] | None:
 # ---------------------------------------------------------------------- checks of fields
 
 
-@functools.lru_cache(maxsize=32)
-def _check_window(spec_name: str, window: str) -> None:
+def check_window(spec: Value) -> None:
+    """Does scipy know the window?"""
     try:
-        window_of(window, 8, 8, "float64")
+        window_of(spec.window, 8, 8, "float64")
     except ValueError as exc:
         raise ValueError(
-            f"{spec_name}(window={window!r}): give a name that scipy.signal.get_window takes, such as hann, hamming or "
-            f"blackman"
+            f"{type(spec).__name__}(window={spec.window!r}): give a name that scipy.signal.get_window takes, such as hann, "
+            "hamming or blackman"
         ) from exc
-
-
-def check_positive(spec: Value, *fields: str, what: str = "a whole number of samples, 1 or more") -> None:
-    """ValueError unless these fields of a value are 1 or more."""
-    for field in fields:
-        if getattr(spec, field) < 1:
-            raise ValueError(f"{type(spec).__name__}({field}={getattr(spec, field)}): give {what}")
-
-
-def check_window(spec: Value) -> None:
-    """ValueError unless `window` is a name that scipy knows."""
-    _check_window(type(spec).__name__, spec.window)
 
 
 def check_frames(spec: Value) -> None:
     """ValueError unless n_fft, hop_length, win_length and window of a value fit together."""
-    check_positive(spec, "n_fft", "hop_length")
-    if spec.win_length is not None and not 1 <= spec.win_length <= spec.n_fft:
-        raise ValueError(
-            f"{type(spec).__name__}(win_length={spec.win_length}) has to lie between 1 and n_fft={spec.n_fft}"
-        )
+    for field in ("n_fft", "hop_length"):
+        spec._need(getattr(spec, field) >= 1, "give a whole number of samples, 1 or more", field)
+    if spec.win_length is not None:
+        spec._need(1 <= spec.win_length <= spec.n_fft, f"give 1 to n_fft={spec.n_fft}", "win_length")
     check_window(spec)
-
-
-def check_padding(spec: Value) -> None:
-    """ValueError unless `pad_mode` is one of PAD_MODES."""
-    choose(spec.pad_mode, PAD_MODES, "pad_mode")
 
 
 def check_decibels(spec: Value) -> None:
     """ValueError unless `ref` and `top_db` are positive, or "max" and None."""
-    name = type(spec).__name__
-    if spec.top_db is not None and spec.top_db <= 0:
-        raise ValueError(f"{name}(top_db={spec.top_db:g}): give decibels above 0, or None for no floor")
+    spec._need(spec.top_db is None or spec.top_db > 0, "give decibels above 0, or None for no floor", "top_db")
     if isinstance(spec.ref, str):
         choose(spec.ref, ["max"], "ref (or give a power above 0)")
-    elif spec.ref <= 0:
-        raise ValueError(f"{name}(ref={spec.ref:g}): give a power above 0, or 'max'")
+    else:
+        spec._need(spec.ref > 0, "give a power above 0, or 'max'", "ref")

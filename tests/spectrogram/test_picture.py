@@ -174,7 +174,7 @@ def test_a_colour_map_is_a_palette_on_the_same_levels(tmp_path, name):
         (lambda: Picture(width=70000), r"Picture\(width=70000\)"),
         (lambda: Picture(colormap="magmaa"), "unknown colormap 'magmaa'; did you mean 'magma'"),
         (lambda: Picture(resample="cubic"), "unknown resample 'cubic'; did you mean 'bicubic'"),
-        (lambda: Picture(low=-80), r"Picture\(low=-80.0, high=None\): give both, low below high, or neither"),
+        (lambda: Picture(low=-80), r"Picture\(low=-80, high=None\): give both, low below high, or neither"),
         (lambda: Picture(low=0, high=0), "give both, low below high"),
         (
             lambda: encode(floats(3), STACKS[3], Picture(colormap="magma"), SR),
