@@ -170,11 +170,6 @@ def _refuse_blanks(vocab: Iterable[str]) -> None:
         raise ValueError(f"{named}, which separate the labels of a cell; rename them")
 
 
-def _check_threshold(format: SubmissionFormat) -> None:
-    if not 0 <= format.threshold <= 1:
-        raise ValueError(f"{type(format).__name__}(threshold={format.threshold}): give a probability, from 0 to 1")
-
-
 @register
 @dataclass(frozen=True)
 class BestLabels(SubmissionFormat):
@@ -200,8 +195,7 @@ class BestLabels(SubmissionFormat):
     k: int = 1
 
     def _check(self):
-        if self.k < 1:
-            raise ValueError(f"BestLabels(k={self.k}): give the number of labels a row, at least 1")
+        self._need(self.k >= 1, "give the number of labels a row, at least 1", "k")
 
     def columns(self, vocab: Sequence[str]) -> list[str]:
         return [self.id_col, self.label_col]
@@ -254,9 +248,8 @@ class LabelSets(SubmissionFormat):
     nothing: str = "nocall"
 
     def _check(self):
-        _check_threshold(self)
-        if self.nothing.split() != [self.nothing]:
-            raise ValueError(f"LabelSets(nothing={self.nothing!r}): give one word, such as 'nocall'")
+        self._need(0 <= self.threshold <= 1, "give a probability, from 0 to 1", "threshold")
+        self._need(self.nothing.split() == [self.nothing], "give one word, such as 'nocall'", "nothing")
 
     def columns(self, vocab: Sequence[str]) -> list[str]:
         return [self.id_col, self.label_col]
@@ -356,7 +349,7 @@ class Decisions(SubmissionFormat):
     threshold: float = 0.5
 
     def _check(self):
-        _check_threshold(self)
+        self._need(0 <= self.threshold <= 1, "give a probability, from 0 to 1", "threshold")
 
     def columns(self, vocab: Sequence[str]) -> list[str]:
         return [self.id_col, self.label_col]

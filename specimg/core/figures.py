@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Paul Tol's "muted" colours, which colour-blind readers tell apart
@@ -23,6 +24,13 @@ class SpecFigure(Figure):
         buffer = BytesIO()
         self.savefig(buffer, format="png", dpi=DPI)
         return buffer.getvalue()
+
+
+def write_message(ax: Axes, text: str) -> None:
+    """Text in the middle of axes, in place of a picture."""
+    style = {"ha": "center", "va": "center", "color": "0.4", "wrap": True, "parse_math": False}
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, **style)
+    ax.set(xticks=[], yticks=[])
 
 
 def new_figure(width: float, height: float) -> SpecFigure:

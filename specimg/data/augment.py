@@ -82,12 +82,8 @@ class Augment(Value):
 
     def _check(self):
         for name in ("shift", "stretch", "freq_shift", "gain", "noise", "hiss", "time_mask", "freq_mask"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"Augment({name}={getattr(self, name):g}) is a share: give 0 (off) to below 1")
-        if self.time_masks < 0 or self.freq_masks < 0:
-            raise ValueError(
-                f"Augment(time_masks={self.time_masks}, freq_masks={self.freq_masks}): give 0 (off) or more"
-            )
+            self._need(0 <= getattr(self, name) < 1, "give a share, 0 (off) to below 1", name)
+        self._need(min(self.time_masks, self.freq_masks) >= 0, "give 0 (off) or more", "time_masks", "freq_masks")
 
 
 def _uniform(n: int, most: float, like: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from fastai.vision.all import TfmdDL
 
@@ -59,18 +60,12 @@ class TTA(Value):
 
     def _check(self) -> None:
         for name in ("shifts", "lengths"):
-            if not getattr(self, name):
-                raise ValueError(f"TTA({name}=()) has no window; give one number or more")
+            self._need(getattr(self, name), "give one number or more", name)
         for shift in self.shifts:
-            if abs(shift) > 1:
-                raise ValueError(f"TTA(shifts={self.shifts}): {shift:g} leads past a window's length; give -1 to 1")
+            self._need(abs(shift) <= 1, f"{shift:g} leads past a window's length; give -1 to 1", "shifts")
         for length in self.lengths:
-            if length <= 0:
-                raise ValueError(
-                    f"TTA(lengths={self.lengths}): a window cannot last {length:g} times as long; give numbers above 0"
-                )
-        if self.windows is not None and self.windows < 1:
-            raise ValueError(f"TTA(windows={self.windows}): give 1 or more, or None")
+            self._need(length > 0, f"a window cannot last {length:g} times as long; give numbers above 0", "lengths")
+        self._need(self.windows is None or self.windows >= 1, "give 1 or more, or None", "windows")
 
 
 def _windows(method: str, length: float, window: float, count: int, tta: TTA) -> list[tuple[float, float]]:
@@ -115,17 +110,9 @@ class TTAFit(FitSize):
     They are the windows of `tta`, each brought to `size`; in training too. All clips give the same number.
     """
 
-    def __init__(
-        self,
-        size: tuple[int, int],
-        method: str = "squish",
-        seconds: float | None = None,
-        windows: int = 1,
-        blank: tuple[float, ...] = (0.0,),
-        tta: TTA = TTA(),
-    ):
-        super().__init__(size, method, seconds, windows, blank)
-        Sizing(size, method, seconds, tta.windows)
+    def __init__(self, *sizing: Any, tta: TTA = TTA(), **more: Any):
+        super().__init__(*sizing, **more)
+        Sizing(self.size, self.method, self.seconds, tta.windows)
         self.tta = tta
 
     def _info(self, o: SpecImage) -> PictureInfo | None:
@@ -143,7 +130,8 @@ def fit_with_tta(fit: FitSize, tta: TTA) -> TTAFit:
         raise ValueError(
             f"{type(fit).__name__} is not a FitSize: TTA shifts and scales windows of pictures; {_OF_WAVES}"
         )
-    return TTAFit(fit.size, fit.method, fit.seconds, fit.windows, tuple(level / 255 for level in fit.blank), tta)
+    blank = tuple(level / 255 for level in fit.blank)
+    return TTAFit(fit.size, fit.method, fit.seconds, fit.windows, blank, tta=tta)
 
 
 def with_tta(dl: TfmdDL, tta: TTA) -> TfmdDL:

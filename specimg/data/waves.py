@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 
 from ..audio import Audio, AudioError, filter_band, fit_length
 from ..audio.read import condition, read_clip
-from ..core.figures import new_figure
+from ..core.figures import new_figure, write_message
 from ..core.values import Value, register
 from ..render.renderer import as_channels
 from .images import FitTransform, Samples, window_starts
@@ -65,18 +65,7 @@ def draw_recording(
     try:
         clip = read_clip(os.fspath(path), Audio(), start, end)
     except AudioError as exc:
-        ax.text(
-            0.5,
-            0.5,
-            exc.reason,
-            transform=ax.transAxes,
-            ha="center",
-            va="center",
-            color="0.4",
-            wrap=True,
-            parse_math=False,
-        )
-        ax.set(xticks=[], yticks=[])
+        write_message(ax, exc.reason)
         return
     draw_wave(ax, clip.y, title, (clip.begin, clip.begin + len(clip.y) / clip.sr))
 
@@ -253,10 +242,8 @@ class WaveAugment(Value):
     noise_db: float | None = 20.0
 
     def _check(self):
-        if not 0 <= self.shift < 1:
-            raise ValueError(f"WaveAugment(shift={self.shift:g}) is a share: give 0 (off) to below 1")
-        if self.gain_db < 0:
-            raise ValueError(f"WaveAugment(gain_db={self.gain_db:g}) goes both ways: give 0 (off) or more")
+        self._need(0 <= self.shift < 1, "give a share, 0 (off) to below 1", "shift")
+        self._need(self.gain_db >= 0, "it goes both ways: give 0 (off) or more", "gain_db")
 
 
 def _uniform(like: torch.Tensor) -> torch.Tensor:

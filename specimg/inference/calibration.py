@@ -69,17 +69,13 @@ class Calibration(Value):
     nll: tuple[float, ...] = ()
 
     def _check(self):
-        if not TEMPERATURES[0] <= self.temperature <= TEMPERATURES[1]:
-            raise ValueError(
-                f"Calibration(temperature={self.temperature:g}): give {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g}"
-            )
-        for threshold in self.thresholds:
-            if not 0 <= threshold <= 1:
-                raise ValueError(f"Calibration(thresholds=...): {threshold:g} is not a probability; give 0 to 1")
-        if self.clips < 0 or len(self.nll) not in (0, 2):
-            raise ValueError(
-                f"Calibration(clips={self.clips}, nll={self.nll}): give 0 clips or more, and nll before and after"
-            )
+        low, high = TEMPERATURES
+        self._need(low <= self.temperature <= high, f"give {low:g} to {high:g}", "temperature")
+        self._need(
+            all(0 <= threshold <= 1 for threshold in self.thresholds), "give probabilities, 0 to 1", "thresholds"
+        )
+        valid = self.clips >= 0 and len(self.nll) in (0, 2)
+        self._need(valid, "give 0 clips or more, and nll before and after", "clips", "nll")
 
 
 # ---------------------------------------------------------------------- temperature

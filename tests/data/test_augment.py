@@ -35,8 +35,8 @@ def pictures(n=1, channels=1, level=0.0):
 @pytest.mark.parametrize(
     "knobs, message",
     [
-        (dict(shift=1), r"Augment\(shift=1\) is a share: give 0 \(off\) to below 1"),
-        (dict(noise=-0.1), r"Augment\(noise=-0.1\) is a share"),
+        (dict(shift=1), r"Augment\(shift=1\): give a share, 0 \(off\) to below 1"),
+        (dict(noise=-0.1), r"Augment\(noise=-0.1\): give a share"),
         (dict(time_masks=-1), r"time_masks=-1, freq_masks=1\): give 0"),
         (dict(gain="loud"), "'loud' is not a finite number"),
     ],

@@ -47,8 +47,8 @@ def column_of_click(x):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        (dict(shifts=()), r"TTA\(shifts=\(\)\) has no window; give one number or more"),
-        (dict(lengths=()), r"TTA\(lengths=\(\)\) has no window"),
+        (dict(shifts=()), r"TTA\(shifts=\(\)\): give one number or more"),
+        (dict(lengths=()), r"TTA\(lengths=\(\)\): give one"),
         (dict(shifts=(0, 1.1)), r"TTA\(shifts=\(0.0, 1.1\)\): 1.1 leads past a window's length; give -1 to 1"),
         (dict(shifts=(-1.01,)), "-1.01 leads past"),
         (dict(lengths=(1, 0)), "a window cannot last 0 times as long; give numbers above 0"),

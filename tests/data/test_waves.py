@@ -736,8 +736,8 @@ def test_a_batch_knows_its_clips_after_augmentation(sounds):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (dict(shift=1), r"WaveAugment\(shift=1\) is a share: give 0 \(off\) to below 1"),
-        (dict(gain_db=-3), r"WaveAugment\(gain_db=-3\) goes both ways: give 0"),
+        (dict(shift=1), r"WaveAugment\(shift=1\): give a share, 0 \(off\) to below 1"),
+        (dict(gain_db=-3), r"WaveAugment\(gain_db=-3\): it goes both ways: give 0"),
         (dict(noise_db="loud"), r"WaveAugment\(noise_db=...\): 'loud' is not a finite number or None"),
     ],
 )

@@ -146,7 +146,7 @@ def test_nothing_to_fit_on():
     [
         (dict(temperature=0), "give 0.25 to 20"),
         (dict(temperature=1e9), "give 0.25 to 20"),
-        (dict(thresholds=(1.5,)), "1.5 is not a probability"),
+        (dict(thresholds=(1.5,)), "thresholds=.*1.5.*: give probabilities, 0 to 1"),
         (dict(clips=-1), "give 0 clips or more"),
         (dict(nll=(1.0,)), "nll before and after"),
         (dict(temperature=float("nan")), "not a finite number"),

@@ -295,10 +295,7 @@ def test_loud_samples_are_an_error_and_not_a_picture_of_nothing(spec):
             r"Chroma\(source='cens', norm=None\): CENS is a share of each frame; choose 'l1', 'l2' or 'max'",
         ),
         (lambda: Chroma("cqt", n_octaves=0), r"Chroma\(n_octaves=0\): give 1 octave or more"),
-        (
-            lambda: Chroma("cqt", bins_per_octave=40),
-            r"Chroma\(bins_per_octave=40\): give a multiple of n_chroma=12",
-        ),
+        (lambda: Chroma("cqt", bins_per_octave=40), r"Chroma\(bins_per_octave=40\): give a multiple of n_chroma=12"),
         (lambda: Chroma("cqt", fmin=-1), r"Cqt\(fmin=-1\): give a number above 0"),
         (lambda: Tonnetz(Cqt()), "is not Chroma"),
         (lambda: Contrast(n_bands=0), r"Contrast\(n_bands=0\): give 1 octave or more"),

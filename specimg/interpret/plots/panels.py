@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
+from ...core.figures import write_message
 from ...spectrogram import picture
-from .style import printable, write_message
+from .style import printable
 
 
 def title_clip(ax: Axes, title: str, size: float = 9) -> None:

@@ -73,13 +73,6 @@ def legend(ax: Axes, handles: list, labels: list[str], **kwargs) -> None:
         text.set_parse_math(False)
 
 
-def write_message(ax: Axes, text: str) -> None:
-    """Write on otherwise empty axes why they are empty."""
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4", parse_math=False)
-    ax.set_xticks([])
-    ax.set_yticks([])
-
-
 # ---------------------------------------------------------------------- axes and sizes
 
 
