@@ -117,7 +117,7 @@ def _as_raven(events: pd.DataFrame, band) -> str:
         zip(events["start"], events["end"], events["label"], events["probability"]), 1
     ):
         lines.append(
-            f"{number}\tSpectrogram 1\t1\t{start:.6f}\t{end:.6f}\t{low:.1f}\t{high:.1f}\t{in_a_line(label)}\t{score:.4f}"
+            f"{number}\tSpectrogram 1\t1\t{start:.6f}\t{end:.6f}\t{low!r}\t{high!r}\t{in_a_line(label)}\t{float(score)!r}"
         )
     return "\n".join(lines) + "\n"
 
@@ -163,7 +163,7 @@ def _names_below(recordings: list[str]) -> dict[str, str]:
 def write_events(
     events: pd.DataFrame, path: str | os.PathLike, format: str | None = None, *, band: tuple[float, float] | None = None
 ) -> None:
-    """Write events as a csv, an Audacity label track or a Raven selection table.
+    """Write events as a csv, an Audacity label track or a Raven selection table; `read_annotations` reads all of them back.
 
     Parameters
     ----------

@@ -15,9 +15,10 @@ from ...core.reading import read_bytes
 from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
+from .exports import is_json, read_json_text
 from .recordings import Recordings, beside, name_without_endings
 from .tables import COLUMNS, UnknownFormat, is_raven, is_table, read_table, refuse_places
-from .tracks import is_audacity, is_json, is_textgrid, read_audacity, read_label_studio, read_textgrid
+from .tracks import is_audacity, is_textgrid, read_audacity, read_textgrid
 
 MAX_BYTES = 1 << 28  # of a file: 256 MiB, some two million rows
 ENDINGS = (".txt", ".csv", ".tsv", ".json", ".textgrid")  # of the files of a folder that are looked into
@@ -37,7 +38,9 @@ _FORMATS = {
     "textgrid": _Format(
         "Praat's TextGrid, long or short: intervals and points of all tiers", is_textgrid, read_textgrid
     ),
-    "label-studio": _Format("exports of Label Studio, JSON and JSON-MIN", is_json, read_label_studio),
+    "json": _Format(
+        "exports of Label Studio (JSON, JSON-MIN) and annotations of soundevent and Whombat", is_json, read_json_text
+    ),
     "raven": _Format("selection tables of Raven, and those of BirdNET", is_raven, read_table),
     "csv": _Format(
         "tables whose header names start and end (or duration): of write_events, BirdNET (csv, R, Kaleidoscope), crowsetta ...",
@@ -62,7 +65,7 @@ def list_annotation_formats() -> dict[str, str]:
     --------
     >>> from specimg.labels import list_annotation_formats
     >>> sorted(list_annotation_formats())
-    ['audacity', 'csv', 'label-studio', 'raven', 'textgrid']
+    ['audacity', 'csv', 'json', 'raven', 'textgrid']
     """
     return {name: known.about for name, known in sorted(_FORMATS.items())}
 
@@ -187,7 +190,7 @@ def read_annotations(
     r"""Read annotations, labelled spans of recordings, from the files of other programs.
 
     Read are selection tables of Raven (of one or several recordings, a row a view or a selection), label tracks of Audacity (also with
-    frequencies), results of BirdNET in all their formats, TextGrid of Praat, exports of Label Studio, sequences and boxes of crowsetta, what
+    frequencies), results of BirdNET in all their formats, TextGrid of Praat, exports of Label Studio, annotations of soundevent and crowsetta, what
     `write_events` writes, and any table whose header names start and end. Text may be UTF-8, UTF-16 or cp1252.
 
     Parameters

@@ -72,11 +72,13 @@ class Recordings:
             raise ValueError(
                 "recordings= names none; give the folder they are in, their paths, or a mapping of names to paths"
             )
-        self._by_name, self._by_stem = defaultdict(set), defaultdict(set)
+        self._by_name: dict[str, set[str]] = defaultdict(set)
+        self._by_stem: dict[str, set[str]] = defaultdict(set)
         for name in self.paths:
             last = _parts(name)[-1] if _parts(name) else name
-            self._by_name[last].add(name)
-            self._by_stem[_stem(last)].add(name)
+            for key in {last, last.lower()}:
+                self._by_name[key].add(name)
+                self._by_stem[_stem(key)].add(name)
 
     @property
     def only(self) -> str | None:
@@ -92,7 +94,10 @@ class Recordings:
             return self.paths[name]
         parts = _parts(name)
         last = parts[-1] if parts else name
-        found = next(filter(None, (self._by_name.get(last), self._by_stem.get(_stem(last)))), ())
+        ways = ((known, key) for key in (last, last.lower()) for known in (self._by_name, self._by_stem))
+        found = next(
+            filter(None, (known.get(key if known is self._by_name else _stem(key)) for known, key in ways)), ()
+        )
         if not found and _UPLOADED.match(last):
             return self.find(_UPLOADED.sub("", last))
 

@@ -1,4 +1,4 @@
-"""Annotations in files without a header: Audacity's label tracks, Praat's TextGrid, Label Studio's JSON.
+"""Annotations in files without a header: Audacity's label tracks, Praat's TextGrid.
 
 Each reader takes the text and the name of its file, and returns a row an annotation with the columns of `tables.COLUMNS` that it knows,
 and for each row the place in the file that messages name.
@@ -12,15 +12,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pandas as pd
 
-from ...audio.find import is_audio_name
-from ...core.reading import parse_json
-from ...core.text import count
-from ...core.warnings import warn
-from .tables import COLUMNS, UnknownFormat, refuse_places, time_in
+from .tables import COLUMNS, refuse_places, time_in
 
 # ---------------------------------------------------------------------- Audacity
 
@@ -123,78 +118,3 @@ def read_textgrid(text: str, source: str) -> tuple[pd.DataFrame, list[str]]:
                 rows.append((None, start, end, label, tier))
                 places.append(place)
     return pd.DataFrame(rows, columns=["path", "start", "end", "label", "tier"]), places
-
-
-# ---------------------------------------------------------------------- Label Studio
-
-
-def is_json(text: str) -> bool:
-    """Whether text begins as JSON does."""
-    return text.lstrip()[:1] in ("[", "{") and text.lstrip()[:1] != ""
-
-
-def _uploaded_name(address: str) -> str:
-    """The path of an uploaded or served file: "/data/local-files/?d=nights/a.wav" -> "nights/a.wav"."""
-    parts = urlsplit(address)
-    served = parse_qs(parts.query).get("d")
-    return served[0] if served else unquote(parts.path) if parts.scheme or parts.query else unquote(address)
-
-
-def _recording(task: dict) -> str | None:
-    """The recording of a task: what of its data is named like one, else its only text."""
-    data = task.get("data") if isinstance(task.get("data"), dict) else task
-    addresses = [_uploaded_name(value) for value in data.values() if isinstance(value, str)]
-    named = [address for address in addresses if is_audio_name(address.replace("\\", "/").rsplit("/", 1)[-1])]
-    return (named or (addresses if len(addresses) == 1 else []) or [task.get("file_upload")])[0]
-
-
-def _annotator(who) -> str:
-    return str(who.get("email") or who.get("id") or "") if isinstance(who, dict) else "" if who is None else str(who)
-
-
-def _regions(task: dict) -> Iterator[tuple[dict, str]]:
-    """(value, annotator) of each region of a task, of the complete export and of the short one ("JSON-MIN")."""
-    if isinstance(task.get("annotations"), list):
-        for annotation in task["annotations"]:
-            if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
-                for result in annotation.get("result") or []:
-                    if isinstance(result, dict) and isinstance(result.get("value"), dict):
-                        yield result["value"], _annotator(annotation.get("completed_by"))
-        return
-    for values in task.values():
-        for value in values if isinstance(values, list) else []:
-            if isinstance(value, dict):
-                yield value, _annotator(task.get("annotator"))
-
-
-def _labels(value: dict) -> list[str]:
-    found = value.get("labels") or value.get("choices") or []
-    return [found] if isinstance(found, str) else [str(label) for label in found]
-
-
-def read_label_studio(text: str, source: str) -> tuple[pd.DataFrame, list[str]]:
-    """The regions of all tasks of an export ("JSON" and "JSON-MIN"); cancelled annotations and predictions do not count."""
-    tasks = parse_json(text, source)
-    tasks = [tasks] if isinstance(tasks, dict) else tasks
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise UnknownFormat(f"{source!r} is not an export of Label Studio: it should be a list of tasks")
-    if tasks and not any({"annotations", "annotator", "annotation_id"} & set(task) for task in tasks):
-        raise UnknownFormat(
-            f"{source!r} is not an export of Label Studio: no task has annotations; export as JSON or JSON-MIN"
-        )
-    rows, places, whole = [], [], 0
-    for number, task in enumerate(tasks, start=1):
-        for value, annotator in _regions(task):
-            labels = _labels(value)
-            if not {"start", "end"} <= set(value):
-                whole += bool(labels)
-                continue
-            for label in labels:
-                start, end = (
-                    value[name] if isinstance(value[name], (int, float)) else math.nan for name in ("start", "end")
-                )
-                rows.append((_recording(task), start, end, label.strip(), annotator))
-                places.append(f"task {task.get('id', number)}")
-    if whole:
-        warn(f"{source!r}: {count(whole, 'choice')} for a whole recording left out; annotations are of spans")
-    return pd.DataFrame(rows, columns=["path", "start", "end", "label", "annotator"]), places

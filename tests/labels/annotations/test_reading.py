@@ -40,7 +40,7 @@ def read_quietly(path, *args, **kwargs):
 
 def test_the_public_names_and_formats():
     assert sp.read_annotations is read_annotations
-    assert list(list_annotation_formats()) == ["audacity", "csv", "label-studio", "raven", "textgrid"]
+    assert list(list_annotation_formats()) == ["audacity", "csv", "json", "raven", "textgrid"]
 
 
 # ---------------------------------------------------------------------- Raven
@@ -105,6 +105,12 @@ def test_recordings_of_another_machine_are_found_by_name(write, tmp_path):
             "y.wav",
             "z.wav",
         ]
+
+
+def test_capitals_in_names_matter_only_where_several_differ_by_them(write):
+    path = write("all.txt", f"{RAVEN}\tBegin File\tSpecies\n1\t\t1\t1\t2\t0\t9\tNIGHT.WAV\towl\n")
+    assert read_quietly(path, recordings=["mon/night.wav", "x.wav"])["path"].tolist() == ["mon/night.wav"]
+    assert read_quietly(path, recordings=["night.wav", "NIGHT.WAV"])["path"].tolist() == ["NIGHT.WAV"]
 
 
 def test_a_name_that_fits_several_recordings_is_refused(write):
@@ -393,6 +399,48 @@ def test_choices_for_whole_recordings_are_said(write):
         assert read_annotations(path)["label"].tolist() == ["owl"]
 
 
+# ---------------------------------------------------------------------- soundevent
+
+SOUNDEVENT = {
+    "version": "1.1.0",
+    "data": {
+        "collection_type": "annotation_set",
+        "users": [{"uuid": "u1", "username": "ann"}],
+        "tags": [{"id": 0, "key": "species", "value": "owl"}, {"id": 1, "key": "call", "value": "hoot"}],
+        "recordings": [{"uuid": "r1", "path": "/field/night.wav", "duration": 10.0}],
+        "sound_events": [
+            {
+                "uuid": "e1",
+                "recording": "r1",
+                "geometry": {"type": "BoundingBox", "coordinates": [1.5, 200.0, 2.5, 900.0]},
+            },
+            {"uuid": "e2", "recording": "r1", "geometry": {"type": "TimeInterval", "coordinates": [4.0, 4.25]}},
+            {"uuid": "e3", "recording": "r1", "geometry": {"type": "TimeStamp", "coordinates": 5.0}},
+            {
+                "uuid": "e4",
+                "recording": "r1",
+                "geometry": {"type": "Polygon", "coordinates": [[[6, 300], [7, 100], [6.5, 700]]]},
+            },
+        ],
+        "sound_event_annotations": [
+            {"uuid": "a1", "sound_event": "e1", "tags": [0, 1], "created_by": "u1"},
+            *({"uuid": f"a{i}", "sound_event": f"e{i}", "tags": [0]} for i in (2, 3, 4)),
+        ],
+    },
+}
+
+
+def test_annotations_of_soundevent(write):
+    table = read_quietly(write("aoef.json", json.dumps(SOUNDEVENT)), recordings="night.wav")
+    assert rows(table, *CORE, "annotator", "key") == [
+        ["night.wav", 1.5, 2.5, 200, 900, "owl", "ann", "species"],
+        ["night.wav", 1.5, 2.5, 200, 900, "hoot", "ann", "call"],
+        ["night.wav", 4, 4.25, None, None, "owl", "", "species"],
+        ["night.wav", 5, 5, None, None, "owl", "", "species"],
+        ["night.wav", 6, 7, 100, 700, "owl", "", "species"],
+    ]
+
+
 # ---------------------------------------------------------------------- what is wrong
 
 
@@ -405,13 +453,14 @@ def test_choices_for_whole_recordings_are_said(write):
         ("a.csv", "path,start,end,label\na.wav,-1,2,owl\n", r"no time from 0 up in 1 place \(line 2\)"),
         ("a.csv", "path,start,end,low_hz,high_hz,label\na.wav,1,2,9,3,owl\n", "the higher before the lower"),
         ("a.csv", 'path,start,end,label\n"a.wav,1,2,owl\n', "a.csv', line 2: it is not a table: unexpected end"),
-        ("a.csv", "path,label\na.wav,owl\n", "a.csv' begins with 'path,label', as none of audacity, csv, label-studio, raven, textgrid does"),
+        ("a.csv", "path,label\na.wav,owl\n", "a.csv' begins with 'path,label', as none of audacity, csv, json, raven, textgrid does"),
         ("a.txt", "0\t1\towl\n2\ttwo\tfox\n", r"neither a label \(start, end, text\) nor its frequencies in 1 place \(line 2\)"),
         ("a.txt", "\\\t1\t2\n0\t1\towl\n", "begins with"),
         ("a.json", "[{]", "a.json' is not JSON"),
         ("a.json", "[" * 200, "nested in more than 100 levels"),
-        ("a.json", '[{"audio": "a.wav"}]', "no task has annotations; export as JSON or JSON-MIN"),
+        ("a.json", '[{"audio": "a.wav"}]', "holds no annotations: export from Label Studio as JSON or JSON-MIN"),
         ("a.json", '[{"id": 9, "data": {"audio": "a.wav"}, "annotations": [{"result": [{"value": {"start": "x", "end": 1, "labels": ["owl"]}}]}]}]', r"no time from 0 up in 1 place \(task 9\)"),
+        ("a.json", json.dumps(SOUNDEVENT).replace('"recording": "r1"', '"recording": "r2"'), "is not a set of annotations of soundevent: KeyError: 'r2'"),
         ("a.txt", b"0\t1\t\x81\n", "is not text in UTF-8, UTF-16 or cp1252; save it in UTF-8"),
     ],
 )  # fmt: skip
@@ -490,7 +539,6 @@ def test_a_csv_of_events_comes_back_equal(events, tmp_path):
     "format, columns", [("audacity", []), ("raven", ["probability"]), ("csv", ["probability", "mean", "windows"])]
 )
 def test_a_folder_of_events_comes_back_equal(events, tmp_path, format, columns):
-    events = events.round({"probability": 4})  # as Raven's tables have it
     sp.write_events(events, f"{tmp_path}/labels/", format, band=(150, 8000))
     found = read_quietly(tmp_path / "labels", recordings=["in/mon/night.wav", "in/tue/night.wav"])
     names = ["path", "start", "end", "label", *columns]
