@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..core.values import choose
 from .nets import Net, create_net, list_nets, net_facts
 from .nets.backbone import REFUSALS, ChannelsFirst, check_timm_name, create_timm_network
-from .weights import use_weights
+from .weights import named_weights, use_weights
 
 
 # ---------------------------------------------------------------- the network's parts
@@ -196,20 +196,12 @@ def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
     return True
 
 
-def refuse_weights(arch: str, weights: str | Path | None) -> None:
-    """ValueError if weights are given for one of our own networks, for which none exist."""
-    if weights is not None:
-        raise ValueError(
-            f"weights={str(weights)!r}: {arch} is always trained from scratch, there are no pretrained weights of it; "
-            "leave weights= out"
-        )
-
-
 def check_weights(arch: str, pretrained: bool | str = True, weights: str | Path | None = None) -> None:
     """ValueError if `spec_learner` would find no weights, or wrong ones; to be called before pictures are drawn."""
     check_arch(arch)
     if is_own(arch):
-        refuse_weights(arch, weights)
+        if weights is not None:
+            named_weights(weights, pretrained)  # whether they fit shows when the size of the input is known
     elif pretrained is True or weights is not None:
         with torch.random.fork_rng(devices=[]):
             use_weights(_create_network(arch, 3), pretrained, weights)

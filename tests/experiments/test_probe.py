@@ -292,7 +292,7 @@ def test_a_probe_has_no_answers_to_a_test_set(folder, tmp_path):
         ({"learner": {"pss": 3}}, "unknown option in learner= 'pss'"),
         ({"folds": 1}, "folds=1"),
         ({"renderers": {"a": Mel()}}, "is not a Renderer"),
-        ({"arch": "mini_resnet", "weights": "x"}, "always trained from scratch"),
+        ({"arch": "mini_resnet", "weights": "x", "pretrained": True}, "x: no such file or folder"),
         (
             {"arch": "test_vit", "renderers": {"odd": MEL}, "loaders": {"size": 40}},
             r"^odd: test_vit does not accept pictures of 40 x 40",

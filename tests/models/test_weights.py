@@ -17,6 +17,7 @@ from timm.models import adapt_input_conv
 
 import specimg
 from specimg.models import weights
+from specimg.models.networks import create_spec_net
 from specimg.models.weights import (
     Match,
     compare,
@@ -25,6 +26,7 @@ from specimg.models.weights import (
     load_pretrained,
     probe_hub,
     read_weights,
+    use_own_weights,
     use_weights,
     weights_action,
 )
@@ -573,3 +575,128 @@ def test_kaggles_way_with_the_real_file(tmp_path, monkeypatch):
     assert said == f"{LITE0} from {mounted / REAL.name} (mount): 294 of 294 tensors match"
     stem = read_weights(REAL)["conv_stem.weight"]
     assert torch.allclose(net.conv_stem.weight, stem.sum(1, keepdim=True), atol=1e-6)
+
+
+# ---------------------------------------------------------------- checkpoints of Lightning
+
+
+class Marker:
+    """What a checkpoint may hold beside weights; unpickled as itself it would run code."""
+
+    ran = False
+
+    def __init__(self):
+        self.found = {"a": 1}
+
+    def __setstate__(self, state):
+        Marker.ran = True
+
+
+class Options(dict):
+    """As Lightning's AttributeDict."""
+
+
+class MarkerTrap:
+    def __reduce__(self):
+        return setattr, (Marker, "ran", True)
+
+
+@pytest.fixture
+def checkpoint(tmp_path, donor):
+    """checkpoint(prefix, **more of the state) -> a file as Lightning's trainer writes it."""
+
+    def write(prefix="model.", **more):
+        state = {prefix + name: tensor for name, tensor in donor.state_dict().items()} | more
+        rest = {
+            "epoch": 3,
+            "hyper_parameters": Options(lr=1e-3, net=Marker()),
+            "callbacks": {"x": [Marker()]},
+            "trap": MarkerTrap(),
+        }
+        torch.save({"state_dict": state, "pytorch-lightning_version": "2.4.0", **rest}, tmp_path / "last.ckpt")
+        return tmp_path / "last.ckpt"
+
+    return write
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "net.", "model.backbone.", "student.encoder."])
+def test_a_checkpoint_of_lightning_is_read_as_tensors_only(checkpoint, donor, prefix):
+    path, net = checkpoint(prefix, **{"criterion.weight": torch.ones(7)} if prefix else {}), make_net()
+    match = load_pretrained(net, path)
+    assert match.fits and same_stem(net, donor) and not Marker.ran
+    assert set(read_weights(path)) >= {prefix + name for name in donor.state_dict()}
+
+
+def test_a_checkpoint_of_two_networks(checkpoint, donor):
+    same = {f"ema.{name}": tensor for name, tensor in donor.state_dict().items()}
+    load_pretrained(make_net(), checkpoint("model.", **same))
+    other = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in same.items()}
+    with pytest.raises(ValueError, match="it holds two such networks, 'model.' and 'ema.'; save the state_dict of one"):
+        load_pretrained(make_net(), checkpoint("model.", **other))
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path, donor):
+    path = tmp_path / "x.ckpt"
+    for write in (
+        lambda: path.write_bytes(b"not a zip archive"),
+        lambda: torch.save(donor.state_dict(), path, _use_new_zipfile_serialization=False),
+        lambda: torch.save([1, 2], path),
+        lambda: torch.save({"state_dict": {"a": 1}}, path),
+        lambda: torch.jit.script(torch.nn.Linear(2, 2)).save(str(path)),
+    ):
+        write()
+        with pytest.raises(ValueError, match=r"x\.ckpt: (damaged, or holds more than tensors|no tensors in it)"):
+            read_weights(path)
+
+
+def test_other_endings_stay_strict(tmp_path, donor):
+    torch.save({"state_dict": donor.state_dict(), "callbacks": Marker()}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match="holds more than tensors"):
+        read_weights(tmp_path / "x.pth")
+    assert not Marker.ran
+
+
+# ---------------------------------------------------------------- our own networks
+
+
+def own_state(n_classes=3, seed=1):
+    torch.manual_seed(seed)
+    return create_spec_net("mini_resnet", 1, n_classes, (32, 32)).state_dict()
+
+
+@pytest.mark.parametrize("kind", ["classifier", "training", "ckpt", "bare"])
+def test_a_network_of_ours_starts_from_weights_of_its_own_kind(tmp_path, kind):
+    state = own_state()
+    path = tmp_path / "model.ckpt" if kind == "ckpt" else tmp_path / "model.safetensors"
+    if kind == "ckpt":
+        torch.save({"state_dict": {f"net.{name}": tensor for name, tensor in state.items()}, "x": Marker()}, path)
+    elif kind == "bare":
+        save_file({name.removeprefix("1."): tensor for name, tensor in state.items() if name.startswith("1.")}, path)
+    else:
+        save_file(state, path)
+    for source in (path, tmp_path):
+        net = create_spec_net("mini_resnet", 1, 3, (32, 32))
+        said = use_own_weights(net[1], "mini_resnet", source)
+        assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items() if name[0] == "1")
+        assert said.startswith(f"mini_resnet from {path} (") and "anew" not in said
+    other = create_spec_net("mini_resnet", 1, 5, (32, 32))
+    last = other[1].classifier.weight.clone()
+    assert "its last layer starts anew" in use_own_weights(other[1], "mini_resnet", path)
+    assert torch.equal(other[1].classifier.weight, last)
+    first = next(name for name in other[1].state_dict())
+    assert torch.equal(other[1].state_dict()[first], state["1." + first])
+
+
+def test_weights_of_another_network_are_refused_whole(tmp_path):
+    save_file(own_state(), tmp_path / "a.safetensors")
+    net = create_spec_net("digits_cnn", 1, 3, (64, 64))
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with pytest.raises(ValueError, match="does not fit digits_cnn: .* Nothing was loaded"):
+        use_own_weights(net[1], "digits_cnn", tmp_path / "a.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    save_file(own_state(seed=2), tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match="2 files fit: .*name one as weights="):
+        use_own_weights(create_spec_net("mini_resnet", 1, 3, (32, 32))[1], "mini_resnet", tmp_path)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="no weights for mini_resnet in .*: no weights file"):
+        use_own_weights(create_spec_net("mini_resnet", 1, 3, (32, 32))[1], "mini_resnet", tmp_path / "none")
