@@ -17,7 +17,7 @@ from ...core.values import choose
 from ...core.warnings import warn
 from .exports import is_json, read_json_text
 from .recordings import Recordings, beside, name_without_endings
-from .tables import COLUMNS, UnknownFormat, is_raven, is_table, read_table, refuse_places
+from .tables import COLUMNS, UnknownFormat, first_line, is_raven, is_table, read_table, refuse_places
 from .tracks import is_audacity, is_textgrid, read_audacity, read_textgrid
 
 MAX_BYTES = 1 << 28  # of a file: 256 MiB, some two million rows
@@ -89,7 +89,7 @@ def _decode(data: bytes, source: str) -> str:
 def _format_of(text: str, source: str) -> str:
     fitting = [name for name, known in _FORMATS.items() if known.fits(text)]
     if not fitting:
-        start = next((line.strip() for line in text.splitlines() if line.strip()), "")[:60]
+        start = first_line(text).strip()[:60]
         raise UnknownFormat(
             f"{source!r} begins with {start!r}, as none of {', '.join(sorted(_FORMATS))} does; give format=, or correct its header"
         )

@@ -117,13 +117,15 @@ def _delimiter(header: str) -> str:
     return max("\t;,", key=header.count)
 
 
-def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")
+def first_line(text: str) -> str:
+    """The first line of text that is not blank; "" if there is none."""
+    found = re.search(r"[^\r\n]*\S[^\r\n]*", text)
+    return found[0] if found else ""
 
 
 def _rows(text: str, source: str) -> tuple[list[str], list[list[str]], list[str]]:
     """The header, the rows and the line that each ends in. Raven does not quote, so a quotation mark may stand alone in its cells."""
-    first = _first_line(text)
+    first = first_line(text)
     delimiter = _delimiter(first)
     quoted = delimiter != "\t" or first.startswith('"')
     reader = csv.reader(
@@ -172,13 +174,13 @@ def _has_spans(header: Sequence[str]) -> bool:
 
 def is_table(text: str) -> bool:
     """Whether text begins with a header that names a start, and an end or a duration."""
-    first = _first_line(text)
+    first = first_line(text)
     return _has_spans([cell.strip('"') for cell in first.split(_delimiter(first))])
 
 
 def is_raven(text: str) -> bool:
     """Whether text begins with the header of a Raven selection table."""
-    first = _first_line(text)
+    first = first_line(text)
     return "\t" in first and "Begin Time (s)" in first and "End Time (s)" in first
 
 
@@ -190,7 +192,8 @@ def _recordings_of(table: pd.DataFrame, roles: dict[str, str]) -> list[str | Non
     if _plain(roles["path"]) == "infile" and folders:
         parts = table[[*sorted(folders, key=_plain, reverse=True), roles["path"]]].values.tolist()  # INDIR, FOLDER
         return ["/".join(part.rstrip("/\\") for part in row if part.strip()) for row in parts]
-    return [(name if list(table) == _OWN else name.strip()) or None for name in names]
+    own = list(table) == _OWN
+    return [(name if own else name.strip()) or None for name in names.tolist()]
 
 
 def _once_per_selection(rows: pd.DataFrame, view: Sequence[str]) -> pd.DataFrame:
@@ -258,10 +261,11 @@ def read_table(
         return _numbers(table[roles[role]].tolist(), roles[role], lines, source, blank)
 
     start = numbers("start")
-    seconds = numbers("end") - start if "end" in roles else numbers("seconds")
+    end = numbers("end") if "end" in roles else start + numbers("seconds")
     paths = _recordings_of(table, roles)
     if "file_offset" in roles:
-        start = numbers("file_offset")
+        offset = numbers("file_offset")
+        start, end = offset, np.round(offset + end - start, 6)  # to the microsecond
     elif is_raven(text) and len(set(paths)) > 1:
         warn(
             f"{source!r} holds selections of {count(len(set(paths)), 'recording')} without the column 'File Offset (s)': their times "
@@ -274,7 +278,7 @@ def read_table(
         {
             "path": pd.Series(paths, dtype=object),
             "start": start,
-            "end": start + seconds if "file_offset" in roles or "end" not in roles else numbers("end"),
+            "end": end,
             "low_hz": numbers("low_hz", blank=True),
             "high_hz": numbers("high_hz", blank=True),
             "label": pd.Series(labels, dtype=object),

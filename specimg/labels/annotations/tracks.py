@@ -15,15 +15,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from .tables import COLUMNS, refuse_places, time_in
+from .tables import COLUMNS, first_line, refuse_places, time_in
 
 # ---------------------------------------------------------------------- Audacity
 
 
 def is_audacity(text: str) -> bool:
     """Whether text begins as a label track does: two times and a label, with tabs between them."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    cells = first.split("\t")
+    cells = first_line(text).split("\t")
     return len(cells) > 1 and math.isfinite(time_in(cells[0]) + time_in(cells[1]))
 
 
