@@ -2,6 +2,7 @@
 
     python benchmarks/transfer.py search --data ../shared/data      # one factor after the other, on development groups
     python benchmarks/transfer.py defaults --data ../shared/data    # on the reported groups, beside others
+    python benchmarks/transfer.py probe --data ../shared/data       # linear_probe's ranks of pictures beside training's
     python benchmarks/transfer.py show                              # tables of what has been trained so far
 
 Two sets of real sound, with groups that never stand on both sides of a split: `drums` (ten kinds of drum, 14 kits) and
@@ -30,11 +31,13 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.vision.all import Callback, TensorImage, set_seed
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import specimg as sp
 from specimg.data.augment import SILENT, Augment, SpecAugment, _gaps, _hiss, _uniform
+from specimg.spectrogram import mel_and_deltas
 
 RESULTS = Path(__file__).parent / "results"
 ARCH = "tf_efficientnet_lite0"
@@ -64,10 +67,26 @@ SPLITS = {
 TAKES, VALID_TAKES = 10, 15  # digits: of the 50 recordings of a digit by a speaker, trained on and held out
 
 # pictures that suit the set: drums ring for seconds at 22 kHz, digits last half a second at 8 kHz
-LOOKS = {
-    "drums": {"mel": sp.Renderer()},
-    "digits": {"mel": sp.Renderer(sp.Mel(n_mels=64, n_fft=512, hop_length=80, top_db=50.0))},
-}
+MELS = {"drums": sp.Mel(), "digits": sp.Mel(n_mels=64, n_fft=512, hop_length=80, top_db=50.0)}
+
+
+def pictures_of(mel: sp.Mel) -> dict[str, sp.Renderer]:
+    """Kinds of pictures with the windows of a mel spectrogram."""
+    frames = dict(n_fft=mel.n_fft, hop_length=mel.hop_length)
+    kinds = {
+        "mel": mel,
+        "mel, half the bands": mel.replace(n_mels=mel.n_mels // 2),
+        "mel and deltas": mel_and_deltas(mel),
+        "stft": sp.Stft(**frames),
+        "mfcc": sp.Mfcc(n_mels=mel.n_mels, **frames),
+        "gfcc": sp.Gfcc(**frames),
+        "cqt": sp.Cqt(hop_length=mel.hop_length // 64 * 64 or 64, n_bins=60, fmin=65.4),
+        "chroma": sp.Chroma(n_octaves=5, **frames),
+    }
+    return {name: sp.Renderer(kind) for name, kind in kinds.items()}
+
+
+LOOKS = {data: pictures_of(mel) for data, mel in MELS.items()}
 SIZES = {"drums": (64, 128), "digits": (64, 64)}
 
 
@@ -433,6 +452,30 @@ def rounds() -> dict[str, dict[str, Setting]]:
             "pad": flat.but(loaders=dict(method="pad")),
             "from scratch": flat.but(learner=dict(pretrained=False)),
         },
+        "around": {  # what was proposed, with one choice changed
+            "proposed": PROPOSED,
+            "bs 64": PROPOSED.but(loaders=dict(bs=64)),
+            "14 epochs": PROPOSED.but(recipe=dict(epochs=14)),
+            "11 epochs, mixup 0.4": PROPOSED.but(recipe=dict(epochs=11, mixup=0.4)),
+            "4 frozen, 4 epochs, lr 3e-3": PROPOSED.but(recipe=dict(freeze_epochs=4, epochs=4, lr=3e-3)),
+            "no frozen epochs": PROPOSED.but(recipe=dict(freeze_epochs=0, epochs=8)),
+            "lr_mult 1": PROPOSED.but(recipe=dict(lr_mult=1.0)),
+            "lr_mult 100": PROPOSED.but(recipe=dict(lr_mult=100.0)),
+            "lr 3e-3": PROPOSED.but(recipe=dict(lr=3e-3)),
+            "lr found": PROPOSED.but(recipe=dict(lr="find")),
+            "label smoothing 0.1": PROPOSED.but(recipe=dict(label_smoothing=0.1)),
+            "weight decay 0.1": PROPOSED.but(recipe=dict(wd=0.1)),
+            "dropout 0.8": PROPOSED.but(learner=dict(ps=0.8)),
+            "linear head": PROPOSED.but(learner=dict(lin_ftrs=[])),
+            "mean pool": PROPOSED.but(learner=dict(concat_pool=False)),
+            "stats of training": PROPOSED.but(learner=dict(stats="train")),
+            "pad": PROPOSED.but(loaders=dict(method="pad")),
+            "128 x 128": PROPOSED.but(loaders=dict(size=128)),
+            "hiss 0.5": PROPOSED.but(augment=only(hiss=0.5)),
+            "hiss, gain 0.15": PROPOSED.but(augment=only(hiss=0.3, gain=0.15)),
+            "all augmentation": PROPOSED.but(augment={}),
+        },
+        "pictures": {name: PROPOSED.but(look=name) for name in LOOKS["drums"]},  # ranked by training; see `probe`
     }
 
 
@@ -502,6 +545,46 @@ def show(file: Path, names) -> None:
                 print(f"{line}  {told}  n {len(mine)}")
 
 
+# ---------------------------------------------------------------- a linear probe beside training
+
+
+def probe(file: Path, folder: Path, cache) -> None:
+    """Score every kind of picture by `sp.linear_probe` on the development groups that the round `pictures` trains on."""
+    done = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=["data", "split"])
+    for data, split in PLAN:
+        if ((done["data"] == data) & (done["split"] == split)).any():
+            continue
+        table, root = clips(data, split, folder)
+        folds = table.assign(fold=np.where(table["held_out"], 0, -1)).drop(columns="held_out")
+        found = sp.linear_probe(
+            sp.Competition(data, root, folds),
+            LOOKS[data],
+            ARCH,
+            weights=folder / "weights" / f"{ARCH}.safetensors",
+            loaders={**PROPOSED.loaders, "cache": cache, "progress": False},
+        )
+        print(found)
+        rows = found.table[["picture", "score", "low", "high"]].assign(data=data, split=split)
+        done = pd.concat([done, rows])
+        done.to_csv(file, index=False)
+
+
+def show_probe(file: Path) -> None:
+    """Print the error of probe and training by picture, and the rank correlation (Spearman) of the two."""
+    if not file.exists():
+        return
+    probed, trained = pd.read_csv(file), read_rows(RESULTS / "transfer_search.csv")
+    keys = {name: setting.key() for name, setting in rounds()["pictures"].items()}
+    for (data, split), part in probed.groupby(["data", "split"], sort=False):
+        mine = trained[(trained["data"] == data) & (trained["split"] == split)]
+        errors = {name: mine.loc[mine["setting"] == key, "error"].mean() for name, key in keys.items()}
+        both = part.assign(probe=1 - part["score"], training=part["picture"].map(errors)).dropna()
+        print(both[["data", "picture", "probe", "training"]].to_string(index=False, float_format="%.3f"))
+        if len(both) > 2:
+            found = spearmanr(both["probe"], both["training"])
+            print(f"{data}: rank correlation {found.statistic:.2f} over {len(both)} pictures (p {found.pvalue:.3f})")
+
+
 # ---------------------------------------------------------------- the reported groups
 
 
@@ -559,7 +642,7 @@ def show_report(file: Path, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["search", "defaults", "show"])
+    parser.add_argument("table", choices=["search", "probe", "defaults", "show"])
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="folder that holds drums, fsdd and weights"
     )
@@ -587,8 +670,12 @@ def main() -> None:
             args.cache,
             curves=True,
         )
+    if args.table == "probe":
+        probe(RESULTS / "transfer_probe.csv", args.data, args.cache)
     if args.table in ("search", "show"):
         show(file, args.only)
+    if args.table in ("probe", "show"):
+        show_probe(RESULTS / "transfer_probe.csv")
     if args.table in ("defaults", "show"):
         show_report(RESULTS / "transfer_defaults.csv", args.data)
 

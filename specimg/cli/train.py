@@ -151,7 +151,7 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="peak learning rate, find (a short search) or default: 0.01 pretrained, 0.003 from scratch",
     )
     how.add_argument("--mixup", type=float, default=0.0, help="alpha of MixUp; default 0 (off)")
-    how.add_argument("--bs", type=int, default=64, help="clips per batch; default 64")
+    how.add_argument("--bs", type=int, help="clips per batch; default 16 to 64, by the number of clips")
     how.add_argument("--size", type=int, help="height and width in pixels; default those of the pictures")
     how.add_argument("--seed", type=int, default=0, help="of the split and of training; default 0")
     how.add_argument("--baseline", action="store_true", help="print the linear baseline beside the score")

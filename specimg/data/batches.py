@@ -48,12 +48,18 @@ def draw_weights(train: pd.DataFrame, balance: bool, shuffle: bool) -> list[floa
     return weights.tolist()
 
 
-def _batch_size(bs: int, n_train: int) -> int:
-    """`bs`, or fewer where training has fewer clips: fastai would drop the one short batch and train on nothing, in silence."""
-    if bs < 2:
-        raise ValueError(f"bs={bs}: batch normalisation needs at least 2 clips a batch")
+def batch_size(bs: int | None, n_train: int) -> int:
+    """Clips a batch: `bs`, or fewer where training has fewer clips: fastai would drop the one short batch and train on nothing, in silence.
+
+    None takes the power of two from 16 to 64 that gives an epoch at least 25 steps: with a few hundred clips a few epochs of 64 are so few
+    steps that a network has hardly left its photographs behind (benchmarks/transfer.py).
+    """
     if n_train < 2:
         raise ValueError(f"{n_train} clip{'s are' if n_train == 0 else ' is'} left for training; at least 2 are needed")
+    if bs is None:
+        return min(n_train, next((size for size in (64, 32) if n_train >= 25 * size), 16))
+    if bs < 2:
+        raise ValueError(f"bs={bs}: batch normalisation needs at least 2 clips a batch")
     if n_train < bs:
         warn(f"only {n_train} clips to train on, fewer than bs={bs}; bs={n_train} is used")
     return min(bs, n_train)
@@ -68,7 +74,7 @@ def workers_of(num_workers: int | None) -> int:
 class Batches:
     """How clips become batches; fields as in `SpecDataLoaders.from_df`."""
 
-    bs: int = 64
+    bs: int | None = None
     val_bs: int | None = None
     balance: bool = False
     item_tfms: Transforms = None
@@ -107,7 +113,7 @@ class Batches:
         return data.dataloaders(
             clips.clips,
             path=path,
-            bs=_batch_size(self.bs, len(train)),
+            bs=batch_size(self.bs, len(train)),
             val_bs=self.val_bs,
             shuffle=self.shuffle,
             device=self.device,

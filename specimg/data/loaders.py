@@ -426,7 +426,7 @@ class SpecDataLoaders(ClipDataLoaders):
         renderer: Renderer | None = None,
         variants: Sequence = (),
         cache: Folder | None = None,
-        bs: int = 64,
+        bs: int | None = None,
         val_bs: int | None = None,
         size: int | tuple[int, int] | None = None,
         method: str = "squish",
@@ -483,8 +483,9 @@ class SpecDataLoaders(ClipDataLoaders):
             `TimeStretch(0.8)`, `AddNoise(20)` ...: training sees each clip once more for every one; validation never does.
         cache : str or path, default None
             Folder of the tree, as in `render_tree`.
-        bs, val_bs : int, default 64 and None
-            Clips a batch in training (2 or more) and in validation; None: as in training.
+        bs, val_bs : int, default None
+            Clips a batch in training (2 or more; None: 64, with fewer than 1,600 clips 32, with fewer than 800 clips 16, because few
+            epochs need many steps) and in validation (None: as in training).
         size : int or (int, int), default None
             (height, width) in pixels; None: the pictures' own.
         method, seconds, windows : default "squish", None and None

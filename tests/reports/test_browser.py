@@ -82,7 +82,7 @@ def paths(page, within):
     return [card.get_attribute("data-path") for card in page.locator(f"{within} .card").all()]
 
 
-def until(here, expression, seconds=10):
+def until(here, expression, seconds=60):
     """Wait until a JavaScript expression is true of the page, or a function is of the node that a locator finds.
 
     playwright's own way evaluates text inside the page, which the page's policy forbids.
