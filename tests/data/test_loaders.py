@@ -487,7 +487,7 @@ def test_train_and_valid_folders_are_the_split(folders, tmp_path):
 def test_a_recording_directly_in_train_has_no_label(tmp_path, write_wav):
     for name in ("train/dog/a", "train/b", "valid/dog/c"):
         write_wav(tmp_path / f"{name}.wav", sine(440, 0.2, SR), SR)
-    with pytest.raises(ValueError, match="1 recordings directly in 'train' or 'valid', such as 'train/b.wav'"):
+    with pytest.raises(ValueError, match="1 recording directly in 'train' or 'valid', such as 'train/b.wav'"):
         SpecDataLoaders.from_folder(tmp_path, renderer=LOOK, cache=tmp_path / "cache")
 
 

@@ -8,10 +8,13 @@ import threading
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
+from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, PILImageBW
 from huggingface_hub import constants
+from PIL import Image
 from safetensors.torch import save_file
 from timm.models import adapt_input_conv
 
@@ -575,6 +578,12 @@ def test_kaggles_way_with_the_real_file(tmp_path, monkeypatch):
     assert said == f"{LITE0} from {mounted / REAL.name} (mount): 294 of 294 tensors match"
     stem = read_weights(REAL)["conv_stem.weight"]
     assert torch.allclose(net.conv_stem.weight, stem.sum(1, keepdim=True), atol=1e-6)
+    monkeypatch.setitem(use_weights.__kwdefaults__, "mounts", tmp_path / "input")
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(path)
+    block = DataBlock((ImageBlock(PILImageBW), CategoryBlock), get_y=lambda i: "ab"[i % 2], get_x=lambda i: path)
+    learn = specimg.spec_learner(block.dataloaders(range(10), bs=2), LITE0)
+    assert learn.pretrained and learn.weights_from == said
 
 
 # ---------------------------------------------------------------- checkpoints of Lightning
