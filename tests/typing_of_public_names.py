@@ -36,6 +36,10 @@ def pictures() -> sp.SpecTree:
 def tables() -> pd.DataFrame:
     table = sp.labels_from_csv("train.csv", fn_col="fname", label_col="label")
     table = sp.add_folds(sp.labels_from_folders("clips"), n_splits=5, group="group", seed=0)
+    boxes = sp.read_annotations(
+        Path("selections"), recordings={"night.wav": Path("nights/night.wav")}, label_col="Species"
+    )
+    table = sp.label_windows(boxes, "nights", seconds=5, overlap=2.5, negatives=None, log=None)
     return sp.apply_corrections(table, sp.read_corrections("corrections.csv"))
 
 
