@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
+from ..core.text import count, examples
 from ..core.warnings import warn
 
 __all__ = ["AUDIO_SUFFIXES", "find_audio", "is_audio_name", "walk_audio"]
@@ -14,9 +16,24 @@ AUDIO_SUFFIXES = (
 )  # fmt: skip
 
 
+# beside recordings in the most orderly of folders: texts, tables, labels, pictures; nobody misses them where sounds are listed
+COMPANIONS = (
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".md", ".rst", ".htm", ".html", ".pdf",
+    ".doc", ".docx", ".rtf", ".xls", ".xlsx", ".ods", ".parquet", ".db", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".npy", ".npz", ".pkl",
+    ".h5", ".py", ".r", ".ipynb", ".sh", ".log", ".bib", ".md5", ".sha256", ".textgrid", ".lab", ".eaf", ".svl",
+)  # fmt: skip
+_PAPERS = {"readme", "license", "licence", "copying", "changelog", "notice", "authors", "makefile"}  # have no ending
+
+
 def is_audio_name(name: str) -> bool:
     """Whether a file name ends like that of a recording; hidden files (`._dog.wav` of macOS) do not count."""
     return name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
+
+
+def _is_companion(name: str) -> bool:
+    """Whether a file is of a kind that nobody takes for a recording."""
+    name = name.lower()
+    return name.startswith(".") or name.endswith(COMPANIONS) or name in _PAPERS or name == "thumbs.db"
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -26,11 +43,12 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
-def walk_audio(folder: str | os.PathLike) -> Iterator[tuple[str, os.DirEntry]]:
+def walk_audio(folder: str | os.PathLike, others: list[str] | None = None) -> Iterator[tuple[str, os.DirEntry]]:
     """Yield (path below `folder` with forward slashes, `os.DirEntry`) of everything named like a recording, sorted.
 
     Linked folders are followed, each once. Broken links and folders named `x.wav` are yielded too, and fail when they are drawn.
-    Folders that may not be listed are left out with a warning.
+    Folders that may not be listed are left out with a warning. Paths of files that are passed over, because they are of no known kind, are
+    appended to `others`.
     """
     visited = {os.path.realpath(folder)}
 
@@ -43,16 +61,46 @@ def walk_audio(folder: str | os.PathLike) -> Iterator[tuple[str, os.DirEntry]]:
             warn(f"the folder {directory!r} is left out: {exc.strerror}")
             return
         for entry in entries:
-            name = prefix + entry.name
+            name, is_folder = prefix + entry.name, _is_folder(entry)
             if is_audio_name(entry.name):
                 yield name, entry
-            if not entry.name.startswith(".") and _is_folder(entry):
+            elif not is_folder and others is not None and not _is_companion(entry.name):
+                others.append(name)
+            if is_folder and not entry.name.startswith("."):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real not in visited:
                     visited.add(real)
                     yield from walk(entry.path, name + "/")
 
     yield from walk(os.path.realpath(folder), "")
+
+
+def by_ending(names: Iterable[str]) -> str:
+    """How many files there are of each ending, the most frequent first.
+
+    >>> by_ending(["a.mid", "b.mid", "c", "d.SYX"])
+    '2 .mid, 1 .syx, 1 without an ending'
+    """
+    counts = Counter(os.path.splitext(name)[1].lower() for name in names)
+    order = sorted(counts.items(), key=lambda item: (item[0] == "", -item[1], item[0]))
+    return ", ".join(f"{n} {ending or 'without an ending'}" for ending, n in order)
+
+
+def warn_passed_over(folder: str | os.PathLike, others: list[str]) -> None:
+    """Say how many files of a folder are passed over, if there are any."""
+    if others:
+        warn(
+            f"{count(len(others), 'file')} below {os.fspath(folder)!r} passed over, of no known kind of recording: {by_ending(others)} "
+            f"({examples(others)}); convert them to wav or flac, or give their names"
+        )
+
+
+def list_audio(folder: str | os.PathLike) -> tuple[list[str], list[str]]:
+    """(the recordings anywhere below a folder, the files that are passed over), paths below it; ValueError if there is no such folder."""
+    if not os.path.isdir(folder):
+        raise ValueError(f"{os.fspath(folder)!r} is not a folder; give the folder that holds the recordings")
+    others: list[str] = []
+    return sorted(name for name, entry in walk_audio(folder, others) if os.path.isfile(entry.path)), others
 
 
 def find_audio(folder: str | os.PathLike) -> list[str]:
@@ -66,7 +114,8 @@ def find_audio(folder: str | os.PathLike) -> list[str]:
     Returns
     -------
     list of str
-        Paths below `folder` with forward slashes, sorted. What counts is the suffix: one of `AUDIO_SUFFIXES`.
+        Paths below `folder` with forward slashes, sorted. What counts is the suffix: one of `AUDIO_SUFFIXES`. A warning counts files of
+        other kinds by their endings, all but texts, tables and pictures.
 
     Raises
     ------
@@ -78,6 +127,6 @@ def find_audio(folder: str | os.PathLike) -> list[str]:
     >>> sp.audio.find_audio("clips")[:2]
     ['cat/cat0.wav', 'cat/cat1.wav']
     """
-    if not os.path.isdir(folder):
-        raise ValueError(f"{os.fspath(folder)!r} is not a folder; give the folder that holds the recordings")
-    return sorted(name for name, entry in walk_audio(folder) if os.path.isfile(entry.path))
+    found, others = list_audio(folder)
+    warn_passed_over(folder, others)
+    return found

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..core.text import count
-from .common import add_command
+from .common import add_command, print_failures
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -26,6 +26,8 @@ def _predict(args: argparse.Namespace) -> None:
     if args.out:
         write_atomic(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
         print(f"{count(len(table), 'row')} in {args.out!r}, {(table['status'] != 'ok').sum()} without a label")
+        reasons = [(repr(path), status) for path, status in failed[["path", "status"]].itertuples(index=False)]
+        print_failures(reasons, args.verbose, f"failures are listed in {args.out!r}, in the column status")
     else:
         table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
     if len(failed) == len(table):
@@ -97,8 +99,11 @@ def _windows(args: argparse.Namespace) -> None:
     if args.table:
         write_atomic(args.table, windows.to_csv(index=False).encode("utf-8", "surrogateescape"))
     failed = windows[windows["status"] != "ok"]
-    for path, start, status in failed[["path", "start", "status"]].head(10).itertuples(index=False):
-        print(f"{path!r}{'' if start != start else f' at {start:g} s'}: {status}", file=sys.stderr)
+    reasons = [
+        (f"{path!r}{'' if start != start else f' at {start:g} s'}", status)
+        for path, start, status in failed[["path", "start", "status"]].itertuples(index=False)
+    ]
+    print_failures(reasons, args.verbose, f"failures are listed in {args.table!r}" if args.table else "")
     if len(failed) == len(windows):
         raise ValueError(f"no window could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
     events = merge_events(windows, **options)
@@ -152,6 +157,7 @@ def _add_windows(commands: argparse._SubParsersAction) -> None:
         "default prints a table",
     )
     windows.add_argument("--format", help="csv, audacity or raven; needed where --out is a folder")
+    windows.add_argument("--verbose", action="store_true", help="print all failures, not the first ten")
     windows.add_argument("--table", metavar="FILE", help="also write all windows with all probabilities, as csv")
 
 
@@ -198,10 +204,11 @@ def add(commands: argparse._SubParsersAction) -> None:
         "specimg predict runs/first/classifier night/*.wav --out labels.csv",
     )
     predict.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
-    predict.add_argument("audio", nargs="+", help="recordings, or one folder of them")
+    predict.add_argument("audio", nargs="+", help="recordings, a pattern such as night/*.wav, or one folder of them")
     predict.add_argument("--out", help="csv with all probabilities; default prints a short table")
     predict.add_argument("--bs", type=int, default=32, help="recordings per batch; default 32")
     predict.add_argument("--jobs", type=int, default=1, help="processes for drawing; default 1, -1 is one per core")
+    predict.add_argument("--verbose", action="store_true", help="with --out: print all failures, not the first ten")
     predict.add_argument(
         "--reject-below", type=float, metavar="P", help="predict no label where the largest probability is lower"
     )

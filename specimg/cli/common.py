@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..render.renderer import Renderer
+SHOWN = 10  # failures that are printed without --verbose
+
 
 # ---------------------------------------------------------------------- settings from text
 
@@ -134,3 +137,17 @@ def add_command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+# ---------------------------------------------------------------------- what went wrong
+
+
+def print_failures(rows: Iterable[tuple[str, str]], verbose: bool, where: str) -> None:
+    """Print (what, reason) to stderr: ten of them, all if `verbose`; `where` tells the rest, and where they are listed."""
+    rows = list(rows)
+    for what, reason in rows if verbose else rows[:SHOWN]:
+        print(f"{what}: {reason}", file=sys.stderr)
+    if len(rows) > SHOWN and not verbose:
+        print(f"... and {len(rows) - SHOWN} more, shown by --verbose", file=sys.stderr)
+    if rows and where:
+        print(where, file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.text import count
 from .common import add_command, add_renderer, read_column, read_value, renderer_from
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def _train(args: argparse.Namespace) -> None:
     print(
         f"{len(dls.train_ds)} clips for training, {len(dls.valid_ds)} for validation; {len(dls.vocab)} classes; {dls.size[0]} x {dls.size[1]} pixels"
     )
+    failed = dls.tree.failures
+    if len(failed):
+        print(
+            f"{count(len(failed), 'clip')} without a picture; the reasons are in {str(dls.tree.root / 'manifest.csv')!r}"
+        )
     if args.baseline:
         print(linear_baseline(dls))
     if args.corrections:  # a copy, whatever becomes of the file

@@ -29,7 +29,7 @@ from ..core.arguments import names_arguments, parameter_texts
 from ..labels.audiofolder import labels_from_audiofolder
 from ..labels.csv_text import read_csv_text
 from ..labels.split_folders import split_by_folders
-from ..labels.tables import labels_from_folders, labels_from_names
+from ..labels.tables import labels_from_names, labels_of_every_folder
 from ..render.plan import name_below
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
@@ -208,7 +208,7 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            If recordings lie in no folder of a class, if it is not clear which folder is for validation, and as in `from_df`.
+            If recordings lie in no folder of a class, if no file of a class is of a known kind of recording, if it is not clear which folder is for validation, and as in `from_df`.
 
         Examples
         --------
@@ -216,7 +216,7 @@ class ClipDataLoaders(DataLoaders):
         >>> list(dls.vocab), dls.size
         (['cat', 'dog'], (32, 32))
         """
-        table = split_by_folders(labels_from_folders(path), path, train, valid)
+        table = split_by_folders(labels_of_every_folder(path), path, train, valid)
         if "is_valid" in table:
             kwargs["valid_col"] = "is_valid"
         return cls.from_df(table, path, valid_pct=valid_pct, **kwargs)

@@ -7,6 +7,7 @@ as_clips(["dog.wav", "owl.wav"])          # a table with the columns path and pi
 
 from __future__ import annotations
 
+import glob
 import numbers
 import os
 from pathlib import Path
@@ -29,6 +30,13 @@ def _source(o):
     raise ValueError(f"nothing can be predicted on a {type(o).__name__}; give paths, pairs (y, sr), or pictures")
 
 
+def _expand(item) -> list:
+    """The files that a pattern such as night/*.wav stands for, where no shell has expanded it; anything else as it is."""
+    if not isinstance(item, (str, os.PathLike)) or os.path.lexists(item) or not glob.has_magic(os.fspath(item)):
+        return [item]
+    return sorted(glob.glob(os.path.expanduser(item), recursive=True)) or [item]
+
+
 def list_sources(items) -> tuple[list[str], list]:
     """(a name for each, what to open) of what people predict on: a folder; or recordings, or one, as paths, pairs `(y, sr)` or pictures."""
     is_pair = isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real)
@@ -36,7 +44,7 @@ def list_sources(items) -> tuple[list[str], list]:
         items = [Path(items) / name for name in find_audio(items)]
     elif is_pair or isinstance(items, (str, os.PathLike, Image.Image)):
         items = [items]
-    sources = [_source(o) for o in items]
+    sources = [_source(o) for item in items for o in _expand(item)]
     return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources
 
 

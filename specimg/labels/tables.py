@@ -215,14 +215,54 @@ def labels_from_csv(
     return _without_duplicates(pd.DataFrame(columns), sheet.source)
 
 
-def _recordings(folder) -> list[str]:
-    from ..audio import AUDIO_SUFFIXES, find_audio
+def _recordings(folder) -> tuple[list[str], list[str]]:
+    """(the recordings below a folder, the files that are passed over)."""
+    from ..audio.find import AUDIO_SUFFIXES, by_ending, list_audio
 
-    paths = find_audio(folder)
+    paths, others = list_audio(folder)
     if not paths:
+        there = f"; there are {by_ending(others)}" if others else ""
         endings = ", ".join(AUDIO_SUFFIXES)
-        raise ValueError(f"no recordings below {os.fspath(folder)!r}; names must end in one of {endings}")
-    return paths
+        raise ValueError(f"no recordings below {os.fspath(folder)!r}; names must end in one of {endings}{there}")
+    return paths, others
+
+
+def _warn_passed_over(folder, others: list[str]) -> None:
+    from ..audio.find import warn_passed_over
+
+    warn_passed_over(folder, others)
+
+
+def _passed_over_classes(paths: list[str], others: list[str]) -> list[str]:
+    """The folders in which every file is passed over, and below which there is no recording."""
+    heard = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    return sorted({str(PurePosixPath(path).parent) for path in others} - heard)
+
+
+def labels_of_every_folder(folder: str | os.PathLike) -> pd.DataFrame:
+    """`labels_from_folders`, with a ValueError where a class would be missing because all of its files are passed over."""
+    paths, others = _recordings(folder)
+    silent = _passed_over_classes(paths, others)
+    if silent:
+        from ..audio.find import by_ending
+
+        lost = [path for path in others if str(PurePosixPath(path).parent) in silent]
+        raise ValueError(
+            f"every file of {count(len(silent), 'folder')} of {os.fspath(folder)!r} ({examples(silent)}) is of no known kind of recording: "
+            f"{by_ending(lost)}; convert them to wav or flac, or move the folder away"
+        )
+    return _labels_of_folders(paths, others, folder)
+
+
+def _labels_of_folders(paths: list[str], others: list[str], folder) -> pd.DataFrame:
+    stray = [path for path in paths if "/" not in path]
+    if stray:
+        raise ValueError(
+            f"{count(len(stray), 'recording')} directly in {os.fspath(folder)!r} ({examples(stray)}); "
+            "move each into a folder named after its label"
+        )
+    _warn_passed_over(folder, others)
+    return pd.DataFrame({"path": paths, "label": [PurePosixPath(path).parent.name for path in paths]})
 
 
 def labels_from_folders(folder: str | os.PathLike) -> pd.DataFrame:
@@ -248,14 +288,13 @@ def labels_from_folders(folder: str | os.PathLike) -> pd.DataFrame:
     >>> sp.labels_from_folders("clips").iloc[0].tolist()
     ['cat/cat0.wav', 'cat']
     """
-    paths = _recordings(folder)
-    stray = [path for path in paths if "/" not in path]
-    if stray:
-        raise ValueError(
-            f"{count(len(stray), 'recording')} directly in {os.fspath(folder)!r} ({examples(stray)}); "
-            "move each into a folder named after its label"
+    paths, others = _recordings(folder)
+    silent = _passed_over_classes(paths, others)
+    if silent:
+        warn(
+            f"{count(len(silent), 'folder')} without a known kind of recording ({examples(silent)}): no label of that name"
         )
-    return pd.DataFrame({"path": paths, "label": [PurePosixPath(path).parent.name for path in paths]})
+    return _labels_of_folders(paths, others, folder)
 
 
 def _column_groups(pattern: re.Pattern) -> dict[str, int]:
@@ -309,7 +348,9 @@ def labels_from_names(
     groups = _column_groups(pattern)
     choose(on, ["name", "path"], "value of on")
     if isinstance(source, (str, os.PathLike)):
-        source, folder = _recordings(source), source
+        folder = source
+        source, others = _recordings(folder)
+        _warn_passed_over(folder, others)
     paths = [inside(folder or ".", path) for path in source]
     found = [pattern.search(PurePosixPath(path).name if on == "name" else path) for path in paths]
     missed = [path for path, match in zip(paths, found) if match is None]

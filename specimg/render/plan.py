@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..audio.find import walk_audio
+from ..audio.find import walk_audio, warn_passed_over
 from ..core.files import OutsideError, inside
 from .manifest import DRAWN, UNREADABLE, Row
 
@@ -83,7 +83,9 @@ def name_below(root: str, file: str) -> str:
 def jobs_of_files(source: str | os.PathLike | Iterable[str], root: str) -> list[Job]:
     """One job for each recording below a folder, or of a list of names below `root`."""
     if isinstance(source, (str, os.PathLike)):
-        found = [(name, stat_of(entry)) for name, entry in walk_audio(source)]
+        others: list[str] = []
+        found = [(name, stat_of(entry)) for name, entry in walk_audio(source, others)]
+        warn_passed_over(source, others)
     else:
         found = [(name, stat_of(os.path.join(root, name))) for name in dict.fromkeys(source)]
     return [Job(name, None, None, "", _picture_name(name, None, None), *stat) for name, stat in found]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -213,6 +214,20 @@ def test_render_names_failures(tmp_path, capsys, sounds):
     said = capsys.readouterr()
     assert "1 pictures, 1 failures" in said.out
     assert "note: 1 of 2 clips could not be drawn" in said.err and "'bad.wav': is empty (0 bytes)" in said.err
+
+
+def test_render_says_where_failures_are_listed_and_fails_where_nothing_is_drawn(tmp_path, capsys):
+    for i in range(12):
+        (tmp_path / f"{i:02}.wav").write_bytes(b"")
+    argv = ["render", str(tmp_path), "--cache", str(tmp_path / "cache"), "--jobs", "1", *SETTINGS]
+    assert main(argv) == 1
+    said = capsys.readouterr()
+    listed = Path(said.out.splitlines()[-1]) / "manifest.csv"
+    assert "none of 12 recordings could be drawn; the reasons are in" in said.err and repr(str(listed)) in said.err
+    assert pd.read_csv(listed)["reason"].tolist() == ["is empty (0 bytes)"] * 12
+    assert said.err.count(".wav': is empty") == 10 and "... and 2 more, shown by --verbose" in said.err
+    assert main([*argv, "--verbose"]) == 1
+    assert capsys.readouterr().err.count(".wav': is empty") == 12
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import pytest
 
 from specimg.labels.classes import check_labels, class_counts, class_weights, sample_weights, sort_labels
 from specimg.labels.folds import add_folds, split_valid
-from specimg.labels.tables import is_multilabel, labels_from_csv, labels_from_folders, labels_from_names
+from specimg.labels.tables import (
+    is_multilabel,
+    labels_from_csv,
+    labels_from_folders,
+    labels_from_names,
+    labels_of_every_folder,
+)
 
 
 @pytest.fixture
@@ -383,6 +390,34 @@ def test_recordings_outside_of_any_label_folder_are_refused(digits):
 def test_a_folder_without_recordings_is_an_error(tmp_path, read):
     with pytest.raises(ValueError, match=r"no recordings below '.*'; names must end in one of \.wav"):
         read(tmp_path)
+
+
+def test_a_class_of_which_every_file_is_passed_over(digits):
+    (digits / "cal").mkdir()
+    for name in ("cal/1.mid", "cal/2.mid", "cal/notes.txt", "ann/x.mid"):
+        (digits / name).touch()
+    with pytest.raises(
+        ValueError, match=r"every file of 1 folder .*\(cal\) is of no known kind of recording: 2 \.mid; convert"
+    ):
+        labels_of_every_folder(digits)
+    with pytest.warns(UserWarning) as said:
+        table = labels_from_folders(digits)
+    assert set(table["label"]) == {"ann", "bob", "extra"}
+    assert re.search(r"1 folder without a known kind of recording \(cal\)", str(said[0].message))
+    assert re.search(r"3 files below .* passed over, .*: 3 \.mid", str(said[1].message))
+    with pytest.warns(UserWarning, match=r"3 files below .* passed over"):
+        labels_from_names(digits, r"^(\d)_")
+    for name in ("cal/1.mid", "cal/2.mid", "ann/x.mid"):
+        (digits / name).unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a folder of notes is no class
+        assert len(labels_of_every_folder(digits)) == 4
+
+
+def test_a_folder_of_nothing_known_says_what_is_there(tmp_path):
+    (tmp_path / "a.mid").touch()
+    with pytest.raises(ValueError, match=r"no recordings below .*; there are 1 \.mid"):
+        labels_from_folders(tmp_path)
 
 
 def test_labels_from_names(digits):
