@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import warnings
 
 import pytest
@@ -125,6 +126,8 @@ def _examples(request, doctest_namespace):
         warnings.simplefilter("ignore")
         yield
     os.chdir(before)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     for registry, entries in zip(registries, registered):
         registry.clear()
         registry.update(entries)

@@ -66,13 +66,15 @@ def mount_tmpfs():
 
 @pytest.fixture(autouse=True)
 def no_figures_left():
-    """Every test closes what it draws; a function that leaves a figure registered with pyplot fails here."""
+    """Every test closes what it draws; a figure registered with pyplot by another way than `core.figures` fails here."""
     yield
     import sys
 
     if "matplotlib.pyplot" in sys.modules:
+        from specimg.core.figures import SpecFigure
+
         plt = sys.modules["matplotlib.pyplot"]
-        left = plt.get_fignums()
+        left = [number for number in plt.get_fignums() if not isinstance(plt.figure(number), SpecFigure)]
         plt.close("all")
         assert not left, f"{len(left)} figures left open"
 

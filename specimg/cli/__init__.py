@@ -21,6 +21,7 @@ import argparse
 import sys
 import warnings
 
+from ..core.figures import offscreen
 from . import classifier as keeping, render as drawing, report as looking, runs as competing, train as training
 
 __all__ = ["main"]
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), offscreen():
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.showwarning = _show_warning

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from ..audio import Audio
 from ..competitions import BestLabels, check_submission
 from ..competitions.submission import read_text
-from ..core.figures import COLOURS, new_figure
+from ..core.figures import COLOURS, new_figure, offscreen
 from ..core.files import write_atomic
 from ..core.text import count
 from ..data import SpecDataLoaders
@@ -149,6 +149,7 @@ def _plot_comparison(histories: dict[str, pd.DataFrame]) -> Figure:
     return fig
 
 
+@offscreen()
 def _draw_findings(
     folder: Path, dls: SpecDataLoaders, interp: SpecInterpretation, histories: dict[str, pd.DataFrame]
 ) -> list[str]:

@@ -149,12 +149,17 @@ class SpecAugment(Transform):
         super().__init__()
         self.settings, self.fill = settings, tuple(fill)
 
+    @property
+    def moves(self) -> bool:
+        """Whether a sound stands elsewhere in the picture afterwards."""
+        return bool(self.settings.shift or self.settings.stretch or self.settings.freq_shift)
+
     def encodes(self, x: TensorImage) -> TensorImage:
         s, n = self.settings, len(x)
         plain = x.as_subclass(torch.Tensor)
         fill = torch.tensor(self.fill, device=x.device, dtype=plain.dtype).view(1, -1, 1, 1)
         level = plain - fill  # 0 is "nothing there" from here on
-        if s.shift or s.stretch or s.freq_shift:
+        if self.moves:
             level = _moved(level, s)
         if s.gain:
             audible = level.abs() > SILENT

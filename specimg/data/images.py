@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.vision.all import PILBase, RandTransform, TensorImage, ToTensor, Transform, show_image
+from fastai.vision.all import PadMode, PILBase, RandTransform, TensorImage, ToTensor, Transform, show_image
 from matplotlib.axes import Axes
 from PIL import Image
 
@@ -29,6 +29,9 @@ from ..spectrogram.picture import PictureError, PictureInfo, parse_text
 from .sizes import Sizing
 
 __all__ = ["SpecImage", "TensorSpec", "Samples", "OpenPicture", "FitSize"]
+
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # the part that a picture shows of which nothing was cut
 
 
 class TensorSpec(TensorImage):
@@ -87,6 +90,20 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image if keep else image.convert("L" if image.mode == "1" else "RGB")
 
 
+def _is_as_drawn(text: dict[str, Any], width: int, height: int) -> bool:
+    """Whether a picture still has the size that it was drawn with: of one that was cut or resized nobody knows what it shows."""
+    planes = text["channels"] if text["channels"] in (2, 4) else 1
+    drawn = text["picture"]
+    return (width, height) == (drawn.get("width") or text["frames"], planes * (drawn.get("height") or text["bins"]))
+
+
+def _part_of(part: tuple, first: tuple[int, int], size: tuple[int, int], whole: tuple[int, int]) -> tuple:
+    """The view of a part of a picture that shows `part`: `size` pixels from `first` on, of `whole` ones."""
+    left, top, right, bottom = part
+    x, y = (right - left) / whole[0], (bottom - top) / whole[1]  # of a pixel
+    return left + first[0] * x, top + first[1] * y, left + (first[0] + size[0]) * x, top + (first[1] + size[1]) * y
+
+
 class SpecImage(PILBase):
     """A picture of 1 to 4 channels as a Pillow image that fastai's item transforms can work on.
 
@@ -102,6 +119,13 @@ class SpecImage(PILBase):
 
     _tensor_cls = TensorSpec
     _show_args = {"cmap": "magma"}
+
+    facts: tuple[str, int, int] | None = (
+        None  # text chunk, width and height as stored; None after a transform that is not followed
+    )
+    part: tuple[float, float, float, float] = (
+        WHOLE  # left, top, right, bottom, as shares of the stored picture; beyond it is padding
+    )
 
     @classmethod
     def create(cls, fn: str | os.PathLike | bytes | Image.Image, **kwargs: Any) -> SpecImage:
@@ -127,13 +151,16 @@ class SpecImage(PILBase):
         if isinstance(fn, SpecImage):
             return fn
         image = _open_image(fn)
-        text, stored_size = image.info.get("specimg"), image.size
+        text, stored_size = (
+            image.info.pop("specimg", None),
+            image.size,
+        )  # Pillow would hand it on to crops and mirror images
         channels = json.loads(text)["channels"] if text else 1
         image = _eight_bits(image)
         if channels in (2, 4):
             image = _planes_side_by_side(np.asarray(image).reshape(channels, -1, image.width))
         spec = (SpecImage2 if channels == 2 else SpecImage)(image)
-        spec.facts = (text, *stored_size) if text else None
+        spec.facts = (text, *stored_size) if text and _is_as_drawn(json.loads(text), *stored_size) else None
         return spec
 
     @property
@@ -146,17 +173,24 @@ class SpecImage(PILBase):
     def picture_info(self) -> PictureInfo | None:
         """What the picture's text chunk holds (Pillow's own `info` is a dictionary).
 
-        None for a picture that is not specimg's, or after another transform replaced it.
+        None for a picture that is not specimg's, or after another transform replaced it. After fastai's crops it is still that of the
+        stored picture, of which this one shows the part `part`.
         """
-        facts = getattr(self, "facts", None)
-        return parse_text(*facts) if facts else None
+        return parse_text(*self.facts) if self.facts else None
 
-    def crop_pad(self, *args: Any, **kwargs: Any) -> SpecImage:
-        """fastai's, which its `Resize` calls; of CMYK it would make RGBA on the way, so each band goes by itself.
+    def crop_pad(
+        self,
+        sz: int | tuple[int, int],
+        tl: tuple[int, int] | None = None,
+        orig_sz: tuple[int, int] | None = None,
+        pad_mode: str = PadMode.Zeros,
+        **kwargs: Any,
+    ) -> SpecImage:
+        """fastai's, which its `Resize` and its crops call, of any channels, and with `part` telling what was cut.
 
         Parameters
         ----------
-        *args, **kwargs
+        sz, tl, orig_sz, pad_mode, **kwargs
             As in fastai.
 
         Returns
@@ -164,9 +198,20 @@ class SpecImage(PILBase):
         SpecImage
             Cropped, padded and resized.
         """
-        if self.mode != "CMYK":
-            return super().crop_pad(*args, **kwargs)
-        return type(self)(Image.merge("CMYK", [Image.Image.crop_pad(band, *args, **kwargs) for band in self.split()]))
+        size = (sz, sz) if isinstance(sz, int) else tuple(sz)
+        first = tuple((have - want) // 2 for have, want in zip(self.size, size)) if tl is None else tuple(tl)
+
+        def cut(image: Image.Image) -> Image.Image:
+            return Image.Image.crop_pad(image, size, first, orig_sz=orig_sz, pad_mode=pad_mode, **kwargs)
+
+        # of CMYK fastai would make RGBA on the way, so each band goes by itself
+        made = type(self)(Image.merge("CMYK", list(map(cut, self.split()))) if self.mode == "CMYK" else cut(self))
+        inside = all(0 <= at and at + want <= have for at, want, have in zip(first, size, self.size))
+        made.facts = (
+            self.facts if inside or pad_mode == PadMode.Zeros else None
+        )  # mirrored edges are no part of the sound
+        made.part = _part_of(self.part, first, size, self.size)
+        return made
 
     def show(self, ctx: Axes | None = None, **kwargs: Any) -> Axes:
         """Draw the pixels without axes.
@@ -205,7 +250,9 @@ def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
 @ToTensor
 def encodes(self, o: SpecImage) -> TensorSpec:
     """fastai's own way of teaching `ToTensor` a new kind of image."""
-    return TensorSpec(torch.from_numpy(np.array(o.planes)))  # a copy: Pillow's pixels are read-only
+    x = TensorSpec(torch.from_numpy(np.array(o.planes)))  # a copy: Pillow's pixels are read-only
+    x.part = o.part if o.facts else None
+    return x
 
 
 # ---------------------------------------------------------------------- sounds and pictures to tensors
@@ -240,12 +287,20 @@ class OpenPicture(Transform):
     def encodes(self, o) -> SpecImage:
         return SpecImage.create(self.source(o))
 
+    def file(self, o) -> str | os.PathLike | None:
+        """The PNG that is opened; None for what is no file of a picture."""
+        if not isinstance(o, (str, os.PathLike)):
+            return None
+        if os.fspath(o).lower().endswith(".png"):
+            return o
+        return None if self.tree is None else self.tree.picture(o)
+
     def source(self, o):
         """What `SpecImage.create` opens: the path of a PNG, the bytes of one, or an image."""
-        if isinstance(o, Image.Image) or (isinstance(o, (str, os.PathLike)) and os.fspath(o).lower().endswith(".png")):
+        if isinstance(o, Image.Image):
             return o
-        if self.tree is not None and isinstance(o, (str, os.PathLike)):
-            return self.tree.picture(o)
+        if self.file(o) is not None:
+            return self.file(o)
         if self.renderer is None:
             raise ValueError(
                 f"{o!r} is a recording, and this data has no renderer to draw it with; give renderer= or pictures (.png)"
@@ -315,16 +370,22 @@ class FitSize(FitTransform):
 
     def encodes(self, o: SpecImage) -> TensorSpec:
         planes, info = o.planes, self._info(o)
-        column = None if info is None else (info.span[1] - info.span[0]) / info.width  # s
+        begin, column = (0.0, None) if info is None else self._seconds(o, info)
         columns = planes.shape[2] if self.method == "squish" else max(1, round(self.seconds / column))
         cuts = self._cuts(planes.shape[2], columns)
         parts = [_resized(_cut(planes, first, count, self.blank), *self.size) for first, count in cuts]
         x = TensorSpec(torch.from_numpy(np.stack(parts) if len(parts) > 1 else np.array(parts[0])))
+        x.part = o.part if o.facts else None
         if info is not None:
-            x.spans = [
-                (info.span[0] + first * column, info.span[0] + (first + count) * column) for first, count in cuts
-            ]
+            x.spans = [(begin + first * column, begin + (first + count) * column) for first, count in cuts]
         return x
+
+    @staticmethod
+    def _seconds(o: SpecImage, info: PictureInfo) -> tuple[float, float]:
+        """(second of the left edge, seconds of a column) of a picture, or of the part of it that is left."""
+        start, end = info.span
+        left, _, right, _ = o.part
+        return start + left * (end - start), (right - left) * (end - start) / o.width
 
     def _info(self, o: SpecImage) -> PictureInfo | None:
         """The picture's seconds; None if they are not needed."""

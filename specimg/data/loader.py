@@ -6,20 +6,48 @@
 from __future__ import annotations
 
 import math
-import sys
+import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from fastai.vision.all import IntToFloatTensor, L, TfmdDL, TransformBlock
+from fastai.vision.all import (
+    EncodedMultiCategorize,
+    IntToFloatTensor,
+    L,
+    Normalize,
+    OneHotEncode,
+    RandomErasing,
+    TfmdDL,
+    ToTensor,
+    Transform,
+    TransformBlock,
+)
+from fastai.vision.augment import AffineCoordTfm, LightingTfm
 
 from ..core.figures import new_figure
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureInfo, draw_pixels
-from .images import OpenPicture, SpecImage, TensorSpec
+from .images import FitTransform, OpenPicture, SpecImage, TensorSpec
 from .inputs import NetworkInput
+from .waves import RecordingPart
+
+# fastai's transforms that leave every pixel where it is; ours say themselves, by `moves`, whether they do
+_STAY = (ToTensor, FitTransform, IntToFloatTensor, Normalize, LightingTfm, RandomErasing)
+
+
+def follow_axes(transforms, split_idx: int | None) -> str:
+    """What transforms of tensors leave of the seconds and hertz on the axes: "true", "augmented" (ours, nearly true) or "lost".
+
+    split_idx : 0 in training, where alone fastai's affine transforms move anything
+    """
+    stay = (*_STAY, AffineCoordTfm) if split_idx else _STAY
+    applied = [t for t in transforms if isinstance(t, AffineCoordTfm) or t.split_idx in (None, split_idx)]
+    moves = [getattr(t, "moves", False if isinstance(t, stay) else None) for t in applied]
+    return "lost" if None in moves else "augmented" if any(moves) else "true"
 
 
 class ClipDL(TfmdDL):
@@ -36,6 +64,8 @@ class ClipDL(TfmdDL):
     weights : sequence of float, default None
         One a clip; a shuffled pass then draws that many clips with these odds, some twice, some never.
     """
+
+    opens: type[Transform]  # the transform that opens a clip
 
     def __init__(
         self,
@@ -62,12 +92,45 @@ class ClipDL(TfmdDL):
 
     @property
     def clips(self) -> pd.DataFrame:
-        """One row a clip in the order of the data set: path, picture, and where known label, start, end, group, weight."""
+        """One row a clip in the order of the data set: path, picture, and where known label, start, end, group, weight.
+
+        Of a DataBlock of one's own: path, picture (empty for recordings, which are drawn as they are needed), recording, label.
+        """
         items = getattr(self.dataset, "items", [])
-        if isinstance(items, pd.DataFrame):
+        if self.input is not None and isinstance(items, pd.DataFrame):
             return items.reset_index(drop=True)
-        names = [str(o) for o in items]
-        return pd.DataFrame({"path": names, "picture": names})
+        return pd.DataFrame([self._clip(index) for index in range(len(items))])
+
+    def _opened(self, index: int) -> tuple[Transform | None, Any]:
+        """The transform that opens clip number `index`, and what it is given."""
+        items = self.dataset.tls[0].items
+        o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
+        for step in self.dataset.tls[0].tfms.fs:
+            if isinstance(step, self.opens):
+                return step, o
+            o = step(o)
+        return None, o
+
+    def _clip(self, index: int) -> dict[str, Any]:
+        """The row of a clip of somebody's own DataBlock."""
+        step, o = self._opened(index)
+        times = {"start": o.start, "end": o.end} if isinstance(o, RecordingPart) else {}
+        o = o.path if times else o
+        name = os.fspath(o) if isinstance(o, (str, os.PathLike)) else ""
+        picture = os.fspath((step.file(o) if isinstance(step, OpenPicture) else None) or "")
+        row = {"path": name or f"item {index}", "picture": picture, "recording": "" if picture else name, **times}
+        return row | ({"label": self._label(index)} if len(self.dataset.tls) > 1 else {})
+
+    def _label(self, index: int) -> str | list[str]:
+        """The label of a clip, or its labels, as fastai shows them."""
+        label = self.dataset.tls[1].decode(self.dataset.tls[1][index])
+        return [str(one) for one in label] if isinstance(label, (list, L)) else str(label)
+
+    @property
+    def is_multi(self) -> bool:
+        """Whether a clip may carry several labels."""
+        targets = self.dataset.tls[1:]
+        return bool(targets) and isinstance(targets[0].tfms.fs[-1], (OneHotEncode, EncodedMultiCategorize))
 
     # -- remember which clips a batch holds: tensors lose what is hung on them when they are collated
 
@@ -82,15 +145,27 @@ class ClipDL(TfmdDL):
         firsts = [item[0] if isinstance(item, tuple) else item for item in b]
         x = batch[0] if isinstance(batch, tuple) else batch
         x.clips = [(o.index, getattr(o, "spans", None)) for o in firsts]
+        x.parts = [getattr(o, "part", None) for o in firsts]  # of each picture what is seen
         return batch
 
     # -- showing
 
-    def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded input on its axes. clip : (its number, the seconds of its windows), or None if that is not known."""
+    @property
+    def axes(self) -> str:
+        """What this loader's transforms of tensors leave of seconds and hertz, see `follow_axes`."""
+        items = self.after_item.fs
+        first = next((i for i, t in enumerate(items) if isinstance(t, (ToTensor, FitTransform))), len(items))
+        return follow_axes([*items[first:], *self.after_batch.fs], getattr(self.dataset, "split_idx", None))
+
+    def _draw(self, ax, x, clip, part, title: str) -> None:
+        """One decoded input on its axes.
+
+        clip : (its number, the seconds of its windows), or None if that is not known
+        part : what of its picture it shows, as `SpecImage.part`, or None if that is not known
+        """
         raise NotImplementedError
 
-    def _sheet(self, samples, clips, titles, ctxs, nrows: int | None, ncols: int | None, figsize) -> np.ndarray:
+    def _sheet(self, samples, x, titles, ctxs, nrows: int | None, ncols: int | None, figsize) -> np.ndarray:
         """Draw samples side by side; returns their axes."""
         n = len(samples)
         if ctxs is None:
@@ -100,9 +175,15 @@ class ClipDL(TfmdDL):
             ctxs = fig.subplots(nrows, ncols, squeeze=False)
             for ax in ctxs.flat[n:]:
                 ax.set_axis_off()
-        axes = np.ravel(ctxs)
-        for ax, sample, clip, title in zip(axes, samples, clips or [None] * n, titles):
-            self._draw(ax, sample[0], clip, title)
+        axes, known = np.ravel(ctxs), self.axes
+        nothing = [None] * n
+        clips, parts = (nothing if known == "lost" else getattr(x, name, nothing) for name in ("clips", "parts"))
+        for ax, sample, clip, part, title in zip(axes, samples, clips, parts, titles):
+            self._draw(ax, sample[0], clip, part, title)
+            if known == "augmented":
+                for axis in (ax.xaxis, ax.yaxis):
+                    if axis.get_label_text() in ("seconds", "Hz"):
+                        axis.set_label_text(f"{axis.get_label_text()} (augmented)")
         return axes
 
     def show_batch(self, b=None, max_n=9, ctxs=None, show=True, unique=False, nrows=None, ncols=None, figsize=None):
@@ -114,60 +195,55 @@ class ClipDL(TfmdDL):
             b = (self.new(get_idxs=lambda: [0] * max_n, drop_last=False) if unique else self).one_batch()
         if not show:
             return self._pre_show_batch(b, max_n=max_n)
-        clips = getattr(b[0], "clips", None)
         samples = self._pre_show_batch(b, max_n=max_n)[2]
-        titles = [_label_text(sample[1]) if len(sample) > 1 else "" for sample in samples]
-        return self._sheet(samples, clips, titles, ctxs, nrows, ncols, figsize)[0].figure
+        titles = [label_text(sample[1]) if len(sample) > 1 else "" for sample in samples]
+        return self._sheet(samples, b[0], titles, ctxs, nrows, ncols, figsize)[0].figure
 
     def show_results(self, b, out, max_n=9, ctxs=None, show=True, nrows=None, ncols=None, figsize=None):
         """Draw up to `max_n` clips with their label and, below it, what was predicted; returns the matplotlib Figure."""
+        if not show:
+            return super().show_results(b, out, max_n=max_n, show=False)
         samples = self._pre_show_batch(b, max_n=max_n)[2]
         guesses = self._pre_show_batch((b[0], out), max_n=max_n)[2]
-        if not show:
-            return samples, guesses
-        titles = [f"{_label_text(s[1])}\n{_label_text(g[1])}" for s, g in zip(samples, guesses)]
-        axes = self._sheet(samples, getattr(b[0], "clips", None), titles, ctxs, nrows, ncols, figsize)
+        titles = [f"{label_text(s[1])}\n{label_text(g[1])}" for s, g in zip(samples, guesses)]
+        axes = self._sheet(samples, b[0], titles, ctxs, nrows, ncols, figsize)
         fig = axes[0].figure
         for ax, s, g in zip(axes, samples, guesses):
-            ax.title.set_color("black" if _label_text(s[1]) == _label_text(g[1]) else "firebrick")
-        if "ipykernel" in sys.modules:  # Learner.show_results drops what we return
-            from IPython.display import display
-
-            display(fig)
+            ax.title.set_color("black" if label_text(s[1]) == label_text(g[1]) else "firebrick")
         return fig
 
 
 class SpecDL(ClipDL):
     """A loader that draws pictures."""
 
+    opens = OpenPicture
+
+    @property
+    def renderer(self) -> Renderer | None:
+        """How recordings are drawn; None where only pictures are opened."""
+        return next((step.renderer for step in self.dataset.tls[0].tfms.fs if isinstance(step, OpenPicture)), None)
+
     def _info(self, index: int) -> PictureInfo | None:
         """What the text chunk of clip number `index` holds, drawn again where it was never stored; None for a picture from elsewhere."""
-        items = self.dataset.tls[0].items
-        o = items.iloc[index] if isinstance(items, pd.DataFrame) else items[index]
-        for step in self.dataset.tls[0].tfms.fs:
-            if isinstance(step, OpenPicture):
-                return SpecImage.create(step.source(o)).picture_info
-            o = step(o)
-        return None
+        step, o = self._opened(index)
+        return None if step is None else SpecImage.create(step.source(o)).picture_info
 
-    def _draw(self, ax, x, clip, title: str) -> None:
-        """One decoded picture (levels 0 to 255) on its axes; without axes if it is not known which `clip` it is."""
-        index, spans = clip or (None, None)
+    def _draw(self, ax, x, clip, part, title: str) -> None:
+        """One decoded picture (levels 0 to 255) on its axes; without axes if it is not known what it shows."""
         pixels = np.asarray(x if x.ndim == 3 else x[0])
-        info = None if index is None else self._info(index)
+        index, spans = clip or (None, None)
+        info = None if index is None or part is None else self._info(index)
         if info is None:
             TensorSpec(torch.from_numpy(pixels)).show(ctx=ax, title=title)
             return
-        if len(pixels) == 3:
-            flat = pixels.transpose(1, 2, 0)
-        else:
-            flat = pixels.reshape(-1, pixels.shape[-1])
-        draw_pixels(
-            ax, flat, replace(info, height=pixels.shape[1], width=pixels.shape[2]), title, spans[0] if spans else None
-        )
+        flat = pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels.reshape(-1, pixels.shape[-1])
+        (left, top, right, bottom), (start, end) = part, info.span
+        span = spans[0] if spans else (start + left * (end - start), start + right * (end - start))
+        info = replace(info, height=pixels.shape[1], width=pixels.shape[2])
+        draw_pixels(ax, flat, info, title, span, (top, bottom))
 
 
-def _label_text(y) -> str:
+def label_text(y) -> str:
     """A decoded target as text: a category, or several joined by semicolons."""
     return "; ".join(map(str, y)) if isinstance(y, (list, tuple, L)) else str(y)
 

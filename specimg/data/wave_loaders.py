@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fastai.vision.all import TfmdDL, Transform, TransformBlock
+from fastai.interpret import plot_top_losses
+from fastai.vision.all import TfmdDL, Transform, TransformBlock, get_grid
 from PIL import Image
 
 from ..audio import Audio, AudioError, recording_seconds
@@ -32,12 +33,12 @@ from ..core.warnings import warn
 from .batches import Batches
 from .clip_table import Columns, Corrections, label_table
 from .inputs import WaveInput
-from .loader import ClipDL
+from .loader import ClipDL, label_text
 from .loaders import ClipDataLoaders, Folder, SpecDataLoaders, shows, shows_parameters, take
 from .sizes import covering_windows
 from .sources import as_clips
 from .split import Split, SplitClips, split_clips
-from .waves import AugmentWaves, ReadWave, RecordingPart, WaveAugment, draw_wave, fit_wave, wave_sizing
+from .waves import AugmentWaves, ReadWave, RecordingPart, TensorWave, WaveAugment, draw_wave, fit_wave, wave_sizing
 
 PEEK = 0.05  # s of a file that are decoded to see that it is a recording
 
@@ -55,10 +56,26 @@ def _augmentation(augment) -> list[Transform]:
 class WaveDL(ClipDL):
     """A loader that draws waveforms."""
 
-    def _draw(self, ax, x, clip, title: str) -> None:
+    opens = ReadWave
+
+    @property
+    def audio(self) -> Audio:
+        """How recordings are read."""
+        return next(step.audio for step in self.dataset.tls[0].tfms.fs if isinstance(step, ReadWave))
+
+    def _draw(self, ax, x, clip, part, title: str) -> None:
         """One waveform (the first of several windows) over its seconds; over samples if it is not known which `clip` it is."""
         spans = clip[1] if clip else None
         draw_wave(ax, np.asarray(x).reshape(-1, x.shape[-1])[0], title, spans[0] if spans else None)
+
+
+@plot_top_losses.dispatch
+def show_top_losses(x: TensorWave, y: Any, samples, outs, raws, losses, nrows=None, ncols=None, figsize=None, **kwargs):
+    """What fastai's `Interpretation.plot_top_losses` draws of waveforms, titled as it titles images."""
+    axes = get_grid(len(samples), nrows=nrows, ncols=ncols, figsize=figsize, title="Prediction/Actual/Loss/Probability")
+    for ax, sample, out, raw, loss in zip(axes, samples, outs, raws, losses):
+        title = f"{label_text(out[0])}/{label_text(sample[1])} / {loss.item():.2f} / {raw.max().item():.2f}"
+        sample[0].show(ctx=ax, title=title)
 
 
 def WaveBlock(audio: Audio, seconds: float | None = None, windows: int | None = None) -> TransformBlock:

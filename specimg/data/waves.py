@@ -124,7 +124,7 @@ class ReadWave(Transform):
     def encodes(self, o) -> TensorWave:
         y, begin = self._read(o)
         wave = TensorWave(torch.from_numpy(y)[None, None])
-        wave.begin = begin
+        wave.begin, wave.whole = begin, len(y)
         return wave
 
     def _read(self, o) -> tuple[np.ndarray, float]:
@@ -162,7 +162,7 @@ class FitWave(FitTransform):
         x = torch.from_numpy(np.stack(parts))[:, None, None]
         x = TensorWave(x if len(parts) > 1 else x[0])
         begin = getattr(o, "begin", None)  # None where another transform made a new tensor
-        if begin is not None:
+        if begin is not None and len(y) == getattr(o, "whole", len(y)):  # or cut it
             x.spans = [(begin + first / sr, begin + (first + self.samples) / sr) for first in firsts]
         return x
 
@@ -270,6 +270,11 @@ class AugmentWaves(Transform):
     def __init__(self, settings: WaveAugment = WaveAugment()):
         super().__init__()
         self.settings = settings
+
+    @property
+    def moves(self) -> bool:
+        """Whether a sound stands elsewhere in the window afterwards."""
+        return bool(self.settings.shift)
 
     def encodes(self, x: TensorWave) -> TensorWave:
         s, y = self.settings, x.as_subclass(torch.Tensor)

@@ -23,7 +23,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..core.figures import COLOURS
+from ..core.figures import COLOURS, offscreen
 from ..interpret import SpecInterpretation
 from ..interpret.plots import lines, style
 from ..interpret.statistics import is_known
@@ -150,6 +150,6 @@ def draw_charts(
                 "Histogram of probabilities",
                 lambda: interp.plot_probabilities(ax=style.axes(None, 4.2, 2.8)),
             )
-    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+    with offscreen(), matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts have it
         return {name: as_svg(draw(), title) for name, (title, draw) in wanted.items()}

@@ -496,22 +496,26 @@ def hz_ticks(frequencies: np.ndarray) -> list[float]:
     return kept
 
 
-def row_ticks(info: PictureInfo) -> tuple[np.ndarray, list[str], str]:
+def row_ticks(info: PictureInfo, shown: tuple[float, float] = (0.0, 1.0)) -> tuple[np.ndarray, list[str], str]:
     """Ticks of a picture's rows: (rows from the top, of every plane), their texts, and what they count: "Hz", or else.
 
     Planes that lie one above the other, in pictures of two or four channels, have their ticks each.
+
+    shown : where the upper and lower edge of what is seen lie in the whole picture, as shares of its height; the rows are those of that part
     """
     planes = info.channels if info.channels in (2, 4) else 1
+    top, bottom = (share * info.height - 0.5 for share in shown)
+    inside = [row for row in range(info.height) if top <= row <= bottom]
     if info.frequencies is None:  # rows are counted from the bottom, as the representation counts
-        rows, texts = np.linspace(info.height - 1, 0, 3), [f"{row:.0f}" for row in np.linspace(0, info.bins - 1, 3)]
+        rows = np.linspace(inside[-1], inside[0], 3) if inside else np.empty(0)
+        texts = [f"{row:.0f}" for row in (info.height - 1 - rows) * (info.bins - 1) / max(1, info.height - 1)]
         unit = info.unit if info.unit == "coefficient" else "row"
     else:
-        hz, unit = info.frequencies, "Hz"
-        ticks = hz_ticks(hz)
-        rows, texts = (
-            np.interp(ticks, hz[::-1], np.arange(info.height)[::-1]),
-            [f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}" for tick in ticks],
-        )
+        hz, unit = info.frequencies[inside], "Hz"
+        ticks = hz_ticks(hz) if inside else []
+        rows = np.interp(ticks, hz[::-1], inside[::-1]) if inside else np.empty(0)
+        texts = [f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}" for tick in ticks]
+    rows = (rows - top) * info.height / (bottom - top) - 0.5
     return np.concatenate([rows + info.height * k for k in range(planes)]), texts * planes, unit
 
 
@@ -521,6 +525,7 @@ def draw_pixels(
     info: PictureInfo,
     title: str = "",
     span: tuple[float, float] | None = None,
+    rows: tuple[float, float] = (0.0, 1.0),
     cmap: str = "magma",
 ) -> None:
     """Draw pixels of a picture with its seconds and hertz on the axes.
@@ -537,14 +542,16 @@ def draw_pixels(
         Title of the axes.
     span : tuple of float, optional
         Seconds of the left and right edge where the pixels show only a part; default those of the whole picture.
+    rows : tuple of float, default (0.0, 1.0)
+        Where the upper and lower edge lie in the whole picture, as shares of its height from the top.
     cmap : str, default "magma"
         Colour map of a grey picture.
     """
     height = info.height * (info.channels if info.channels in (2, 4) else 1)
     extent = (*(span or info.span), height - 0.5, -0.5)
     ax.imshow(pixels, aspect="auto", cmap=cmap, vmin=0, vmax=255, extent=extent, interpolation="nearest")
-    rows, texts, unit = row_ticks(info)
-    ax.set_yticks(rows, texts)
+    places, texts, unit = row_ticks(info, rows)
+    ax.set_yticks(places, texts)
     ax.set(xlabel="seconds", ylabel=unit)
     if title:  # a file's name need not be UTF-8
         ax.set_title(title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False)

@@ -599,7 +599,8 @@ def test_a_batch_is_shown_over_its_own_seconds(options, sounds):
         assert isinstance(figure, Figure) and len(drawn) == min(9, len(batch[1]))
         for ax, x, (index, spans) in zip(drawn, batch[0], batch[0].clips):
             assert ax.get_xlim() == pytest.approx(spans[0])
-            assert (ax.get_xlabel(), ax.get_ylabel()) == ("seconds", "amplitude")
+            moved = "augment" in options and dl is dls.train
+            assert ax.get_xlabel() == ("seconds (augmented)" if moved else "seconds") and ax.get_ylabel() == "amplitude"
             assert ax.get_title() == dl.clips["label"][index]
             (line,) = ax.lines
             assert np.array_equal(line.get_ydata(), plain(x).reshape(-1, x.shape[-1])[0])

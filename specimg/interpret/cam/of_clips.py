@@ -214,6 +214,7 @@ class FittedClip:
     pixels: np.ndarray  # uint8 (channels, height, width)
     x: Tensor  # fitted
     cuts: list[tuple[int, int]]  # (first, last + 1) column of each window in the picture; may exceed it
+    rows: tuple[int, int]  # (first, last + 1) row that the windows show; may exceed it, too
 
     @classmethod
     def of(cls, pipeline: PicturePipeline, name: str, source) -> FittedClip:
@@ -223,22 +224,31 @@ class FittedClip:
         if info is None:
             raise PictureError(f"{name!r} was not drawn by specimg: its seconds and hertz are not known")
         x = compose_tfms((image,), pipeline.item_tfms, split_idx=1)[0]
-        column = (info.span[1] - info.span[0]) / info.width  # s
-        spans = getattr(x, "spans", None) or [info.span]
-        cuts = [tuple(round((at - info.span[0]) / column) for at in span) for span in spans]
-        return cls(name, info, pixels, x, cuts)
+        if getattr(x, "part", None) is None:
+            raise ValueError(
+                f"{name!r}: an item transform made another picture of it, so nobody knows where on it a map belongs; "
+                "fastai's Resize and crops, without mirrored edges, are followed"
+            )
+        left, top, right, bottom = x.part
+        start, end = info.span
+        whole = [(start + left * (end - start), start + right * (end - start))]
+        column = (end - start) / info.width  # s
+        cuts = [tuple(round((at - start) / column) for at in span) for span in getattr(x, "spans", None) or whole]
+        return cls(name, info, pixels, x, cuts, (round(top * info.height), round(bottom * info.height)))
 
     def on_picture(self, maps: np.ndarray) -> np.ndarray:
         """The maps (windows, h, w) or (h, w) of its windows -> (height, width) on the picture's own pixels."""
         maps = maps.reshape(-1, *maps.shape[-2:])
         left, right = min(0, *(first for first, _ in self.cuts)), max(self.info.width, *(last for _, last in self.cuts))
-        total, times = np.zeros((self.info.height, right - left)), np.zeros(right - left)
+        (upper, lower), top = self.rows, min(0, self.rows[0])
+        shape = max(self.info.height, lower) - top, right - left
+        total, times = np.zeros(shape), np.zeros(shape[1])
         for part, (first, last) in zip(maps, self.cuts):
-            total[:, first - left : last - left] += _resized(part, self.info.height, last - first)
+            total[upper - top : lower - top, first - left : last - left] += _resized(part, lower - upper, last - first)
             times[first - left : last - left] += 1
         total /= np.maximum(times, 1)
         total /= total.max() or 1.0  # padding counts: where the maximum lies in it, the clip itself stays dark
-        return total[:, -left : self.info.width - left].astype(np.float32)
+        return total[-top : self.info.height - top, -left : self.info.width - left].astype(np.float32)
 
 
 def _resized(part: np.ndarray, height: int, width: int) -> np.ndarray:
