@@ -17,8 +17,6 @@ from ..core.values import choose
 from .errors import AudioError, UnreadableError
 from .readers import BLOCK, Reader, SampleBuffer, Sound, open_recording
 
-__all__ = ["DAMAGED", "AudioError", "Decoded", "SampleBuffer", "UnreadableError", "decode", "recording_seconds"]
-
 DAMAGED = ("error", "partial")
 
 

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from ..core.samples import takes_samples
 from ..core.values import choose
 
 __all__ = ["denoise", "filter_band", "fit_length", "resample"]
@@ -25,6 +26,7 @@ GATE_WINDOW = 1024  # samples, of noisereduce, which fails on shorter clips
 MAX_FILTER_ORDER = 48  # of a filter: beyond it the gain of its sections leaves double precision
 
 
+@takes_samples
 def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:
     """Resample a clip in soxr's high quality.
 
@@ -53,6 +55,7 @@ def resample(y: np.ndarray, sr: int, target_sr: int) -> np.ndarray:
     return fit_length(out, math.ceil(len(y) * (target_sr / sr)))
 
 
+@takes_samples
 def fit_length(y: np.ndarray, n_samples: int, pad: str = "silence") -> np.ndarray:
     """Cut a clip at its end, or pad it there.
 
@@ -99,6 +102,7 @@ def _sections(sr: int, highpass_hz: float | None, lowpass_hz: float | None, orde
     return butter(order, [highpass_hz, lowpass_hz], "bandpass", fs=sr, output="sos")
 
 
+@takes_samples
 def filter_band(
     y: np.ndarray, sr: int, highpass_hz: float | None = None, lowpass_hz: float | None = None, order: int = 8
 ) -> np.ndarray:
@@ -160,6 +164,7 @@ def filter_band(
     return out
 
 
+@takes_samples
 def denoise(y: np.ndarray, sr: int, how: str) -> np.ndarray:
     """Spectral gating by the package noisereduce, which treats as noise what sounds most of the time; digital silence stays.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["AudioError", "UnreadableError"]
-
 
 class AudioError(ValueError):
     """A recording that cannot be used; the message holds its path and the reason.

@@ -11,9 +11,15 @@ from ..core.warnings import warn
 
 __all__ = ["AUDIO_SUFFIXES", "find_audio", "is_audio_name", "walk_audio"]
 
-AUDIO_SUFFIXES = (
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
+_SOUNDFILE = (
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".voc",
+    ".gsm", ".vox",
 )  # fmt: skip
+_AV = (
+    ".mp3", ".mp2", ".mpga", ".m4a", ".m4b", ".aac", ".mp4", ".mov", ".3gp", ".3g2", ".wma", ".asf", ".webm", ".weba", ".mka", ".mkv",
+    ".avi", ".amr", ".awb", ".spx", ".ac3", ".ape", ".wv", ".tta", ".mpc",
+)  # fmt: skip
+AUDIO_SUFFIXES = _SOUNDFILE + _AV
 
 
 # beside recordings in the most orderly of folders: texts, tables, labels, pictures; nobody misses them where sounds are listed
@@ -34,6 +40,11 @@ def _is_companion(name: str) -> bool:
     """Whether a file is of a kind that nobody takes for a recording."""
     name = name.lower()
     return name.startswith(".") or name.endswith(COMPANIONS) or name in _PAPERS or name == "thumbs.db"
+
+
+def decoder_of_name(name: str) -> str:
+    """The package that decodes recordings of this name, if their bytes are what it says: "av" or "soundfile"."""
+    return "av" if name.lower().endswith(_AV) else "soundfile"
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

@@ -14,8 +14,6 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["SampleChunk", "flac_samples", "mp3_frames", "mp3_parts", "ogg_parts", "other_kind", "sample_chunk"]
-
 HEAD = 4096  # bytes by which a file is judged
 
 # ---------------------------------------------------------------------- what is not sound

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ..core.samples import takes_samples
 from .effects import fit_length, resample
 
 __all__ = ["loudness", "normalize_level"]
@@ -21,6 +22,7 @@ STANDARD_SR = 48000  # Hz, at which BS.1770 defines its filters
 BLOCK = 0.4  # s, the least that it measures
 
 
+@takes_samples
 def loudness(y: np.ndarray, sr: int) -> float:
     """Integrated loudness of a mono clip, measured by pyloudnorm at 48 kHz.
 
@@ -56,6 +58,7 @@ def loudness(y: np.ndarray, sr: int) -> float:
         return float(pyloudnorm.Meter(STANDARD_SR, filter_class="DeMan").integrated_loudness(y))
 
 
+@takes_samples
 def normalize_level(y: np.ndarray, sr: int, how: str) -> np.ndarray:
     """Scale a clip to the level that `Audio.normalize` names.
 

@@ -47,8 +47,6 @@ from .headers import (
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Reader", "SampleBuffer", "Sound", "open_recording"]
-
 Sound = (
     str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
 )  # a path, or the bytes of a file, or a file that is open
@@ -62,6 +60,7 @@ DEMUXERS = (
     "nistsphere,nut,ogg,oma,pvf,qcp,rm,rso,shn,sox,tak,truehd,tta,voc,w64,wav,wv,wve,xwma"
 )
 WHOLE_HEADERS = ("mov", "asf", "avi")  # whose header says how long each stream is
+PREROLL = 0.5  # s that are decoded before a point that is sought: a frame of mp3 needs the ones before it
 TOLERANCE = 0.25  # s by which such a header may be wrong
 MPEG_IN_WAV = (0x50, 0x55)  # layers I and II, and III
 LOOSE = (
@@ -143,6 +142,11 @@ def name_of(source: Sound) -> str:
         return os.fspath(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) else f"<{type(source).__name__}>"
+
+
+def is_sound(source: Any) -> bool:
+    """Whether a recording can be read of it: a path, the bytes of a file, or a file."""
+    return isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) or hasattr(source, "read")
 
 
 def _opened(source: Sound) -> BinaryIO:
@@ -296,20 +300,34 @@ class SoundfileReader(Reader):
         return np.multiply(integers, np.float32(2**-15), out=y)
 
 
-_SCALES = {"u1": (2.0**-7, 128), "i2": (2.0**-15, 0), "i4": (2.0**-31, 0), "i8": (2.0**-63, 0)}
+# FFmpeg's name of a sample format: how numpy reads it, what its full scale is divided by, where its zero lies
+_FORMATS = {
+    "u8": (np.uint8, 2.0**7, 128),
+    "s16": (np.int16, 2.0**15, 0),
+    "s32": (np.int32, 2.0**31, 0),
+    "s64": (np.int64, 2.0**63, 0),
+    "flt": (np.float32, 1.0, 0),
+    "dbl": (np.float64, 1.0, 0),
+}
 
 
 def _floats(frame: av.AudioFrame) -> np.ndarray:
-    """The samples of a frame, float32 `(channels, samples)`."""
-    if not frame.samples:
-        return np.empty((len(frame.layout.channels), 0), np.float32)
-    x = frame.to_ndarray()
-    if not frame.format.is_planar:
-        x = x.reshape(-1, len(frame.layout.channels)).T
-    if x.dtype.kind == "f":
-        return x.astype(np.float32, copy=False)
-    scale, zero = _SCALES[x.dtype.str[1:]]
-    return ((x - np.float64(zero)) * scale).astype(np.float32)
+    """The samples of a frame, float32 `(channels, samples)`; a tenth of the time of `frame.to_ndarray()`."""
+    n, channels = frame.samples, len(frame.layout.channels)
+    kind, full, zero = _FORMATS[frame.format.name.removesuffix("p")]
+    out = np.empty((channels, n), np.float32)
+    if not n:
+        return out
+    if frame.format.is_planar:
+        for row, plane in zip(out, frame.planes):
+            row[:] = _scaled(np.frombuffer(plane, kind, n), full, zero)
+    else:
+        out[:] = _scaled(np.frombuffer(frame.planes[0], kind, n * channels), full, zero).reshape(n, channels).T
+    return out
+
+
+def _scaled(x: np.ndarray, full: float, zero: int) -> np.ndarray:
+    return x if x.dtype.kind == "f" else (x - np.float64(zero)) / full
 
 
 class AvReader(Reader):
@@ -335,14 +353,15 @@ class AvReader(Reader):
     def __init__(self, name: str, file: BinaryIO, like: tuple[int, int] | None = None, promised: int | None = None):
         import av
 
-        self._file, self._promised, self._left = file, promised, None
         super().__init__(name, 0, 0, None)
+        self._file, self._like, self._promised, self._resamplers = file, like, promised, {}
+        self._first_time = 0  # of the first frame, in units of the stream
         file.seek(0)
         try:
             self._container = av.open(file, options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
             self.cleanup.callback(self._container.close)
             self._stream = self._audio_stream()
-            self._arrays = self._decoded(like)
+            self._arrays = self._decoded()
             self._left = next(self._arrays, None)
         except av.FFmpegError as exc:
             self.close()
@@ -354,6 +373,10 @@ class AvReader(Reader):
             self.close()
             raise AudioError(name, self.problem or "is not a recording that can be read: no sound was found in it")
 
+    @property
+    def _is_loose(self) -> bool:
+        return self._container.format.name in LOOSE
+
     def _audio_stream(self):
         streams = self._container.streams
         if streams.audio:
@@ -361,12 +384,25 @@ class AvReader(Reader):
         kinds = ", ".join(sorted({s.type for s in streams})) or "nothing"
         raise AudioError(self.name, f"holds no sound, but {kinds}")
 
-    def _decoded(self, like: tuple[int, int] | None) -> Iterator[np.ndarray]:
-        """float32 `(channels, samples)` of each frame, up to the end or to the first damage."""
+    def seek(self, first: int) -> None:
+        """As in `Reader`; in mp3 by the times of its frames, which are exact there, and whose decoder forgets what was before them."""
         import av
 
-        count, failed, packets = 0, "", 0
-        loose = self._container.format.name in LOOSE
+        ticks = 1 / (self._stream.time_base * self.sr)
+        if self._container.format.name != "mp3" or ticks.denominator != 1 or first - self.at < 2 * PREROLL * self.sr:
+            return super().seek(first)
+        before = first - round(PREROLL * self.sr)
+        with contextlib.suppress(av.FFmpegError):
+            self._container.seek(self._first_time + before * int(ticks), stream=self._stream)
+            self._promised, self._arrays, self._left = None, self._decoded(sought=True), None
+            self._left = next(self._arrays, None)
+        super().seek(first)
+
+    def _decoded(self, sought: bool = False) -> Iterator[np.ndarray]:
+        """float32 `(channels, samples)` of each frame, up to the end or to the first damage. sought : whether `at` is told by the first."""
+        import av
+
+        count, failed, packets, loose = 0, "", 0, self._is_loose
         try:
             for packet in self._container.demux(self._stream):
                 try:
@@ -380,9 +416,13 @@ class AvReader(Reader):
                     if failed:
                         self.problem = f"is damaged {self._seconds(count)}: {failed}"
                         return
-                    for x in self._converted(frame, like):
+                    if not count:
+                        count = self._first_frame(frame, sought)
+                    for x in self._converted(frame):
                         count += x.shape[1]
                         yield x
+            for resampler in self._resamplers.values():
+                yield from map(_floats, resampler.resample(None))
         except av.FFmpegError as exc:
             if not loose or self._file.tell() < file_size_of(self._file):
                 failed, loose = f"{exc.strerror or exc}", False
@@ -394,6 +434,18 @@ class AvReader(Reader):
             if self.sr and count / self.sr < promised - TOLERANCE:
                 self.problem = f"is cut short: {count / self.sr:g} of the {promised:g} s its header promises"
 
+    def _first_frame(self, frame: av.AudioFrame, sought: bool) -> int:
+        """The number of its first sample; the first one of all settles sampling rate, channels and time."""
+        if sought:
+            self.at = round((frame.pts - self._first_time) * self._stream.time_base * self.sr)
+            return self.at
+        channels = len(frame.layout.channels)
+        self.sr, self.channels = self._like or (frame.sample_rate, channels)
+        self._layout, self._first_time = frame.layout.name, frame.pts or 0
+        if self.channels != channels:
+            self._layout = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels}c")
+        return 0
+
     def _seconds(self, count: int) -> str:
         return f"at {count / self.sr:.3f} s" if self.sr else "at its beginning"
 
@@ -404,17 +456,11 @@ class AvReader(Reader):
             return float(stream.duration * stream.time_base)
         return None
 
-    def _converted(self, frame: av.AudioFrame, like: tuple[int, int] | None) -> list[np.ndarray]:
+    def _converted(self, frame: av.AudioFrame) -> list[np.ndarray]:
         """The samples of a frame at the sampling rate and with the channels of the first one, or of `like`."""
         import av
 
-        channels = len(frame.layout.channels)
-        if not self.sr:
-            self.sr, self.channels = like or (frame.sample_rate, channels)
-            self._layout, self._resamplers = frame.layout.name, {}
-            if self.channels != channels:
-                self._layout = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels}c")
-        if (frame.sample_rate, channels) == (self.sr, self.channels):
+        if (frame.sample_rate, len(frame.layout.channels)) == (self.sr, self.channels):
             return [_floats(frame)]
         key = frame.sample_rate, frame.layout.name, frame.format.name
         if key not in self._resamplers:

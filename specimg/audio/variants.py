@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.samples import takes_samples
 from ..core.values import Value, choose, kinds, register
 
 __all__ = ["AddNoise", "PitchShift", "Roll", "TimeStretch", "Variant", "list_variants"]
@@ -46,6 +47,11 @@ class Variant(Value):
     >>> variant, variant.name
     (Roll(share=0.25), 'roll-0.25')
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__call__" in cls.__dict__:
+            cls.__call__ = takes_samples(cls.__call__, position=1)
 
     @classmethod
     def from_dict(cls, data: dict) -> Variant:

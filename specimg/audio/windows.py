@@ -8,7 +8,7 @@
     quiet = silence_clips("speech/_background_noise_", n=200, root="speech")        # a class of its own
     table = pd.concat([words, quiet], ignore_index=True)                           # words: a table of whole recordings below speech/
 
-Only headers are read. Windows keep the `path` of their recording, by which folds and splits keep them together. With
+Only headers are read, where they tell the length (mp3 and m4a are decoded). Windows keep the `path` of their recording, by which folds and splits keep them together. With
 `Audio(duration=seconds)` all pictures of one sampling rate have the same width.
 """
 
@@ -27,7 +27,8 @@ from ..core.files import inside
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
-from .decode import AudioError, recording_seconds
+from .decode import DAMAGED, recording_seconds
+from .errors import AudioError
 from .find import find_audio
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def cut_windows(
     *,
     folder: str | os.PathLike = ".",
     rest: str = "drop",
+    damaged: str = "error",
 ) -> pd.DataFrame:
     """Cut recordings into windows of `seconds`, each of which shares `overlap` seconds with the one before.
 
@@ -124,6 +126,8 @@ def cut_windows(
     rest : str, default "drop"
         What becomes of a recording's end, and of recordings shorter than a window: "drop" leaves them out, and a warning counts the
         recordings that are lost; "keep" makes a shorter window; "shift" moves the last window back until it ends with the recording.
+    damaged : str, default "error"
+        As in `Audio`: a recording that breaks off is not cut, or, "partial", it is cut up to there.
 
     Returns
     -------
@@ -150,8 +154,9 @@ def cut_windows(
             f"overlap={overlap!r}; give seconds from 0 up to, but not as long as, the window of {seconds:g} s"
         )
     choose(rest, RESTS, "rest")
+    choose(damaged, DAMAGED, "damaged")
     table, folder = as_table(clips, folder)
-    length_of = functools.lru_cache(maxsize=None)(recording_seconds)
+    length_of = functools.lru_cache(maxsize=None)(functools.partial(recording_seconds, damaged=damaged))
     rows, spans, short = [], [], []
     for row, (path, span) in enumerate(zip(table["path"], times_of(table))):
         file = os.path.join(folder, inside(folder, path))

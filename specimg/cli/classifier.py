@@ -25,7 +25,7 @@ def _predict(args: argparse.Namespace) -> None:
     failed = table[table["probability"].isna()]
     if args.out:
         write_atomic(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
-        print(f"{count(len(table), 'row')} in {args.out!r}, {(table['status'] != 'ok').sum()} without a label")
+        print(f"{count(len(table), 'row')} in {args.out!r}, {len(failed)} without a label")
         reasons = [(repr(path), status) for path, status in failed[["path", "status"]].itertuples(index=False)]
         print_failures(reasons, args.verbose, f"failures are listed in {args.out!r}, in the column status")
     else:

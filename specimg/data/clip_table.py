@@ -25,6 +25,7 @@ from ..core.warnings import warn
 from ..labels.corrections import apply_corrections
 from ..labels.split_folders import split_by_folders
 from ..labels.tables import clip_index, labels_from_csv
+from ..render.manifest import HAS_PICTURE
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
 from .split import Split
@@ -95,7 +96,7 @@ def find_pictures(table: pd.DataFrame, tree: SpecTree) -> tuple[np.ndarray, list
     """(bool (rows,): which rows have a picture; the pictures of these, absolute paths; for each of the others why it has none)."""
     originals = tree.originals
     found = originals.set_index(clip_index(originals))[["status", "reason", "picture"]].reindex(clip_index(table))
-    drawn = (found["status"] == "drawn").to_numpy()
+    drawn = found["status"].isin(HAS_PICTURE).to_numpy()
     pictures = [str(tree.images / picture) for picture in found["picture"][drawn]]
     reasons = found["reason"].where(found["status"].notna(), "is not in the tree")
     return drawn, pictures, [f"{path}: {reason}" for path, reason in zip(table["path"][~drawn], reasons[~drawn])]
@@ -136,7 +137,7 @@ def drawn_tree(
 def labels_of_folders(tree: SpecTree) -> pd.DataFrame:
     """What was drawn, labelled with the name of the folder it lies in, with `is_valid` where folders of a split lie above those."""
     table = tree.originals
-    table = table[table["status"] == "drawn"].reset_index(drop=True)
+    table = table[table["status"].isin(HAS_PICTURE)].reset_index(drop=True)
     times = ["start", "end"] if table["end"].notna().any() else []
     table = table[["path", *times]].assign(label=table["path"].map(lambda path: Path(path).parent.name))
     return split_by_folders(table, tree.source)

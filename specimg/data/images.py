@@ -272,13 +272,26 @@ class Samples:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedSound:
+    """The bytes of a recording's file as one item; plain bytes would be those of a picture."""
+
+    data: bytes
+
+
 class OpenPicture(Transform):
     """A picture's PNG is opened; a recording, or `Samples`, is drawn by the renderer first, in memory.
 
     With `tree`, recordings that it holds are opened there instead of being drawn.
     """
 
-    input_types = (str, Path, Samples, Image.Image)  # what fastai may hand over when it predicts on new items
+    input_types = (
+        str,
+        Path,
+        Samples,
+        EncodedSound,
+        Image.Image,
+    )  # what fastai may hand over when it predicts on new items
 
     def __init__(self, renderer: Renderer | None = None, tree: SpecTree | None = None):
         super().__init__()
@@ -305,7 +318,9 @@ class OpenPicture(Transform):
             raise ValueError(
                 f"{o!r} is a recording, and this data has no renderer to draw it with; give renderer= or pictures (.png)"
             )
-        return self.renderer.png(o.y, o.sr) if isinstance(o, Samples) else self.renderer.png(o)
+        if isinstance(o, Samples):
+            return self.renderer.png(o.y, o.sr)
+        return self.renderer.png(o.data if isinstance(o, EncodedSound) else o)
 
 
 def _resized(planes: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -82,7 +82,7 @@ class NetworkInput(ABC):
 
         Parameters
         ----------
-        source : str, path, or pair (y, sr)
+        source : str, path, bytes, file or pair (y, sr)
             The recording.
 
         Returns
@@ -112,7 +112,7 @@ class NetworkInput(ABC):
         prepared : bytes, ndarray or None
             What was prepared of each source, in order.
         reason : str
-            Why it could not be prepared; empty if it was.
+            Why it could not be prepared, or, after "partial: ", why only its beginning was; empty if it was.
         """
         return prepare_all(self.reader, sources, n_jobs)
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import glob
 import numbers
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
 from ..audio import find_audio
-from .images import Samples
+from ..audio.readers import is_sound
+from .images import EncodedSound, Samples
 
 
 def _source(o):
@@ -27,7 +29,16 @@ def _source(o):
         return os.fspath(o)
     if isinstance(o, Image.Image):
         return o
-    raise ValueError(f"nothing can be predicted on a {type(o).__name__}; give paths, pairs (y, sr), or pictures")
+    if is_sound(o):
+        return EncodedSound(bytes(o.read() if hasattr(o, "read") else o))
+    if isinstance(o, Mapping):
+        raise ValueError(
+            f"a {type(o).__name__} with the keys {', '.join(map(str, o))} is not a recording; give its samples and their sampling rate, "
+            "such as (o['array'], o['sampling_rate']), or its path or bytes"
+        )
+    raise ValueError(
+        f"nothing can be predicted on a {type(o).__name__}; give paths, bytes, open files, pairs (y, sr), or pictures"
+    )
 
 
 def _expand(item) -> list:
@@ -39,10 +50,15 @@ def _expand(item) -> list:
 
 def list_sources(items) -> tuple[list[str], list]:
     """(a name for each, what to open) of what people predict on: a folder; or recordings, or one, as paths, pairs `(y, sr)` or pictures."""
+    if isinstance(items, pd.DataFrame):
+        raise ValueError(
+            f"a table with the columns {', '.join(map(str, items.columns))} is not a list of recordings; give the column with their "
+            "paths, such as [os.path.join(folder, path) for path in table['path']]"
+        )
     is_pair = isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real)
     if isinstance(items, (str, os.PathLike)) and os.path.isdir(items):
         items = [Path(items) / name for name in find_audio(items)]
-    elif is_pair or isinstance(items, (str, os.PathLike, Image.Image)):
+    elif is_pair or is_sound(items) or isinstance(items, (Image.Image, Mapping)):
         items = [items]
     sources = [_source(o) for item in items for o in _expand(item)]
     return [o if isinstance(o, str) else f"samples {i}" for i, o in enumerate(sources)], sources

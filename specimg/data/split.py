@@ -22,6 +22,7 @@ from ..core.warnings import warn
 from ..labels.classes import check_labels
 from ..labels.folds import split_valid
 from ..labels.tables import clip_index, is_multilabel
+from ..render.manifest import HAS_PICTURE
 from ..render.tree import SpecTree
 
 __all__ = ["Split", "SplitClips", "split_clips", "add_variants"]
@@ -189,7 +190,7 @@ def add_variants(clips: SplitClips, tree: SpecTree, variants: Sequence) -> Split
 
     ValueError if the tree holds no picture of a variant; a warning counts clips that lack one.
     """
-    drawn, more = tree.table[tree.table["status"] == "drawn"], []
+    drawn, more = tree.table[tree.table["status"].isin(HAS_PICTURE)], []
     for name in variants_by_name(variants):
         own = drawn[drawn["variant"] == name]
         found = own.set_index(clip_index(own))["picture"].reindex(clip_index(clips.train))

@@ -25,7 +25,7 @@ from ..audio.read import condition, read_clip
 from ..core.figures import new_figure, write_message
 from ..core.values import Value, register
 from ..render.renderer import as_channels
-from .images import FitTransform, Samples, window_starts
+from .images import EncodedSound, FitTransform, Samples, window_starts
 from .sizes import Sizing
 
 STEPS = 2000  # of time that the drawing of a long waveform shows: the highest and the lowest sample in each
@@ -115,7 +115,13 @@ class RecordingPart:
 class ReadWave(Transform):
     """A recording, a `RecordingPart` of one, or `Samples` become a `TensorWave`, read by `audio`. AudioError, with the path, for a file that cannot be read."""
 
-    input_types = (str, Path, RecordingPart, Samples)  # what fastai may hand over when it predicts on new items
+    input_types = (
+        str,
+        Path,
+        RecordingPart,
+        Samples,
+        EncodedSound,
+    )  # what fastai may hand over when it predicts on new items
 
     def __init__(self, audio: Audio):
         super().__init__()
@@ -134,6 +140,9 @@ class ReadWave(Transform):
                 raise ValueError(f"sampling rate {o.sr!r}: give a whole number of samples a second, 1 or more")
             y, sr, cut = condition(as_channels(o.y), int(o.sr), self.audio)
             return y, cut / sr
+        if isinstance(o, EncodedSound):
+            clip = read_clip(o.data, self.audio)
+            return clip.y, clip.begin
         span = o if isinstance(o, RecordingPart) else RecordingPart(os.fspath(o), None, None)
         try:
             clip = read_clip(span.path, self.audio, span.start, span.end)

@@ -23,6 +23,7 @@ from ..audio.windows import as_table, times_of
 from ..core.files import inside
 from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
+from ..core.samples import as_floats
 from ..core.text import examples
 from ..core.warnings import warn
 from ..spectrogram import Mel
@@ -112,7 +113,7 @@ def clip_features(
     >>> len(features), round(features["rms_mean"], 1)
     (178, 0.3)
     """
-    found = _by_frame(np.asarray(y, np.float32), sr, n_fft, hop_length, n_mels, n_mfcc)
+    found = _by_frame(as_floats(y).astype(np.float32, copy=False), sr, n_fft, hop_length, n_mels, n_mfcc)
     rows = np.stack(list(found.values()))
     names = [f"{name}_{what}" for name in found for what in ("mean", "std")]
     return dict(zip(names, np.stack([rows.mean(axis=1), rows.std(axis=1)], axis=1).ravel().tolist()))

@@ -31,7 +31,7 @@ from ..data.images import SpecImage
 from ..data.tta import TTA, TTAFit, fit_with_tta
 from ..inference import Classifier
 from ..labels.tables import KEY, clip_spans
-from ..render.manifest import DRAWN
+from ..render.manifest import HAS_PICTURE
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureError
@@ -83,8 +83,8 @@ def draw_variants(
         warnings.simplefilter("ignore")  # already warned about when the clips themselves were drawn
         more = draw_clips(tables, folder, renderer, variants=variants, **drawing)
     rows = [row for row in more._rows if row.variant]
-    whole = {(row.path, row.start, row.end) for row in more._rows if not row.variant and row.status == DRAWN}
-    lost = [row for row in rows if row.status != DRAWN and (row.path, row.start, row.end) in whole]
+    whole = {(row.path, row.start, row.end) for row in more._rows if not row.variant and row.status in HAS_PICTURE}
+    lost = [row for row in rows if row.status not in HAS_PICTURE and (row.path, row.start, row.end) in whole]
     if lost:
         named = examples([f"{row.path} {row.variant}: {row.reason}" for row in lost], mark="; ")
         warn(f"{len(lost)} of {count(len(rows), 'variant')} could not be drawn; training does without them ({named})")

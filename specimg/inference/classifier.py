@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ..audio import Audio
 from ..core.progress import progress_bar
 from ..data import NetworkInput
-from ..data.images import Samples
+from ..data.images import EncodedSound, Samples
 from ..data.sources import list_sources
 from ..render.renderer import Renderer
 from .calibration import Calibration
@@ -137,7 +137,7 @@ class Classifier:
 
         Parameters
         ----------
-        source : str, path or pair (y, sr)
+        source : str, path, bytes, file or pair (y, sr)
             The recording.
 
         Returns
@@ -205,11 +205,11 @@ class Classifier:
     def _inputs(self, sources: list, n_jobs: int) -> Iterator[tuple[Tensor | None, str]]:
         """(the network's input, "ok") or (None, why not) of each source, in order."""
         for prepared, reason in self.input.prepare_all([_plain_source(source) for source in sources], n_jobs):
-            if reason:
+            if prepared is None:
                 yield None, reason
                 continue
             try:
-                yield self.input.to_tensor(prepared), "ok"
+                yield self.input.to_tensor(prepared), reason or "ok"
             except ValueError as exc:
                 yield None, str(exc)
 
@@ -255,7 +255,7 @@ class Classifier:
 
         Parameters
         ----------
-        items : str, path, pair (y, sr), or list of them
+        items : str, path, bytes, file, pair (y, sr), or list of them
             Recordings, or one of them; or a folder.
         bs : int, default 32
             Clips a batch.
@@ -270,7 +270,8 @@ class Classifier:
         -------
         DataFrame
             One row an item, in order: path, label (the most probable; where a clip may have several, all above their threshold, joined by
-            semicolons), probability (the largest), status ("ok"; "unsure: ..." where `reject_below` made the label "unknown", should a class
+            semicolons), probability (the largest), status ("ok"; "partial: ..." where a damaged recording was read as far as it goes, which
+            `Audio(damaged="partial")` asks for; "unsure: ..." where `reject_below` made the label "unknown", should a class
             be called that; or why there is no prediction), and p_<label> for each label, whatever it is called. `attrs["vocab"]` names the
             labels.
 
@@ -456,5 +457,7 @@ class Classifier:
 
 
 def _plain_source(source):
-    """`Samples` as a pair, which needs no torch to travel to a worker."""
+    """`Samples` as a pair and `EncodedSound` as bytes, which need no torch to travel to a worker."""
+    if isinstance(source, EncodedSound):
+        return source.data
     return (source.y, source.sr) if isinstance(source, Samples) else source

@@ -29,7 +29,8 @@ MAX_CELL = 1 << 20  # bytes of a name or a reason
 _SUPER_JOURNAL = bytes.fromhex(
     "d9d505f920a163d7"
 )  # end of a journal that names another file, which SQLite would delete
-DRAWN, FAILED, UNREADABLE = "drawn", "failed", "unreadable"  # status
+DRAWN, PARTIAL, FAILED, UNREADABLE = "drawn", "partial", "failed", "unreadable"  # status
+HAS_PICTURE = (DRAWN, PARTIAL)
 
 
 class Row(NamedTuple):
@@ -50,9 +51,10 @@ class Row(NamedTuple):
     mtime : int or None
         Modification time of the recording in ns.
     status : str
-        "drawn", "failed" (a broken file) or "unreadable" (tried again at the next call).
+        "drawn", "partial" (drawn as far as a damaged recording goes), "failed" (a broken file) or "unreadable" (tried again at the
+        next call).
     reason : str
-        Why there is no picture; "" if there is one.
+        Why there is no picture, or why it is partial; "" if it is whole.
     duration : float or None
         Seconds that were drawn.
     sr : int or None
@@ -142,7 +144,7 @@ def _check_row(row: Row) -> None:
     for (column, kinds), value in zip(_CELLS, row):
         if not isinstance(value, kinds):
             raise ValueError(f"its row of {row.picture!r} has the {column} {value!r}")
-    if row.status not in (DRAWN, FAILED, UNREADABLE):
+    if row.status not in (*HAS_PICTURE, FAILED, UNREADABLE):
         raise ValueError(f"its row of {row.picture!r} has the status {row.status!r}")
     if row.picture == ".":
         raise ValueError("it has a picture without a name")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..audio.find import walk_audio, warn_passed_over
 from ..core.files import OutsideError, inside
-from .manifest import DRAWN, UNREADABLE, Row
+from .manifest import HAS_PICTURE, UNREADABLE, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,6 +159,6 @@ def render_action(row: Row | None, stat: tuple[int | None, int | None], has_pict
         return "draw"
     if (row.size, row.mtime) != tuple(stat) or row.status == UNREADABLE:
         return "redraw"
-    if row.status == DRAWN and not has_picture:
+    if row.status in HAS_PICTURE and not has_picture:
         return "redraw"
     return "keep"

@@ -10,7 +10,6 @@ draw, so that they start without torch.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,14 +17,17 @@ from numpy.typing import ArrayLike
 
 from ..audio import Audio
 from ..audio.read import condition, read_clip
+from ..audio.readers import Sound, is_sound, name_of
 from ..core.parallel import map_chunks
+from ..core.warnings import warn
+from .manifest import PARTIAL
 from .renderer import Renderer, as_channels
 
 MAX_SAMPLES = 2**27  # of all channels in one recording: 50 minutes of mono at 44.1 kHz, half a gigabyte as floats
 ROUND = 256  # recordings that are prepared before the next are begun, which bounds what waits for the network in memory
 
 
-Source = str | os.PathLike | tuple[ArrayLike, int]
+Source = Sound | tuple[ArrayLike, int]
 
 
 def _condition_samples(y: ArrayLike, sr: int, audio: Audio) -> np.ndarray:
@@ -35,6 +37,17 @@ def _condition_samples(y: ArrayLike, sr: int, audio: Audio) -> np.ndarray:
     return condition(as_channels(y), int(sr), audio)[0]
 
 
+def _prepared(reader: Renderer | Audio, source: Source) -> tuple[bytes | np.ndarray, str]:
+    """(what `prepare` returns, why it is partial or "")."""
+    if is_sound(source):
+        clip = read_clip(source, reader.audio if isinstance(reader, Renderer) else reader, most=MAX_SAMPLES)
+        return reader.encode(clip) if isinstance(reader, Renderer) else clip.y, clip.problem
+    if not isinstance(source, tuple):
+        raise ValueError(f"a {type(source).__name__} is not a recording; give paths or pairs (y, sr)")
+    y, sr = source
+    return reader.png(y, sr) if isinstance(reader, Renderer) else _condition_samples(y, sr, reader), ""
+
+
 def prepare(reader: Renderer | Audio, source: Source) -> bytes | np.ndarray:
     """Prepare one recording for a network.
 
@@ -42,33 +55,30 @@ def prepare(reader: Renderer | Audio, source: Source) -> bytes | np.ndarray:
     ----------
     reader : Renderer or Audio
         A renderer draws; `Audio` reads only.
-    source : str, os.PathLike or tuple
-        Path of a recording, or a pair `(y, sr)` of samples and their sampling rate in Hz.
+    source : str, os.PathLike, bytes, file or tuple
+        Path of a recording, its bytes, or a file that is open in binary mode; or a pair `(y, sr)` of samples and their sampling rate in Hz.
 
     Returns
     -------
     bytes or np.ndarray
-        The PNG that the renderer draws, or float32 `(samples,)`.
+        The PNG that the renderer draws, or float32 `(samples,)`. A warning says if a damaged recording was read as far as it goes.
 
     Raises
     ------
     ValueError
         With the reason; an AudioError if it is about a file.
     """
-    if isinstance(source, (str, os.PathLike)):
-        is_renderer = isinstance(reader, Renderer)
-        clip = read_clip(source, reader.audio if is_renderer else reader, most=MAX_SAMPLES)
-        return reader.encode(clip) if is_renderer else clip.y
-    if not isinstance(source, tuple):
-        raise ValueError(f"a {type(source).__name__} is not a recording; give paths or pairs (y, sr)")
-    y, sr = source
-    return reader.png(y, sr) if isinstance(reader, Renderer) else _condition_samples(y, sr, reader)
+    prepared, problem = _prepared(reader, source)
+    if problem:
+        warn(f"{name_of(source)!r} {problem}; it is read up to there")
+    return prepared
 
 
 def _prepare_one(reader: Renderer | Audio, source: Source) -> tuple[bytes | np.ndarray | None, str]:
-    """(what `prepare` returns, "") or (None, the reason)."""
+    """What `prepare_all` yields of a source."""
     try:
-        return prepare(reader, source), ""
+        prepared, problem = _prepared(reader, source)
+        return prepared, f"{PARTIAL}: {problem}" if problem else ""
     except ValueError as exc:  # an AudioError has its reason without the path
         return None, getattr(exc, "reason", str(exc))
     except ImportError:
@@ -92,16 +102,16 @@ def prepare_all(
     reader : Renderer or Audio
         As in `prepare`.
     sources : sequence
-        Paths and pairs `(y, sr)`.
+        As `prepare` takes them; where others prepare them, not files that are open.
     n_jobs : int, default 1
         Processes, as joblib counts them; they are started only where more than a few seconds of work are left.
 
     Yields
     ------
     prepared : bytes, np.ndarray or None
-        As `prepare` returns it, in the order of `sources`; None if there is a reason.
+        As `prepare` returns it, in the order of `sources`; None if that is not possible.
     reason : str
-        Why the recording could not be prepared; "" if it was.
+        Why the recording could not be prepared, or, after "partial: ", why only its beginning was; "" if it was.
     """
     work = functools.partial(_prepare_some, reader)
     for first in range(0, len(sources), ROUND):

@@ -7,7 +7,6 @@ renderer.png(y, 44100)                 # the bytes of the same picture, from sam
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ import numpy as np
 
 from ..audio import Audio
 from ..audio.read import Clip, condition, read_clip
+from ..audio.readers import Sound, is_sound
+from ..core.samples import as_floats
 from ..core.values import Value, register
 from ..spectrogram import Mel, Representation
 from ..spectrogram.picture import Picture, encode
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def as_channels(samples: ArrayLike) -> np.ndarray:
-    """Samples `(samples,)` or `(samples, channels)` as float32 `(samples, channels)`."""
-    y = np.asarray(samples, np.float32)
+    """Samples `(samples,)` or `(samples, channels)` as float32 `(samples, channels)`, whole numbers scaled by their kind."""
+    y = as_floats(samples).astype(np.float32, copy=False)
     if y.ndim not in (1, 2) or not y.size:
         raise ValueError(f"samples of shape {y.shape}; give (samples,) or (samples, channels), at least one")
     y = y.reshape(len(y), -1)
@@ -65,19 +66,15 @@ class Renderer(Value):
     audio: Audio = Audio()
 
     def __call__(
-        self,
-        source: str | os.PathLike | ArrayLike,
-        sr: int | None = None,
-        *,
-        start: float | None = None,
-        end: float | None = None,
+        self, source: Sound | ArrayLike, sr: int | None = None, *, start: float | None = None, end: float | None = None
     ) -> PIL.Image.Image:
         """The picture as it would be stored.
 
         Parameters
         ----------
-        source : str, os.PathLike or array_like
-            Path of a recording, or samples `(samples,)` or `(samples, channels)` together with `sr`.
+        source : str, os.PathLike, bytes, file or array_like
+            Path of a recording, its bytes, or a file that is open in binary mode; or samples `(samples,)` or `(samples, channels)`
+            together with `sr`: floats in [-1, 1], or whole numbers, which are scaled by what their kind holds.
         sr : int, optional
             Sampling rate of samples in Hz.
         start, end : float, optional
@@ -95,12 +92,7 @@ class Renderer(Value):
         return image
 
     def png(
-        self,
-        source: str | os.PathLike | ArrayLike,
-        sr: int | None = None,
-        *,
-        start: float | None = None,
-        end: float | None = None,
+        self, source: Sound | ArrayLike, sr: int | None = None, *, start: float | None = None, end: float | None = None
     ) -> bytes:
         """The bytes of the picture as they would be stored.
 
@@ -121,7 +113,7 @@ class Renderer(Value):
         ValueError
             If samples come without their sampling rate, or are too few for the representation.
         """
-        if isinstance(source, (str, os.PathLike)):
+        if is_sound(source):
             return self.encode(read_clip(source, self.audio, start, end))
         if sr is None:
             raise ValueError("samples need their sampling rate: renderer(y, sr)")

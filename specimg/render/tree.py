@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 
 from ..audio import AudioError, UnreadableError
 from ..audio.decode import SampleBuffer
+from ..audio.find import decoder_of_name
 from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.arguments import names_arguments
@@ -46,7 +47,7 @@ from ..core.progress import progress_bar
 from ..core.text import examples
 from ..core.warnings import warn
 from ..spectrogram.picture import picture_problem, show_picture
-from .manifest import DRAWN, FAILED, UNREADABLE, Manifest, Row, read_rows
+from .manifest import DRAWN, FAILED, HAS_PICTURE, PARTIAL, UNREADABLE, Manifest, Row, read_rows
 from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, stat_of, variant_jobs
 from .renderer import Renderer
 from .versions import Recorded, compare_versions, installed_versions, read_facts, read_versions, warn_of_versions
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SpecTree", "render_tree"]
 
-FORMAT = 1  # of a tree; in its key, raised when the same renderer draws other bytes
+FORMAT = 2  # of a tree; in its key, raised when the same renderer draws other bytes
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # the name is what is wrong, not the disk
 IN_FLIGHT = 600  # s; younger files without a row may belong to a process that is still drawing
 UNSEEN = (
@@ -96,7 +97,7 @@ def _draw_one(
         if exc.errno not in UNNAMEABLE:
             raise
         return Row(*job, FAILED, f"no picture can have the name {job.picture!r}: {exc.strerror}", None, None)
-    return Row(*job, DRAWN, "", clip.duration, clip.source_sr)
+    return Row(*job, PARTIAL if clip.problem else DRAWN, clip.problem, clip.duration, clip.source_sr)
 
 
 _own = threading.local()  # joblib's workers may be threads, each of which needs a work array of its own
@@ -226,7 +227,7 @@ class SpecTree:
         return cls(folder, renderer, source, read_rows(folder))
 
     def __len__(self) -> int:
-        return sum(row.status == DRAWN for row in self._rows)
+        return sum(row.status in HAS_PICTURE for row in self._rows)
 
     def __repr__(self) -> str:
         failed = len(self._rows) - len(self)
@@ -248,7 +249,7 @@ class SpecTree:
     def failures(self) -> pd.DataFrame:
         """The rows without a picture: path, start, end and the reason."""
         table = self.table
-        return table.loc[table.status != DRAWN, ["path", "start", "end", "reason"]].reset_index(drop=True)
+        return table.loc[~table.status.isin(HAS_PICTURE), ["path", "start", "end", "reason"]].reset_index(drop=True)
 
     @functools.cached_property
     def _by_path(self) -> dict[str, list[Row]]:
@@ -301,7 +302,7 @@ class SpecTree:
             raise ValueError(
                 f"{name!r} has {len(chosen) or 'no'} pictures{'' if start is None else f' from {start:g} s'}; it is drawn from {starts} s: give start="
             )
-        if chosen[0].status != DRAWN:
+        if chosen[0].status not in HAS_PICTURE:
             raise ValueError(f"{name!r} was not drawn: {chosen[0].reason}")
         return self.images / chosen[0].picture
 
@@ -353,7 +354,7 @@ class SpecTree:
         damaged = []
         for row in self._rows:
             file = self.images / row.picture
-            problem = picture_problem(file, self.renderer.representation) if row.status == DRAWN else None
+            problem = picture_problem(file, self.renderer.representation) if row.status in HAS_PICTURE else None
             if problem:
                 damaged.append((row.path, row.picture, problem + (_dropped(file) if drop else "")))
         return pd.DataFrame(damaged, columns=["path", "picture", "problem"])
@@ -383,7 +384,7 @@ class SpecTree:
         with Manifest(self.root) as manifest:
             rows = manifest.rows()
             gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
-            known = {r.picture for r in rows if r.status == DRAWN} - gone
+            known = {r.picture for r in rows if r.status in HAS_PICTURE} - gone
             stray = [
                 name
                 for name, entry in pictures.items()
@@ -404,7 +405,7 @@ class SpecTree:
 
 
 def _warn_failures(rows: list[Row]) -> None:
-    failed = [r for r in rows if r.status != DRAWN]
+    failed = [r for r in rows if r.status not in HAS_PICTURE]
     if failed:
         example = "; ".join(f"{r.path}: {r.reason}" for r in failed[:3])
         warn(
@@ -412,8 +413,17 @@ def _warn_failures(rows: list[Row]) -> None:
         )
 
 
+def _warn_partial(rows: list[Row]) -> None:
+    partial = [f"{r.path}: {r.reason}" for r in rows if r.status == PARTIAL and not r.variant]
+    if partial:
+        warn(
+            f"{len(partial)} of {len(rows)} clips are drawn only as far as their recording goes ({examples(partial, mark='; ')}); "
+            f"their status is {PARTIAL!r}"
+        )
+
+
 def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
-    rates = Counter(r.sr for r in rows if r.status == DRAWN)
+    rates = Counter(r.sr for r in rows if r.status in HAS_PICTURE)
     if renderer.audio.sr is None and len(rates) > 1:
         counts = ", ".join(f"{n} at {sr} Hz" for sr, n in rates.most_common())
         warn(
@@ -425,7 +435,8 @@ def _warn_mixed_rates(renderer: Renderer, rows: list[Row]) -> None:
 def _libraries_of(renderer: Renderer, variants: dict[str, Variant], jobs: list[Job]) -> frozenset[str]:
     """The libraries that affect the pixels of these pictures."""
     used = {job.variant for job in jobs} - {""}
-    return renderer.libraries.union(*(variants[name].libraries for name in used))
+    decoders = {decoder_of_name(job.path) for job in jobs}
+    return renderer.libraries.union(decoders, *(variants[name].libraries for name in used))
 
 
 def _versions_to_draw(folder: Path, recorded: Recorded, libraries: frozenset[str], draw: bool) -> Recorded:
@@ -497,7 +508,7 @@ def _stored(folder: Path, jobs: list[Job]) -> tuple[list[Row], list[Job]]:
             f"the tree {str(folder)!r}, or rows of it, were deleted while it was being drawn; call again to draw them anew",
         )
     there = dict(files_below(unlinked(folder, "images")))
-    lost = [job for job in jobs if known[job.picture].status == DRAWN and job.picture not in there]
+    lost = [job for job in jobs if known[job.picture].status in HAS_PICTURE and job.picture not in there]
     return [known[job.picture] for job in jobs], lost
 
 
@@ -627,5 +638,6 @@ def render_tree(
     if to_draw:
         _give_up(folder, rows, to_draw)
     _warn_failures(rows)
+    _warn_partial(rows)
     _warn_mixed_rates(renderer, rows)
     return SpecTree(folder, renderer, Path(root), rows)

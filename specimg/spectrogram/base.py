@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.samples import takes_samples
 from ..core.values import Value, kinds
 
 Range = tuple[float, float]
@@ -45,6 +46,11 @@ class Representation(Value):
     >>> Envelope()(y, sr).shape, sp.Renderer(Envelope())("dog.wav").size
     ((1, 1, 7), (7, 1))
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__call__" in cls.__dict__:
+            cls.__call__ = takes_samples(cls.__call__, position=1)
 
     @abstractmethod
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:

@@ -285,7 +285,7 @@ def test_the_steepest_step_reaches_the_end_of_deltas_range():
             return np.where(np.arange(40) < 20, -80, 0)[None, None].astype("float32")
 
     ((low, high),) = Delta(Step()).ranges
-    assert Delta(Step())(None, SR).max() == pytest.approx(high, rel=1e-5)
+    assert Delta(Step())(np.zeros(40), SR).max() == pytest.approx(high, rel=1e-5)
 
 
 # ---------------------------------------------------------------------- several at once
