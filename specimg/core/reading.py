@@ -21,7 +21,7 @@ import stat
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,23 @@ def _named(source: str | os.PathLike | None) -> str:
 
 
 # ---------------------------------------------------------------------- bytes
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Open a regular file to read its bytes; what would block or never end, as a pipe or a device does, is a ValueError.
+
+    Examples
+    --------
+    >>> with open_regular("dog.wav") as file:
+    ...     file.read(4)
+    b'RIFF'
+    """
+    # a pipe without a writer would block
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError(f"{_named(path)} is not a regular file")
+    return open(handle, "rb")
 
 
 def read_bytes(path: str | os.PathLike, max_bytes: int) -> bytes:
@@ -66,16 +83,11 @@ def read_bytes(path: str | os.PathLike, max_bytes: int) -> bytes:
     >>> len(read_bytes("dog.wav", max_bytes=100_000))
     8044
     """
-    # a pipe without a writer would block
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        raise ValueError(f"{_named(path)} is not a regular file")
-    with open(handle, "rb") as file:
-        if status.st_size > max_bytes:
-            raise ValueError(f"{_named(path)} has {status.st_size} bytes; at most {max_bytes} are read")
-        return file.read(status.st_size)
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise ValueError(f"{_named(path)} has {size} bytes; at most {max_bytes} are read")
+        return file.read(size)
 
 
 # ---------------------------------------------------------------------- JSON

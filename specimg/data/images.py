@@ -9,11 +9,9 @@ A picture knows from its text chunk how long a pixel lasts, so that a window of 
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +21,17 @@ from fastai.vision.all import PadMode, PILBase, RandTransform, TensorImage, ToTe
 from matplotlib.axes import Axes
 from PIL import Image
 
+from ..core.reading import parse_json
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
-from ..spectrogram.picture import PictureError, PictureInfo, parse_text
+from ..spectrogram.picture import PictureError, PictureInfo, channels_of, open_image, parse_text
 from .sizes import Sizing
 
 __all__ = ["SpecImage", "TensorSpec", "Samples", "OpenPicture", "FitSize"]
 
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # the part that a picture shows of which nothing was cut
+MAX_CELLS = 2**28  # of a window before it is brought to size
 
 
 class TensorSpec(TensorImage):
@@ -65,36 +65,27 @@ class TensorSpec(TensorImage):
         return show_image(x if len(x) in (1, 3) else x.flatten(0, 1)[None], ctx=ctx, **{**self._show_args, **kwargs})
 
 
-def _open_image(source) -> Image.Image:
-    """A whole PIL image from a path, bytes, or a PIL image (of which this is a copy). PictureError, with the path, if it is broken."""
-    if isinstance(source, Image.Image):
-        return source.copy()
-    try:
-        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
-        image.load()
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError) as exc:  # what Pillow raises at broken files
-        name = "the picture" if isinstance(source, bytes) else repr(os.fspath(source))
-        raise PictureError(f"{name} cannot be read: {exc}") from exc
-    return image
-
-
 def _eight_bits(image: Image.Image) -> Image.Image:
     """A picture of any mode as L, RGB or CMYK. Of 16 bits the upper 8 stay; Pillow itself would cut off at 255."""
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
     if image.mode == "F":
-        raise PictureError("a picture of floats has no range to show; save it with 8 bits a pixel")
+        raise PictureError("holds floats, which have no range to show; save it with 8 bits a pixel")
     keep = image.mode in ("L", "RGB", "CMYK")
     return image if keep else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _is_as_drawn(text: dict[str, Any], width: int, height: int) -> bool:
+def _is_as_drawn(text: str, width: int, height: int) -> bool:
     """Whether a picture still has the size that it was drawn with: of one that was cut or resized nobody knows what it shows."""
-    planes = text["channels"] if text["channels"] in (2, 4) else 1
-    drawn = text["picture"]
-    return (width, height) == (drawn.get("width") or text["frames"], planes * (drawn.get("height") or text["bins"]))
+    facts = parse_json(text)
+    try:
+        planes, drawn = facts["channels"] if facts["channels"] in (2, 4) else 1, facts["picture"]
+        return (width, height) == (
+            drawn.get("width") or facts["frames"],
+            planes * (drawn.get("height") or facts["bins"]),
+        )
+    except (AttributeError, KeyError, TypeError) as exc:
+        raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
 
 
 def _part_of(part: tuple, first: tuple[int, int], size: tuple[int, int], whole: tuple[int, int]) -> tuple:
@@ -102,6 +93,22 @@ def _part_of(part: tuple, first: tuple[int, int], size: tuple[int, int], whole: 
     left, top, right, bottom = part
     x, y = (right - left) / whole[0], (bottom - top) / whole[1]  # of a pixel
     return left + first[0] * x, top + first[1] * y, left + (first[0] + size[0]) * x, top + (first[1] + size[1]) * y
+
+
+def _side_by_side(image: Image.Image, channels: int) -> Image.Image:
+    """A grey image of 2 or 4 planes one above the other -> an RGB or CMYK image with these bands; any other as it is."""
+    if channels not in (2, 4):
+        return image
+    if image.mode != "L" or image.height % channels:
+        raise PictureError(f"has {image.height} rows of mode {image.mode}, which are no {channels} planes of grey")
+    bands = [Image.fromarray(p) for p in np.asarray(image).reshape(channels, -1, image.width)]
+    if channels == 2:
+        return Image.merge("RGB", [*bands, Image.new("L", bands[0].size)])
+    return Image.merge("CMYK", bands)
+
+
+def _name_of(source: object) -> str:
+    return repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "the picture"
 
 
 class SpecImage(PILBase):
@@ -150,17 +157,16 @@ class SpecImage(PILBase):
         """
         if isinstance(fn, SpecImage):
             return fn
-        image = _open_image(fn)
-        text, stored_size = (
-            image.info.pop("specimg", None),
-            image.size,
-        )  # Pillow would hand it on to crops and mirror images
-        channels = json.loads(text)["channels"] if text else 1
-        image = _eight_bits(image)
-        if channels in (2, 4):
-            image = _planes_side_by_side(np.asarray(image).reshape(channels, -1, image.width))
+        image = fn.copy() if isinstance(fn, Image.Image) else open_image(fn)
+        text = image.info.pop("specimg", None)  # Pillow would hand it on to crops and mirror images
+        stored_size = image.size
+        try:
+            channels, is_whole = channels_of(text) or 1, bool(text) and _is_as_drawn(text, *stored_size)
+            image = _side_by_side(_eight_bits(image), channels)
+        except PictureError as exc:
+            raise PictureError(f"{_name_of(fn)} {exc}") from exc
         spec = (SpecImage2 if channels == 2 else SpecImage)(image)
-        spec.facts = (text, *stored_size) if text and _is_as_drawn(json.loads(text), *stored_size) else None
+        spec.facts = (text, *stored_size) if is_whole else None
         return spec
 
     @property
@@ -237,14 +243,6 @@ class SpecImage2(SpecImage):
     @property
     def planes(self) -> np.ndarray:
         return super().planes[:2]
-
-
-def _planes_side_by_side(planes: np.ndarray) -> Image.Image:
-    """uint8 `(2 or 4, height, width)` -> an RGB or CMYK image with these bands."""
-    bands = [Image.fromarray(p) for p in planes]
-    if len(bands) == 2:
-        return Image.merge("RGB", [*bands, Image.new("L", bands[0].size)])
-    return Image.merge("CMYK", bands)
 
 
 @ToTensor
@@ -387,6 +385,11 @@ class FitSize(FitTransform):
         planes, info = o.planes, self._info(o)
         begin, column = (0.0, None) if info is None else self._seconds(o, info)
         columns = planes.shape[2] if self.method == "squish" else max(1, round(self.seconds / column))
+        if columns * planes.shape[0] * planes.shape[1] > MAX_CELLS:
+            raise PictureError(
+                f"{self.seconds:g} s of a picture whose columns last {column:g} s are {columns} columns of {planes.shape[1]} rows; "
+                f"{MAX_CELLS} cells at most"
+            )
         cuts = self._cuts(planes.shape[2], columns)
         parts = [_resized(_cut(planes, first, count, self.blank), *self.size) for first, count in cuts]
         x = TensorSpec(torch.from_numpy(np.stack(parts) if len(parts) > 1 else np.array(parts[0])))

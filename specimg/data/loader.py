@@ -28,9 +28,10 @@ from fastai.vision.all import (
 from fastai.vision.augment import AffineCoordTfm, LightingTfm
 
 from ..core.figures import new_figure
+from ..core.warnings import warn
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
-from ..spectrogram.picture import PictureInfo, draw_pixels
+from ..spectrogram.picture import MEND, PictureError, PictureInfo, draw_pixels
 from .images import FitTransform, OpenPicture, SpecImage, TensorSpec
 from .inputs import NetworkInput
 from .waves import RecordingPart
@@ -79,6 +80,7 @@ class ClipDL(TfmdDL):
         super().__init__(dataset, bs=bs, **kwargs)
         self.input, self.tree = input, tree
         self.weights = None if weights is None else [float(w) for w in weights]
+        self._unread: list[str] = []  # why pictures since the last batch could not be read
 
     def new(self, dataset=None, cls=None, **kwargs):
         """A loader like this one, as fastai makes it; over another `dataset` the weights do not hold."""
@@ -135,7 +137,14 @@ class ClipDL(TfmdDL):
     # -- remember which clips a batch holds: tensors lose what is hung on them when they are collated
 
     def do_item(self, s):
-        item = super().do_item(s)
+        """An item; None, which fastai leaves out of the batch, if its picture cannot be read."""
+        try:
+            item = super().do_item(s)
+        except PictureError as exc:
+            self._unread.append(str(exc))
+            return None
+        if item is None:
+            return None
         x = item[0] if isinstance(item, tuple) else item
         x.index = s or 0
         return item
@@ -146,7 +155,14 @@ class ClipDL(TfmdDL):
         x = batch[0] if isinstance(batch, tuple) else batch
         x.clips = [(o.index, getattr(o, "spans", None)) for o in firsts]
         x.parts = [getattr(o, "part", None) for o in firsts]  # of each picture what is seen
+        x.unread, self._unread = self._unread, []  # of a worker, which nobody would hear
         return batch
+
+    def __iter__(self):
+        for batch in super().__iter__():
+            for problem in getattr(batch[0] if isinstance(batch, (tuple, list)) else batch, "unread", ()):
+                warn(f"{problem}; the clip is left out. {MEND}")
+            yield batch
 
     # -- showing
 

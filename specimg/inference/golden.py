@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import soundfile
-from PIL import Image
 
 from ..audio import AudioError
 from ..audio.decode import decode
@@ -28,7 +27,6 @@ from ..core.files import write_atomic
 from ..core.reading import parse_json, read_bytes
 from ..core.values import Value, register
 from ..data.images import SpecImage
-from ..spectrogram.picture import PictureError
 from .classifier import Classifier
 from .folder import GOLDEN, facts_of, to_json, versions_now
 from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json
@@ -37,7 +35,6 @@ from .settings import check_settings
 SECONDS = 5.0  # of a golden clip at most
 TOLERANCE = 1e-3  # of a probability: what another processor or number of threads may change by rounding is far below
 STEPS = 32768  # of a waveform's full scale: its "levels"
-MOST_AREA = 2**26  # pixels of a golden picture
 FILE = "golden.json"
 SAME, PIXELS, PREDICTIONS, FAILED = "same", "pixels drift", "predictions drift", "no prediction"
 
@@ -195,9 +192,6 @@ def _pixels_then(data: bytes, name: str) -> np.ndarray:
             return soundfile.read(BytesIO(data), dtype="float32")[0]
         except soundfile.SoundFileError as exc:
             raise ValueError(f"it is not a wav: {exc}") from exc
-    with Image.open(BytesIO(data), formats=["PNG"]) as image:
-        if image.width * image.height > MOST_AREA:
-            raise PictureError(f"it has {image.width} x {image.height} pixels")
     return _planes(data)
 
 

@@ -27,6 +27,7 @@ MOST_NETWORKS = 200  # in an ensemble
 MOST_PIXELS = 2**22  # of a network's picture: 2048 x 2048
 MOST_SAMPLES = 2**24  # of a network's waveform: six minutes at 44.1 kHz
 MOST_WINDOWS = 1024  # of one clip
+MOST_VALUES = 2**27  # pixels, or samples, of all windows of one clip
 MOST_COLUMNS = 2**20  # of a picture, before it is brought to size
 LONGEST = 86_400.0  # s, a day
 WIDEST_LAYER = 2**16  # of a head
@@ -132,6 +133,16 @@ def _check_count(where: str, value: int, most: int) -> None:
     _need(1 <= value <= most, where, value, f"a whole number from 1 to {most}")
 
 
+def _check_windows(windows: int, values: int, unit: str) -> None:
+    _check_count("fit.windows", windows, MOST_WINDOWS)
+    _need(
+        windows * values <= MOST_VALUES,
+        "fit.windows",
+        windows,
+        f"{MOST_VALUES} {unit} at most, and these have {values} each",
+    )
+
+
 @register
 @dataclass(frozen=True)
 class PictureFit(Value):
@@ -146,13 +157,14 @@ class PictureFit(Value):
 
     def _check(self) -> None:
         _check_size("fit.size", self.size)
-        _check_count("fit.windows", self.windows, MOST_WINDOWS)
+        _check_windows(self.windows, self.size[0] * self.size[1], "pixels")
         levels = 1 <= len(self.blank) <= 4 and all(0 <= level <= 1 for level in self.blank)
         _need(levels, "fit.blank", list(self.blank), "one level from 0 to 1 a channel")
         _need((self.seconds or 0) <= LONGEST, "fit.seconds", self.seconds, "a day at most")
         if self.tta is not None:
             several = len(self.tta.shifts) * len(self.tta.lengths) * (self.tta.windows or self.windows)
             _need(several <= MOST_WINDOWS, "fit.tta", several, f"{MOST_WINDOWS} windows at most")
+            _check_windows(several, self.size[0] * self.size[1], "pixels")
             _need(max(self.tta.lengths) <= 10, "fit.tta.lengths", self.tta.lengths, "10 at most")
 
 
@@ -166,7 +178,7 @@ class WaveFit(Value):
 
     def _check(self) -> None:
         _check_count("fit.samples", self.samples, MOST_SAMPLES)
-        _check_count("fit.windows", self.windows, MOST_WINDOWS)
+        _check_windows(self.windows, self.samples, "samples")
 
 
 # ---------------------------------------------------------------------- the network and the files

@@ -46,7 +46,7 @@ from ..core.parallel import WorkerError, map_chunks
 from ..core.progress import progress_bar
 from ..core.text import examples
 from ..core.warnings import warn
-from ..spectrogram.picture import picture_problem, show_picture
+from ..spectrogram.picture import check_numbers, picture_problem, show_picture
 from .manifest import DRAWN, FAILED, HAS_PICTURE, PARTIAL, UNREADABLE, Manifest, Row, read_rows
 from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, stat_of, variant_jobs
 from .renderer import Renderer
@@ -219,6 +219,7 @@ class SpecTree:
             hint = f"; it holds the trees {', '.join(below[:8])}" if below else ""
             raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
         try:
+            check_numbers(facts["renderer"])
             renderer, source = Renderer.from_dict(facts["renderer"]), Path(facts["source"])
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"{str(folder / 'renderer.json')!r} does not describe a tree: {exc}") from exc

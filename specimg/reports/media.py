@@ -25,11 +25,13 @@ from fastai.vision.all import Learner
 from ..audio import Audio, recording_seconds
 from ..core.files import inside
 from ..core.progress import progress_bar
-from ..core.text import count
+from ..core.text import count, examples
+from ..core.warnings import warn
 from ..inference import Classifier, load_classifier
 from ..interpret.cam import Cam, clip_cams
 from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
+from ..spectrogram.picture import MEND
 from .pictures import SmallPicture, small_picture
 from .sound import LEAST, MOST, Sound, clip_sound, describe_bitrate, embed_first, link_to, sound_bytes
 from .subject import Subject
@@ -168,13 +170,14 @@ def _draw_again(renderer: Renderer | None, recording: Path | None, key: tuple) -
         return None
 
 
-def _picture(subject: Subject, file: str, recording: Path | None, key: tuple) -> tuple[SmallPicture | None, bool]:
-    """(the picture, was it drawn again)."""
+def _picture(subject: Subject, file: str, recording: Path | None, key: tuple) -> tuple[SmallPicture | None, bool, str]:
+    """(the picture, was it drawn again, why its file cannot be read)."""
     try:
-        return small_picture(file, subject.seconds), False
-    except (OSError, ValueError, SyntaxError):  # missing, broken, or none, as of a network of waveforms
+        return small_picture(file, subject.seconds), False, ""
+    except (OSError, ValueError) as exc:  # missing, damaged, or none, as of a network of waveforms
+        problem = str(exc) if isinstance(file, str) and os.path.isfile(file) else ""
         png = _draw_again(subject.renderer, recording, key)
-        return (None, False) if png is None else (small_picture(png, subject.seconds), True)
+        return (None, False, problem) if png is None else (small_picture(png, subject.seconds), True, problem)
 
 
 def _put_axes(media: Media, pictures: list[SmallPicture | None]) -> None:
@@ -376,7 +379,13 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, o
     recordings, why = _recordings(table, Path(options.audio) if options.audio is not None else subject.folder)
     with progress_bar(len(keys), "pictures", options.progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
-    pictures, again = [small for small, _ in found], sum(anew and bool(file) for (_, anew), file in zip(found, files))
+    pictures, again = (
+        [small for small, *_ in found],
+        sum(anew and bool(file) for (_, anew, _), file in zip(found, files)),
+    )
+    problems = [problem for *_, problem in found if problem]
+    if problems:
+        warn(f"{count(len(problems), 'picture')} cannot be read ({examples(problems, mark='; ')}). {MEND}")
     _put_axes(media, pictures)
     budget = options.budget_mb * MB
     budget -= _put_pictures(media, pictures, files, folder, budget)

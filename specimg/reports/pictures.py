@@ -13,10 +13,14 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..spectrogram.picture import PictureError, PictureInfo, parse_text, read_planes, row_ticks
+from ..spectrogram.picture import PictureError, PictureInfo, open_image, parse_text, planes_of, row_ticks
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 WIDTH, HEIGHT = 256, 128  # pixels
 QUALITY = 60  # of WebP, about 3 kB per picture
@@ -40,16 +44,13 @@ def _magma() -> np.ndarray:
     return np.round(matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)
 
 
-def _read_info(source) -> PictureInfo | None:
+def _info_of(image: PIL.Image.Image) -> PictureInfo | None:
     """The metadata of the picture; None if it is not specimg's."""
-    from PIL import Image
-
-    with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
-        text = image.info.get("specimg")
-        try:
-            return parse_text(text, *image.size) if text else None
-        except PictureError:
-            return None
+    text = image.info.get("specimg")
+    try:
+        return parse_text(text, *image.size) if text else None
+    except PictureError:
+        return None
 
 
 def _webp(pixels: np.ndarray) -> bytes:
@@ -77,15 +78,13 @@ def _ticks(info: PictureInfo) -> tuple[tuple[tuple[str, float], ...], str]:
 def small_picture(source, seconds: float | None = None) -> SmallPicture:
     """A picture, as a path or bytes, at reduced size; cut to its first `seconds`.
 
-    OSError if it is missing or unreadable.
+    FileNotFoundError if it is missing, PictureError if it cannot be read.
     """
-    from PIL import Image
-
-    info = _read_info(source)
+    image = open_image(source)
+    info = _info_of(image)
     if info is None:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return SmallPicture(_webp(np.asarray(image.convert("RGB"))), None, (), "")
-    planes = read_planes(source, info.channels)
+        return SmallPicture(_webp(np.asarray(image.convert("RGB"))), None, (), "")
+    planes = planes_of(image, info.channels)
     left, right = info.span
     if seconds is not None and right - left > seconds:
         column = (right - left) / info.width

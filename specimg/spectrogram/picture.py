@@ -16,8 +16,11 @@ the files as small.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import json
+import math
 import os
 import struct
 import zlib
@@ -28,19 +31,28 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from ..core.reading import open_regular, parse_json, read_bytes
 from ..core.values import Value, choose, register
 from .base import Representation
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
+    import PIL.Image
 
 FORMAT = 1  # of the text chunk; raised when its meaning changes
 KEYWORD = b"specimg"
 OCTAVES = (62, 125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)  # Hz, where axes carry a number
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 RESAMPLES = ("nearest", "box", "bilinear", "bicubic", "lanczos")  # Pillow's filters
+MAX_PIXELS = 2**27  # of all planes of a file that is read: half an hour of 2049 rows
+MAX_BYTES = 2**29  # of such a file
+MAX_TEXT = 2**20  # bytes before its pixels; as Pillow reads no longer text
+MAX_NUMBER = 2**24  # n_mels, n_fft, hop_length ... in its text: as many numbers make an axis
+MAX_BANK = 2**27  # n_mels times n_fft: numbers of a filter bank
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # Pillow reads others by running programs
 MAX_SIDE = 65_535  # pixels; neither Pillow's decoder nor any network takes more
+MEND = "Of a tree, tree.verify(drop=True) deletes damaged pictures, and the next render_tree draws them again"
 GREY, RGB, PALETTE = 0, 2, 3  # colour types of PNG
 
 
@@ -325,6 +337,8 @@ def _text_of(data: bytes) -> tuple[bytes, tuple[int, int, int]]:
     if len(data) < 33 or data[:8] != SIGNATURE:
         raise PictureError("is not a PNG file")
     width, height, _, colour_type = struct.unpack(">IIBB", data[16:26])
+    if not 0 < width * height <= MAX_PIXELS:
+        raise PictureError(f"has {width} x {height} pixels; 1 to {MAX_PIXELS} are read")
     at = 33
     while at + 12 <= len(data):
         size, name = struct.unpack(">I4s", data[at : at + 8])
@@ -337,29 +351,90 @@ def _text_of(data: bytes) -> tuple[bytes, tuple[int, int, int]]:
     raise PictureError("has no text chunk of specimg before its pixels")
 
 
-def parse_text(text: str | bytes, width: int, height: int) -> PictureInfo:
-    """The `PictureInfo` in the text chunk of a PNG of `width` by `height` pixels. PictureError if it has none."""
+def _whole(facts: dict, name: str, most: int) -> int:
+    """An entry that is a whole number from 1 to `most`; else a PictureError."""
+    value = facts[name]
+    if type(value) is not int or not 1 <= value <= most:
+        raise PictureError(f"has a text chunk with {name} {str(value)[:40]}; it is a whole number from 1 to {most}")
+    return value
+
+
+def channels_of(text: str | bytes | None) -> int | None:
+    """Number of channels that a text chunk names; None without one. PictureError if it cannot be."""
+    if not text:
+        return None
     try:
-        facts = json.loads(text)
-        if facts["format"] != FORMAT:
-            raise PictureError(f"is of format {facts['format']}; this specimg reads format {FORMAT}: draw it again")
-        channels = facts["channels"]
-        return PictureInfo(
-            Representation.from_dict(facts["representation"]),
-            Picture.from_dict(facts["picture"]),
-            channels,
-            facts["bins"],
-            facts["frames"],
-            facts["sr"],
-            facts["begin"],
-            facts["unit"],
-            tuple(tuple(r) for r in facts["ranges"]),
-            height // channels if channels in (2, 4) else height,
-            width,
-        )
+        return _whole(parse_json(text), "channels", 4)
     except PictureError:
         raise
     except (KeyError, TypeError, ValueError) as exc:
+        raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
+
+
+def check_numbers(part: object) -> None:
+    """ValueError for a number in a value's dictionary that would ask for absurd memory, where axes are made or pictures drawn.
+
+    Parameters
+    ----------
+    part : object
+        Plain data, such as `Renderer.to_dict` returns it; whole numbers are looked at wherever they stand in it.
+    """
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ()
+    for child in inner:
+        check_numbers(child)
+    if type(part) is int and abs(part) > MAX_NUMBER:
+        raise ValueError(f"it holds the number {str(part)[:40]}; {MAX_NUMBER} at most is read")
+    if isinstance(part, dict):
+        rows = max([part[name] for name in ("n_mels", "n_bands") if type(part.get(name)) is int], default=0)
+        if type(part.get("n_fft")) is int and rows * part["n_fft"] > MAX_BANK:
+            raise ValueError(
+                f"it has {rows} rows of n_fft={part['n_fft']}; {MAX_BANK} numbers at most make a filter bank"
+            )
+
+
+def _ranges(facts: dict, channels: int) -> tuple[tuple[float, float], ...]:
+    """The values of black and white of each channel; ValueError if they are none."""
+    ranges = tuple((float(low), float(high)) for low, high in facts["ranges"])
+    if len(ranges) != channels or not all(map(math.isfinite, itertools.chain(*ranges))):
+        raise ValueError(f"{len(ranges)} ranges, or endless ones, for {channels} channels")
+    return ranges
+
+
+def parse_text(text: str | bytes, width: int, height: int) -> PictureInfo:
+    """The `PictureInfo` in the text chunk of a PNG of `width` by `height` pixels. PictureError if it has none."""
+    try:
+        facts = parse_json(text)
+        if facts["format"] != FORMAT:
+            raise PictureError(
+                f"is of format {str(facts['format'])[:40]}; this specimg reads format {FORMAT}: draw it again"
+            )
+        check_numbers(facts["representation"])
+        representation = Representation.from_dict(facts["representation"])
+        picture = Picture.from_dict(facts["picture"])
+        channels = _whole(facts, "channels", 4)
+        planes = channels if channels in (2, 4) else 1
+        begin, unit = float(facts["begin"]), facts["unit"]
+        if height % planes or not math.isfinite(begin) or not isinstance(unit, str) or len(unit) > 80:
+            raise ValueError(f"{height} rows of {planes} planes from {begin} s on in {str(unit)[:80]!r}")
+        info = PictureInfo(
+            representation,
+            picture,
+            channels,
+            _whole(facts, "bins", MAX_NUMBER),
+            _whole(facts, "frames", 2**53),
+            _whole(facts, "sr", 2**31),
+            begin,
+            unit,
+            _ranges(facts, channels),
+            height // planes,
+            width,
+        )
+        if not 0 < info.span[1] - info.span[0] < math.inf:
+            raise ValueError(f"it shows the span {info.span} s")
+        return info
+    except PictureError:
+        raise
+    except (ArithmeticError, KeyError, TypeError, ValueError) as exc:
         raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
 
 
@@ -394,26 +469,73 @@ def describe(path: str | os.PathLike) -> PictureInfo:
     >>> info.ranges, info.unit, info.span                    # seconds of the left and right edge
     (((-80.0, 0.0),), 'dB', (-0.032, 0.48))
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         data = file.read(8192)
         if data.startswith(SIGNATURE) and b"IDAT" not in data:  # a long text chunk: the pixels begin later
-            data += file.read()
+            data += file.read(MAX_TEXT)
     try:
         return parse_info(data)
     except PictureError as exc:
         raise PictureError(f"{os.fspath(path)!r} {exc}") from exc
 
 
+def open_image(source: str | os.PathLike | bytes | BinaryIO) -> PIL.Image.Image:
+    """A picture with all its pixels decoded, whatever its file holds.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes or file
+        A picture of specimg's, or any of the `FORMATS`.
+
+    Returns
+    -------
+    PIL.Image.Image
+
+    Raises
+    ------
+    PictureError
+        With the path: it is none, is damaged, is no regular file, or has more than `MAX_PIXELS` pixels.
+    FileNotFoundError
+        It does not exist.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    name = repr(os.fspath(source)) if isinstance(source, (str, os.PathLike)) else "the picture"
+    try:
+        with contextlib.ExitStack() as stack:
+            if isinstance(source, (str, os.PathLike)):
+                source = stack.enter_context(open_regular(source))
+            image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise
+    except UnidentifiedImageError as exc:
+        raise PictureError(f"{name} cannot be read: it is no picture, or its beginning is damaged") from exc
+    except Exception as exc:  # Pillow raises a dozen kinds at broken files
+        raise PictureError(f"{name} cannot be read: {exc or type(exc).__name__}") from exc
+
+
+def _pixel_problem(data: bytes) -> str | None:
+    """What opening a whole PNG finds wrong with its pixels. None if nothing is."""
+    try:
+        open_image(data)
+    except PictureError as exc:
+        return str(exc).removeprefix("the picture ")
+    return None
+
+
 def picture_problem(path: str | os.PathLike, representation: Representation) -> str | None:
     """What is wrong with a picture of a tree: missing, truncated, damaged (by PNG's checksums), drawn otherwise. None if it is intact."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_bytes(path, MAX_BYTES)
         if parse_info(data).representation != representation:
             return "was drawn by another representation"
     except OSError as exc:
         return f"cannot be read: {exc.strerror}"
-    except PictureError as exc:
+    except ValueError as exc:
         return str(exc)
     at = len(SIGNATURE)
     while at + 12 <= len(data):
@@ -424,24 +546,25 @@ def picture_problem(path: str | os.PathLike, representation: Representation) -> 
         if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack(">I", data[end - 4 : end])[0]:
             return f"is damaged: the checksum of its {name.decode('latin-1')} chunk is wrong"
         if name == b"IEND":
-            return None
+            return _pixel_problem(data)
         at = end
     return "is cut short"
 
 
-def read_planes(source: str | os.PathLike | bytes | BinaryIO, channels: int | None = None) -> np.ndarray:
-    """uint8 `(channels, height, width)` of a picture as a path, bytes or a file: the levels, whatever the colour map."""
-    from PIL import Image
-
-    source = BytesIO(source) if isinstance(source, bytes) else source
-    with Image.open(source) as image:
-        pixels = np.array(image)
-        text = image.info.get(KEYWORD.decode())
-    if channels is None:
-        channels = json.loads(text)["channels"] if text else (pixels.shape[2] if pixels.ndim == 3 else 1)
+def planes_of(image: PIL.Image.Image, channels: int | None = None) -> np.ndarray:
+    """uint8 `(channels, height, width)` of a picture: the levels, whatever the colour map. PictureError if it has no such planes."""
+    pixels = np.array(image)
     if pixels.ndim == 3:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    channels = channels or channels_of(image.info.get(KEYWORD.decode())) or 1
+    if channels == 3 or len(pixels) % channels:
+        raise PictureError(f"a picture of {len(pixels)} rows has no {channels} planes")
     return pixels.reshape(channels, -1, pixels.shape[1])
+
+
+def read_planes(source: str | os.PathLike | bytes | BinaryIO, channels: int | None = None) -> np.ndarray:
+    """`planes_of` a picture as a path, bytes or a file."""
+    return planes_of(open_image(source), channels)
 
 
 def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
@@ -473,6 +596,8 @@ def read_picture(path: str | os.PathLike) -> tuple[np.ndarray, PictureInfo]:
     """
     info = describe(path)
     planes = read_planes(path, info.channels)
+    if len(planes) != info.channels:
+        raise PictureError(f"{os.fspath(path)!r} has {len(planes)} channels; its text says {info.channels}")
     return np.stack([dequantize(p[::-1], low, high) for p, (low, high) in zip(planes, info.ranges)]), info
 
 
@@ -584,13 +709,11 @@ def show_picture(
     >>> fig.axes[0].get_xlabel(), fig.axes[0].get_ylabel()
     ('seconds', 'Hz')
     """
-    from PIL import Image
-
     from ..core.figures import new_figure
 
     info = describe(path)
-    with Image.open(path) as image:
-        pixels = np.array(image.convert("RGB") if image.mode == "P" else image)
+    image = open_image(path)
+    pixels = np.array(image.convert("RGB") if image.mode == "P" else image)
     if ax is None:
         ax = new_figure(7, 3.5).add_subplot()
     name = os.path.basename(os.fspath(path)).removesuffix(".png")

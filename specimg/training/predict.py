@@ -114,12 +114,14 @@ class _Collector(Callback):
         self.activations = activations
         self.kept = {"outputs": [], "targets": [], "losses": []}
         self.features = {name: [] for name in activations.names}
+        self.rows: list[int] | None = []  # numbers of the items; None if the loader does not know them
 
     def _keep(self, name: str, x: torch.Tensor) -> None:
         self.kept[name].append(x.detach().cpu().as_subclass(torch.Tensor))  # without fastai's tensor types
 
     def after_batch(self) -> None:
-        pred = self.learn.pred
+        pred, seen = self.learn.pred, getattr(self.learn.xb[0], "clips", None)
+        self.rows = None if seen is None or self.rows is None else [*self.rows, *(row for row, _ in seen)]
         self._keep("outputs", pred.float())
         if len(self.learn.yb):
             target = self.learn.yb[0]
@@ -222,7 +224,7 @@ def predict_all(
     Returns
     -------
     Predictions
-        One row per clip, in the loader's order.
+        One row per clip, in the loader's order. Clips whose picture is damaged are left out, with a warning each.
 
     Raises
     ------
@@ -247,6 +249,11 @@ def predict_all(
     except FileNotFoundError as exc:
         raise ValueError(_pictures_gone(clips)) from exc
     outputs, targets, losses = (passed.all(name) for name in ("outputs", "targets", "losses"))
+    if passed.rows and len(passed.rows) < len(
+        rows
+    ):  # of the others, which the loader names, the pictures cannot be read
+        rows = passed.rows
+        clips = _clips(source, rows, learn.dls.path)
     n = len(rows)
     if outputs is None or len(outputs) != n:
         raise ValueError(

@@ -34,6 +34,7 @@ from specimg.render.tree import SpecTree, render_tree
 from specimg.spectrogram import Delta, Mel, Stack
 from specimg.spectrogram.picture import Picture, PictureError, describe, read_planes
 from specimg.training.learner import spec_learner
+from specimg.training.predict import predict_all
 
 torch.set_num_threads(1)
 SR = 8000
@@ -85,6 +86,33 @@ def load(sounds, table=None, **kwargs):
 @pytest.fixture(scope="module")
 def dls(sounds):
     return load(sounds, augment=None)
+
+
+# ---------------------------------------------------------------------- damaged pictures
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_damaged_picture_costs_its_clip_and_not_the_training(sounds, tmp_path, num_workers):
+    dls = load(sounds, augment=None, fold=1, cache=tmp_path / "cache", num_workers=num_workers)
+    lost = dls.valid.clips.iloc[2]
+    Path(lost.picture).write_bytes(Path(lost.picture).read_bytes()[:-30])
+    learn = spec_learner(dls, "test_resnet", pretrained=False, seed=0)
+    with (
+        learn.no_bar(),
+        pytest.warns(UserWarning, match=f"{lost.path}.png' cannot be read.*left out.*verify.drop=True"),
+    ):
+        learn.fit(1, 1e-3)
+        found = predict_all(learn).table
+    kept = dls.valid.clips[dls.valid.clips.path != lost.path]
+    assert found.path.tolist() == kept.path.tolist() and found.target.tolist() == kept.label.tolist()
+
+
+def test_a_window_of_a_picture_that_claims_a_billion_columns_a_second_is_refused(sounds):
+    image = SpecImage.create(LOOK(sounds.audio / sounds.table.fname[0]))
+    text, *size = image.facts
+    image.facts = (text.replace(f'"sr": {SR}', '"sr": 2000000000'), *size)
+    with pytest.raises(PictureError, match="cells at most"):
+        FitSize((16, 16), "crop", seconds=30)(image)
 
 
 # ---------------------------------------------------------------------- variants

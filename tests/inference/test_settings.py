@@ -175,6 +175,17 @@ def test_a_damaged_folder_is_an_error_with_its_path(damage, message, folder):
         (("network", "lin_ftrs"), [65536, 65536]),
         (("network", "arch"), "eva02_enormous_patch14_clip_224"),
         (("fit", "windows"), 10**9),
+        (
+            ("fit",),
+            {
+                "kind": "picture_fit",
+                "size": [2048, 2048],
+                "method": "crop",
+                "seconds": 1.0,
+                "windows": 1000,
+                "blank": [0.0],
+            },
+        ),
         (("renderer", "representation", "n_mels"), 10**9),
         (("renderer", "representation", "n_fft"), 2**30),
         (("renderer", "representation", "hop_length"), 10**12),

@@ -1,6 +1,7 @@
 """A float picture becomes pixels and back: levels, sides, colours, and what the PNG says of itself."""
 
 import io
+import json
 import os
 import struct
 import zlib
@@ -22,6 +23,7 @@ from specimg.spectrogram.picture import (
     dequantize,
     describe,
     encode,
+    open_image,
     picture_problem,
     quantize,
     read_picture,
@@ -265,10 +267,12 @@ def with_text(text):
     return png[:33] + chunk(b"tEXt", b"specimg\0" + text) + png[33 + 12 + size :]
 
 
-def foreign_png():
+def foreign_png(*claimed):
+    """A PNG of another program; `claimed` are the width and height of its header where they are not those of its pixels."""
     data = io.BytesIO()
     Image.new("L", (5, 4)).save(data, "PNG")
-    return data.getvalue()
+    png = data.getvalue()
+    return png[:8] + chunk(b"IHDR", struct.pack(">II", *claimed) + png[24:29]) + png[33:] if claimed else png
 
 
 @pytest.mark.parametrize(
@@ -297,6 +301,91 @@ def test_what_is_not_ours_is_an_error_with_the_path(tmp_path, data, reason):
         with pytest.raises(PictureError, match=f"odd.png' .*{reason}"):
             read(path)
     assert reason in picture_problem(path, MEL)
+
+
+def changed(**facts):
+    """A picture whose text says otherwise of itself."""
+    own = json.loads(describing_text(encode(floats(1), MEL, Picture(), SR)))
+    own["representation"].update(facts.pop("representation", {}))
+    return with_text(json.dumps({**own, **facts}).encode())
+
+
+def describing_text(png):
+    with Image.open(io.BytesIO(png)) as image:
+        return image.info["specimg"]
+
+
+BOMBS = {
+    "brackets": with_text(b"[" * 100_000),
+    "text of 2 MB": with_text(b" " * 2**21),
+    "channels": changed(channels=10**9),
+    "bins": changed(bins=10**9),
+    "frames": changed(frames=-1),
+    "sampling rate 0": changed(sr=0),
+    "sampling rate": changed(sr=10**400),
+    "begin": changed(begin=float("inf")),
+    "ranges": changed(ranges=[[0, 1]] * 10_000),
+    "no range": changed(ranges=[[0, float("nan")]]),
+    "unit": changed(unit="x" * 1000),
+    "n_mels": changed(representation={"n_mels": 10**9}),
+    "filter bank": changed(representation={"n_mels": 2**20, "n_fft": 2**20}),
+    "hop": changed(representation={"hop_length": 10**12}),
+    "65000 x 65000 pixels": foreign_png(65_000, 65_000),
+    "no pixels": foreign_png(0, 10),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_picture_that_claims_absurd_things_is_an_error_with_the_path(tmp_path, bomb):
+    path = tmp_path / "odd.png"
+    path.write_bytes(BOMBS[bomb])
+    for read in (describe, read_picture, show_picture):
+        with pytest.raises(PictureError, match="odd.png' "):
+            read(path)
+    assert picture_problem(path, MEL)
+
+
+@pytest.mark.parametrize("bomb", ["brackets", "bins", "n_mels", "filter bank", "65000 x 65000 pixels"])
+def test_and_takes_no_memory(tmp_path, bomb, peak_memory):
+    path = tmp_path / "odd.png"
+    path.write_bytes(BOMBS[bomb])
+    with_axes = f"x, info = read_picture({str(path)!r}); info.times, info.frequencies"
+    assert peak_memory("from specimg.spectrogram import read_picture; import PIL.PngImagePlugin", with_axes) < 40  # MB
+
+
+def test_a_picture_of_gigabytes_takes_no_memory(tmp_path, peak_memory):
+    path = tmp_path / "large.png"
+    path.write_bytes(foreign_png())
+    with open(path, "r+b") as file:
+        file.truncate(2**33)
+    code = f"raise ValueError(picture_problem({str(path)!r}, Mel()))"
+    prepare = "from specimg.spectrogram import Mel; from specimg.spectrogram.picture import picture_problem"
+    assert peak_memory(prepare, code) < 20  # MB
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_an_error_at_once(tmp_path, make):
+    make(tmp_path / "odd.png")
+    for read in (describe, read_picture, show_picture, open_image):
+        with pytest.raises(ValueError, match="odd.png' .*is not a regular file"):
+            read(tmp_path / "odd.png")
+    assert "is not a regular file" in picture_problem(tmp_path / "odd.png", MEL)
+
+
+def test_pixels_that_are_not_those_of_their_header_are_found(tmp_path):
+    png = encode(floats(1), MEL, Picture(), SR)
+    at = png.index(b"IDAT") - 4
+    (size,) = struct.unpack(">I", png[at : at + 4])
+    path = tmp_path / "odd.png"
+    path.write_bytes(png[:at] + chunk(b"IDAT", zlib.compress(b"\2")) + png[at + size + 12 :])
+    assert "cannot be read" in picture_problem(path, MEL)
+
+
+def test_no_format_that_pillow_reads_by_running_a_program_is_opened(tmp_path):
+    path = tmp_path / "odd.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with pytest.raises(PictureError, match="it is no picture"):
+        open_image(path)
 
 
 def test_a_picture_that_is_not_there_is_the_systems_error(tmp_path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from PIL import Image
 
 from ...core.figures import write_message
 from ...spectrogram import picture
@@ -27,13 +26,12 @@ def draw_clip(ax: Axes, path: str, title: str = "") -> None:
         try:
             picture.show_picture(path, ax=ax, title="")
         except picture.PictureError:
-            with Image.open(path) as image:
-                ax.imshow(np.asarray(image.convert("RGB")), aspect="auto")
+            ax.imshow(np.asarray(picture.open_image(path).convert("RGB")), aspect="auto")
             ax.set_xlabel("pixels")
             ax.set_ylabel("pixels")
     except FileNotFoundError:
         write_message(ax, "picture missing")
-    except OSError:
+    except (OSError, ValueError):
         write_message(ax, "picture unreadable")
     if title:
         title_clip(ax, title)

@@ -17,9 +17,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Polygon
-from PIL import Image
 from scipy.spatial import ConvexHull
 
+from ...spectrogram.picture import open_image
 from .style import colour, inches, legend, marker, settle, short
 
 MAX_THUMBNAILS = 120
@@ -161,9 +161,8 @@ def draw_thumbnails(ax: Axes, points: pd.DataFrame, classes: list[str], most: in
         if (np.abs(taken - at).max(axis=1) < side * 1.1).any():
             continue
         try:
-            with open(path, "rb") as file, Image.open(file) as image:
-                pixels = np.asarray(image.convert("RGB").resize((side * 2, side * 2)))
-        except OSError:
+            pixels = np.asarray(open_image(path).convert("RGB").resize((side * 2, side * 2)))
+        except (OSError, ValueError):
             continue
         taken = np.vstack([taken, at])
         frame = {"edgecolor": shades[label], "facecolor": shades[label], "linewidth": 1.5}
