@@ -643,6 +643,30 @@ def show_report(file: Path, folder: Path) -> None:
             print(line)
 
 
+def plot_curves(file: Path) -> None:
+    """Draw the held-out error after every epoch, mean over seeds, of what was trained for the reported table."""
+    import matplotlib.pyplot as plt
+
+    rows = read_rows(RESULTS / "transfer_defaults.csv").dropna(subset="curve")
+    drawn, axes = plt.subplots(1, len(SPLITS), figsize=(9, 3.4), sharey=True, layout="constrained")
+    for ax, data in zip(axes, SPLITS):
+        for title, setting in systems().items():
+            mine = rows[(rows["data"] == data) & (rows["setting"] == setting.key())]
+            if len(mine):
+                curve = np.mean([[float(error) for error in row.split()] for row in mine["curve"]], axis=0)
+                ax.plot(1 + np.arange(len(curve)), curve, marker=".", label=f"{title} ({len(mine)})")
+        for row in (
+            read_rows(RESULTS / "transfer_defaults.csv")
+            .query("name == 'linear baseline' and data == @data")
+            .itertuples()
+        ):
+            ax.axhline(row.error, color="grey", linestyle=":", label="linear baseline")
+        ax.set(title=data, xlabel="epoch", ylim=(0, 1))
+    axes[0].set_ylabel("error on held-out groups")
+    axes[-1].legend(fontsize="small", loc="lower left")
+    drawn.savefig(file, dpi=100)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=["search", "probe", "defaults", "show"])
@@ -658,6 +682,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--cache", default=None, help="where pictures are kept; default the user's cache folder")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--curves", type=Path, help="with show: draw the learning curves into this file")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
@@ -679,6 +704,8 @@ def main() -> None:
         show(file, args.only)
     if args.table in ("probe", "show"):
         show_probe(RESULTS / "transfer_probe.csv")
+    if args.table == "show" and args.curves:
+        plot_curves(args.curves)
     if args.table in ("defaults", "show"):
         show_report(RESULTS / "transfer_defaults.csv", args.data)
 

@@ -19,7 +19,7 @@ the public API. Afterwards `predict` passes every clip through the network once 
 
 from .checkpoint import TrainingFolder
 from .fitting import fit, fit_or_load, load_training, read_history
-from .learner import spec_learner
+from .learner import SpecLearner, spec_learner
 from .losses import ClipWeights, GeneralizedCrossEntropy, Loss, SoftBootstrap
 from .predict import predict_all
 from .predictions import Predictions
@@ -32,6 +32,7 @@ __all__ = [
     "Predictions",
     "Recipe",
     "SoftBootstrap",
+    "SpecLearner",
     "TrainingFolder",
     "fit",
     "fit_or_load",

@@ -1,4 +1,4 @@
-"""The learner: a network, timm's or our own, with normalisation as its first layer, in a plain fastai `Learner`.
+"""The learner: a network, timm's or our own, with normalisation as its first layer, in a fastai `Learner`.
 
     learn = spec_learner(dls, "resnet34")
     learn.lr_find(); learn.fit_one_cycle(5, 1e-2)
@@ -54,8 +54,10 @@ from ..models.networks import (
     split_stages,
 )
 from ..models.weights import named_weights, use_own_weights, use_weights
+from .recipe import Recipe
+from .schedule import DEFAULT_RATE
 
-__all__ = ["spec_learner"]
+__all__ = ["SpecLearner", "spec_learner"]
 
 _STATS_BATCHES = 16
 _OWN_STATS = {
@@ -230,6 +232,55 @@ def _own_network(
 
 @names_arguments
 @delegates(Learner.__init__, but=["model", "splitter"])
+class SpecLearner(Learner):
+    """fastai's `Learner`, whose `fine_tune` has the defaults of a `Recipe`; `spec_learner` makes it.
+
+    Examples
+    --------
+    >>> learn = sp.spec_learner(dls, "mini_resnet", pretrained=False)
+    >>> with learn.no_logging(), learn.no_bar():
+    ...     learn.fine_tune(1)
+    >>> len(learn.recorder.values)                                           # a frozen epoch and another one
+    2
+    """
+
+    @delegates(Learner.fit_one_cycle)
+    def fine_tune(
+        self,
+        epochs: int,
+        base_lr: float | None = None,
+        freeze_epochs: int = 1,
+        lr_mult: float | None = None,
+        pct_start: float = 0.3,
+        div: float = 5.0,
+        **kwargs,
+    ) -> None:
+        """Train frozen, then unfrozen, as fastai's `fine_tune` does; of what is not given it takes the values for sounds, not for photographs.
+
+        Parameters
+        ----------
+        epochs, freeze_epochs : int
+            Epochs of the whole network, and of the head alone before them (default 1).
+        base_lr : float, optional
+            Learning rate of the frozen epochs, half of it follows; None is `Recipe`'s: 0.01 with pretrained weights, 0.003 from scratch.
+        lr_mult : float, optional
+            The first layers learn at the head's rate / lr_mult; None is `Recipe`'s.
+        pct_start, div : float, default 0.3 and 5
+            Of the unfrozen epochs, as in `fit_one_cycle`.
+        **kwargs
+            As in `fit_one_cycle`.
+        """
+        super().fine_tune(
+            epochs,
+            DEFAULT_RATE[self.pretrained] if base_lr is None else base_lr,
+            freeze_epochs,
+            Recipe.lr_mult if lr_mult is None else lr_mult,
+            pct_start,
+            div,
+            **kwargs,
+        )
+
+
 def spec_learner(
     dls: DataLoaders,
     arch: str = "resnet34",
@@ -245,7 +296,7 @@ def spec_learner(
     concat_pool: bool = True,
     net: dict | None = None,
     **kwargs,
-) -> Learner:
+) -> SpecLearner:
     """A fastai `Learner` with any timm network or one of our own, for pictures of 1 to 4 channels, or waveforms.
 
     Where weights were loaded the body is frozen at first, as after fastai's vision_learner; `learn.unfreeze()` frees it.
@@ -288,7 +339,7 @@ def spec_learner(
 
     Returns
     -------
-    Learner
+    SpecLearner
 
     Raises
     ------
@@ -319,7 +370,7 @@ def spec_learner(
     first = model if own else model[0]
     first[0] = Normalise(*_statistics(stats, cfg, dls, data.n_channels))
     known = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}
-    learn = Learner(
+    learn = SpecLearner(
         dls,
         model,
         splitter=_choose_split(split, model),

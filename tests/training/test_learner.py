@@ -31,7 +31,7 @@ from torch import nn
 
 from specimg.models import weights
 from specimg.models.networks import Normalise, create_body, create_spec_net, split_body, split_stages
-from specimg.training import learner
+from specimg.training import Recipe, learner
 from specimg.training.learner import spec_learner
 
 torch.set_num_threads(1)
@@ -434,3 +434,18 @@ def test_patches_have_to_cover_the_picture(pictures):
     with pytest.raises(ValueError, match="multiples of 16 x 16, such as 64 x 64"):
         create_body("vit_tiny_patch16_224", 1, (60, 60))
     assert create_body("vit_tiny_patch16_224", 1, (48, 64))[1]
+
+
+def test_fine_tune_takes_the_values_of_a_recipe_where_none_are_given(pictures, monkeypatch):
+    learn, given = make_learner(make_dls(pictures)), []
+    monkeypatch.setattr(Learner, "fine_tune", lambda self, *args, **kwargs: given.append((args, kwargs)))
+    learn.fine_tune(3)
+    learn.pretrained = True
+    learn.fine_tune(3, freeze_epochs=2, wd=0.1)
+    learn.fine_tune(3, 1e-3, lr_mult=100)
+    lr_mult = Recipe().lr_mult
+    assert given == [
+        ((3, 3e-3, 1, lr_mult, 0.3, 5.0), {}),
+        ((3, 1e-2, 2, lr_mult, 0.3, 5.0), {"wd": 0.1}),
+        ((3, 1e-3, 1, 100, 0.3, 5.0), {}),
+    ]
