@@ -36,7 +36,7 @@ class Recipe(Value):
     lr : float, "default" or "find", default "default"
         Peak learning rate of the head, above 0 and up to 10. "default" is 0.01 for a pretrained network and 0.003 from scratch; "find"
         takes fastai's suggestion from a short trial run. After frozen epochs the unfrozen ones use half of it.
-    lr_mult : float, default 10
+    lr_mult : float, default 3
         The first layers of a pretrained body learn at lr / lr_mult, 1 or more. From scratch all layers learn at lr. fastai's 100 is for
         photographs: layers trained on photographs must change more for sounds (benchmarks/transfer.py).
     pct_start : float, default 0.25
@@ -86,7 +86,7 @@ class Recipe(Value):
     epochs: int = 7
     freeze_epochs: int = 1
     lr: float | str = "default"
-    lr_mult: float = 10.0
+    lr_mult: float = 3.0
     pct_start: float = 0.25
     div: float = 25.0
     div_final: float = 1e5

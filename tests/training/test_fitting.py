@@ -742,7 +742,7 @@ def test_the_default_rate_goes_by_whether_the_network_is_pretrained(pretrained, 
     learn = make_learner(pretrained=pretrained)
     with learn.no_logging():
         fit(learn, Recipe(epochs=1, freeze_epochs=0))
-    assert learn.recipe.lr == lr and learn.recipe.lr_mult == 10
+    assert learn.recipe.lr == lr and learn.recipe.lr_mult == 3
 
 
 @pytest.mark.parametrize("out", [None, "run"])
