@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..core.text import count
-from .common import add_command, print_failures
+from .common import add_command, option, print_failures
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
 
 
 def _predict(args: argparse.Namespace) -> None:
+    """Label recordings with a trained classifier."""
     from ..core.files import write_atomic
     from ..inference import load_classifier
 
@@ -35,6 +37,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _keep(args: argparse.Namespace) -> None:
+    """Make one classifier of all folds of a run, calibrated out of fold."""
     from ..experiments import Run
     from ..inference import save_classifier
 
@@ -42,7 +45,7 @@ def _keep(args: argparse.Namespace) -> None:
 
 
 def check_folder(folder: str) -> None:
-    """Draw and predict the golden clips of a classifier again, and print what changed. ValueError where predictions did."""
+    """Draw and predict the golden clips of a classifier again, and print what changed. ValueError if predictions did."""
     from ..inference import check_classifier
 
     table = check_classifier(folder)
@@ -64,7 +67,7 @@ def check_folder(folder: str) -> None:
 
 
 def _event_options(args: argparse.Namespace, clf: Classifier) -> dict:
-    """The arguments of `merge_events`; ValueError now rather than after hours where they are invalid."""
+    """The arguments of `merge_events`; ValueError now rather than after hours if they are invalid."""
     import pandas as pd
 
     from ..inference.events import merge_events
@@ -84,6 +87,7 @@ def _event_options(args: argparse.Namespace, clf: Classifier) -> dict:
 
 
 def _windows(args: argparse.Namespace) -> None:
+    """Find events in long recordings with a trained classifier."""
     from ..core.files import write_atomic
     from ..data.sources import list_sources
     from ..inference import load_classifier
@@ -117,54 +121,34 @@ def _windows(args: argparse.Namespace) -> None:
 
 
 def _add_windows(commands: argparse._SubParsersAction) -> None:
-    windows = add_command(
-        commands,
-        "windows",
-        _windows,
-        "Find events in long recordings with a trained classifier.",
-        "specimg windows runs/first/classifier night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt",
-        "  specimg windows runs/first/classifier nights/ --out labels/ --format audacity",
+    """`specimg windows`, with its options."""
+    example = (
+        "specimg windows runs/first/classifier night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt"
     )
-    windows.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
-    windows.add_argument("audio", nargs="+", help="recordings of any length, or one folder of them")
-    windows.add_argument(
-        "--seconds", type=float, help="length of a window in seconds; default that of the training clips"
-    )
-    windows.add_argument(
-        "--overlap", type=float, default=0.0, help="overlap of consecutive windows in seconds; default 0"
-    )
-    windows.add_argument(
-        "--threshold",
-        type=float,
-        help="probability that starts an event; default the classifier's own for each label, else 0.5",
-    )
-    windows.add_argument(
-        "--release", type=float, help="probability down to which it continues; default 0.6 of the threshold"
-    )
-    windows.add_argument("--min-seconds", type=float, default=0.0, help="shorter events are dropped; default 0")
-    windows.add_argument(
-        "--max-gap",
-        type=float,
-        default=0.0,
-        help="largest gap in seconds over which events of one label are merged; default 0",
-    )
-    windows.add_argument(
-        "--background", nargs="+", metavar="LABEL", help="labels that are not reported, such as silence"
-    )
-    windows.add_argument(
-        "--out",
-        help="file for the events: .csv, .txt (Audacity), .selections.txt (Raven); or a folder, with --format; "
-        "default prints a table",
-    )
-    windows.add_argument("--format", help="csv, audacity or raven; needed where --out is a folder")
-    windows.add_argument("--verbose", action="store_true", help="print all failures, not the first ten")
-    windows.add_argument("--table", metavar="FILE", help="also write all windows with all probabilities, as csv")
+    more = "  specimg windows runs/first/classifier nights/ --out labels/ --format audacity"
+    add = partial(option, add_command(commands, "windows", _windows, example, more))
+    add("classifier", "folder of a classifier, as train or keep writes it")
+    add("audio", "recordings of any length, or one folder of them", nargs="+")
+    add("--seconds", "length of a window in seconds; default that of the training clips", type=float)
+    add("--overlap", "overlap of consecutive windows in seconds", 0.0)
+    start = "probability that starts an event; default the classifier's own for each label, else 0.5"
+    add("--threshold", start, type=float)
+    add("--release", "probability down to which it continues; default 0.6 of the threshold", type=float)
+    add("--min-seconds", "shorter events are dropped", 0.0)
+    add("--max-gap", "largest gap in seconds over which events of one label are merged", 0.0)
+    add("--background", "labels that are not reported, such as silence", nargs="+", metavar="LABEL")
+    files = "file for the events: .csv, .txt (Audacity), .selections.txt (Raven); or a folder, with --format"
+    add("--out", f"{files}; default prints a table")
+    add("--format", "csv, audacity or raven; needed if --out is a folder")
+    add("--verbose", "print all failures, not the first ten", action="store_true")
+    add("--table", "also write all windows with all probabilities, as csv", metavar="FILE")
 
 
 # ---------------------------------------------------------------------- other programs
 
 
 def _export(args: argparse.Namespace) -> None:
+    """Write a classifier as ONNX, for programs without Python."""
     from ..inference import load_classifier
 
     clf = load_classifier(args.classifier)
@@ -174,53 +158,31 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
-    export = add_command(
-        commands,
-        "export",
-        _export,
-        "Write a classifier as ONNX, for programs without Python.",
-        "specimg export runs/first/classifier dog.onnx --audio",
-    )
-    export.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
-    export.add_argument("out", help="the file, such as dog.onnx")
-    export.add_argument(
-        "--audio", action="store_true", help="include the renderer: the input is samples instead of pictures"
-    )
-    export.add_argument("--seconds", type=float, help="with --audio: clips of this length only; default any length")
-    export.add_argument(
-        "--sr",
-        type=int,
-        help="with --audio: sampling rate of the input in Hz, where the classifier was trained on recordings of any rate",
-    )
+    """`specimg export`, with its options."""
+    example = "specimg export runs/first/classifier dog.onnx --audio"
+    add = partial(option, add_command(commands, "export", _export, example))
+    add("classifier", "folder of a classifier, as train or keep writes it")
+    add("out", "the file, such as dog.onnx")
+    add("--audio", "include the renderer: the input is samples instead of pictures", action="store_true")
+    add("--seconds", "with --audio: clips of this length only; default any length", type=float)
+    rate = "sampling rate of the input in Hz, where the classifier was trained on recordings of any rate"
+    add("--sr", f"with --audio: {rate}", type=int)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Register the commands of this module."""
-    predict = add_command(
-        commands,
-        "predict",
-        _predict,
-        "Label recordings with a trained classifier.",
-        "specimg predict runs/first/classifier night/*.wav --out labels.csv",
-    )
-    predict.add_argument("classifier", help="folder of a classifier, as train or keep writes it")
-    predict.add_argument("audio", nargs="+", help="recordings, a pattern such as night/*.wav, or one folder of them")
-    predict.add_argument("--out", help="csv with all probabilities; default prints a short table")
-    predict.add_argument("--bs", type=int, default=32, help="recordings per batch; default 32")
-    predict.add_argument("--jobs", type=int, default=1, help="processes for drawing; default 1, -1 is one per core")
-    predict.add_argument("--verbose", action="store_true", help="with --out: print all failures, not the first ten")
-    predict.add_argument(
-        "--reject-below", type=float, metavar="P", help="predict no label where the largest probability is lower"
-    )
+    example = "specimg predict runs/first/classifier night/*.wav --out labels.csv"
+    add = partial(option, add_command(commands, "predict", _predict, example))
+    add("classifier", "folder of a classifier, as train or keep writes it")
+    add("audio", "recordings, a pattern such as night/*.wav, or one folder of them", nargs="+")
+    add("--out", "csv with all probabilities; default prints a short table")
+    add("--bs", "recordings per batch", 32)
+    add("--jobs", "processes for drawing, -1 is one per core", 1)
+    add("--verbose", "with --out: print all failures, not the first ten", action="store_true")
+    add("--reject-below", "predict no label if the largest probability is lower", type=float, metavar="P")
     _add_windows(commands)
     _add_export(commands)
-    keep = add_command(
-        commands,
-        "keep",
-        _keep,
-        "Make one classifier of all folds of a run, calibrated out of fold.",
-        "specimg keep runs/first dog-or-not",
-    )
-    keep.add_argument("run_folder", metavar="RUN", help="folder of a run, as cv writes it")
-    keep.add_argument("out", help="folder for the classifier")
-    keep.add_argument("--golden", type=int, default=6, help="golden clips to keep with it for specimg check; default 6")
+    add = partial(option, add_command(commands, "keep", _keep, "specimg keep runs/first dog-or-not"))
+    add("run_folder", "folder of a run, as cv writes it", metavar="RUN")
+    add("out", "folder for the classifier")
+    add("--golden", "golden clips to keep with it for specimg check", 6)

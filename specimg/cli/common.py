@@ -13,8 +13,9 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..render.renderer import Renderer
@@ -47,8 +48,9 @@ def read_column(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def read_settings(pairs: list[str]) -> dict:
+def read_settings(pairs: list[str] | None) -> dict:
     """["n_mels=64", "fmax=none"] -> {"n_mels": 64, "fmax": None}"""
+    pairs = pairs or []
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is not a setting; write name=value, such as n_mels=64")
@@ -98,45 +100,40 @@ def renderer_from(args: argparse.Namespace) -> Renderer:
     return Renderer(**parts)
 
 
-def add_renderer(parser: argparse.ArgumentParser) -> None:
-    """Add the options that `renderer_from` reads."""
-    renderer = parser.add_argument_group("renderer")
-    renderer.add_argument("--renderer", metavar="FILE", help="a renderer as TOML, as Renderer(...).to_toml() writes it")
-    renderer.add_argument("--representation", metavar="NAME", help="mel (default), stft, mfcc ...")
-    renderer.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="settings by their Python names: n_mels=64 hop_length=256 sr=32000 duration=5 height=224; or audio.sr=32000",
-    )
-    renderer.add_argument(
-        "--cache", metavar="FOLDER", help="folder for trees of pictures; default the user's cache folder"
-    )
-
-
 # ---------------------------------------------------------------------- commands
 
 
 def add_command(
-    commands: argparse._SubParsersAction,
-    name: str,
-    run: Callable[[argparse.Namespace], None],
-    text: str,
-    example: str,
-    more: str = "",
+    commands: argparse._SubParsersAction, name: str, run: Callable[[Any], None], example: str, more: str = ""
 ) -> argparse.ArgumentParser:
-    """Register a command that `run` carries out; `text` describes it, `more` follows the `example` in its help. Returns its parser."""
-    parser = commands.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog=f"example:\n  {example}\n{more}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    """The parser of a command; the docstring of `run` describes it, `more` follows the `example` in its help."""
+    text = " ".join((run.__doc__ or "").split())
+    epilog, form = f"example:\n  {example}\n{more}", argparse.RawDescriptionHelpFormatter
+    parser = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=form)
     parser.set_defaults(run=run)
     return parser
+
+
+def option(to, name: str, text: str, default: object = None, **how: Any) -> None:
+    """Add an argument to a parser or a group of one. A default gives the type, and is said in the help."""
+    if default is not None:
+        how.setdefault("type", type(default))
+        text = f"{text}; default {default:g}" if isinstance(default, float) else f"{text}; default {default}"
+    to.add_argument(name, help=text, default=default, **how)
+
+
+def add_renderer(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `renderer_from` reads."""
+    add = partial(option, parser.add_argument_group("renderer"))
+    add("--renderer", "a renderer as TOML, as Renderer(...).to_toml() writes it", metavar="FILE")
+    add("--representation", "mel (default), stft, mfcc ...", metavar="NAME")
+    add_settings(add, "settings: n_mels=64 hop_length=256 sr=32000 duration=5 height=224; or audio.sr=32000")
+    add("--cache", "folder for trees of pictures; default the user's cache folder", metavar="FOLDER")
+
+
+def add_settings(add: Callable, text: str) -> None:
+    """Add `--set`, which `read_settings` reads."""
+    add("--set", text, nargs="+", action="extend", metavar="NAME=VALUE")
 
 
 # ---------------------------------------------------------------------- what went wrong

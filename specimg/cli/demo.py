@@ -47,7 +47,7 @@ RENDERER = Renderer(Mel(n_mels=64, hop_length=256), Picture(), Audio(sr=22050))
 SIZE = (64, 64)  # pixels: height, width
 ARCH = "tf_efficientnet_lite0"
 RECIPE = Recipe(epochs=6, freeze_epochs=1, lr="find", lr_mult=2, seed=0)  # with pretrained weights
-FROM_SCRATCH = Recipe(epochs=12, freeze_epochs=0, lr=3e-3, seed=0)  # where there are none
+FROM_SCRATCH = Recipe(epochs=12, freeze_epochs=0, lr=3e-3, seed=0)  # if there are none
 SCORE_K = 3  # labels a row, as the competition scores them
 
 
@@ -59,7 +59,7 @@ class DemoResult:
     chance: float  # error of guessing
     linear_error: float  # of a linear model on the pictures
     error: float
-    scratch_error: float | None  # of the same network from scratch; None where no pretrained weights were found
+    scratch_error: float | None  # of the same network from scratch; None if no pretrained weights were found
     map3: float  # MAP@3 of the submission, against the hidden labels
     interpretation: SpecInterpretation
 
@@ -78,17 +78,8 @@ def _load_data(folder: Path, augment: str | None = "default") -> SpecDataLoaders
     table = labels_from_csv(train, fn_col="fname", label_col="label")
     verified = set(train.loc[train["manually_verified"] == "1", "fname"])
     table["is_valid"] = _verified_split(table, table["path"].isin(verified))
-    return SpecDataLoaders.from_df(
-        table,
-        folder,
-        folder="audio_train",
-        valid_col="is_valid",
-        renderer=RENDERER,
-        cache=folder / "pictures",
-        size=SIZE,
-        bs=32,
-        augment=augment,
-    )
+    look = dict(renderer=RENDERER, cache=folder / "pictures", size=SIZE, augment=augment)
+    return SpecDataLoaders.from_df(table, folder, folder="audio_train", valid_col="is_valid", bs=32, **look)
 
 
 def write_submission(
@@ -171,7 +162,7 @@ def _draw_findings(
 def _train(
     dls: SpecDataLoaders, arch: str, recipe: Recipe | None, folder: Path, log: Callable[[str], None]
 ) -> tuple[Learner, pd.DataFrame | None]:
-    """The trained learner; and the history of the same network from scratch, where the first is pretrained. Both resume."""
+    """The trained learner; and the history of the same network from scratch, if the first is pretrained. Both resume."""
     metrics, seed, out = ["error_rate", "map@3"], 0 if recipe is None else recipe.seed, folder / "results"
     learn = spec_learner(dls, arch, pretrained="if-available", metrics=metrics, seed=seed, path=out)
     recipe = recipe or (RECIPE if learn.pretrained else FROM_SCRATCH)

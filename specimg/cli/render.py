@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from ..core.text import count
-from .common import add_command, add_renderer, print_failures, renderer_from
+from .common import add_command, add_renderer, option, print_failures, renderer_from
 
 
 def _render(args: argparse.Namespace) -> None:
+    """Draw every recording of a folder into a cached tree of pictures."""
     from ..render.tree import render_tree
 
     tree = render_tree(args.source, renderer_from(args), args.cache, n_jobs=args.jobs)
@@ -25,14 +26,9 @@ def _render(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Register the commands of this module."""
-    render = add_command(
-        commands,
-        "render",
-        _render,
-        "Draw every recording of a folder into a cached tree of pictures.",
-        "specimg render freesound/audio_train --set n_mels=128 sr=32000 --cache cache",
-    )
-    render.add_argument("source", help="folder of recordings")
+    example = "specimg render freesound/audio_train --set n_mels=128 sr=32000 --cache cache"
+    render = add_command(commands, "render", _render, example)
+    option(render, "source", "folder of recordings")
     add_renderer(render)
-    render.add_argument("--jobs", type=int, default=-1, help="parallel processes; default one per core")
-    render.add_argument("--verbose", action="store_true", help="print all failures, not the first ten")
+    option(render, "--jobs", "parallel processes, -1 is one per core", -1)
+    option(render, "--verbose", "print all failures, not the first ten", action="store_true")

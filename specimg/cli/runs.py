@@ -8,14 +8,16 @@ specimg blend runs/a runs/b --out submission.csv
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from ..core.text import count
 from .classifier import check_folder
-from .common import add_command, read_settings, read_value
+from .common import add_command, add_settings, option, read_settings, read_value
 
 
 def _fetch(args) -> None:
+    """Download, check and unpack a public data set; without a name, list them."""
     from ..datasets import fetch, find_dataset, list_datasets
 
     if args.name:
@@ -53,7 +55,7 @@ a plan (what is left out takes its default; paths are relative to the working fo
 
 
 def _put(plan: dict, name: str, value) -> None:
-    """Set "recipe.epochs" in nested tables. ValueError where the name leads into what is not a table."""
+    """Set "recipe.epochs" in nested tables. ValueError if the name leads into what is not a table."""
     *tables, last = name.split(".")
     for table in tables:
         inner = plan.setdefault(table, {})
@@ -93,6 +95,7 @@ def _folder(args, out: str | None) -> str:
 
 
 def _cv(args) -> None:
+    """Cross-validate on a competition by a plan, a TOML file; the same call continues where it was stopped."""
     from ..experiments import open_competition
     from ..experiments.cross_validation import run_cross_validation
 
@@ -104,6 +107,7 @@ def _cv(args) -> None:
 
 
 def _compare(args) -> None:
+    """Show a comparison that `specimg.compare` made: scores side by side, with differences to a baseline."""
     from ..experiments import Comparison
 
     found = Comparison.open(args.folder, args.baseline)
@@ -135,12 +139,16 @@ def _write_submission(predictions, args) -> None:
 
 
 def _submit(args) -> None:
+    """Write a run's submission, and check it."""
     run = _open_run(args.folder, args)
     print(run)
     _write_submission(run, args)
 
 
 def _check(args) -> None:
+    """Would the competition accept this submission? Or, of a classifier's folder: do today's libraries still draw
+    its golden clips and predict as when it was saved?
+    """
     from ..competitions import check_submission
 
     if Path(args.submission).is_dir():
@@ -167,6 +175,7 @@ def _weights(text: str):
 
 
 def _blend(args) -> None:
+    """Blend several runs: what it gains, and the submission."""
     from ..experiments import blend
 
     both = blend([_open_run(folder, args) for folder in args.runs], args.way, args.weights)
@@ -179,120 +188,57 @@ def _blend(args) -> None:
 
 
 def _add_predictions(parser) -> None:
-    group = parser.add_argument_group("predictions")
-    group.add_argument(
-        "--threshold",
-        type=read_value,
-        help="probability from which to decide for a label, or oof: the one that scores best out of fold",
-    )
-    group.add_argument(
-        "--competition",
-        metavar="FOLDER",
-        help="predict the test set of the competition in this folder now, as code competitions require "
-        "(or a TOML file that describes one); default the predictions that were made in training",
-    )
-    group.add_argument(
-        "--cache",
-        metavar="FOLDER",
-        help="where the pictures of that test set are kept; default the user's cache folder",
-    )
+    """The options that choose the predictions of a submission."""
+    add = partial(option, parser.add_argument_group("predictions"))
+    text = "probability from which to decide for a label, or oof: the one that scores best out of fold"
+    add("--threshold", text, type=read_value)
+    text = "predict the test set of the competition in this folder (or of a TOML file that describes one) now, as code "
+    text += "competitions require; default the predictions that were made in training"
+    add("--competition", text, metavar="FOLDER")
+    add("--cache", "where the pictures of that test set are kept; default the user's cache folder", metavar="FOLDER")
 
 
 def add(commands) -> None:
-    """Enter the commands of this module."""
-    fetch = add_command(
-        commands,
-        "fetch",
-        _fetch,
-        "Download, check and unpack a public data set; without a name, list them.",
-        "specimg fetch ESC-50 data",
-    )
-    fetch.add_argument("name", nargs="?", help="of the data set")
-    fetch.add_argument("folder", nargs="?", help="where data sets are kept; default the user's cache folder")
+    """Add the commands of this module."""
+    add = partial(option, add_command(commands, "fetch", _fetch, "specimg fetch ESC-50 data"))
+    add("name", "of the data set", nargs="?")
+    add("folder", "where data sets are kept; default the user's cache folder", nargs="?")
 
-    cv = add_command(
-        commands,
-        "cv",
-        _cv,
-        "Cross-validate on a competition by a plan, a TOML file; the same call continues where it was stopped.",
-        "specimg cv plan.toml --set recipe.epochs=2 arch=resnet18 --only 0",
-        _PLAN,
-    )
-    cv.add_argument("plan", help="TOML file; the run.toml of an earlier run is one, which it repeats")
-    cv.add_argument("--out", help="folder of the run; default the plan's own")
-    cv.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="changes of the plan: recipe.epochs=2 renderer.audio.sr=32000 competition.folder=data loaders.size=[64,64]",
-    )
-    cv.add_argument(
-        "--only",
-        nargs="+",
-        type=int,
-        metavar="FOLD",
-        help="numbers of the folds to train now; the others in another call",
-    )
-    cv.add_argument("--no-test", action="store_true", help="do not predict the test set")
+    example = "specimg cv plan.toml --set recipe.epochs=2 arch=resnet18 --only 0"
+    add = partial(option, add_command(commands, "cv", _cv, example, _PLAN))
+    add("plan", "TOML file; the run.toml of an earlier run is one, which it repeats")
+    add("--out", "folder of the run; default the plan's own")
+    changes = "recipe.epochs=2 renderer.audio.sr=32000 competition.folder=data loaders.size=[64,64]"
+    add_settings(add, f"changes of the plan: {changes}")
+    text = "numbers of the folds to train now; the others in another call"
+    add("--only", text, nargs="+", type=int, metavar="FOLD")
+    add("--no-test", "do not predict the test set", action="store_true")
 
-    compare = add_command(
-        commands,
-        "compare",
-        _compare,
-        "Show a comparison that `specimg.compare` made: scores side by side, with differences to a baseline.",
-        "specimg compare runs/compare --baseline 'resnet18, mel' --curves curves.png",
-    )
-    compare.add_argument("folder", help="folder of the comparison")
-    compare.add_argument("--baseline", metavar="NAME", help="compare with this one; default the comparison's own")
-    compare.add_argument("--curves", metavar="FILE", help="write the learning curves as a picture")
-    compare.add_argument(
-        "--metric", metavar="COLUMN", help="of the curves, such as valid_loss; default the competition's"
-    )
+    example = "specimg compare runs/compare --baseline 'resnet18, mel' --curves curves.png"
+    add = partial(option, add_command(commands, "compare", _compare, example))
+    add("folder", "folder of the comparison")
+    add("--baseline", "compare with this one; default the comparison's own", metavar="NAME")
+    add("--curves", "write the learning curves as a picture", metavar="FILE")
+    add("--metric", "of the curves, such as valid_loss; default the competition's", metavar="COLUMN")
 
-    submit = add_command(
-        commands,
-        "submit",
-        _submit,
-        "Write a run's submission, and check it.",
-        "specimg submit runs/first --out submission.csv",
-    )
-    submit.add_argument("folder", metavar="RUN", help="folder that cv wrote")
-    submit.add_argument("--out", default="submission.csv", help="default submission.csv")
+    submit = add_command(commands, "submit", _submit, "specimg submit runs/first --out submission.csv")
+    option(submit, "folder", "folder that cv wrote", metavar="RUN")
+    option(submit, "--out", "the submission", "submission.csv")
     _add_predictions(submit)
 
-    blend = add_command(
-        commands,
-        "blend",
-        _blend,
-        "Blend several runs: what it gains, and the submission.",
-        "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv",
-    )
-    blend.add_argument("runs", nargs="+", metavar="RUN", help="folders that cv wrote")
-    blend.add_argument("--way", default="geometric", help="geometric (default), mean or rank")
-    blend.add_argument(
-        "--weights",
-        type=_weights,
-        default="oof",
-        help="oof (default: chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7",
-    )
-    blend.add_argument("--out", help="the submission; without it only the gain is shown")
+    example = "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv"
+    blend = add_command(commands, "blend", _blend, example)
+    option(blend, "runs", "folders that cv wrote", nargs="+", metavar="RUN")
+    option(blend, "--way", "geometric, mean or rank", "geometric")
+    text = "oof (chosen on out-of-fold predictions), equal, or numbers: 0.3,0.7"
+    option(blend, "--weights", text, "oof", type=_weights)
+    option(blend, "--out", "the submission; without it only the gain is shown")
     _add_predictions(blend)
 
-    check = add_command(
-        commands,
-        "check",
-        _check,
-        "Would the competition accept this submission? Or, of a classifier's folder: do today's "
-        "libraries still draw its golden clips and predict as when it was saved?",
-        "specimg check submission.csv sample_submission.csv",
-        "  specimg check dog-or-not",
+    example = "specimg check submission.csv sample_submission.csv"
+    add = partial(option, add_command(commands, "check", _check, example, "  specimg check dog-or-not"))
+    add("submission", "csv file; or the folder of a classifier")
+    sample = (
+        "of a submission: the competition's sample_submission.csv, or the folder of a run, which has the labels too"
     )
-    check.add_argument("submission", help="csv file; or the folder of a classifier")
-    check.add_argument(
-        "against",
-        nargs="?",
-        help="of a submission: the competition's sample_submission.csv, or the folder of a run, which has the "
-        "labels too",
-    )
+    add("against", sample, nargs="?")

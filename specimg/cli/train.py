@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.text import count
-from .common import add_command, add_renderer, read_column, read_value, renderer_from
+from .common import add_command, add_renderer, option, read_column, read_value, renderer_from
 
 if TYPE_CHECKING:
     from ..data import SpecDataLoaders
@@ -17,35 +18,22 @@ def _load(args: argparse.Namespace) -> SpecDataLoaders:
     """The DataLoaders that the arguments of `train` describe."""
     from ..data import SpecDataLoaders
 
-    common = dict(
-        renderer=renderer_from(args),
-        cache=args.cache,
-        bs=args.bs,
-        size=args.size,
-        valid_pct=args.valid_pct,
-        seed=args.seed,
-        corrections=args.corrections,
-    )
+    names = ("cache", "bs", "size", "valid_pct", "seed", "corrections")
+    common = {name: getattr(args, name) for name in names} | {"renderer": renderer_from(args)}
     source = Path(args.source)
     if source.is_dir() and args.regex:
         return SpecDataLoaders.from_names(source, args.regex, **common)
     if source.is_dir():
         return SpecDataLoaders.from_folder(source, train=args.train, valid=args.valid, **common)
-    labels = [read_column(name) for name in args.label_col]
-    columns = dict(
-        fn_col=read_column(args.fn_col),
-        label_col=labels[0] if len(labels) == 1 else labels,
-        label_delim=args.label_delim,
-        group_col=args.group_col,
-        suffix=args.suffix,
-        delimiter=args.delimiter,
-        encoding=args.encoding,
-    )
-    return SpecDataLoaders.from_csv(source.parent, source.name, folder=args.folder, **columns, **common)
+    labels = [read_column(name) for name in args.label_col or ["1"]]
+    columns = {name: getattr(args, name) for name in ("label_delim", "group_col", "delimiter", "encoding")}
+    columns |= {"fn_col": read_column(args.fn_col), "label_col": labels[0] if len(labels) == 1 else labels}
+    columns |= {"folder": args.folder or "", "suffix": args.suffix or ""}
+    return SpecDataLoaders.from_csv(source.parent, source.name, **columns, **common)
 
 
 def _check_out(source: Path, out: Path) -> None:
-    """ValueError where results would lie among the recordings: the next training would read them as a class."""
+    """ValueError if results would lie among the recordings: the next training would read them as a class."""
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(
             f"--out {str(out)!r} lies in the folder of the recordings, {str(source)!r}; choose a folder outside it"
@@ -53,6 +41,7 @@ def _check_out(source: Path, out: Path) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    """Train a classifier on a folder of labelled folders, on file names, or on a csv."""
     from ..experiments.baseline import linear_baseline
     from ..inference import save_classifier
     from ..interpret import SpecInterpretation
@@ -65,7 +54,11 @@ def _train(args: argparse.Namespace) -> None:
     out = Path(args.out)
     _check_out(Path(args.source), out)
     recipe = Recipe(
-        epochs=args.epochs, freeze_epochs=args.freeze_epochs, lr=read_value(args.lr), seed=args.seed, mixup=args.mixup
+        epochs=args.epochs,
+        freeze_epochs=args.freeze_epochs,
+        lr=read_value(args.lr or "default"),
+        seed=args.seed,
+        mixup=args.mixup,
     )
     dls = _load(args)
     print(
@@ -100,6 +93,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    """Make a competition of synthesised sounds, draw it, fine-tune a network on it, and write a submission."""
     from .demo import RECIPE, run_demo
 
     run_demo(args.folder, args.arch, RECIPE.replace(epochs=args.epochs) if args.epochs else None, args.per_class)
@@ -107,71 +101,41 @@ def _demo(args: argparse.Namespace) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Register the commands of this module."""
-    train = add_command(
-        commands,
-        "train",
-        _train,
-        "Train a classifier on a folder of labelled folders, on file names, or on a csv.",
-        "specimg train freesound/train.csv --folder audio_train --fn-col fname --label-col label --arch resnet34 "
-        "--epochs 10 --out runs/first",
-    )
-    train.add_argument("source", help="a folder with a folder for each class, or a csv beside the folder of recordings")
-    train.add_argument(
-        "--out",
-        required=True,
-        help="folder for the training and the classifier; the same command resumes an interrupted training",
-    )
-    data = train.add_argument_group("labels")
-    data.add_argument("--regex", help=r"labels from file names, such as '^(?P<label>\d)_(?P<group>[a-z]+)_'")
-    data.add_argument("--folder", default="", help="folder of the recordings, beside the csv")
-    data.add_argument("--fn-col", default="0", help="column of the file names, by name or position")
-    data.add_argument(
-        "--label-col", nargs="+", default=["1"], help="column of the labels; or several, one for each class, of 0 and 1"
-    )
-    data.add_argument("--label-delim", help="separator of several labels of one clip")
-    data.add_argument("--group-col", help="column of groups that are never split between training and validation")
-    data.add_argument("--delimiter", help="what separates the cells of the csv; default , ; tab or |, found out")
-    data.add_argument("--encoding", help="of the csv, such as cp1252; default UTF-8, or UTF-16 with its mark")
-    data.add_argument("--train", metavar="NAME", help="folder of training in the source; default train or training")
-    data.add_argument("--valid", metavar="NAME", help="folder of validation; default valid, validation, val or dev")
-    data.add_argument("--suffix", default="", help="added to every file name, such as .wav")
-    data.add_argument(
-        "--corrections", metavar="FILE", help="csv of labels that a person corrected: path, label, corrected"
-    )
-    data.add_argument("--valid-pct", type=float, default=0.2, help="share of the clips for validation; default 0.2")
+    example = "specimg train freesound/train.csv --folder audio_train --fn-col fname --label-col label --arch resnet34"
+    train = add_command(commands, "train", _train, f"{example} --epochs 10 --out runs/first")
+    out = "folder for the training and the classifier; the same command resumes an interrupted training"
+    option(train, "source", "a folder with a folder for each class, or a csv beside the folder of recordings")
+    option(train, "--out", out, required=True)
+    add = partial(option, train.add_argument_group("labels"))
+    add("--regex", r"labels from file names, such as '^(?P<label>\d)_(?P<group>[a-z]+)_'")
+    add("--folder", "folder of the recordings, beside the csv")
+    add("--fn-col", "column of the file names, by name or position", "0")
+    add("--label-col", "column of the labels; or several, one for each class, of 0 and 1; default 1", nargs="+")
+    add("--label-delim", "separator of several labels of one clip")
+    add("--group-col", "column of groups that are never split between training and validation")
+    add("--delimiter", "what separates the cells of the csv; default , ; tab or |, found out")
+    add("--encoding", "of the csv, such as cp1252; default UTF-8, or UTF-16 with its mark")
+    add("--train", "folder of training in the source; default train or training", metavar="NAME")
+    add("--valid", "folder of validation; default valid, validation, val or dev", metavar="NAME")
+    add("--suffix", "added to every file name, such as .wav")
+    add("--corrections", "csv of labels that a person corrected: path, label, corrected", metavar="FILE")
+    add("--valid-pct", "share of the clips for validation", 0.2)
     add_renderer(train)
-    how = train.add_argument_group("training")
-    how.add_argument("--arch", default="resnet34", help="any timm network, or one of list_nets(); default resnet34")
-    how.add_argument(
-        "--pretrained",
-        choices=["yes", "no", "if-available"],
-        default="yes",
-        help="start from pretrained weights; default yes",
-    )
-    how.add_argument("--weights", help="a file or folder with the network's pretrained weights")
-    how.add_argument("--epochs", type=int, default=7, help="epochs in which all layers learn; default 7")
-    how.add_argument("--freeze-epochs", type=int, default=1, help="epochs before them for the head alone; default 1")
-    how.add_argument(
-        "--lr",
-        default="default",
-        help="peak learning rate, find (a short search) or default: 0.01 pretrained, 0.003 from scratch",
-    )
-    how.add_argument("--mixup", type=float, default=0.0, help="alpha of MixUp; default 0 (off)")
-    how.add_argument("--bs", type=int, help="clips per batch; default 16 to 64, by the number of clips")
-    how.add_argument("--size", type=int, help="height and width in pixels; default those of the pictures")
-    how.add_argument("--seed", type=int, default=0, help="of the split and of training; default 0")
-    how.add_argument("--baseline", action="store_true", help="print the linear baseline beside the score")
+    add = partial(option, train.add_argument_group("training"))
+    add("--arch", "any timm network, or one of list_nets()", "resnet34")
+    add("--pretrained", "start from pretrained weights", "yes", choices=["yes", "no", "if-available"])
+    add("--weights", "a file or folder with the network's pretrained weights")
+    add("--epochs", "epochs in which all layers learn", 7)
+    add("--freeze-epochs", "epochs before them for the head alone", 1)
+    add("--lr", "peak learning rate, find (a short search) or default: 0.01 pretrained, 0.003 from scratch")
+    add("--mixup", "alpha of MixUp, 0 is off", 0.0)
+    add("--bs", "clips per batch; default 16 to 64, by the number of clips", type=int)
+    add("--size", "height and width in pixels; default those of the pictures", type=int)
+    add("--seed", "of the split and of training", 0)
+    add("--baseline", "print the linear baseline beside the score", action="store_true")
 
-    demo = add_command(
-        commands,
-        "demo",
-        _demo,
-        "Make a competition of synthesised sounds, draw it, fine-tune a network on it, and write a submission.",
-        "specimg demo demo",
-    )
-    demo.add_argument("folder", nargs="?", default="demo", help="folder for everything; default demo")
-    demo.add_argument(
-        "--arch", default="tf_efficientnet_lite0", help="any timm network, such as resnet34 or inception_v3"
-    )
-    demo.add_argument("--epochs", type=int, help="epochs after the first, in which only the head learns; default 6")
-    demo.add_argument("--per-class", type=int, default=60, help="training clips of each kind of sound; default 60")
+    demo = add_command(commands, "demo", _demo, "specimg demo demo")
+    option(demo, "folder", "folder for everything", "demo", nargs="?")
+    option(demo, "--arch", "any timm network, such as resnet34 or inception_v3", "tf_efficientnet_lite0")
+    option(demo, "--epochs", "epochs after the first, in which only the head learns; default 6", type=int)
+    option(demo, "--per-class", "training clips of each kind of sound", 60)

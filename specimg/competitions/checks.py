@@ -62,7 +62,7 @@ def _numbers(table: pd.DataFrame, name: str, what: str) -> pd.Series:
 
 
 def _with_times(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """The table with seconds as floats, nan in both where a row is a whole recording."""
+    """The table with seconds as floats, nan in both if a row is a whole recording."""
     if ("start" in table) != ("end" in table):
         raise ValueError(f"the {what} table has only one of the columns 'start' and 'end'; it needs both, or none")
     if "start" not in table:
@@ -91,13 +91,13 @@ def with_ids(table: pd.DataFrame, what: str) -> pd.DataFrame:
 
 
 def _labels(train: pd.DataFrame) -> pd.Series:
-    """Text, or lists of different texts where a clip may carry several."""
+    """Text, or lists of different texts if a clip may carry several."""
     lists = [list(dict.fromkeys(several)) for several in label_lists(train)]
     return pd.Series(lists if is_multilabel(train) else [label for (label,) in lists], dtype=object)
 
 
 def _folds(train: pd.DataFrame) -> pd.Series:
-    """Integers from -1; floats where folds are still to be assigned."""
+    """Integers from -1; floats if folds are still to be assigned."""
     fold = _numbers(train, "fold", "training")
     wrong = fold.notna() & ((fold < -1) | (fold != fold.round()))
     _refuse(wrong, train, "training table whose fold is not a whole number from -1")

@@ -111,7 +111,7 @@ class Competition:
     folder : str or path-like
         The folder that paths are relative to.
     train : DataFrame
-        One row per clip: `path`, `label` (lists where a clip may have several), and where known `start, end` (seconds, of a clip in
+        One row per clip: `path`, `label` (lists if a clip may have several), and if known `start, end` (seconds, of a clip in
         a recording); `group` (speaker, site, source: never split between training and validation); `fold` (given by the data set; -1
         is always in training, empty if folds are still to be assigned); `weight` (how far its label is to be trusted, 1 fully: a
         sampling rate or a weight in the loss); `scored` (False for labels that nobody verified, which do not count for the score).
@@ -131,7 +131,7 @@ class Competition:
     options : dict, default {}
         What `open` was given besides the folder.
     source : Path, default None
-        The TOML file that described it, where one did.
+        The TOML file that described it, if one did.
 
     Raises
     ------
@@ -304,14 +304,11 @@ class Competition:
         if self.test is not None:
             return self.test
         held_out = self.train[self.train["fold"] != -1] if "fold" in self.train else self.train
-        ids = (
-            held_out["id"].map(str)
-            if "id" in held_out
-            else [
-                path if start is None else f"{path}@{start:.12g}-{end:.12g}"
-                for path, start, end in clip_spans(held_out)
-            ]
-        )
+        if "id" in held_out:
+            ids = held_out["id"].map(str)
+        else:
+            spans = clip_spans(held_out)
+            ids = [path if start is None else f"{path}@{start:.12g}-{end:.12g}" for path, start, end in spans]
         return held_out[[name for name in KEY if name in held_out]].assign(id=ids).reset_index(drop=True)
 
     def check(self, submission: str | os.PathLike | pd.DataFrame) -> str:

@@ -24,7 +24,7 @@ Marks = Sequence[tuple[str, ...]]  # alternatives: the names that are in the fol
 
 def has_marks(folder: Path, marks: Marks) -> bool:
     """Whether a folder holds everything that one of the alternatives names."""
-    # Path.exists raises where access is denied
+    # Path.exists raises if access is denied
     return any(all(os.path.exists(folder / name) for name in names) for names in marks)
 
 
@@ -36,7 +36,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted; none where it does not exist or cannot be read."""
+    """The folders in a folder, sorted; none if it does not exist or cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return [folder / name for name in sorted(entry.name for entry in entries if _is_folder(entry))]
@@ -94,7 +94,7 @@ def find_folder(
     hint : str, default ""
         A further way out, for the message.
     others : collection of str
-        Competitions that may have the same marks: a folder with such a name is only used where it was given.
+        Competitions that may have the same marks: a folder with such a name is only used if it was given.
 
     Returns
     -------

@@ -61,18 +61,7 @@ def under(audio: str, path: str) -> str:
 
 
 def train_rows(
-    csv: Path | pd.DataFrame,
-    folder: Path,
-    audio: str,
-    *,
-    fn_col: str = "fname",
-    label_col: str = "label",
-    label_delim: str | None = None,
-    suffix: str = "",
-    keep: dict[str, str] | None = None,
-    start_col: str | None = None,
-    end_col: str | None = None,
-    **columns: str | None,
+    csv: Path | pd.DataFrame, folder: Path, audio: str, *, keep: dict[str, str] | None = None, **columns: str | None
 ) -> pd.DataFrame:
     """The training table of a csv file.
 
@@ -84,12 +73,10 @@ def train_rows(
         The competition's folder, which the paths are relative to.
     audio : str
         The folder in it that the names in the csv are relative to.
-    fn_col, label_col, label_delim, suffix, start_col, end_col : str
-        As in `labels_from_csv`.
     keep : dict, default None
         Further columns: name in the result -> name in the csv; of rows of one clip, the first counts.
     **columns : str
-        `group_col`, `fold_col`, `weight_col`, `valid_col` as in `labels_from_csv`.
+        Arguments of `labels_from_csv`, such as `suffix` and `group_col`; `fn_col` is "fname" and `label_col` "label" by default.
 
     Returns
     -------
@@ -97,22 +84,13 @@ def train_rows(
         `path, label` and the columns that were named.
     """
     table = csv if isinstance(csv, pd.DataFrame) else read_text(csv)
-    rows = labels_from_csv(
-        csv,
-        folder=folder / audio,
-        fn_col=fn_col,
-        label_col=label_col,
-        label_delim=label_delim,
-        suffix=suffix,
-        start_col=start_col,
-        end_col=end_col,
-        **columns,
-    )
+    columns = {"fn_col": "fname", "label_col": "label"} | columns
+    rows = labels_from_csv(csv, folder=folder / audio, **columns)
     if keep:
-        clips = table[[fn_col] if start_col is None else [fn_col, start_col, end_col]].set_axis(
-            KEY[: 1 if start_col is None else 3], axis=1
-        )
-        given = clip_index(clips.assign(path=[inside(folder / audio, name + suffix) for name in table[fn_col]]))
+        keys = [columns[name] for name in ("fn_col", "start_col", "end_col") if columns.get(name)]
+        clips = table[keys].set_axis(KEY[: len(keys)], axis=1)
+        names = [inside(folder / audio, name + (columns.get("suffix") or "")) for name in clips["path"]]
+        given = clip_index(clips.assign(path=names))
         first = np.flatnonzero(~given.duplicated())
         row = first[given[first].get_indexer(clip_index(rows))]
         for name, column in keep.items():
@@ -182,7 +160,7 @@ def drop_unknown(labels: Sequence[list[str]], vocab: Sequence[str], what: str) -
 
 
 def _names_in(folder: Path) -> list[str]:
-    """Names in a folder, one request for all of them: single ones can take minutes for 150,000 files; none where it does not exist."""
+    """Names in a folder, one request for all of them: single ones can take minutes for 150,000 files; none if it does not exist."""
     return os.listdir(folder) if folder.is_dir() else []
 
 

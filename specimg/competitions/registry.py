@@ -28,13 +28,13 @@ class Layout:
     Parameters
     ----------
     slug : str
-        Name of the competition, Kaggle's where it is there.
+        Name of the competition, Kaggle's if it is there.
     marks : tuple of tuple of str
         Alternatives, each the names of files and folders that are in its folder.
     read : callable
-        `(folder, **options) -> Competition`; with a parameter `slug` where one function reads several.
+        `(folder, **options) -> Competition`; with a parameter `slug` if one function reads several.
     fetched : str, default ""
-        Name under which `specimg.fetch` gets it, where its licence allows that.
+        Name under which `specimg.fetch` gets it, if its licence allows that.
 
     Examples
     --------
@@ -86,14 +86,4 @@ def layout(*slugs: str, marks: Sequence[tuple[str, ...]], fetched: str = "") -> 
     return register
 
 
-FILE_READERS: dict[str, Callable] = {}  # suffix of a file -> (path) -> Competition
-
-
-def file_reader(suffix: str) -> Callable:
-    """Decorator that registers `read(path) -> Competition` for files with this suffix."""
-
-    def register(read: Callable) -> Callable:
-        FILE_READERS[suffix] = read
-        return read
-
-    return register
+FILE_READERS: dict[str, Callable] = {}  # suffix of a file -> (path) -> Competition; layouts enter themselves

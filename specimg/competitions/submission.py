@@ -14,7 +14,7 @@ ValueError: the submission would not be accepted: 1 row missing (a.wav); 1 row w
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import pandas as pd
@@ -122,22 +122,26 @@ def guess_format(sample: str | os.PathLike | pd.DataFrame, vocab: Sequence[str] 
     return _guess(_as_text(sample), vocab)
 
 
-def _column_problems(found: list[str], wanted: list[str]) -> list[str]:
-    if found == wanted:
-        return []
-    missing, strange = [n for n in wanted if n not in found], [n for n in found if n not in wanted]
-    problems = [
-        f"{count(len(names), 'column')} {what} ({examples(map(repr, names))})"
-        for names, what in ((missing, "missing"), (strange, "too many"), (_twice(found), "repeated"))
-        if names
-    ]
-    if found[0] in strange and found[0] in ("", "Unnamed: 0"):
-        problems.append("the first column is pandas's index; write the table with to_csv(..., index=False)")
-    if not problems:
+def _list_problems(found: list[str], wanted: list[str], noun: str, form: Callable[[str], str] = str) -> list[str]:
+    """How the names found differ from those wanted, in words; nothing if they are the same."""
+    here, there = set(found), set(wanted)
+    sorts = {
+        "missing": [name for name in wanted if name not in here],
+        "too many": [name for name in found if name not in there],
+        "repeated": _twice(found),
+    }
+    problems = [f"{count(len(n), noun)} {what} ({examples(map(form, n))})" for what, n in sorts.items() if n]
+    if found != wanted and not problems:
         first = next(i for i, (a, b) in enumerate(zip(found, wanted)) if a != b)
-        problems = [
-            f"the columns are in another order; column {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
-        ]
+        wrong = f"{noun} {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
+        problems = [f"the {noun}s are in another order; {wrong}"]
+    return problems
+
+
+def _column_problems(found: list[str], wanted: list[str]) -> list[str]:
+    problems = _list_problems(found, wanted, "column", repr)
+    if found[0] not in wanted and found[0] in ("", "Unnamed: 0"):
+        problems.append("the first column is pandas's index; write the table with to_csv(..., index=False)")
     return problems
 
 
@@ -159,25 +163,6 @@ def check_sample(
 
 
 # ---------------------------------------------------------------------- the submission
-
-
-def _row_problems(found: list[str], wanted: list[str]) -> list[str]:
-    """Rows that are missing, too many, repeated, or in another order."""
-    if found == wanted:
-        return []
-    here, there = set(found), set(wanted)
-    missing, strange = [n for n in wanted if n not in here], [n for n in found if n not in there]
-    problems = [
-        f"{count(len(names), 'row')} {what} ({examples(names)})"
-        for names, what in ((missing, "missing"), (strange, "too many"), (_twice(found), "repeated"))
-        if names
-    ]
-    if not problems:
-        first = next(i for i, (a, b) in enumerate(zip(found, wanted)) if a != b)
-        problems = [
-            f"the rows are in another order; row {first + 1} is {found[first]!r} and should be {wanted[first]!r}"
-        ]
-    return problems
 
 
 def _expected(sample, format, vocab) -> tuple[list[str], list[str], SubmissionFormat, Sequence[str] | None]:
@@ -238,7 +223,7 @@ def check_submission(
     name = "the submission" if isinstance(submission, pd.DataFrame) else repr(os.fspath(submission))
     problems = _column_problems(list(table), columns)
     if not problems:
-        problems = _row_problems(table[format.id_col].tolist(), wanted) + format.problems(table, vocab)
+        problems = _list_problems(table[format.id_col].tolist(), wanted, "row") + format.problems(table, vocab)
     if problems:
         raise ValueError(f"{name} would not be accepted: {'; '.join(problems)}")
     return f"{count(len(table), 'row')} in the columns {examples(columns, 4)}: accepted"

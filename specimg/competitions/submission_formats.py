@@ -105,7 +105,7 @@ class SubmissionFormat(Value, ABC):
         Returns
         -------
         list of str
-            Empty where nothing is.
+            Empty if nothing is.
         """
 
     def to_submission(self, rows: pd.DataFrame, probs: ArrayLike, vocab: Sequence[str]) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def _named(ids: Iterable[str], mask: Iterable, what: str) -> list[str]:
 
 
 def _unknown(ids: Iterable[str], cells: list[list[str]], known: Iterable[str] | None) -> list[str]:
-    """The problem of unknown labels, each beside the row that it is in; no problem where `known` is None."""
+    """The problem of unknown labels, each beside the row that it is in; no problem if `known` is None."""
     if known is None:
         return []
     known = set(known)
@@ -231,9 +231,9 @@ class LabelSets(SubmissionFormat):
     label_col : str, default "birds"
         The column of the labels.
     threshold : float, default 0.5
-        A label is written where its probability is above, 0 to 1.
+        A label is written if its probability is above, 0 to 1.
     nothing : str, default "nocall"
-        What is written where no label is.
+        What is written if no label is.
 
     Examples
     --------

@@ -250,7 +250,7 @@ def remove(root: str | os.PathLike, path: str | os.PathLike) -> None:
     root : str or path-like
         The folder that it lies in.
     path : str or path-like
-        A path relative to `root`. Nothing happens where it does not exist; a link there is removed itself.
+        A path relative to `root`. Nothing happens if it does not exist; a link there is removed itself.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def remove(root: str | os.PathLike, path: str | os.PathLike) -> None:
 
 
 def _open_lock(path: str | os.PathLike) -> int:
-    """A descriptor of a regular file, made where there is none: never a link's target, a pipe or a device, and nothing is truncated."""
+    """A descriptor of a regular file, made if there is none: never a link's target, a pipe or a device, and nothing is truncated."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         handle = os.open(path, flags, 0o666)
@@ -356,7 +356,7 @@ def locked(path: str | os.PathLike) -> Iterator[bool]:
 
 
 def exchange(one: str | os.PathLike, other: str | os.PathLike) -> bool:
-    """Exchange two folders of one disk in one step, which nobody sees half-done; False where the system cannot (it is Linux that can).
+    """Exchange two folders of one disk in one step, which nobody sees half-done; False if the system cannot (it is Linux that can).
 
     >>> write_atomic("new/a", b"1"); write_atomic("old/a", b"2")
     >>> exchange("new", "old") and open("old/a").read()         # doctest: +SKIP

@@ -21,7 +21,7 @@ class WorkerError(RuntimeError):
 
 
 def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[list]:
-    """Results of joblib's workers, one by one where its active backend can return them so."""
+    """Results of joblib's workers, one by one if its active backend can return them so."""
     import joblib
 
     try:

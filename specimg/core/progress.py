@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str = "clip", initial: int = 0) -> tqdm:
-    """A tqdm bar on terminals and in notebooks; silent where the output goes to a file.
+    """A tqdm bar on terminals and in notebooks; silent if the output goes to a file.
 
     Parameters
     ----------

@@ -123,7 +123,7 @@ def parse_json(text: str | bytes, source: str | os.PathLike | None = None, *, st
     Parameters
     ----------
     text : str or bytes
-        UTF-8 where it is bytes.
+        UTF-8 if it is bytes.
     source : str or path-like, default None
         The file it came from, for messages.
     strict : bool, default False

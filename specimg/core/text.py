@@ -99,7 +99,7 @@ def amount(size: int | None) -> str:
 
 
 def cell(value: float, low: float, high: float, form: str = ".3f") -> str:
-    """A cell of a table: a value with its interval; without the interval where `low` is nan, empty if the value is nan.
+    """A cell of a table: a value with its interval; without the interval if `low` is nan, empty if the value is nan.
 
     >>> cell(0.8123, 0.79, 0.833)
     '0.812 (0.790 to 0.833)'

@@ -1,6 +1,6 @@
 """Values: frozen dataclasses in which every choice is a field, and which convert to plain dictionaries, JSON and TOML.
 
-Values are equal where their fields are, print what differs from the defaults, and make changed copies with `replace`. Each level
+Values are equal if their fields are, print what differs from the defaults, and make changed copies with `replace`. Each level
 of the dictionary holds its own kind, so that nested values never collide:
 
 >>> from specimg.core.values import Value, register
@@ -113,7 +113,7 @@ def _short_repr(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Value:
-    """Base of all values. Subclasses add fields and, where fields have rules, a `_check` method.
+    """Base of all values. Subclasses add fields and, if fields have rules, a `_check` method.
 
     Fields are coerced to their annotated type on construction (`20` and `20.0` are one value); a field that does
     not fit raises a ValueError with the field, the value and what was expected.

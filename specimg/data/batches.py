@@ -36,6 +36,16 @@ def as_list(tfms: Transforms) -> list:
     return [] if tfms is None else list(tfms) if isinstance(tfms, (list, tuple)) else [tfms]
 
 
+def augmentation(augment: Any, kind: type, make: Callable[[Any], Transform]) -> list[Transform]:
+    """The transforms that `make` makes of `augment`: a value of its kind, "default" (its defaults) or None (none)."""
+    if augment is None:
+        return []
+    augment = kind() if augment == "default" else augment
+    if not isinstance(augment, kind):
+        raise ValueError(f"augment={augment!r}: give 'default', None or {kind.__name__}(...)")
+    return [make(augment)]
+
+
 def draw_weights(train: pd.DataFrame, balance: bool, shuffle: bool) -> list[float] | None:
     """How often each clip of training is drawn, relative to the others; None: each once."""
     if not balance and "weight" not in train:

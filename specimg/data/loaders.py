@@ -16,12 +16,13 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 import torch
-from fastai.vision.all import ColReader, DataLoaders, OneHotEncode, TfmdDL, Transform
+from fastai.vision.all import ColReader, DataLoaders, OneHotEncode, TfmdDL
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
 
@@ -33,9 +34,9 @@ from ..labels.tables import labels_from_names, labels_of_every_folder
 from ..render.plan import name_below
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
-from ..spectrogram.picture import PictureInfo, describe
+from ..spectrogram.picture import describe
 from .augment import Augment, SpecAugment
-from .batches import Batches, Transforms
+from .batches import Batches, Transforms, augmentation
 from .clip_table import Columns, Corrections, add_pictures, drawn_tree, label_table, labels_of_folders
 from .images import FitSize
 from .inputs import NetworkInput, PictureInput
@@ -158,7 +159,7 @@ class ClipDataLoaders(DataLoaders):
         fn_col, label_col : str or int, default 0 and 1
             Columns of the recordings' names and of their labels, by name or position; as labels also several, one a class, of 0 and 1.
         header : int, "infer" or None, default "infer"
-            As in `pandas.read_csv`; None where the first line is data already.
+            As in `pandas.read_csv`; None if the first line is data already.
         delimiter, encoding : str, default None
             As in `labels_from_csv`: found out, or named, such as ";" and "cp1252".
         **kwargs
@@ -365,16 +366,6 @@ class ClipDataLoaders(DataLoaders):
 
 
 # ---------------------------------------------------------------------- pictures
-
-
-def _augmentation(augment: Augment | str | None, info: PictureInfo) -> list[Transform]:
-    if augment is None:
-        return []
-    if augment == "default":
-        augment = Augment()
-    if not isinstance(augment, Augment):
-        raise ValueError(f"augment={augment!r}: give 'default', None or an Augment(...)")
-    return [SpecAugment(augment, blank_levels(info))]
 
 
 @shows_parameters
@@ -588,7 +579,7 @@ class SpecDataLoaders(ClipDataLoaders):
             ColReader("picture"),
             path,
             item_tfms=[fit],
-            batch_tfms=_augmentation(augment, info),
+            batch_tfms=augmentation(augment, Augment, partial(SpecAugment, fill=blank_levels(info))),
             input=PictureInput(tree.renderer, fit),
             tree=tree,
         )

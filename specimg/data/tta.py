@@ -69,7 +69,7 @@ class TTA(Value):
 
 
 def _windows(method: str, length: float, window: float, count: int, tta: TTA) -> list[tuple[float, float]]:
-    """(start, length) of each window, in the unit of the clip's `length` and of `window`, which is the whole clip where it is squeezed."""
+    """(start, length) of each window, in the unit of the clip's `length` and of `window`, which is the whole clip if it is squeezed."""
     bases = window_starts(length, window, tta.windows or count) if method == "crop" else [0.0]
     return [
         # an unchanged window begins exactly at its base

@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fastai.interpret import plot_top_losses
-from fastai.vision.all import TfmdDL, Transform, TransformBlock, get_grid
+from fastai.vision.all import TfmdDL, TransformBlock, get_grid
 from PIL import Image
 
 from ..audio import Audio, AudioError, recording_seconds
 from ..audio.read import read_clip
 from ..core.text import examples
 from ..core.warnings import warn
-from .batches import Batches
+from .batches import Batches, augmentation
 from .clip_table import Columns, Corrections, label_table
 from .inputs import WaveInput
 from .loader import ClipDL, label_text
@@ -41,16 +41,6 @@ from .split import Split, SplitClips, split_clips
 from .waves import AugmentWaves, ReadWave, RecordingPart, TensorWave, WaveAugment, draw_wave, fit_wave, wave_sizing
 
 PEEK = 0.05  # s of a file that are decoded to see that it is a recording
-
-
-def _augmentation(augment) -> list[Transform]:
-    if augment is None:
-        return []
-    if augment == "default":
-        augment = WaveAugment()
-    if not isinstance(augment, WaveAugment):
-        raise ValueError(f"augment={augment!r}: give 'default', None or a WaveAugment(...)")
-    return [AugmentWaves(augment)]
 
 
 class WaveDL(ClipDL):
@@ -219,7 +209,7 @@ class WaveDataLoaders(ClipDataLoaders):
         ValueError
             If clips come to no common length or cannot be read, and as in `SpecDataLoaders.from_df`.
         """
-        sizing, augmentation = wave_sizing(audio, seconds, windows), _augmentation(augment)
+        sizing, changes = wave_sizing(audio, seconds, windows), augmentation(augment, WaveAugment, AugmentWaves)
         columns, split, batches = take(Columns, kwargs), take(Split, kwargs), take(Batches, kwargs)
         clips = cls._readable_clips(df, path, audio, columns, split, **kwargs)
         if sizing.method == "crop" and windows is None:
@@ -227,7 +217,7 @@ class WaveDataLoaders(ClipDataLoaders):
             sizing = sizing.replace(windows=covering_windows(longest, seconds))
         fit = fit_wave(audio, sizing)
         block = TransformBlock(type_tfms=[ReadWave(audio)], item_tfms=[fit], dl_type=WaveDL)
-        made = batches.dataloaders(clips, block, _item, path, batch_tfms=augmentation, input=WaveInput(fit))
+        made = batches.dataloaders(clips, block, _item, path, batch_tfms=changes, input=WaveInput(fit))
         return cls(*made.loaders, path=path, device=made.device)
 
     @staticmethod

@@ -4,7 +4,7 @@
 
 The bytes grow in `set.zip.part`; `set.zip.part.json` holds the version of the file that they belong to, as the server described it:
 ETag, Last-Modified and length. The next request asks for the rest under the condition that the file is still that one (RFC 9110, Range
-and If-Range). `resume_action` decides about the response; where it cannot be trusted everything is requested again. Whether the file is
+and If-Range). `resume_action` decides about the response; if it cannot be trusted everything is requested again. Whether the file is
 the right one is decided later, by its checksum.
 """
 
@@ -83,7 +83,7 @@ def resume_action(status: int, headers: Mapping[str, str], have: int, version: d
 
 
 def _request_headers(have: int, version: dict) -> dict[str, str]:
-    """Headers of a request for the bytes from `have` on, or for all of them where the file has changed."""
+    """Headers of a request for the bytes from `have` on, or for all of them if the file has changed."""
     headers = {"User-Agent": f"specimg/{__version__}", "Accept-Encoding": "identity"}
     if not have:
         return headers

@@ -37,7 +37,7 @@ def _content(folder: Path) -> str:
 
 
 def _finished(home: Path, data: DataSet) -> Path | None:
-    """The folder to return where the data set is complete; ValueError if something else is there."""
+    """The folder to return if the data set is complete; ValueError if something else is there."""
     try:
         source = read_json(home / SOURCE)
         fetched = {each["name"]: each["checksum_known"] for each in source["archives"]}
@@ -66,7 +66,7 @@ def _finished(home: Path, data: DataSet) -> Path | None:
 def _alone(folder: Path, name: str):
     """Only one process at a time; the others wait, and find the data set complete. SQLite releases its lock with the process."""
     path = folder / f".lock-{name}"
-    open(path, "ab").close()  # the disk's own error, where the folder cannot be written to
+    open(path, "ab").close()  # the disk's own error, if the folder cannot be written to
     lock = sqlite3.connect(path, timeout=1, isolation_level=None)
     told = False
     try:
@@ -105,7 +105,7 @@ def _install(data: DataSet, folder: Path, progress: bool) -> Path:
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
         with contextlib.suppress(OSError):
-            work.rmdir()  # where nothing is left to resume
+            work.rmdir()  # if nothing is left to resume
     return home / content
 
 

@@ -194,7 +194,7 @@ def make_competition(
 ) -> Path:
     """Write a small competition of synthetic sounds in the layout of freesound-audio-tagging (2018).
 
-    The same arguments give the same bytes. A call that was stopped is resumed by the next one; where everything is there, nothing is
+    The same arguments give the same bytes. A call that was stopped is resumed by the next one; if everything is there, nothing is
     written.
 
         train.csv               fname, label, manually_verified
@@ -241,15 +241,8 @@ def make_competition(
     (4, 3)
     """
     folder = Path(folder)
-    settings = _Settings(
-        kinds=tuple(sorted(list_sounds() if kinds is None else kinds)),
-        n_per_class=n_per_class,
-        n_test=n_test,
-        sr=sr,
-        seed=seed,
-        verified=verified,
-        wrong=wrong,
-    )
+    kinds = tuple(sorted(list_sounds() if kinds is None else kinds))
+    settings = _Settings(kinds, n_per_class, n_test, sr, seed, verified, wrong)
     clips = _plan(settings)
     no_clip = _wav_bytes(np.zeros(0), settings.sr)  # a header and no sample
     fixed = {f"{_FOLDERS['test']}/{name}": data for name, data in zip(_EMPTY, (no_clip, no_clip, b""))}
@@ -257,7 +250,7 @@ def make_competition(
     missing = _missing(folder, {clip.path for clip in clips} | fixed.keys(), settings)
     if not missing:
         return folder
-    # A file is named by the digest of what its sound is made from: where the name exists, the sound is the right one.
+    # A file is named by the digest of what its sound is made from: if the name exists, the sound is the right one.
     clips = [clip for clip in clips if clip.path in missing]
     for clip in tqdm(clips, desc=f"sounds in {folder.name}", unit="clip", disable=not progress):
         write_atomic(folder / clip.path, _clip_bytes(clip, settings))

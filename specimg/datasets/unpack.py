@@ -181,7 +181,7 @@ def unpack_all(archives: list[Archive], into: Path, progress: bool) -> None:
     Parameters
     ----------
     archives : list of Archive
-        Files that `obtain` returned. One that another download may mend is deleted where it is damaged.
+        Files that `obtain` returned. One that another download may mend is deleted if it is damaged.
     into : Path
         The folder; what a killed process left there is removed first.
     progress : bool

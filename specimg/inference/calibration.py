@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.special import expit, log_softmax, softmax
 
 from ..core.figures import COLOURS, new_figure
 from ..core.values import Value, register
@@ -28,7 +29,7 @@ from ..training import Predictions
 # searched; what is best beyond them was fitted on too few clips, or on some that are all right
 TEMPERATURES = (0.25, 20.0)
 FEW = 10  # positive clips, below which a label's own threshold would be noise
-EVEN = 0.5  # the threshold where nothing better is known
+EVEN = 0.5  # the threshold if nothing better is known
 TINY, NEAR_ONE = 1e-38, 3e-8  # nearest to 0 and to 1 that float32 keeps apart from them
 
 
@@ -42,7 +43,7 @@ class Calibration(Value):
     temperature : float, default 1.0
         Logits are divided by it, 0.25 to 20; above 1 makes the classifier less confident.
     thresholds : tuple of float, default ()
-        Probability above which a clip has each label, where it may have several; () is 0.5 for all.
+        Probability above which a clip has each label, if it may have several; () is 0.5 for all.
     clips : int, default 0
         Number of clips it was fitted on.
     source : str, default ""
@@ -92,9 +93,7 @@ def _log_likelihood(logits: np.ndarray, hot: np.ndarray, is_multi: bool) -> floa
     """The mean over clips (of several labels over all statements) of the log-probability of what is true."""
     if is_multi:
         return float(-np.logaddexp(0, np.where(hot, -logits, logits)).mean())
-    top = logits.max(axis=1)
-    all_of = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return float((logits[hot] - all_of).mean())
+    return float(log_softmax(logits, axis=1)[hot].mean())
 
 
 def rescale(probs: np.ndarray, temperature: float, is_multi: bool = False) -> np.ndarray:
@@ -121,10 +120,7 @@ def rescale(probs: np.ndarray, temperature: float, is_multi: bool = False) -> np
     array([[0.75, 0.25]])
     """
     scaled = _logits(probs, is_multi) / temperature
-    if is_multi:
-        return 1 / (1 + np.exp(-scaled))
-    raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    return expit(scaled) if is_multi else softmax(scaled, axis=1)
 
 
 def fit_temperature(probs: np.ndarray, hot: np.ndarray, is_multi: bool = False) -> float:
@@ -142,7 +138,7 @@ def fit_temperature(probs: np.ndarray, hot: np.ndarray, is_multi: bool = False) 
     Returns
     -------
     float
-        The temperature; 1.0 where none is better.
+        The temperature; 1.0 if none is better.
 
     References
     ----------
@@ -227,7 +223,7 @@ def _counted(predictions: Predictions) -> Predictions:
 
 
 def calibrate(predictions: Predictions, source: str = "held out") -> Calibration:
-    """Fit a temperature and, where a clip may have several labels, thresholds.
+    """Fit a temperature and, if a clip may have several labels, thresholds.
 
     Parameters
     ----------
@@ -303,7 +299,7 @@ def coverage_curve(
     """
     if predictions.is_multi:
         raise ValueError(
-            "coverage needs clips with one label; where a clip may have several each label has a threshold of its own, see fit_thresholds"
+            "coverage needs clips with one label; if a clip may have several each label has a threshold of its own, see fit_thresholds"
         )
     kept = _counted(predictions)
     sure = rescale(kept.probs, temperature).max(axis=1)

@@ -101,7 +101,7 @@ class Classifier:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """(classes,): the probability above which a clip has each label, where it may have several."""
+        """(classes,): the probability above which a clip has each label, if it may have several."""
         return np.array(self.calibration.thresholds or [THRESHOLD] * len(self.vocab))
 
     @property
@@ -163,7 +163,7 @@ class Classifier:
         Returns
         -------
         Tensor
-            float32 (batch, classes): softmax, or sigmoid where a clip may have several labels.
+            float32 (batch, classes): softmax, or sigmoid if a clip may have several labels.
         """
         scaled = logits.float() / self.temperature
         return scaled.sigmoid() if self.is_multi else scaled.softmax(dim=-1)
@@ -338,13 +338,7 @@ class Classifier:
         names, sources = list_sources(items)
         found, status = self._run(sources, self.embeddings, bs, n_jobs, progress)
         features = pd.DataFrame(found, columns=[f"e_{i}" for i in range(found.shape[1])])
-        return pd.concat(
-            [
-                pd.DataFrame({"path": pd.Series(names, dtype=object), "status": pd.Series(status, dtype=object)}),
-                features,
-            ],
-            axis=1,
-        )
+        return pd.DataFrame({"path": names, "status": status}, dtype=object).join(features)
 
     # -- other programs
 
@@ -408,7 +402,7 @@ class Classifier:
         Returns
         -------
         list of str
-            The most probable label; where a clip may have several, all above their threshold, joined by semicolons.
+            The most probable label; if a clip may have several, all above their threshold, joined by semicolons.
         """
         if self.is_multi:
             return ["; ".join(label for label, yes in zip(self.vocab, row) if yes) for row in probs > self.thresholds]

@@ -22,7 +22,7 @@ PICTURES_AT_ONCE = 256  # through the network: a clip may have dozens of windows
 class Ensemble(nn.Module):
     """Networks of the same input and the same classes as one: logits of the mean of their probabilities.
 
-    Where a clip has one label these are the log-probabilities of the mean softmax; where it may have several, the logits of the
+    Where a clip has one label these are the log-probabilities of the mean softmax; if it may have several, the logits of the
     mean sigmoid. Neither is ever formed as a probability: one near 0 or 1 would be rounded to it.
 
     Parameters

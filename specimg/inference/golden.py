@@ -206,15 +206,7 @@ def _difference(then: np.ndarray, now: np.ndarray) -> tuple[int, float]:
 
 def _check_one(clf: Classifier, folder: Path, files: dict, entry: GoldenClip) -> dict:
     """One row of the report."""
-    row = {
-        "clip": entry.clip,
-        "label": entry.label,
-        "pixels": 0,
-        "of": 0,
-        "levels": np.nan,
-        "drift": np.nan,
-        "reason": "",
-    }
+    row = {"clip": entry.clip, "label": entry.label, "pixels": 0, "of": 0, "levels": np.nan, "drift": np.nan}
     name = f"{GOLDEN}/{entry.picture}"
     then = _pixels_then(read_checked(folder, name, files[name], MOST_OTHER), name)
     if _digest(then) != entry.digest:
@@ -222,17 +214,11 @@ def _check_one(clf: Classifier, folder: Path, files: dict, entry: GoldenClip) ->
     try:
         prepared, probs = _drawn(clf, folder / GOLDEN / entry.clip)
     except ValueError as exc:
-        return {**row, "verdict": FAILED, "reason": getattr(exc, "reason", str(exc))}
+        return row | {"verdict": FAILED, "reason": getattr(exc, "reason", str(exc))}
     pixels, levels = _difference(then, _planes(prepared))
     drift = float(np.abs(probs - np.array(entry.probabilities)).max())
-    return {
-        **row,
-        "pixels": pixels,
-        "of": int(then.size),
-        "levels": levels,
-        "drift": drift,
-        "verdict": drift_verdict(pixels, drift),
-    }
+    row |= {"pixels": pixels, "of": int(then.size), "levels": levels, "drift": drift}
+    return row | {"verdict": drift_verdict(pixels, drift), "reason": ""}
 
 
 @register

@@ -60,43 +60,27 @@ def _labels(clf: Classifier, training: dict) -> list[str]:
     head = ["label", "clips of training"] if counts else ["label"]
     fitted = clf.is_multi and clf.calibration.thresholds
     head += ["threshold"] * bool(fitted)
-    rows = []
-    for i, label in enumerate(clf.vocab[:SHOWN]):
-        rows.append(
-            [
-                _plain(label),
-                *([counts.get(label, 0)] if counts else []),
-                *([f"{clf.calibration.thresholds[i]:.3g}"] if fitted else []),
-            ]
-        )
+    columns = [list(map(_plain, clf.vocab[:SHOWN]))]
+    columns += [[counts.get(label, 0) for label in clf.vocab]] if counts else []
+    columns += [[f"{threshold:.3g}" for threshold in clf.calibration.thresholds]] if fitted else []
+    rows = list(zip(*columns))  # as many as are shown
     more = [f"and {len(clf.vocab) - SHOWN} more, in classifier.json"] if len(clf.vocab) > SHOWN else []
     return [*_table(head, rows), *([""] + more if more else [])]
 
 
+_OF_TRAINING = "network weights_from networks folds clips held_out epochs competition data saved".split()
+_IN_WORDS = {
+    "weights_from": "weights before training", "held_out": "clips held out", "competition": "data", "data": "digest of the data"
+}  # fmt: skip
+
+
 def _training(training: dict) -> list[str]:
-    names = {
-        "network": "network",
-        "weights_from": "weights before training",
-        "networks": "networks",
-        "folds": "folds",
-        "clips": "clips",
-        "held_out": "clips held out",
-        "epochs": "epochs",
-        "competition": "data",
-        "data": "digest of the data",
-        "saved": "saved",
-    }
-    lines = [
-        f"- {text}: {_plain(training[name])}" for name, text in names.items() if training.get(name) not in (None, "")
-    ]
+    known = [name for name in _OF_TRAINING if training.get(name) not in (None, "")]
+    lines = [f"- {_IN_WORDS.get(name, name)}: {_plain(training[name])}" for name in known]
     recipe = training.get("recipe")
     if recipe:
-        lines.append(
-            "- recipe: "
-            + ", ".join(
-                f"{name} {_plain(value)}" for name, value in recipe.items() if name != "kind" and value is not None
-            )
-        )
+        parts = [f"{name} {_plain(value)}" for name, value in recipe.items() if name != "kind" and value is not None]
+        lines.append(f"- recipe: {', '.join(parts)}")
     return lines or ["Unknown."]
 
 
@@ -142,9 +126,9 @@ def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
 def _limits(clf: Classifier, golden: int) -> list[str]:
     lines = [
         "It knows these labels only: anything else is given one of them, often with confidence. "
-        "`reject_below` of `predict` labels it 'unknown' instead where the largest probability is low.",
+        "`reject_below` of `predict` labels it 'unknown' instead if the largest probability is low.",
         "The scores hold for recordings like those of training: other microphones, locations, speakers or background noise may lower them.",
-        "The probabilities are for the mixture of labels that it was trained on; where some are much rarer or commoner, they are not.",
+        "The probabilities are for the mixture of labels that it was trained on; if some are much rarer or commoner, they are not.",
     ]
     if clf.audio.sr is None:
         lines.append(

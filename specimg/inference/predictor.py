@@ -26,7 +26,7 @@ class Predictor(Protocol):
 
     @property
     def thresholds(self) -> np.ndarray:
-        """(classes,): the probability above which a clip has each label, where it may have several."""
+        """(classes,): the probability above which a clip has each label, if it may have several."""
 
     def activate(self, logits: Tensor) -> Tensor:
         """Logits (batch, classes) -> probabilities."""

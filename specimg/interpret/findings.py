@@ -1,6 +1,6 @@
 """Predictions in numbers: the constructors and tables of `SpecInterpretation`.
 
-`Findings` hold one `Predictions`, the history of the training, and where available the learner. Its methods are the functions of
+`Findings` hold one `Predictions`, the history of the training, and if available the learner. Its methods are the functions of
 `statistics` and `tsne`; t-SNE coordinates are computed once.
 """
 
@@ -361,7 +361,7 @@ class Findings:
         on : str, default "embeddings"
             Features: "embeddings", the input of the last layer; "probabilities"; or a layer in `predictions.layers`.
         perplexity : float, default 30
-            Roughly the number of neighbours of a clip; lowered to (clips - 1) / 3 where that is less.
+            Roughly the number of neighbours of a clip; lowered to (clips - 1) / 3 if that is less.
         seed : int, default 0
             Seed of the random initialisation.
 

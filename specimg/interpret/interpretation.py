@@ -406,7 +406,7 @@ class SpecInterpretation(Findings):
         ax : Axes or sequence of Axes, optional
             One for each of `on`.
         hulls : bool or float, default False
-            Draw the convex hull of each class; of the share of its clips nearest the median, where below 1.
+            Draw the convex hull of each class; of the share of its clips nearest the median, if below 1.
 
         Returns
         -------

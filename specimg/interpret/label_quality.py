@@ -1,6 +1,6 @@
 """Label errors: the clips whose label is most likely wrong, from out-of-fold predictions, by confident learning.
 
-A network is confident of a label where it predicts it with at least the mean probability over the clips that carry it; a clip that it is
+A network is confident of a label if it predicts it with at least the mean probability over the clips that carry it; a clip that it is
 confidently of another label than its own is an issue. The threshold per label allows for sounds that are hard to classify.
 What a listener decides goes into `corrections.csv`; see `specimg.labels.corrections`.
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ..experiments import Blend, Run
     from .interpretation import SpecInterpretation
 
-RANKINGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {}
-
 _SMALLEST = 1e-12  # probability as a divisor
 _WEIGHT_OF_WORST = 0.8  # in the pooled quality of several labels; the source's choice
 
@@ -42,13 +40,38 @@ _WEIGHT_OF_WORST = 0.8  # in the pooled quality of several labels; the source's 
 # ---------------------------------------------------------------------- label quality
 
 
-def _ranking(quality: Callable) -> Callable:
-    """Decorator: register `quality(probs, given) -> (n,)`, 0 for a wrong label to 1 for a correct one.
+def _of_given(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    return probs[np.arange(len(given)), given]
 
-    `probs` is (n, classes) with rows that sum to 1, `given` (n,) int, the label that each clip carries.
-    """
-    RANKINGS[quality.__name__] = quality
-    return quality
+
+def _rival(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """(n,) int: the most probable of the other labels."""
+    return np.where(np.arange(probs.shape[1]) == given[:, None], -1.0, probs).argmax(axis=1)
+
+
+def self_confidence(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """The probability of the label."""
+    return _of_given(probs, given)
+
+
+def normalized_margin(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """The margin between the label and the most probable other one, mapped from [-1, 1] to [0, 1]."""
+    return (1 + _of_given(probs, given) - _of_given(probs, _rival(probs, given))) / 2
+
+
+def weighted_entropy(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """log(1 + x) / x of x, the normalised entropy divided by the label's probability."""
+    entropy = -(probs * np.log(np.maximum(probs, _SMALLEST))).sum(axis=1) / np.log(probs.shape[1])
+    x = np.maximum(entropy / np.maximum(_of_given(probs, given), _SMALLEST), _SMALLEST)
+    return np.log1p(x) / x
+
+
+# ---------------------------------------------------------------------- confident learning
+
+
+RANKINGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    ranking.__name__: ranking for ranking in (self_confidence, normalized_margin, weighted_entropy)
+}
 
 
 def list_rankings() -> list[str]:
@@ -65,38 +88,6 @@ def list_rankings() -> list[str]:
     ['normalized_margin', 'self_confidence', 'weighted_entropy']
     """
     return sorted(RANKINGS)
-
-
-def _of_given(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
-    return probs[np.arange(len(given)), given]
-
-
-def _rival(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """(n,) int: the most probable of the other labels."""
-    return np.where(np.arange(probs.shape[1]) == given[:, None], -1.0, probs).argmax(axis=1)
-
-
-@_ranking
-def self_confidence(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """The probability of the label."""
-    return _of_given(probs, given)
-
-
-@_ranking
-def normalized_margin(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """The margin between the label and the most probable other one, mapped from [-1, 1] to [0, 1]."""
-    return (1 + _of_given(probs, given) - _of_given(probs, _rival(probs, given))) / 2
-
-
-@_ranking
-def weighted_entropy(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """log(1 + x) / x of x, the normalised entropy divided by the label's probability."""
-    entropy = -(probs * np.log(np.maximum(probs, _SMALLEST))).sum(axis=1) / np.log(probs.shape[1])
-    x = np.maximum(entropy / np.maximum(_of_given(probs, given), _SMALLEST), _SMALLEST)
-    return np.log1p(x) / x
-
-
-# ---------------------------------------------------------------------- confident learning
 
 
 def _thresholds(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -187,7 +178,7 @@ def _pooled(quality: np.ndarray) -> np.ndarray:
 
 
 def _several(predictions: Predictions, rank: str, adjust: bool) -> dict[str, list | np.ndarray]:
-    """Each label is a binary problem of its own; a clip is an issue where one of its labels is."""
+    """Each label is a binary problem of its own; a clip is an issue if one of its labels is."""
     hot, vocab = predictions.hot, predictions.vocab
     quality, doubted = np.empty(hot.shape), np.empty(hot.shape, bool)
     for k, p in enumerate(predictions.probs.T.astype(float)):
@@ -216,7 +207,7 @@ def _several(predictions: Predictions, rank: str, adjust: bool) -> dict[str, lis
 
 
 def _training_clips(learner) -> pd.DataFrame | None:
-    """The clips that a learner, or its DataLoaders, trains on, where known."""
+    """The clips that a learner, or its DataLoaders, trains on, if known."""
     clips = getattr(getattr(getattr(learner, "dls", learner), "train", None), "clips", None)
     return clips if isinstance(clips, pd.DataFrame) else None
 
@@ -296,7 +287,7 @@ def label_issues(
     Returns
     -------
     DataFrame
-        One row per clip with a label, by ascending quality; the index is its row in `predictions.table`. Columns: path, where known start,
+        One row per clip with a label, by ascending quality; the index is its row in `predictions.table`. Columns: path, if known start,
         end, group, fold; label; suggestion, the network's label, or the same; p_label and p_suggestion, their probabilities; quality, 0 to 1;
         issue, bool. With several labels per clip label, suggestion and their probabilities are lists, and missing and wrong list the labels
         to add and to remove.

@@ -50,7 +50,7 @@ def _checked(p: Predictions, on: str, perplexity: float) -> np.ndarray:
 
 
 def _embed(x: np.ndarray, perplexity: float, seed: int) -> tuple[np.ndarray, str]:
-    """Coordinates (n, 2) and the library that computed them: openTSNE for more than MANY clips where it is installed."""
+    """Coordinates (n, 2) and the library that computed them: openTSNE for more than MANY clips if it is installed."""
     init = "pca" if np.ptp(x, axis=0).any() else "random"  # equal rows have no principal components
     if len(x) > MANY and importlib.util.find_spec("openTSNE"):
         import openTSNE

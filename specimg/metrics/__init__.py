@@ -1,7 +1,7 @@
 """Metrics of a classifier: plain functions on arrays, and the same by name as fastai metrics.
 
 A metric is `f(y_true, scores) -> float`. `scores` is `(clips, classes)`, larger for likelier. `y_true` is `(clips,)`,
-the index of each clip's class (`single_label`), or `(clips, classes)` of 0 and 1 where a clip may have several labels
+the index of each clip's class (`single_label`), or `(clips, classes)` of 0 and 1 if a clip may have several labels
 (`multi_label`). How ties are ranked is part of each definition, so that a value never depends on how a library sorts.
 
 >>> y_true, scores = [0, 1], [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3]]

@@ -69,7 +69,7 @@ def fastai_metric(name: str) -> FastaiMetric | AccumMetric:
     Returns
     -------
     FastaiMetric or fastai's AccumMetric
-        The latter where the metric is not a mean over clips and needs the whole validation set.
+        The latter if the metric is not a mean over clips and needs the whole validation set.
 
     Raises
     ------

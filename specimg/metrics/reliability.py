@@ -1,7 +1,7 @@
 """Calibration of probabilities: the reliability diagram's curve and the expected calibration error.
 
 Predictions are binned by their probability; in each bin the mean probability is compared with the fraction that is correct.
-Where a clip has one label, its likeliest label is a prediction; where it may have several, every label of every clip is one.
+If a clip has one label, its likeliest label is a prediction; if it may have several, every label of every clip is one.
 
 >>> probs, hot = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]], [[1, 0], [0, 1], [0, 1], [0, 1]]
 >>> calibration_curve(probs, hot, n_bins=4)[["low", "high", "n", "confidence", "accuracy"]].round(3).values.tolist()[2:]

@@ -62,7 +62,7 @@ def top_k_labels(scores: ArrayLike, vocab: Sequence[str], k: int = 3) -> list[li
     vocab : sequence of str
         The label of each column.
     k : int, default 3
-        Labels per clip, from 1; all of them where there are fewer.
+        Labels per clip, from 1; all of them if there are fewer.
 
     Returns
     -------

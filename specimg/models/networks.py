@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..core.values import choose
 from .nets import Net, create_net, list_nets, net_facts
 from .nets.backbone import REFUSALS, ChannelsFirst, check_timm_name, create_timm_network
+from .nets.base import features_of
 from .weights import named_weights, use_weights
 
 
@@ -75,7 +76,7 @@ def _pooled(x: Tensor) -> Tensor:
 
 
 def _over_windows(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`network(x)`; the mean over windows where `x` has an axis of them."""
+    """`network(x)`; the mean over windows if `x` has an axis of them."""
     if isinstance(x, TensorBase):
         x = x.as_subclass(Tensor)  # fastai's image types slow every layer down, and no layer needs them
     if x.ndim == 4:
@@ -96,11 +97,8 @@ class NamedNet(nn.Sequential):
     def embed(self, x: Tensor) -> Tensor:
         """(batch, features): the input of the last layer, averaged over windows."""
         seen = []
-        handle = self[1].classifier.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
-        try:
+        with self[1].classifier.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0])):
             self(x)
-        finally:
-            handle.remove()
         return seen[0] if x.ndim == 4 else seen[0].unflatten(0, x.shape[:2]).mean(1)
 
     def features(self, x: Tensor) -> Tensor:
@@ -150,7 +148,7 @@ def _create_named(arch: str, n_channels: int, n_classes: int, size: tuple[int, i
 
 # ---------------------------------------------------------------- the body
 def check_arch(arch: str) -> None:
-    """ValueError unless it is one of ours, or a timm name, with a known tag where it has one."""
+    """ValueError unless it is one of ours, or a timm name, with a known tag if it has one."""
     if not isinstance(arch, str):
         raise ValueError(f"arch {arch!r} is not a string; give the name of a timm network, such as 'resnet34'")
     if is_own(arch):
@@ -161,12 +159,17 @@ def check_arch(arch: str) -> None:
         choose(arch, get_arch_pretrained_cfgs(name), f"pretrained tag of {name}")
 
 
+def _patch(net: nn.Module) -> tuple[int, int] | None:
+    """Height and width of the patches that a network cuts pictures into."""
+    patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
+    return (patch, patch) if isinstance(patch, int) else patch and tuple(patch)
+
+
 def _check_patches(net: nn.Module, size: tuple[int, int]) -> None:
     """ValueError if patches do not cover a picture: a transformer would ignore the rest at the bottom and the right."""
-    patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
-    if patch is None or size is None:
+    steps = _patch(net)
+    if steps is None or size is None:
         return
-    steps = (patch, patch) if isinstance(patch, int) else tuple(patch)
     if any(side % step for side, step in zip(size, steps)):
         raise ValueError(f"patches of {steps[0]} x {steps[1]} do not cover {size[0]} x {size[1]}")
 
@@ -178,19 +181,9 @@ def _create_network(arch: str, n_channels: int, size: tuple[int, int] | None = N
     return net
 
 
-@torch.no_grad()
-def _try_size(body: nn.Module, n_channels: int, size: tuple[int, int]) -> tuple[int, ...]:
-    """Shape of one picture's features, from one forward pass in evaluation mode."""
-    was_training = body.training
-    try:
-        return tuple(body.eval()(torch.zeros(1, n_channels, *size)).shape[1:])
-    finally:
-        body.train(was_training)
-
-
 def _takes(net: nn.Module, n_channels: int, size: tuple[int, int]) -> bool:
     try:
-        _try_size(net, n_channels, size)
+        features_of(net, n_channels, size)
     except REFUSALS:
         return False
     return True
@@ -211,13 +204,12 @@ def _sizes_accepted(arch: str, n_channels: int, size: tuple[int, int]) -> str:
     """The sizes that a network accepts which has refused pictures of `size`, as text."""
     net = _create_network(arch, n_channels)
     own = net.pretrained_cfg["input_size"][-1]
-    patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
+    steps = _patch(net)
     if not _takes(net, n_channels, (own, own)):
         return f"not even its own {own} x {own} with {n_channels} channels; choose another architecture"
-    if net.pretrained_cfg["fixed_input_size"] and patch is None:
+    if net.pretrained_cfg["fixed_input_size"] and steps is None:
         return f"{own} x {own}; set `size=` of the DataLoaders"
     if net.pretrained_cfg["fixed_input_size"]:
-        steps = (patch, patch) if isinstance(patch, int) else patch
         near = " x ".join(str(max(1, round(side / step)) * step) for side, step in zip(size, steps))
         return f"multiples of {' x '.join(map(str, steps))}, such as {near}; set `size=` of the DataLoaders"
     sides = range(1, own + 1)
@@ -228,8 +220,8 @@ def _sizes_accepted(arch: str, n_channels: int, size: tuple[int, int]) -> str:
 def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.Sequential, tuple[int, ...]]:
     """The body of a network with random weights, and the shape of one picture's features after it.
 
-    The body is a Sequential of an identity `Normalise`, timm's network (`body[1]`) and, where needed, `ChannelsFirst`. Its output is
-    (batch, features, height, width), or (batch, features) where the network pools by itself.
+    The body is a Sequential of an identity `Normalise`, timm's network (`body[1]`) and, if needed, `ChannelsFirst`. Its output is
+    (batch, features, height, width), or (batch, features) if the network pools by itself.
     ValueError if the name is unknown, pictures of `size` (height, width) do not pass, or they are waveforms.
     """
     check_arch(arch)
@@ -242,7 +234,7 @@ def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.S
             net = _create_network(arch, n_channels, size, **options)
             turn = [ChannelsFirst()] if options and getattr(net, "output_fmt", None) == "NHWC" else []
             body = nn.Sequential(Normalise([0.0] * n_channels, [1.0] * n_channels), net, *turn)
-            return body, _try_size(body, n_channels, size)
+            return body, features_of(body, n_channels, size)
         except REFUSALS as exc:
             refusal = exc
     raise ValueError(

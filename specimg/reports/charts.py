@@ -88,13 +88,8 @@ def as_svg(figure: Figure, name: str) -> str:
         for key in {"d", "x", "y", "transform", "points", "stroke-width"} & set(node.attrib):
             node.set(key, _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", node.get(key)))
         node.text, node.tail = (node.text or "").strip() or None, None
-    root.attrib = {
-        "viewBox": root.get("viewBox"),
-        "class": "chart",
-        "role": "img",
-        "aria-label": name,
-        "fill": "var(--ink)",  # of black text, whose colour matplotlib leaves out
-    }
+    ink = "var(--ink)"  # of black text, whose colour matplotlib leaves out
+    root.attrib = {"viewBox": root.get("viewBox"), "class": "chart", "role": "img", "aria-label": name, "fill": ink}
     return ElementTree.tostring(root, "us-ascii").decode()
 
 

@@ -31,20 +31,7 @@ SECTIONS = ("Data", "Picture", "Network", "Training", "Versions")  # of the fact
 TOP = 3  # labels of a clip with their probability
 MOST_GROUPS = 200  # values of a column to filter by
 MOST_ON_MAP = 3000  # clips; t-SNE of more takes minutes
-_OWN = {
-    "path",
-    "picture",
-    "start",
-    "end",
-    "target",
-    "prediction",
-    "loss",
-    "confidence",
-    "right",
-    "weight",
-    "scored",
-    "variant",
-}
+_OWN = frozenset("path picture start end target prediction loss confidence right weight scored variant".split())
 
 
 def plain(part, digits: int | None = None):
@@ -131,8 +118,7 @@ def _report(p: Predictions) -> tuple[list[dict], list[dict]]:
     if not p.labelled.any():
         return [], []
     found = statistics.classification_report(p).rename(columns={"f1-score": "f1"})
-    rows = [{"label": str(label), **plain(row.to_dict(), 4)} for label, row in found.iterrows()]
-    rows = [{**row, "support": int(row["support"])} for row in rows]
+    rows = [{"label": str(label), **plain(row, 4)} for label, row in zip(found.index, found.to_dict("records"))]
     n = len(p.vocab)
     return rows[:n], rows[n:]
 
@@ -143,17 +129,8 @@ def _breakdown(p: Predictions, groups: list[dict]) -> list[dict]:
         return []
     found = []
     for group in groups:
-        rows = statistics.by_group(p, group["name"])
-        listed = [
-            {
-                "value": str(value),
-                "clips": int(row["clips"]),
-                "rate": row["accuracy"],
-                "low": row["low"],
-                "high": row["high"],
-            }
-            for value, row in rows.iterrows()
-        ]
+        rows = statistics.by_group(p, group["name"]).rename(columns={"accuracy": "rate"}).drop(columns="loss")
+        listed = [{"value": str(value), **row} for value, row in zip(rows.index, rows.to_dict("records"))]
         found.append({"name": group["name"], "rows": plain(listed, 4)})
     return found
 
@@ -220,7 +197,9 @@ def collect(
     p = subject.predictions
     clips = _clips(p, order, media)
     groups = _groups(p.table.iloc[order].reset_index(drop=True))
-    page = {
+    report, averages = _report(p) if whole else ([], [])
+    facts = {section: subject.facts[section] for section in SECTIONS if subject.facts.get(section)}
+    return {
         "title": title,
         "kind": "report" if whole else "review",
         "id": _digest(clips, p.vocab),
@@ -238,26 +217,11 @@ def collect(
         "review": review,
         "some_loss": any(loss is not None for loss in clips["loss"]),
         "scores": plain(subject.scores, 6),
-        "facts": [
-            [section, list(map(list, subject.facts[section].items()))]
-            for section in SECTIONS
-            if subject.facts.get(section)
-        ],
-        "networks": [],
-        "report": [],
-        "averages": [],
-        "breakdown": [],
-        "order": None,
-        "map": None,
+        "facts": [[section, list(map(list, rows.items()))] for section, rows in facts.items()],
+        "networks": plain(subject.networks, 6) if whole else [],
+        "report": report,
+        "averages": averages,
+        "breakdown": _breakdown(p, groups) if whole else [],
+        "order": _class_order(p) if whole else None,
+        "map": _map(p, order) if whole and len(p) else None,
     }
-    if whole:
-        report, averages = _report(p)
-        page |= {
-            "networks": plain(subject.networks, 6),
-            "report": report,
-            "averages": averages,
-            "breakdown": _breakdown(p, groups),
-            "order": _class_order(p),
-            "map": _map(p, order) if len(p) else None,
-        }
-    return page

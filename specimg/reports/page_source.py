@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from fastai.vision.all import Learner
 
-from .. import __version__
 from ..audio import Audio
 from ..core.text import count, examples
 from ..data.images import FitSize
@@ -28,6 +25,7 @@ from ..data.inputs import PictureInput
 from ..experiments import Blend, Run
 from ..experiments.task import score_predictions
 from ..inference import load_classifier
+from ..inference.folder import versions_now
 from ..interpret import SpecInterpretation
 from ..metrics import wilson_interval
 from ..render.renderer import Renderer
@@ -35,14 +33,7 @@ from ..render.tree import SpecTree
 from ..training import Predictions, TrainingFolder, read_history
 from .subject import Subject, data_digest, in_words, without_kind
 
-PACKAGES = ("torch", "fastai", "timm", "librosa", "soundfile", "numpy", "pandas", "pillow", "scikit-learn")
-
-
 # ---------------------------------------------------------------------- what every source has
-
-
-def _versions() -> dict[str, str]:
-    return {"specimg": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def _listed(versions: dict[str, str]) -> str:
@@ -186,13 +177,13 @@ def _add_learner(subject: Subject, learn: Learner) -> SpecTree | None:
     recipe = getattr(learn, "recipe", None)
     if recipe is not None:
         subject.add_facts("Training", recipe=without_kind(recipe))
-    subject.add_facts("Versions", of_this_page=_listed(_versions()))
+    subject.add_facts("Versions", of_this_page=_listed(versions_now()))
     _add_fit(subject, _fit_of(learn))
     return tree
 
 
 def _of_predictions(interp: SpecInterpretation) -> Subject:
-    """Predictions, and where available the learner that made them."""
+    """Predictions, and if available the learner that made them."""
     subject = Subject(interp.predictions, interp, interp.history)
     tree = None if interp.learn is None else _add_learner(subject, interp.learn)
     if interp.learn is None:

@@ -79,7 +79,7 @@ class Subject:
     def add_score(
         self, name: str, value: float, low: float = math.nan, high: float = math.nan, *, clips: int = 0
     ) -> None:
-        """Add a score, with its interval where known."""
+        """Add a score, with its interval if known."""
         row = {"name": name, "value": float(value), "low": float(low), "high": float(high), "clips": int(clips)}
         self.scores.append(row)
 

@@ -174,7 +174,7 @@ def report(
     title : str, optional
         Default the network and the data.
     cam : int, default 100
-        Number of clips, by descending loss, with a class map (Grad-CAM), where the network is available.
+        Number of clips, by descending loss, with a class map (Grad-CAM), if the network is available.
     audio : path, optional
         Folder of the recordings, where they have moved.
     budget_mb : float, default 25

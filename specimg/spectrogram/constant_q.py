@@ -5,7 +5,7 @@ each octave is one Fourier transform of frames and one matrix product. Filters a
 the filters again for every clip. Here they are built once for a setting: clips of 1, 5 and 30 s are drawn 8, 4 and 2.4 times as fast
 (benchmarks/constant_q.py).
 
-    plan = plan_of(sr=22050, hop_length=512, fmin=32.7, n_bins=84, bins_per_octave=12, gamma=0.0, filter_scale=1.0, window="hann")
+    plan = plan_of(sr=22050, hop_length=512, fmin=32.7, n_bins=84, wavelets=Wavelets(12, 0.0, 1.0, "hann"))
     plan.power(y)            # float64 (84, frames)
 """
 
@@ -25,26 +25,35 @@ def bin_frequencies(fmin: float, n_bins: int, bins_per_octave: int) -> np.ndarra
     return fmin * 2.0 ** (np.arange(n_bins) / bins_per_octave)
 
 
-def relative_bandwidth(bins_per_octave: int) -> float:
-    """Width of a filter over its frequency, one over Q: from halfway to the bin below to halfway to the bin above."""
-    step = 2.0 ** (2.0 / bins_per_octave)
-    return (step - 1) / (step + 1)
+@dataclass(frozen=True)
+class Wavelets:
+    """The filters of `librosa.filters.wavelet`, at whatever rate and frequencies."""
 
+    bins_per_octave: int
+    gamma: float | None  # Hz
+    filter_scale: float
+    window: str
 
-def filter_reach(
-    sr: float, freqs: np.ndarray, bins_per_octave: int, gamma: float | None, filter_scale: float, window: str
-) -> tuple[np.ndarray, float]:
-    """(length of each filter in samples, Hz up to which the highest of them reaches)"""
-    import librosa
+    def _options(self, sr: float, freqs: np.ndarray) -> dict:
+        step = 2.0 ** (2.0 / self.bins_per_octave)
+        alpha = (step - 1) / (
+            step + 1
+        )  # width over frequency: from halfway to the bin below to halfway to the bin above
+        return dict(
+            freqs=freqs, sr=sr, alpha=alpha, gamma=self.gamma, filter_scale=self.filter_scale, window=self.window
+        )
 
-    return librosa.filters.wavelet_lengths(
-        freqs=freqs,
-        sr=sr,
-        window=window,
-        filter_scale=filter_scale,
-        gamma=gamma,
-        alpha=relative_bandwidth(bins_per_octave),
-    )
+    def reach(self, sr: float, freqs: np.ndarray) -> tuple[np.ndarray, float]:
+        """(length of each filter in samples, Hz up to which the highest of them reaches)"""
+        import librosa
+
+        return librosa.filters.wavelet_lengths(**self._options(sr, freqs))
+
+    def basis(self, sr: float, freqs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(filters over time, length of each in samples)"""
+        import librosa
+
+        return librosa.filters.wavelet(norm=1, pad_fft=True, **self._options(sr, freqs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,37 +107,18 @@ def _slowed(y: np.ndarray, times: int) -> np.ndarray:
     return y
 
 
-def _octave(
-    sr: float,
-    top_sr: float,
-    hop_length: int,
-    freqs: np.ndarray,
-    bins_per_octave: int,
-    gamma: float | None,
-    filter_scale: float,
-    window: str,
-) -> Octave:
+def _octave(sr: float, top_sr: float, hop_length: int, freqs: np.ndarray, wavelets: Wavelets) -> Octave:
     """The filters for `freqs` at the rate `sr`, in the frequency domain; 1 % of each filter's sum, its faint skirts, is dropped."""
     import librosa
 
-    basis, lengths = librosa.filters.wavelet(
-        freqs=freqs,
-        sr=sr,
-        filter_scale=filter_scale,
-        norm=1,
-        pad_fft=True,
-        window=window,
-        gamma=gamma,
-        alpha=relative_bandwidth(bins_per_octave),
-    )
+    basis, lengths = wavelets.basis(sr, freqs)
     n_fft = basis.shape[1]
     basis = np.fft.fft(basis * (lengths[:, None] / n_fft), axis=1)[:, : n_fft // 2 + 1]
     weights = librosa.util.sparsify_rows(basis, quantile=0.01, dtype=np.complex128).toarray()
     used = np.flatnonzero(weights.any(axis=0))
     bins = slice(used[0], used[-1] + 1)
-    return Octave(
-        hop_length, n_fft, bins, np.ascontiguousarray(weights[:, bins].T) * math.sqrt(top_sr / sr), hop_length % 2 == 0
-    )
+    scaled = np.ascontiguousarray(weights[:, bins].T) * math.sqrt(top_sr / sr)
+    return Octave(hop_length, n_fft, bins, scaled, hop_length % 2 == 0)
 
 
 def _halvings_before(sr: float, cutoff: float, hop_length: int, n_octaves: int) -> int:
@@ -139,28 +129,20 @@ def _halvings_before(sr: float, cutoff: float, hop_length: int, n_octaves: int) 
 
 
 @functools.lru_cache(maxsize=8)
-def plan_of(
-    sr: int,
-    hop_length: int,
-    fmin: float,
-    n_bins: int,
-    bins_per_octave: int,
-    gamma: float | None,
-    filter_scale: float,
-    window: str,
-) -> Plan:
+def plan_of(sr: int, hop_length: int, fmin: float, n_bins: int, wavelets: Wavelets) -> Plan:
     """The cached plan of a setting whose filters all lie below half the sampling rate."""
-    freqs = bin_frequencies(fmin, n_bins, bins_per_octave)
-    n_octaves = math.ceil(n_bins / bins_per_octave)
-    _, cutoff = filter_reach(sr, freqs, bins_per_octave, gamma, filter_scale, window)
+    per_octave = wavelets.bins_per_octave
+    freqs = bin_frequencies(fmin, n_bins, per_octave)
+    n_octaves = math.ceil(n_bins / per_octave)
+    _, cutoff = wavelets.reach(sr, freqs)
     slower = 2 ** _halvings_before(sr, cutoff, hop_length, n_octaves)
     top_sr = rate = sr / slower
     hop = hop_length // slower
     octaves = []
     for i in range(n_octaves):
-        first, last = max(0, n_bins - (i + 1) * bins_per_octave), n_bins - i * bins_per_octave
-        octaves.append(_octave(rate, top_sr, hop, freqs[first:last], bins_per_octave, gamma, filter_scale, window))
+        first, last = max(0, n_bins - (i + 1) * per_octave), n_bins - i * per_octave
+        octaves.append(_octave(rate, top_sr, hop, freqs[first:last], wavelets))
         if octaves[-1].halve:
             hop, rate = hop // 2, rate / 2
-    lengths, _ = filter_reach(top_sr, freqs, bins_per_octave, gamma, filter_scale, window)
+    lengths, _ = wavelets.reach(top_sr, freqs)
     return Plan(slower, tuple(octaves), lengths)

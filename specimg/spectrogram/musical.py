@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.values import choose, register
 from .base import Range, Representation
-from .constant_q import bin_frequencies, filter_reach, plan_of
+from .constant_q import Wavelets, bin_frequencies, plan_of
 from .spectrum import (
     SCALES,
     UNITS,
@@ -75,16 +75,12 @@ class _ConstantQ(_Musical):
         return 0.0
 
     @property
-    def _setting(self) -> dict:
-        lowest = self.fmin * 2.0 ** (self.tuning / self.bins_per_octave)
-        return dict(
-            fmin=lowest,
-            n_bins=self.n_bins,
-            bins_per_octave=self.bins_per_octave,
-            gamma=self._gamma,
-            filter_scale=self.filter_scale,
-            window=self.window,
-        )
+    def _lowest(self) -> float:
+        return self.fmin * 2.0 ** (self.tuning / self.bins_per_octave)
+
+    @property
+    def _wavelets(self) -> Wavelets:
+        return Wavelets(self.bins_per_octave, self._gamma, self.filter_scale, self.window)
 
     def __call__(self, y: np.ndarray, sr: int) -> np.ndarray:
         return to_scale(self.power(y, sr), self.scale, self.ref, self.top_db)[None]
@@ -96,12 +92,10 @@ class _ConstantQ(_Musical):
         """
         self._check_pitch(sr, field)
         self._check_length(len(y), sr, field, instead or self._instead)
-        return plan_of(sr, self.hop_length, **self._setting).power(y)
+        return plan_of(sr, self.hop_length, self._lowest, self.n_bins, self._wavelets).power(y)
 
     def _reach(self, sr: int, n_bins: int) -> tuple[np.ndarray, float]:
-        setting = self._setting
-        freqs = bin_frequencies(setting.pop("fmin"), setting.pop("n_bins"), self.bins_per_octave)
-        return filter_reach(sr, freqs[:n_bins], **setting)
+        return self._wavelets.reach(sr, self.frequencies(sr)[:n_bins])
 
     def _check_pitch(self, sr: int, field: str) -> None:
         """ValueError if the highest filters reach above half of `sr`."""
@@ -139,7 +133,7 @@ class _ConstantQ(_Musical):
         return (scale_range(self.scale, self.top_db),)
 
     def frequencies(self, sr: int) -> np.ndarray:
-        return bin_frequencies(self._setting["fmin"], self.n_bins, self.bins_per_octave)
+        return bin_frequencies(self._lowest, self.n_bins, self.bins_per_octave)
 
     @property
     def slug(self) -> str:
@@ -380,14 +374,8 @@ class Chroma(_Musical):
             found = librosa.util.normalize(notes, norm=self._norm, axis=0)
         else:
             of = librosa.feature.chroma_cqt if self.source == "cqt" else librosa.feature.chroma_cens
-            found = of(
-                C=self._amplitudes(y, sr),
-                sr=sr,
-                fmin=self.fmin,
-                bins_per_octave=self._bins,
-                n_chroma=self.n_chroma,
-                norm=self._norm,
-            )
+            notes = dict(bins_per_octave=self._bins, n_chroma=self.n_chroma, norm=self._norm)
+            found = of(C=self._amplitudes(y, sr), sr=sr, fmin=self.fmin, **notes)
         return to_float32(found)[None]
 
     def _amplitudes(self, y: np.ndarray, sr: int) -> np.ndarray:
@@ -536,15 +524,8 @@ class Contrast(_Musical):
 
         self._check_bands(sr)
         magnitude = np.sqrt(_centred_power(self, y))
-        found = librosa.feature.spectral_contrast(
-            S=magnitude,
-            sr=sr,
-            n_fft=self.n_fft,
-            fmin=self.fmin,
-            n_bands=self.n_bands,
-            quantile=self.quantile,
-            linear=self.scale == "linear",
-        )
+        bands = dict(fmin=self.fmin, n_bands=self.n_bands, quantile=self.quantile, linear=self.scale == "linear")
+        found = librosa.feature.spectral_contrast(S=magnitude, sr=sr, n_fft=self.n_fft, **bands)
         return to_float32(found)[None]
 
     @property

@@ -229,7 +229,7 @@ def to_float32(x: np.ndarray) -> np.ndarray:
 
 
 def to_share(power: np.ndarray, ref: float | str) -> np.ndarray:
-    """Power in units of `ref`, in its own precision; all 0 where that is a silent clip's loudest cell."""
+    """Power in units of `ref`, in its own precision; all 0 if that is a silent clip's loudest cell."""
     one = reference_power(power, ref)
     return np.zeros_like(power) if one is None else power / power.dtype.type(one)
 

@@ -650,7 +650,7 @@ def test_nonsense_is_refused_before_anything_is_drawn(options, message, sounds, 
 
 @pytest.mark.parametrize("augment", ["strong", True, {}])
 def test_augment_is_default_none_or_an_augment(augment, sounds):
-    with pytest.raises(ValueError, match=r"give 'default', None or an Augment"):
+    with pytest.raises(ValueError, match=r"give 'default', None or Augment"):
         load(sounds, augment=augment)
 
 

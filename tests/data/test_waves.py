@@ -272,7 +272,7 @@ def test_rows_with_times_are_clips_of_their_own(tmp_path):
             dict(audio=Audio(sr=SR, duration=1, lowpass_hz=5000)),
             "nothing above 4000 Hz to cut at 5000 Hz; lower lowpass_hz",
         ),
-        (dict(augment="strong"), r"augment='strong': give 'default', None or a WaveAugment\(...\)"),
+        (dict(augment="strong"), r"augment='strong': give 'default', None or WaveAugment\(...\)"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options, message, sounds):

@@ -176,7 +176,7 @@ def test_a_temperature_moves_the_curve():
 
 
 def test_coverage_of_several_labels_is_refused():
-    with pytest.raises(ValueError, match="where a clip may have several each label has a threshold of its own"):
+    with pytest.raises(ValueError, match="if a clip may have several each label has a threshold of its own"):
         coverage_curve(says([[0.9, 0.1]], [["l0"]], is_multi=True))
 
 

@@ -115,16 +115,8 @@ def read_esc(folder: Path, slug: str) -> Competition:
     table = _read(csv, "filename", "fold", "category", "src_file", *["esc10"] * (slug == "ESC-10"))
     table = _with_folds(table, csv, 5)
     chosen = table[_is_esc10(table, csv)] if slug == "ESC-10" else table
-    rows = train_rows(
-        chosen,
-        folder,
-        audio,
-        fn_col="filename",
-        label_col="category",
-        group_col="src_file",
-        fold_col="fold",
-        keep={"id": "filename"},
-    )
+    columns = dict(fn_col="filename", label_col="category", group_col="src_file", fold_col="fold")
+    rows = train_rows(chosen, folder, audio, keep={"id": "filename"}, **columns)
     train = with_audio(rows, folder, audio, known=[f"{audio}/{name}" for name in table["filename"]])
     return _competition(slug, folder, csv, train, 5, "filename", "category")
 
@@ -151,14 +143,6 @@ def read_urbansound8k(folder: Path) -> Competition:
     refuse(~salience.isin([1, 2]), csv, "salience", "is neither 1 (in front) nor 2 (in the background)")
     file = "fold" + table["fold"].astype(str) + "/" + table["slice_file_name"]
     table = table.assign(salience=salience.astype(int), file=file)
-    rows = train_rows(
-        table,
-        folder,
-        audio,
-        fn_col="file",
-        label_col="class",
-        group_col="fsID",
-        fold_col="fold",
-        keep={"id": "slice_file_name", "salience": "salience"},
-    )
+    columns = dict(fn_col="file", label_col="class", group_col="fsID", fold_col="fold")
+    rows = train_rows(table, folder, audio, keep={"id": "slice_file_name", "salience": "salience"}, **columns)
     return _competition("UrbanSound8K", folder, csv, with_audio(rows, folder, audio), 10, "slice_file_name", "class")

@@ -181,16 +181,8 @@ def read_2018(folder: Path, unverified: float = 0.65, scored: str = "verified") 
     train["scored"] = train["verified"] | (scored == "all")
     sample, test, solution = _test(folder, edition, "label")
     _check_solution(solution, train)
-    return Competition(
-        "freesound-audio-tagging",
-        folder,
-        train,
-        metric="map@3",
-        format=BestLabels(k=3),
-        test=test,
-        sample=sample,
-        solution=solution,
-    )
+    about = dict(metric="map@3", format=BestLabels(k=3), test=test, sample=sample, solution=solution)
+    return Competition("freesound-audio-tagging", folder, train, **about)
 
 
 # ---------------------------------------------------------------------- 2019
@@ -267,14 +259,5 @@ def read_2019(
     if solution is not None:
         solution["label"] = [cell.split(",") for cell in solution["label"]]
     _check_solution(solution, train)
-    return Competition(
-        "freesound-audio-tagging-2019",
-        folder,
-        train,
-        metric="lwlrap",
-        format=ClassColumns(),
-        test=test,
-        vocab=tuple(vocab),
-        sample=sample,
-        solution=solution,
-    )
+    about = dict(metric="lwlrap", format=ClassColumns(), test=test, sample=sample, solution=solution)
+    return Competition("freesound-audio-tagging-2019", folder, train, vocab=tuple(vocab), **about)

@@ -15,7 +15,7 @@ Or any other. Names are relative to `folder` and stay below it:
     audio = "audio_train"
     fn_col = "fname"
     label_col = "species"
-    [test]                               # left out where there is no test set
+    [test]                               # left out if there is no test set
     sample = "sample_submission.csv"     # its rows are predicted, in its format unless a table [format] gives another
     audio = "audio_test"
 
@@ -43,7 +43,7 @@ from ...labels.tables import is_multilabel, labels_from_folders, labels_from_nam
 from ..competition import Competition
 from ..locate import find_folder
 from ..reading import train_rows, under, warn_missing, with_audio
-from ..registry import file_reader
+from ..registry import FILE_READERS
 from ..submission import check_sample, guess_format, read_text
 from ..submission_formats import BestLabels, ClassColumns, SubmissionFormat
 
@@ -58,18 +58,8 @@ def _names_in(row_id: str) -> list[str]:
         raise ValueError(f"row_id = {row_id!r}: {exc}; write it like '{{stem}}_{{end}}'") from exc
 
 
-_OF_CSV = (
-    "fn_col",
-    "label_col",
-    "label_delim",
-    "suffix",
-    "start_col",
-    "end_col",
-    "group_col",
-    "fold_col",
-    "weight_col",
-    "scored_col",
-)
+_COLUMNS = ("fn_col", "label_col", "start_col", "end_col", "group_col", "fold_col", "weight_col", "scored_col")
+_OF_CSV = (*_COLUMNS, "label_delim", "suffix")
 
 
 @register
@@ -98,7 +88,7 @@ class TrainFile(Value):
     scored_col : str, default None
         True, or 1, where a clip counts for the score.
     regex : str, default None
-        A regular expression with a group named label, and where known group, fold, start, end.
+        A regular expression with a group named label, and if known group, fold, start, end.
     on : {"name", "path"}, default "name"
         Where it is searched: in the file's name, or in its path below `audio`.
     folders : bool, default False
@@ -132,9 +122,7 @@ class TrainFile(Value):
             raise ValueError(
                 f"[train] gives {' and '.join(given) or 'none of them'}; labels come from one of csv, regex, folders"
             )
-        own = {"csv": ("audio", "csv", *_OF_CSV), "regex": ("audio", "regex", "on"), "folders": ("audio", "folders")}[
-            given[0]
-        ]
+        own = {"audio", given[0], *{"csv": _OF_CSV, "regex": ("on",), "folders": ()}[given[0]]}
         strange = [f.name for f in fields(self) if f.name not in own and getattr(self, f.name) != f.default]
         if strange:
             raise ValueError(
@@ -269,7 +257,7 @@ def _audio(folder: Path, name: str) -> str:
 
 
 def _folder(about: CompetitionFile, beside: Path) -> Path:
-    """The folder; where the file does not give it, it is recognised by what the file names in it."""
+    """The folder; if the file does not give it, it is recognised by what the file names in it."""
     if about.folder is not None:
         folder = beside / about.folder
         if not folder.is_dir():
@@ -369,7 +357,6 @@ def _check_tables(data: dict) -> None:
                 )
 
 
-@file_reader(".toml")
 def read_competition(path: str | os.PathLike) -> Competition:
     """The competition that a TOML file describes: a `CompetitionFile`, in which [train] is a `TrainFile` and [test] a `TestFile`.
 
@@ -401,3 +388,6 @@ def read_competition(path: str | os.PathLike) -> Competition:
         return _by_hand(about, _folder(about, path.parent))
     except ValueError as exc:
         raise ValueError(f"{str(path)!r}: {exc}") from exc
+
+
+FILE_READERS[".toml"] = read_competition

@@ -185,7 +185,7 @@ def _windows_each(n: int, lengths: dict[str, float]) -> dict[str, int]:
 
 
 def _starts(n: int, length: float, seconds: float, seed: int) -> np.ndarray:
-    """Starts of `n` windows in whole milliseconds: random without overlap where they fit, else evenly spread."""
+    """Starts of `n` windows in whole milliseconds: random without overlap if they fit, else evenly spread."""
     room = length - n * seconds
     if room >= 0:
         # numpy keeps RandomState the same in every version
@@ -245,7 +245,7 @@ def _lists_in(folder: Path, audio: Path, there: dict[str, list[str]]) -> dict[st
 
 
 def _official_folds(clips: pd.DataFrame, fold_of: dict[str, int], below: str, seed: int) -> list[int]:
-    """Folds of words by the lists, -1 where none names them; two random recordings of noise are held out as well."""
+    """Folds of words by the lists, -1 if none names them; two random recordings of noise are held out as well."""
     noises = sorted(set(clips["group"][clips["start"].notna()]), key=lambda file: _random_number(seed, file))
     held_out = dict(zip(noises, (0, 1))) if len(noises) > 1 else {}
     folds = [
@@ -337,11 +337,11 @@ def read_challenge(
     folder : Path
         The folder as Kaggle gives it, or as Speech Commands unpacks.
     words : sequence of str, default None
-        The words that are labels; None is the challenge's ten, or all there are where it has none of them.
+        The words that are labels; None is the challenge's ten, or all there are if it has none of them.
     unknown : float, default 0.1
         Clips sampled from all other words, evenly over the words, as a fraction of the clips of known words.
     silence : float, default 0.1
-        Windows cut from the recordings in `_background_noise_`, as such a fraction; without overlap where possible.
+        Windows cut from the recordings in `_background_noise_`, as such a fraction; without overlap if possible.
     seed : int, default 0
         Seed of what is sampled.
     seconds : float, default 1.0
@@ -358,15 +358,8 @@ def read_challenge(
     """
     train = _clips(folder, words, _the_ten, unknown, silence, seed, seconds, split)
     sample, test = sample_rows(folder, "test/audio")
-    return Competition(
-        "tensorflow-speech-recognition-challenge",
-        folder,
-        train,
-        metric="accuracy",
-        format=BestLabels(k=1),
-        test=test,
-        sample=sample,
-    )
+    slug, about = "tensorflow-speech-recognition-challenge", dict(format=BestLabels(k=1), test=test, sample=sample)
+    return Competition(slug, folder, train, metric="accuracy", **about)
 
 
 @layout("speech_commands", marks=MARKS, fetched="speech_commands_v2")

@@ -22,19 +22,9 @@ import pandas as pd
 from ...core.files import write_atomic
 from ...core.text import examples
 from ...core.values import choose
-from .merging import EVENTS
+from .merging import COLUMNS, EVENTS
 
-RAVEN = [
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Label",
-    "Score",
-]
+RAVEN = "Selection,View,Channel,Begin Time (s),End Time (s),Low Freq (Hz),High Freq (Hz),Label,Score".split(",")
 
 
 # ---------------------------------------------------------------------- the formats
@@ -48,48 +38,16 @@ class _Format:
     write: Callable  # (events, band) -> text
 
 
-_FORMATS: dict[str, _Format] = {}
-
-
-def _format(name: str, suffix: str, single: str = ""):
-    """Decorator: enter a writer under its name."""
-
-    def enter(write):
-        _FORMATS[name] = _Format(name, suffix, single, write)
-        return write
-
-    return enter
-
-
-def list_event_formats() -> dict[str, str]:
-    """The formats that `write_events` writes.
-
-    Returns
-    -------
-    dict
-        Name of the format -> ending of its files.
-
-    Examples
-    --------
-    >>> from specimg.inference.events import list_event_formats
-    >>> list_event_formats()
-    {'audacity': '.txt', 'csv': '.csv', 'raven': '.selections.txt'}
-    """
-    return {name: fmt.suffix for name, fmt in sorted(_FORMATS.items())}
-
-
 def in_a_line(label) -> str:
     """A label without tabs and line ends, which would break a line of columns; each run of them is a blank."""
     return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", str(label)).strip()
 
 
-@_format("csv", ".csv")
 def _as_csv(events: pd.DataFrame, band) -> str:
     """All columns. Text is quoted and else as it is: a label '=1+1' stays that, whatever a spreadsheet may do with it."""
     return events.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
 
 
-@_format("audacity", ".txt", "an Audacity label track")
 def _as_audacity(events: pd.DataFrame, band) -> str:
     """A label track: start, end (s) and label, with tabs between them."""
     rows = zip(events["start"], events["end"], events["label"])
@@ -108,7 +66,6 @@ def _band(events: pd.DataFrame, band) -> tuple[float, float]:
     return low, high
 
 
-@_format("raven", ".selections.txt", "a Raven selection table")
 def _as_raven(events: pd.DataFrame, band) -> str:
     """A selection table: boxes over the whole band that the network reads."""
     low, high = _band(events, band)
@@ -123,6 +80,30 @@ def _as_raven(events: pd.DataFrame, band) -> str:
 
 
 # ---------------------------------------------------------------------- writing
+
+
+_FORMATS = {
+    "csv": _Format("csv", ".csv", "", _as_csv),
+    "audacity": _Format("audacity", ".txt", "an Audacity label track", _as_audacity),
+    "raven": _Format("raven", ".selections.txt", "a Raven selection table", _as_raven),
+}
+
+
+def list_event_formats() -> dict[str, str]:
+    """The formats that `write_events` writes.
+
+    Returns
+    -------
+    dict
+        Name of the format -> ending of its files.
+
+    Examples
+    --------
+    >>> from specimg.inference.events import list_event_formats
+    >>> list_event_formats()
+    {'audacity': '.txt', 'csv': '.csv', 'raven': '.selections.txt'}
+    """
+    return {name: fmt.suffix for name, fmt in sorted(_FORMATS.items())}
 
 
 def _is_folder(path: str) -> bool:
@@ -232,15 +213,13 @@ def read_events(path: str | os.PathLike) -> pd.DataFrame:
     >>> len(sp.read_events("night.csv")) == len(events)
     True
     """
-    numbers = {"start": float, "end": float, "probability": float, "mean": float, "windows": int}
-    with open(
-        path, encoding="utf-8", errors="surrogateescape", newline=""
-    ) as file:  # not by pandas, which takes no surrogates
+    # not by pandas, which takes no surrogates
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
         try:
             reader = csv.DictReader(file, strict=True)
             rows, missing = list(reader), [name for name in EVENTS if name not in (reader.fieldnames or ())]
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)}")
-            return pd.DataFrame({name: [row[name] for row in rows] for name in EVENTS}, dtype=object).astype(numbers)
+            return pd.DataFrame({name: [row[name] for row in rows] for name in EVENTS}, dtype=object).astype(COLUMNS)
         except (csv.Error, TypeError, ValueError) as exc:
             raise ValueError(f"{os.fspath(path)!r} is not a csv of events ({', '.join(EVENTS)}): {exc}") from exc

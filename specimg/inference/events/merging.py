@@ -19,7 +19,8 @@ import pandas as pd
 from ...core.text import count, examples
 from ...core.values import choose
 
-EVENTS = ["path", "start", "end", "label", "probability", "mean", "windows"]  # the columns of a table of events
+COLUMNS = dict(path=object, start=float, end=float, label=object, probability=float, mean=float, windows=int)
+EVENTS = list(COLUMNS)  # the columns of a table of events
 RELEASE = 0.6  # of the threshold
 INSTANT = 1e-6  # s: times are kept to the microsecond
 
@@ -175,30 +176,16 @@ def merge_events(
         probs = part[[f"p_{label}" for label in labels]].to_numpy(float)
         for column in np.flatnonzero((probs >= thresholds).any(axis=0)):
             found = _events_of(starts, ends, probs[:, column], thresholds[column], releases[column], fresh, max_gap)
-            rows.append(
-                [
-                    (path, start, end, labels[column], *rest)
-                    for start, end, *rest in found
-                    if end - start >= min_seconds - INSTANT
-                ]
-            )
-    return _in_order([row for some in rows for row in some], windows)
+            long = [event for event in found if event[1] - event[0] >= min_seconds - INSTANT]
+            rows += [(path, start, end, labels[column], *rest) for start, end, *rest in long]
+    return _in_order(rows, windows)
 
 
 def _in_order(rows: list[tuple], windows: pd.DataFrame) -> pd.DataFrame:
     """The table of events: recordings as in `windows`, then by time."""
     place = {path: i for i, path in enumerate(dict.fromkeys(windows["path"]))}
     rows = sorted(rows, key=lambda row: (place[row[0]], *row[1:4]))
-    kinds = {
-        "path": object,
-        "start": float,
-        "end": float,
-        "label": object,
-        "probability": float,
-        "mean": float,
-        "windows": int,
-    }
-    events = pd.DataFrame(rows, columns=EVENTS).astype(kinds)
+    events = pd.DataFrame(rows, columns=EVENTS).astype(COLUMNS)
     if "band" in windows.attrs:
         events.attrs["band"] = windows.attrs["band"]
     return events

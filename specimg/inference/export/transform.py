@@ -140,7 +140,7 @@ def reference(power: Tensor, ref: float | str) -> Tensor:
 
 
 def relative_power(power: Tensor, ref: float | str) -> Tensor:
-    """Power `(batch, frames, bins)` in units of `ref`; all 0 where that is a silent clip's loudest cell."""
+    """Power `(batch, frames, bins)` in units of `ref`; all 0 if that is a silent clip's loudest cell."""
     return power / reference(power, ref)
 
 

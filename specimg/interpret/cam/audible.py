@@ -48,10 +48,7 @@ def _gain(values: np.ndarray, keep: float) -> np.ndarray:
 
 def _over_times(values: np.ndarray, info: PictureInfo, times: np.ndarray) -> np.ndarray:
     """(rows, columns) -> (rows, times), interpolated linearly, constant beyond the ends."""
-    at = np.interp(times, info.times, np.arange(info.width))
-    left = np.minimum(at.astype(int), max(0, info.width - 2))
-    share = at - left
-    return values[:, left] * (1 - share) + values[:, np.minimum(left + 1, info.width - 1)] * share
+    return np.stack([np.interp(times, info.times, row) for row in values])
 
 
 def _over_frequencies(values: np.ndarray, rows: np.ndarray, bins: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ over the picture: a location is known to about a cell, not to a pixel.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.values import choose
-from .map_layers import DetachedOutput, MapLayer, evaluating, find_map_layers
+from .map_layers import MapLayer, detached_output, evaluating, find_map_layers
 
 METHODS = ("gradcam", "hirescam")
 
@@ -54,20 +55,15 @@ def _numbers(targets, logits: Tensor) -> Tensor:
 
 def _run(model: nn.Module, x: Tensor, targets, layers: list[MapLayer]) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """(output of each layer, its gradients, logits)."""
-    outputs = [DetachedOutput(layer.module) for layer in layers]
-    try:
-        for output in outputs:
-            output.__enter__()
+    with contextlib.ExitStack() as hooks:
+        outputs = [hooks.enter_context(detached_output(layer.module)) for layer in layers]
         logits = model(x)
-    finally:
-        for output in outputs:
-            output.__exit__()
     if logits.ndim != 2 or len(logits) != len(x):
         raise ValueError(
             f"the network returns the shape {tuple(logits.shape)}; Grad-CAM needs logits ({len(x)}, classes)"
         )
     chosen = logits.gather(1, _numbers(targets, logits)[:, None]).sum()  # clips do not share gradients
-    given = [output.given[-1] for output in outputs]
+    given = [output[-1] for output in outputs]
     grads = torch.autograd.grad(chosen, given, allow_unused=True) if chosen.requires_grad else [None] * len(given)
     if any(grad is None for grad in grads):
         raise ValueError(
@@ -89,9 +85,8 @@ def _over_picture(weighted: list[Tensor], layers: list[MapLayer], size: tuple[in
     times = weighted[0].new_zeros(size[0], 1)
     for layer, cam in zip(layers, weighted):
         top, bottom = (round(share * size[0]) for share in layer.rows)
-        total[:, top:bottom] += F.interpolate(
-            cam[:, None], (bottom - top, size[1]), mode="bilinear", align_corners=False
-        )[:, 0]
+        stretched = F.interpolate(cam[:, None], (bottom - top, size[1]), mode="bilinear", align_corners=False)
+        total[:, top:bottom] += stretched[:, 0]
         times[top:bottom] += 1
     return total / times.clamp(min=1)
 

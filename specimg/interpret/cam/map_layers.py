@@ -14,7 +14,7 @@ Maps of one row or one column are used only if there are no larger ones.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -53,9 +53,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     """The network in evaluation mode, with gradients; afterwards each module is in its previous mode."""
     modes = [(module, module.training) for module in model.modules()]
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
-    plain = (
-        torch.backends.cudnn.flags(enabled=False) if recurrent else contextlib.nullcontext()
-    )  # cuDNN's have no gradient in evaluation mode
+    # cuDNN's have no gradient in evaluation mode
+    plain = torch.backends.cudnn.flags(enabled=False) if recurrent else contextlib.nullcontext()
     try:
         model.eval()
         with torch.inference_mode(False), torch.enable_grad(), plain:
@@ -65,44 +64,35 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-class DetachedOutput:
-    """A context in which a layer's output is a leaf of the graph; `given` holds it, one tensor per call, to take gradients of."""
+@contextlib.contextmanager
+def detached_output(layer: nn.Module) -> Iterator[list]:
+    """Collects what a layer returns, each time cut off from the graph before it, so that a gradient by it is that of the rest."""
+    given = []
 
-    def __init__(self, layer: nn.Module):
-        self.layer, self.given = layer, []
-
-    def _detach(self, layer: nn.Module, args, out):
+    def detach(layer: nn.Module, args, out):
         if not isinstance(out, Tensor):
-            self.given.append(out)
+            given.append(out)
             return out
-        self.given.append(out.detach().clone().requires_grad_())
-        return self.given[-1].clone()  # the next layer may be in place
+        given.append(out.detach().clone().requires_grad_())
+        return given[-1].clone()  # the next layer may be in place
 
-    def __enter__(self) -> DetachedOutput:
-        self.handle = self.layer.register_forward_hook(self._detach)
-        return self
-
-    def __exit__(self, *exc) -> None:
-        self.handle.remove()
+    with layer.register_forward_hook(detach):
+        yield given
 
 
 # ---------------------------------------------------------------- outputs of layers
 def _shapes(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
     """Output shapes of the layers that return one tensor, once, with a row per picture; in the order in which they finish."""
     runs: list[tuple[str, object]] = []
-    handles = [
-        module.register_forward_hook(
-            lambda module, args, out, name=name: runs.append((name, getattr(out, "shape", None)))
-        )
-        for name, module in model.named_modules()
-        if name
-    ]
-    try:
-        with torch.no_grad():
-            model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def note(name: str) -> Callable:
+        return lambda module, args, out: runs.append((name, getattr(out, "shape", None)))
+
+    with contextlib.ExitStack() as hooks, torch.no_grad():
+        for name, module in model.named_modules():
+            if name:
+                hooks.enter_context(module.register_forward_hook(note(name)))
+        model(x)
     names, n = [name for name, _ in runs], x.shape[:-3].numel()
     return {name: tuple(shape) for name, shape in runs if shape and shape[0] == n and names.count(name) == 1}
 
@@ -146,15 +136,12 @@ def _is_bottleneck(node, output, x: Tensor) -> bool:
 def _bottlenecks(model: nn.Module, layers: list[MapLayer], x: Tensor) -> Iterator[MapLayer]:
     """The layers through which every path leads, the last first, from one forward pass; poolings are left out."""
     x, nodes = x.detach().clone().requires_grad_(), {}
-    handles = [
-        layer.module.register_forward_hook(lambda module, args, out: nodes.__setitem__(module, out.grad_fn))
-        for layer in layers
-    ]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(
+                layer.module.register_forward_hook(lambda module, args, out: nodes.__setitem__(module, out.grad_fn))
+            )
         output = model(x).sum()
-    finally:
-        for handle in handles:
-            handle.remove()
     for layer in reversed(layers):
         node = nodes[layer.module]
         if node is not None and "Pool" not in node.name() and _is_bottleneck(node, output.grad_fn, x):
@@ -164,11 +151,11 @@ def _bottlenecks(model: nn.Module, layers: list[MapLayer], x: Tensor) -> Iterato
 def _tried(model: nn.Module, layer: MapLayer, x: Tensor) -> tuple[bool, bool]:
     """(does every path from `x` to the output lead through this layer, can its maps change the output)."""
     x = x.detach().clone().requires_grad_()
-    with DetachedOutput(layer.module) as detached:
+    with detached_output(layer.module) as given:
         output = model(x)
     if not output.requires_grad:
         return False, False
-    around, through = torch.autograd.grad(output.max(), [x, detached.given[0]], allow_unused=True)
+    around, through = torch.autograd.grad(output.max(), [x, given[0]], allow_unused=True)
     return around is None and through is not None, through is not None and bool(layer.read(through).ne(0).any())
 
 

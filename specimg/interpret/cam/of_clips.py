@@ -140,16 +140,8 @@ class Cam:
             title = f"{os.path.basename(self.name).removesuffix('.png')}: {self.label} {self.probability:.2f}"
         draw_pixels(ax, grey, self.info, title, cmap="gray")
         values = np.tile(self.values, (planes, 1))
-        ax.imshow(
-            values,
-            cmap=_TINT,
-            vmin=0,
-            vmax=1,
-            alpha=values * _OPACITY,
-            aspect="auto",
-            extent=ax.images[-1].get_extent(),
-            interpolation="nearest",
-        )
+        look = {"cmap": _TINT, "vmin": 0, "vmax": 1, "alpha": values * _OPACITY, "interpolation": "nearest"}
+        ax.imshow(values, aspect="auto", extent=ax.images[-1].get_extent(), **look)
         if min(values.shape) > 1 and values.min() < 0.5 < values.max():
             ax.contour(self.times, np.arange(len(values)), values, levels=[0.5], colors="white", linewidths=1)
         return ax.figure
@@ -269,11 +261,9 @@ def _cams(
     for clip, number, cam, prob, logit in zip(clips, numbers, maps, probs, logits.cpu().numpy()):
         number = int(logit.argmax()) if number is None else number
         known = np.isfinite(logit).all() and np.isfinite(cam).all()
-        cams.append(
-            Cam(clip.on_picture(cam), pipeline.vocab[number], float(prob[number]), clip.info, clip.pixels, clip.name)
-            if known
-            else None
-        )
+        label, probability = pipeline.vocab[number], float(prob[number])
+        picture = clip.on_picture(cam) if known else None
+        cams.append(Cam(picture, label, probability, clip.info, clip.pixels, clip.name) if known else None)
     return cams
 
 
@@ -365,34 +355,6 @@ def _batches(
         yield batch
 
 
-def _many(
-    pipeline: PicturePipeline,
-    names: list[str],
-    sources: list,
-    numbers: list[int | None],
-    layer: str | None,
-    method: str,
-    bs: int,
-    progress: bool,
-) -> Iterator[Cam | None]:
-    failures, layers = [], layer
-    with progress_bar(len(names), "cams", progress) as bar:
-        for at, batch in zip(range(0, len(names), bs), _batches(pipeline, names, sources, bs, failures)):
-            clips = [(clip, number) for clip, number in zip(batch, numbers[at : at + bs]) if clip is not None]
-            if clips and not isinstance(layers, list):  # the layer is searched once
-                layers = pipeline.map_layers(pipeline.batch([clips[0][0].x]), layer)
-            seen, shown = [clip for clip, _ in clips], [number for _, number in clips]
-            cams = iter(_cams(pipeline, seen, shown, layers, method) if clips else [])
-            for clip in batch:
-                cam = None if clip is None else next(cams)
-                if clip is not None and cam is None:
-                    failures.append(f"{clip.name}: {_DIVERGED}")
-                bar.update()
-                yield cam
-    if failures:
-        warn(f"{count(len(failures), 'clip')} of {len(names)} without a class map: {examples(failures, mark='; ')}")
-
-
 def clip_cams(
     classifier: Learner | Classifier,
     sources: Iterable | str | os.PathLike,
@@ -444,13 +406,25 @@ def clip_cams(
         raise ValueError(
             f"{count(len(labels), 'label')} for {count(len(names), 'clip')}; give one label, or one for each clip"
         )
-    return _many(
-        pipeline,
-        names,
-        found,
-        [pipeline.number(label) for label in labels],
-        layer,
-        choose(method, METHODS, "method"),
-        bs,
-        progress,
-    )
+    numbers = [pipeline.number(label) for label in labels]
+    choose(method, METHODS, "method")
+
+    def cams() -> Iterator[Cam | None]:
+        failures, layers = [], layer
+        with progress_bar(len(names), "cams", progress) as bar:
+            for at, batch in zip(range(0, len(names), bs), _batches(pipeline, names, found, bs, failures)):
+                fitted = [(clip, number) for clip, number in zip(batch, numbers[at : at + bs]) if clip is not None]
+                seen, wanted = [clip for clip, _ in fitted], [number for _, number in fitted]
+                if fitted and not isinstance(layers, list):  # the layer is searched once
+                    layers = pipeline.map_layers(pipeline.batch([seen[0].x]), layer)
+                made = iter(_cams(pipeline, seen, wanted, layers, method) if fitted else [])
+                for clip in batch:
+                    cam = None if clip is None else next(made)
+                    if clip is not None and cam is None:
+                        failures.append(f"{clip.name}: {_DIVERGED}")
+                    bar.update()
+                    yield cam
+        if failures:
+            warn(f"{count(len(failures), 'clip')} of {len(names)} without a class map: {examples(failures, mark='; ')}")
+
+    return cams()

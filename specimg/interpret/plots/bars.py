@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...core.figures import new_figure
-from .style import BAD, GOOD, inches, legend, short, text_that_fits
+from .style import BAD, BELOW, GOOD, inches, legend, short, text_that_fits
 
 ROWS = 60  # in one column
 
@@ -77,26 +77,11 @@ def title_rows(
     """A title above all columns and a legend below them; on the caller's axes (`ax`) both belong to these."""
     if ax is None:
         figure.suptitle(title, fontsize="medium", parse_math=False)
-        figure.legend(
-            list(marks.values()),
-            list(marks),
-            loc="outside lower center",
-            ncols=len(marks),
-            frameon=False,
-            fontsize="small",
-        )
+        style = {"loc": "outside lower center", "ncols": len(marks), "frameon": False, "fontsize": "small"}
+        figure.legend(list(marks.values()), list(marks), **style)
         return
     ax.set_title(title, fontsize="medium", parse_math=False, pad=18)
-    legend(
-        ax,
-        list(marks.values()),
-        list(marks),
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        borderaxespad=4,
-        ncols=len(marks),
-        fontsize="small",
-    )
+    legend(ax, list(marks.values()), list(marks), ncols=len(marks), **BELOW)
 
 
 # ---------------------------------------------------------------------- classes
@@ -109,20 +94,11 @@ def draw_scores(ax: Axes, scores: pd.DataFrame) -> None:
     ends = scores[["precision", "recall"]].to_numpy()
     ax.hlines(rows[known], ends[known].min(axis=1), ends[known].max(axis=1), color="0.6", linewidth=1.2, zorder=2)
     size = float(np.clip((pitch * 72 * 0.5) ** 2, 12, 64))  # points squared
-    ax.scatter(
-        scores["precision"][known],
-        rows[known],
-        s=size,
-        marker="o",
-        facecolors="white",
-        edgecolors=GOOD,
-        linewidths=1.5,
-        zorder=3,
-    )
+    ring = {"marker": "o", "facecolors": "white", "edgecolors": GOOD, "linewidths": 1.5}
+    bar = {"marker": "|", "color": "black", "linewidths": 1.8}
+    ax.scatter(scores["precision"][known], rows[known], s=size, zorder=3, **ring)
     ax.scatter(scores["recall"][known], rows[known], s=size * 0.55, marker="s", color=BAD, zorder=4)
-    ax.scatter(
-        scores["f1-score"][known], rows[known], s=size * 1.6, marker="|", color="black", linewidths=1.8, zorder=5
-    )
+    ax.scatter(scores["f1-score"][known], rows[known], s=size * 1.6, zorder=5, **bar)
     for row in rows[~known]:
         ax.text(0.01, row, "no clips", fontsize=min(8, pitch * 50), color="0.5", va="center")
     ax.set_xlabel("score (0 to 1)")
@@ -130,10 +106,9 @@ def draw_scores(ax: Axes, scores: pd.DataFrame) -> None:
 
 def score_marks() -> dict[str, Line2D]:
     """Legend of `draw_scores`: name -> marker."""
+    ring = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GOOD, "markeredgewidth": 1.5}
     return {
-        "precision": Line2D(
-            [], [], marker="o", markerfacecolor="white", markeredgecolor=GOOD, markeredgewidth=1.5, linestyle=""
-        ),
+        "precision": Line2D([], [], linestyle="", **ring),
         "recall": Line2D([], [], marker="s", color=BAD, markersize=5, linestyle=""),
         "F1": Line2D([], [], marker="|", color="black", markersize=9, markeredgewidth=1.8, linestyle=""),
     }

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from .style import BAD, GOOD, colour, legend, marker
+from .style import BAD, BELOW, GOOD, colour, legend, marker
 
 LOSSES = ("train_loss", "valid_loss")
 _NO_METRICS = {*LOSSES, "epoch", "lr", "seconds", "time", "seed", "fold"}
@@ -38,15 +38,8 @@ def _lines(ax: Axes, parts: list[pd.DataFrame], name: str, style: str, shade: st
             ax.plot(np.arange(1, len(one) + 1), one, style, color=shade, linewidth=0.7, alpha=0.45)
     mean = pd.DataFrame([pd.Series(one) for one in values]).mean()  # over the trainings that reached the epoch
     style_of_mean = {"markersize": 3} if len(values) == 1 else {"markersize": 4, "linewidth": 2.6}
-    return ax.plot(
-        np.arange(1, len(mean) + 1),
-        mean,
-        style,
-        color=shade,
-        marker=mark,
-        label=name.replace("_", " "),
-        **style_of_mean,
-    )[0]
+    label = name.replace("_", " ")
+    return ax.plot(np.arange(1, len(mean) + 1), mean, style, color=shade, marker=mark, label=label, **style_of_mean)[0]
 
 
 def _draw_metrics(ax: Axes, parts: list[pd.DataFrame], names: list[str]) -> list:
@@ -105,45 +98,22 @@ def draw_calibration(ax: Axes, curve: pd.DataFrame, what: str = "clips") -> None
     """
     known = curve[curve["n"] > 0]
     counts = ax.twinx()
-    counts.bar(
+    middle, width, share = (
         (curve["low"] + curve["high"]) / 2,
-        curve["n"] / curve["n"].sum(),
         curve["high"] - curve["low"],
-        color="0.88",
-        edgecolor="white",
-        linewidth=1,
+        curve["n"] / curve["n"].sum(),
     )
+    counts.bar(middle, share, width, color="0.88", edgecolor="white", linewidth=1)
     counts.set(ylim=(0, 1), ylabel=f"share of {what} (grey bars)")
     counts.set_zorder(0)
     ax.set_zorder(1)
     ax.patch.set_visible(False)  # the bars lie behind
     diagonal = ax.plot([0, 1], [0, 1], "--", color="0.35", linewidth=1)[0]
-    gaps = ax.vlines(
-        known["confidence"], known["confidence"], known["accuracy"], color=BAD, linewidth=5, alpha=0.4, zorder=2
-    )
-    reach = [known["accuracy"] - known["accuracy_low"], known["accuracy_high"] - known["accuracy"]]
-    dots = ax.errorbar(
-        known["confidence"],
-        known["accuracy"],
-        np.clip(reach, 0, None),
-        fmt="o",
-        color=GOOD,
-        markersize=6,
-        capsize=2.5,
-        elinewidth=1,
-        zorder=3,
-        clip_on=False,
-    )
+    x, y = known["confidence"], known["accuracy"]
+    gaps = ax.vlines(x, x, y, color=BAD, linewidth=5, alpha=0.4, zorder=2)
+    reach = np.clip([y - known["accuracy_low"], known["accuracy_high"] - y], 0, None)
+    style = {"color": GOOD, "markersize": 6, "capsize": 2.5, "elinewidth": 1}
+    dots = ax.errorbar(x, y, reach, fmt="o", zorder=3, clip_on=False, **style)
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="predicted probability, mean of the bin", ylabel="share correct (dots)")
-    legend(
-        ax,
-        [dots, gaps, diagonal],
-        ["share correct, 95 % interval", "gap", "perfect calibration"],
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        borderaxespad=4,
-        ncols=3,
-        fontsize="small",
-        handletextpad=0.4,
-        columnspacing=1.2,
-    )
+    names = ["share correct, 95 % interval", "gap", "perfect calibration"]
+    legend(ax, [dots, gaps, diagonal], names, ncols=3, handletextpad=0.4, columnspacing=1.2, **BELOW)

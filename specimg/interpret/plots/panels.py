@@ -45,17 +45,6 @@ def frame_clip(ax: Axes, colour: str, style: str = "-") -> None:
 
 def head_row(ax: Axes, heading: str, lines: int) -> None:
     """A heading at the left above a row of clips, clear of their titles of `lines` lines."""
-    size = 11.0
-    ax.annotate(
-        heading,
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 8 + lines * 9 * 1.2),
-        textcoords="offset points",
-        fontsize=size,
-        fontweight="bold",
-        ha="left",
-        va="bottom",
-        parse_math=False,
-        annotation_clip=False,
-    ).set_in_layout(False)
+    place = {"xycoords": "axes fraction", "xytext": (0, 8 + lines * 9 * 1.2), "textcoords": "offset points"}
+    style = {"fontsize": 11.0, "fontweight": "bold", "ha": "left", "va": "bottom", "parse_math": False}
+    ax.annotate(heading, (0, 1), **place, **style, annotation_clip=False).set_in_layout(False)

@@ -132,17 +132,9 @@ def legend_size(labels: list[str], height: float) -> tuple[float, int]:
 def class_legend(ax: Axes) -> None:
     """Colours and markers of the classes, beside the axes."""
     handles, labels = ax.get_legend_handles_labels()
-    legend(
-        ax,
-        handles,
-        [short(label, 24) for label in labels],
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1),
-        borderaxespad=0,
-        ncols=legend_size(labels, inches(ax)[1])[1],
-        fontsize="small",
-        markerscale=1.5,
-    )
+    names, (_, columns) = [short(label, 24) for label in labels], legend_size(labels, inches(ax)[1])
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    legend(ax, handles, names, ncols=columns, fontsize="small", markerscale=1.5, **beside)
 
 
 # ---------------------------------------------------------------------- pictures

@@ -67,6 +67,9 @@ def marker(i: int) -> str:
     return MARKERS[i % len(MARKERS)]
 
 
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 4, "fontsize": "small"}  # for `legend`
+
+
 def legend(ax: Axes, handles: list, labels: list[str], **kwargs) -> None:
     """A legend without a frame that shows `$x$` literally, not as mathematics."""
     for text in ax.legend(handles, labels, frameon=False, **kwargs).get_texts():

@@ -32,7 +32,7 @@ def check_timm_name(name: str, what: str, others: Sequence[str] = ()) -> None:
 
 
 def create_timm_network(name: str, in_chans: int, size: tuple[int, int] | None = None, **options: object) -> nn.Module:
-    """timm's network without its classifier and with random weights, created for pictures of `size` where its size is fixed."""
+    """timm's network without its classifier and with random weights, created for pictures of `size` if its size is fixed."""
     if size is not None and getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False):
         options["img_size"] = size
     return timm.create_model(name, num_classes=0, in_chans=in_chans, **options)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .attention import create_attention
-from .backbone import ChannelsFirst, check_timm_name, create_timm_network
+from .backbone import REFUSALS, ChannelsFirst, check_timm_name, create_timm_network
 from .base import Net, features_of, net
 from .keras_layers import SequenceDropout, as_sequence, start_like_keras
 from .separable import SLOPE, SOURCE
@@ -32,12 +32,7 @@ def _backbone_and_map(name: str, in_chans: int, size: tuple[int, int]) -> tuple[
         if getattr(backbone, "output_fmt", None) == "NHWC":
             backbone = nn.Sequential(backbone, ChannelsFirst())
         shape = features_of(backbone, in_chans, size)
-    except (
-        RuntimeError,
-        AssertionError,
-        ValueError,
-        IndexError,
-    ) as exc:  # what networks raise at a size they cannot take
+    except REFUSALS as exc:
         raise ValueError(
             f"backbone {name!r} cannot take pictures of {size[0]} x {size[1]} pixels (height x width); set size= of the "
             f"DataLoaders, draw larger ones, or choose another backbone"
