@@ -33,12 +33,15 @@ class Decoded(NamedTuple):
         Why the recording is not whole and `y` ends early; "" if it is whole, as far as it was read.
     decoder : str
         The package that decoded it: "soundfile" or "av".
+    seconds : float
+        Duration of the recording, or of the span, also where only its beginning was read; of what was read if no header tells more.
     """
 
     y: np.ndarray
     sr: int
     problem: str
     decoder: str
+    seconds: float
 
 
 def _span(reader: Reader, start: float | None, end: float | None) -> tuple[int, int | None]:
@@ -96,6 +99,7 @@ def decode(
     buffer: SampleBuffer | None = None,
     damaged: str = "error",
     most: int | None = None,
+    beginning: float | None = None,
 ) -> Decoded:
     """Read a recording, or a span of it, as it is stored.
 
@@ -111,6 +115,8 @@ def decode(
         A recording that breaks off is an "error", or its samples up to there are returned, "partial".
     most : int, optional
         Samples of all channels that are read at most; a longer recording, or span, is an error. Default as many as there are.
+    beginning : float, optional
+        Seconds from `start` on after which nothing is looked at, and so nothing is read. Default all.
 
     Returns
     -------
@@ -126,6 +132,10 @@ def decode(
     with open_recording(source) as reader:
         _refuse(reader, damaged)
         first, count = _span(reader, start, end)
+        span = count  # as its header has it
+        if beginning is not None:
+            looked = max(1, math.ceil(beginning * reader.sr))
+            count = looked if count is None else min(count, looked)
         limit = math.inf if most is None else most // reader.channels
         if count is not None and count > limit:
             raise _too_long(reader, count)
@@ -143,7 +153,8 @@ def decode(
         if first and not reader.problem:
             raise _ends_before(reader.name, reader.at, reader.sr, start or 0.0)
         raise AudioError(reader.name, reader.problem or "holds no samples")
-    return Decoded(y, reader.sr, reader.problem, reader.decoder)
+    lasts = len(y) if span is None or reader.problem else span
+    return Decoded(y, reader.sr, reader.problem, reader.decoder, lasts / reader.sr)
 
 
 # ---------------------------------------------------------------------- how long it lasts

@@ -23,6 +23,12 @@ from .readers import SampleBuffer, Sound, name_of
 __all__ = ["Audio", "Clip", "condition", "read_audio", "read_clip"]
 
 
+MARGIN, MARGIN_SAMPLES = (
+    2.0,
+    4000,
+)  # s, and samples of the lower rate, behind which nothing reaches a sample through soxr's filter
+
+
 @register
 @dataclass(frozen=True)
 class Audio(Value):
@@ -101,6 +107,14 @@ class Audio(Value):
                 f"Audio(highpass_hz={self.highpass_hz:g}, lowpass_hz={self.lowpass_hz:g}) leaves nothing; "
                 f"give highpass_hz, the lower edge of the band, below lowpass_hz, its upper edge"
             )
+
+    @property
+    def looks_at(self) -> float | None:
+        """Seconds of a recording that decide about the samples, or None if all of it does: what is filtered, trimmed or levelled."""
+        whole = (self.denoise, self.lowpass_hz, self.highpass_hz, self.trim_db, self.split_db, self.normalize)
+        if self.duration is None or any(choice is not None for choice in whole):
+            return None
+        return self.duration if self.sr is None else self.duration + max(MARGIN, MARGIN_SAMPLES / self.sr)
 
     @property
     def libraries(self) -> frozenset[str]:
@@ -277,9 +291,12 @@ def read_clip(
     -------
     Clip
     """
-    raw, source_sr, problem, decoder = decode(path, start, end, buffer, audio.damaged, most)
+    needed = None if vary is not None else audio.looks_at
+    raw, source_sr, problem, decoder, seconds = decode(path, start, end, buffer, audio.damaged, most, needed)
+    if needed is not None and audio.sr not in (None, source_sr) and source_sr * MARGIN < MARGIN_SAMPLES:
+        raw, *_ = decode(path, start, end, buffer, audio.damaged, most)
     y, sr, cut = condition(raw, source_sr, audio, name_of(path), vary)
-    return Clip(y, sr, (start or 0.0) + cut / sr, len(raw) / source_sr, source_sr, problem, decoder)
+    return Clip(y, sr, (start or 0.0) + cut / sr, seconds, source_sr, problem, decoder)
 
 
 def read_audio(

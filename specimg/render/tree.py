@@ -49,6 +49,7 @@ from ..core.warnings import warn
 from ..spectrogram.picture import check_numbers, picture_problem, show_picture
 from .manifest import DRAWN, FAILED, HAS_PICTURE, PARTIAL, UNREADABLE, Manifest, Row, read_rows
 from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, stat_of, variant_jobs
+from .prepare import MAX_SAMPLES
 from .renderer import Renderer
 from .versions import Recorded, compare_versions, installed_versions, read_facts, read_versions, warn_of_versions
 
@@ -77,7 +78,7 @@ def _draw_one(
     vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
     path = os.path.join(root, job.path)
     try:
-        clip = read_clip(path, renderer.audio, job.start, job.end, buffer, vary)
+        clip = read_clip(path, renderer.audio, job.start, job.end, buffer, vary, MAX_SAMPLES)
         png = renderer.encode(clip)
     except AudioError as exc:
         if job.size is not None and not os.access(path, os.R_OK):

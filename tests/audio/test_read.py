@@ -677,3 +677,45 @@ def test_find_audio_without_a_folder(tmp_path):
 
 def test_every_suffix_is_lower_case_and_begins_with_a_dot():
     assert all(s == s.lower() and s.startswith(".") for s in AUDIO_SUFFIXES)
+
+
+# ---------------------------------------------------------------------- only as much as is looked at
+
+
+@pytest.mark.parametrize(
+    "sr, target", [(44100, None), (44100, 16000), (192000, 16000), (11025, 48000), (1500, 8000), (44100, 1000)]
+)
+@pytest.mark.parametrize("start", [None, 1.5])
+def test_the_beginning_of_a_long_recording_gives_the_samples_of_the_whole(tmp_path, write_wav, sr, target, start):
+    y = 0.1 * np.random.default_rng(0).standard_normal(sr * 12).astype("float32")
+    path = write_wav(tmp_path / "long.wav", y, sr, subtype="FLOAT")
+    audio = Audio(sr=target, duration=0.6)
+    clip = read_clip(path, audio, start)
+    first = round((start or 0) * sr)
+    expected, rate, _ = condition(y[first:, None], sr, audio)
+    assert np.array_equal(clip.y, expected) and clip.sr == rate
+    assert clip.duration == pytest.approx(12 - (start or 0))
+
+
+def test_only_the_beginning_of_a_long_recording_is_read(tmp_path, peak_memory):
+    path = tmp_path / "hours.flac"
+    with sf.SoundFile(path, "w", 8000, 1) as file:  # two hours: 230 MB of samples
+        for _ in range(120):
+            file.write(np.zeros(8000 * 60, "int16"))
+    read = f"y, sr = read_audio({str(path)!r}, Audio(duration=0.6)); raise ValueError(len(y))"
+    assert peak_memory("from specimg.audio import Audio, read_audio; import soundfile", read) < 40  # MB
+
+
+@pytest.mark.parametrize(
+    "audio, seconds",
+    [
+        (Audio(), None),
+        (Audio(duration=2), 2),
+        (Audio(duration=2, sr=16000), 4),
+        (Audio(duration=2, normalize="peak"), None),
+        (Audio(duration=2, trim_db=40), None),
+        (Audio(duration=2, highpass_hz=50), None),
+    ],
+)
+def test_how_much_is_looked_at(audio, seconds):
+    assert audio.looks_at == seconds

@@ -894,6 +894,16 @@ def test_a_file_of_a_renderer_that_is_no_json_is_read_in_bounds(source, draw, pe
     assert peak_memory("from specimg.render import SpecTree", f"SpecTree.open({str(tree.root)!r})") < 10
 
 
+# ---------------------------------------------------------------------- recordings that are too long
+
+
+def test_a_recording_too_long_for_a_picture_is_a_row_unless_only_its_beginning_is_looked_at(source, draw, monkeypatch):
+    monkeypatch.setattr(render, "MAX_SAMPLES", 2999)
+    with pytest.warns(UserWarning, match="1 of 4 clips could not be drawn .*too long to be read at once"):
+        assert draw(source).failures.path.tolist() == ["b/c/bird.WAV"]
+    assert len(draw(source, LOOK.replace(audio=Audio(duration=0.2)))) == 4
+
+
 # ---------------------------------------------------------------------- drawn means there
 
 
