@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import write_atomic
+from ..core.reading import parse_json
 from ..core.text import count, examples
 from ..core.warnings import warn
 from .classes import class_counts
@@ -48,7 +49,7 @@ def _labels_in(cell) -> str | list[str] | None:
     text = "" if pd.isna(cell) else str(cell).strip()
     if text.startswith("["):
         try:
-            return _labels_in(json.loads(text))
+            return _labels_in(parse_json(text))
         except ValueError:  # a label may begin with a bracket
             pass
     return text or None

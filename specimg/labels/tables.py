@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import inside
+from ..core.matching import compile_regex, search_all
 from ..core.text import count, examples
 from ..core.values import choose
 from ..core.warnings import warn
@@ -334,25 +335,21 @@ def labels_from_names(
     Raises
     ------
     ValueError
-        Files do not match (with their number and examples), or the regex is invalid or has no label.
+        Files do not match (with their number and examples); the regex is invalid, has no label, or takes longer than some seconds.
 
     Examples
     --------
     >>> sp.labels_from_names(["george/3_george_7.wav"], r"^(?P<label>\d)_(?P<group>[a-z]+)_").to_dict("records")
     [{'path': 'george/3_george_7.wav', 'label': '3', 'group': 'george'}]
     """
-    try:
-        pattern = re.compile(regex)
-    except re.error as exc:
-        raise ValueError(f"{regex!r} is not a regular expression: {exc}") from exc
-    groups = _column_groups(pattern)
+    groups = _column_groups(compile_regex(regex))
     choose(on, ["name", "path"], "value of on")
     if isinstance(source, (str, os.PathLike)):
         folder = source
         source, others = _recordings(folder)
         _warn_passed_over(folder, others)
     paths = [inside(folder or ".", path) for path in source]
-    found = [pattern.search(PurePosixPath(path).name if on == "name" else path) for path in paths]
+    found = search_all(regex, [PurePosixPath(path).name if on == "name" else path for path in paths])
     missed = [path for path, match in zip(paths, found) if match is None]
     if missed:
         other = {"name": "path", "path": "name"}[on]
