@@ -16,7 +16,7 @@ from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
 from .exports import is_json, read_json_text
-from .recordings import Recordings, beside, name_without_endings
+from .recordings import Recordings, beside, names_without_endings
 from .tables import COLUMNS, UnknownFormat, first_line, is_raven, is_table, read_table, refuse_places
 from .tracks import is_audacity, is_textgrid, read_audacity, read_textgrid
 
@@ -140,10 +140,11 @@ def _recording_of(file: Path, root: Path, recordings: Recordings | None) -> str 
 
     root : the folder that is read; the file itself where it is one alone, which belongs to the one recording that is given
     """
-    name = name_without_endings(file.name if file == root else str(file.relative_to(root)))
+    names = names_without_endings(file.name if file == root else str(file.relative_to(root)))
     if recordings is not None:
-        return recordings.find(name) or (recordings.only if file == root else None)
-    found = beside(file) or (Path(name).as_posix() if is_audio_name(Path(name).name) else None)
+        found = next(filter(None, map(recordings.find, names)), None)
+        return found or (recordings.only if file == root else None)
+    found = beside(file) or next((Path(name).as_posix() for name in names if is_audio_name(Path(name).name)), None)
     if found is None:
         raise ValueError(
             f"{str(file)!r} does not name its recording, and none of this name lies beside it; give recordings="

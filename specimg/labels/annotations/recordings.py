@@ -18,9 +18,9 @@ import pandas as pd
 from ...audio.find import find_audio, is_audio_name
 from ...core.text import examples
 
-# What programs put behind a recording's name: "night.wav.Table.1.selections.txt", "night.BirdNET.selection.table.txt"
-_ENDINGS = re.compile(
-    r"(\.(txt|csv|tsv|json|textgrid|selections?|table|\d{1,3}|birdnet|results?|labels?|annotations?|gpu|raven|audacity))+$",
+# What programs put behind a recording's name: "night.wav.Table.1.selections.txt", "night.BirdNET.selection.table.txt", "night_labels.txt"
+_ENDING = re.compile(
+    r"(\.table\.\d+|[._-](txt|csv|tsv|json|textgrid|selections?|table|birdnet|results?|labels?|annotations?|scores|gpu|raven|audacity))$",
     re.I,
 )
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts it before the names of what is uploaded
@@ -34,13 +34,16 @@ def _stem(name: str) -> str:
     return name.rsplit(".", 1)[0] if is_audio_name(name) else name
 
 
-def name_without_endings(file: str) -> str:
-    """The name of the recording that a file of annotations is named after, with or without an ending of its own.
+def names_without_endings(file: str) -> list[str]:
+    """What the recording that a file of annotations is named after may be called, with or without an ending of its own.
 
-    >>> name_without_endings("night.wav.Table.1.selections.txt"), name_without_endings("night.BirdNET.results.csv")
-    ('night.wav', 'night')
+    >>> names_without_endings("night.wav.selections.txt"), names_without_endings("night_2.BirdNET.results.csv")
+    (['night.wav.selections', 'night.wav'], ['night_2.BirdNET.results', 'night_2.BirdNET', 'night_2'])
     """
-    return _ENDINGS.sub("", file)
+    names = []
+    while (shorter := _ENDING.sub("", file)) != file and os.path.basename(shorter):
+        names.append(file := shorter)
+    return names or [file]
 
 
 class Recordings:
@@ -118,7 +121,9 @@ class Recordings:
 
 def beside(file: Path) -> str | None:
     """The recording in the same folder that a file of annotations is named after; None if there is none, or several."""
-    wanted = name_without_endings(file.name)
     names = [entry.name for entry in os.scandir(file.parent) if is_audio_name(entry.name)]
-    found = [name for name in names if name == wanted] or [name for name in names if _stem(name) == wanted]
-    return str(file.parent / found[0]) if len(found) == 1 else None
+    for wanted in names_without_endings(file.name):
+        found = [name for name in names if name == wanted] or [name for name in names if _stem(name) == wanted]
+        if found:
+            return str(file.parent / found[0]) if len(found) == 1 else None
+    return None

@@ -35,14 +35,15 @@ COLUMNS = [
 # The names of columns, with letters and digits only, the first that a table has counts. What is a start in one program's table ("OFFSET"
 # beside "DURATION", Kaleidoscope) is an end in another's ("onset_s" beside "offset_s", crowsetta): so starts are looked for first.
 ROLES = {
-    "path": "beginpath filepath path beginfile infile audiofilename filename file fname notatedpath soundfile recording audio input",
-    "start": "start starts starttime starttimes startseconds begintimes begintime begin onset onsets tmin offset",
-    "end": "end ends endtime endtimes endseconds stop stops stoptime offset offsets tmax",
+    "path": "beginpath filepath path beginfile infile audiofilename filename file fname notatedpath audiofile soundfile wavfile recording audio clip input",
+    "start": "start starts starttime starttimes startseconds startsec begintimes begintime begin onset onsets "
+    "windowstart tstart tmin offset",
+    "end": "end ends endtime endtimes endseconds endsec stop stops stoptime offset offsets windowend tend tmax",
     "seconds": "duration durations deltatimes length lengths",
-    "low_hz": "lowhz lowfreqhz lowfreq lowfrequency minfreq freqlow fmin",
-    "high_hz": "highhz highfreqhz highfreq highfrequency maxfreq freqhigh fmax",
-    "label": "label labels annotation annotations species commonname speciesname scientificname speciescode speciesebirdcode manualid top1match "
-    "eventlabel tag tags category class call calltype sound soundtype primarylabel code text",
+    "low_hz": "lowhz lowfreqhz lowfreq lowfrequency minfrequency minfreq freqlow",
+    "high_hz": "highhz highfreqhz highfreq highfrequency maxfrequency maxfreq freqhigh",
+    "label": "label labels annotation annotations species commonname speciesname scientificname speciescode speciesebirdcode manualid autoid top1match "
+    "eventlabel tag tags category class call calltype sound soundtype primarylabel code text name",
     "annotator": "annotator analyst observer reviewer user completedby",
     "probability": "probability confidence score prob",
     "file_offset": "fileoffsets",  # Raven: of several files played as one, the time in the own file
@@ -156,12 +157,17 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def _columns_of(role: str, header: Sequence[str]) -> list[str]:
+    """The columns that may have a role, the likeliest first."""
+    by_plain = {_plain(name): name for name in reversed(header)}
+    return [by_plain[name] for name in ROLES[role].split() if name in by_plain]
+
+
 def _find_roles(header: Sequence[str]) -> dict[str, str]:
     """Role -> the column that has it; a column has one role."""
     found: dict[str, str] = {}
-    by_plain = {_plain(name): name for name in reversed(header)}
-    for role, names in ROLES.items():
-        free = [by_plain[name] for name in names.split() if name in by_plain and by_plain[name] not in found.values()]
+    for role in ROLES:
+        free = [name for name in _columns_of(role, header) if name not in found.values()]
         if free:
             found[role] = free[0]
     return found
@@ -202,7 +208,7 @@ def _once_per_selection(rows: pd.DataFrame, view: Sequence[str]) -> pd.DataFrame
         return rows
     waveform = np.array([name.lower().startswith("waveform") for name in view], bool)
     order = np.argsort(waveform, kind="stable")
-    return rows.iloc[order].drop_duplicates(["Selection", "path", "start", "end"]).sort_index()
+    return rows.iloc[order].drop_duplicates(["Selection", "path", "start", "end", "label"]).sort_index()
 
 
 def _as_numbers(cells: pd.Series) -> pd.Series:
@@ -212,15 +218,18 @@ def _as_numbers(cells: pd.Series) -> pd.Series:
     return cells
 
 
-def _label_column(header: list[str], roles: dict[str, str], label_col: str | None, label: str | None, source: str):
+def _label_column(table: pd.DataFrame, label_col: str | None, label: str | None, source: str) -> str | None:
+    """The column of the labels: the one that is named, else the first known one with any text (Kaleidoscope: "MANUAL ID", then "AUTO ID")."""
+    header = list(table)
     if label_col is not None:
         return choose(label_col, header, f"column in {source!r}")
-    if "label" not in roles and label is None:
+    known = _columns_of("label", header)
+    if not known and label is None:
         raise ValueError(
             f"{source!r} has the columns {examples(header, 12)}, and none is known to hold labels; name it by label_col=, "
             "or give label= where all are of one kind"
         )
-    return roles.get("label")
+    return next((name for name in known if table[name].str.strip().any()), known[0] if known else None)
 
 
 def read_table(
@@ -250,10 +259,9 @@ def read_table(
         raise UnknownFormat(
             f"{source!r} has the columns {examples(header, 12)}; annotations need a start, and an end or a duration"
         )
-    roles["label"] = _label_column(header, roles, label_col, label, source)
     table = pd.DataFrame(cells, columns=header, dtype=object)
-    if table.columns.duplicated().any():
-        table = table.loc[:, ~table.columns.duplicated()]
+    table = table.loc[:, ~table.columns.duplicated()]
+    roles["label"] = _label_column(table, label_col, label, source)
 
     def numbers(role: str, blank: bool = False) -> np.ndarray:
         if role not in roles:

@@ -61,11 +61,13 @@ def test_waveform_and_spectrogram_views_are_one_selection(write):
         "1\tWaveform 1\t1\t1.0\t2.0\t\t\towl\n1\tSpectrogram 1\t1\t1.0\t2.0\t200\t900\towl\n"
         "2\tWaveform 1\t1\t3.0\t4.0\t\t\tfox\n"  # in one view only
         "3\tSpectrogram 1\t1\t5.0\t6.0\t100\t300\towl\n3\tSpectrogram 2\t2\t5.0\t6.0\t100\t300\towl\n"  # two channels
+        "3\tSpectrogram 1\t1\t5.0\t6.0\t100\t300\tfox\n"  # numbers that a script gave
     )
     assert rows(read_quietly(write("a.txt", text), recordings="a.wav")) == [
         ["a.wav", 1, 2, 200, 900, "owl"],
         ["a.wav", 3, 4, None, None, "fox"],
         ["a.wav", 5, 6, 100, 300, "owl"],
+        ["a.wav", 5, 6, 100, 300, "fox"],
     ]
 
 
@@ -166,6 +168,7 @@ def test_a_label_track_with_points_frequencies_and_decimal_commas(write):
 def test_a_track_belongs_to_the_recording_beside_it(write, tmp_path):
     sf.write(tmp_path / "night.flac", np.zeros(10), 8000)
     assert read_quietly(write("night.txt", "0\t1\towl\n"))["path"].tolist() == [str(tmp_path / "night.flac")]
+    assert read_quietly(write("night_labels.txt", "0\t1\towl\n"))["path"].tolist() == [str(tmp_path / "night.flac")]
     assert read_quietly(write("dawn.wav.txt", "0\t1\towl\n"))["path"].tolist() == ["dawn.wav"]
     with pytest.raises(
         ValueError, match="dusk.txt' does not name its recording, and none of this name lies beside it; give"
@@ -202,6 +205,8 @@ BIRDNET = {
     "BirdNET_SelectionTable.txt": f"{RAVEN}\tCommon Name\tSpecies Code\tConfidence\tBegin Path\tFile Offset (s)\n"
     "1\tSpectrogram 1\t1\t63.0\t66.0\t0\t15000\tEuropean Robin\teurrob1\t0.8123\t/data/mon/a.wav\t3.0\n"
     "2\tSpectrogram 1\t1\t0\t3\t0\t15000\tnocall\tnocall\t1.0\t/data/mon/b.wav\t0\n",
+    "BirdNET_Kaleidoscope2.csv": "INDIR,FOLDER,IN FILE,OFFSET,DURATION,scientific_name,TOP1MATCH,confidence\n"
+    "D:\\data,mon,a.wav,3.0,3.0,,European Robin,0.8123\n",
     "BirdNET_RTable.csv": "filepath,start,end,scientific_name,common_name,confidence,lat,lon,week,overlap,sensitivity,min_conf,"
     "species_list,model\n/data/mon/a.wav,3.0,6.0,Erithacus rubecula,European Robin,0.8123,-1,-1,-1,0.0,1.0,0.1,,V2.4\n",
     "BirdNET_Kaleidoscope.csv": "INDIR,FOLDER,IN FILE,OFFSET,DURATION,scientific_name,common_name,confidence,lat,lon,week,overlap,"
@@ -211,7 +216,8 @@ BIRDNET = {
 
 @pytest.mark.parametrize("name", BIRDNET)
 def test_results_of_birdnet(write, name):
-    assert rows(read_quietly(write(name, BIRDNET[name])), "path", "start", "end", "label", "probability") == [ROBIN]
+    table = read_quietly(write(name, BIRDNET[name]), recordings=["/data/mon/a.wav", "/data/tue/a.wav"])
+    assert rows(table, "path", "start", "end", "label", "probability") == [ROBIN]
 
 
 def test_labels_of_birdnet_for_audacity(write):
@@ -231,11 +237,21 @@ def test_the_scientific_name_may_be_the_label(write):
         "label,onset_s,offset_s,onset_sample,offset_sample,notated_path,annot_path,sequence,annotation\nowl,1.5,2.5,12000,20000,a.wav,a.csv,0,0\n",
         "filename\tonset\toffset\tevent_label\na.wav\t1.5\t2.5\towl\n",  # of the DCASE challenges
         "Audiofilename;Starttime;Endtime;Class\na.wav;1,5;2,5;owl\n",
+        "recording,name,start_time,end_time,score\na.wav,owl,1.5,2.5,0.9\n",  # HawkEars
+        "File;Start (sec);End (sec);Class;Probability\na.wav;1,5;2,5;owl;0,42\n",
         '"path","begin","duration","species"\n"a.wav","00:00:01.5","1","owl"\n',
     ],
 )
 def test_tables_of_others(write, text):
     assert rows(read_quietly(write("x.csv", text)), "path", "start", "end", "label") == [["a.wav", 1.5, 2.5, "owl"]]
+
+
+def test_automatic_labels_count_where_nobody_wrote_one(write):
+    """A table of Kaleidoscope for bats: nothing in MANUAL ID yet; Fmin and Fmax are kHz."""
+    text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,AUTO ID*,Fmax,Fmin,MANUAL ID\nD:\\bats,night1,a.wav,0,5,PIPPIP,55.2,45.1,{}\n"
+    table = read_quietly(write("id.csv", text.format("")))
+    assert rows(table) == [["D:\\bats/night1/a.wav", 0, 5, None, None, "PIPPIP"]]
+    assert read_quietly(write("id.csv", text.format("PIPPYG")))["label"].tolist() == ["PIPPYG"]
 
 
 # ---------------------------------------------------------------------- Praat
