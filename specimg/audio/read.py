@@ -17,6 +17,7 @@ from ..core.warnings import warn
 from .decode import DAMAGED, decode
 from .effects import DENOISERS, MAX_FILTER_ORDER, PADS, denoise, filter_band, fit_length, resample
 from .errors import AudioError
+from .faults import cancels, find_faults
 from .levels import NORMALIZERS, normalize_level
 from .readers import SampleBuffer, Sound, name_of
 
@@ -133,10 +134,16 @@ class Audio(Value):
 
 
 def _mono(path: str | os.PathLike, y: np.ndarray, channel: int | str) -> np.ndarray:
-    """`(samples, channels)` -> `(samples,)`."""
+    """`(samples, channels)` -> `(samples,)`. Channels that cancel are silence: a picture would show their rounding at full brightness."""
+    if y.ndim == 1:
+        return y
     channels = y.shape[1]
     if channel == "mean":
-        return y[:, 0] if channels == 1 else y.T.mean(axis=0)
+        if channels == 1:
+            return y[:, 0]
+        # of two, which most have: the same numbers in a fiftieth of the time
+        mean = (y[:, 0] + y[:, 1]) * y.dtype.type(0.5) if channels == 2 else y.T.mean(axis=0)
+        return np.zeros_like(mean) if cancels(y, mean) else mean
     if channel >= channels:
         raise AudioError(
             path, f"has {channels} channel{'s' * (channels > 1)}, so there is no channel {channel} (they count from 0)"
@@ -186,7 +193,7 @@ def condition(
     Parameters
     ----------
     y : np.ndarray
-        Samples `(samples, channels)`.
+        Samples `(samples, channels)`, or `(samples,)` of one channel.
     sr : int
         Their sampling rate in Hz.
     audio : Audio
@@ -254,6 +261,8 @@ class Clip:
         Why the recording is not whole, if it is read as far as it goes.
     decoder : str, default "soundfile"
         The package that decoded it: "soundfile" or "av".
+    faults : tuple of str, default ()
+        What makes it hardly usable, names of `specimg.audio.faults.FAULTS`.
     """
 
     y: np.ndarray
@@ -263,6 +272,7 @@ class Clip:
     source_sr: int
     problem: str = ""
     decoder: str = "soundfile"
+    faults: tuple[str, ...] = ()
 
 
 def read_clip(
@@ -295,8 +305,11 @@ def read_clip(
     raw, source_sr, problem, decoder, seconds = decode(path, start, end, buffer, audio.damaged, most, needed)
     if needed is not None and audio.sr not in (None, source_sr) and source_sr * MARGIN < MARGIN_SAMPLES:
         raw, *_ = decode(path, start, end, buffer, audio.damaged, most)
-    y, sr, cut = condition(raw, source_sr, audio, name_of(path), vary)
-    return Clip(y, sr, (start or 0.0) + cut / sr, seconds, source_sr, problem, decoder)
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinite samples are refused below
+        mono = _mono(name_of(path), raw, audio.channel)
+        faults = tuple(find_faults(raw, mono, audio.channel))
+    y, sr, cut = condition(mono, source_sr, audio, name_of(path), vary)
+    return Clip(y, sr, (start or 0.0) + cut / sr, seconds, source_sr, problem, decoder, faults)
 
 
 def read_audio(

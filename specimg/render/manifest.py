@@ -59,6 +59,8 @@ class Row(NamedTuple):
         Seconds that were drawn.
     sr : int or None
         Sampling rate of the recording in Hz.
+    note : str
+        What makes the sound hardly usable, names of `specimg.audio.faults.FAULTS` separated by "; "; "" for most.
     """
 
     path: str
@@ -72,11 +74,13 @@ class Row(NamedTuple):
     reason: str
     duration: float | None
     sr: int | None
+    note: str = ""
 
 
 _TYPES = dict(start="REAL", end="REAL", size="INTEGER", mtime="INTEGER", duration="REAL", sr="INTEGER")
 _COLUMNS = ", ".join(f'"{c}" {_TYPES.get(c, "TEXT")}' + (" PRIMARY KEY" if c == "picture" else "") for c in Row._fields)
 _TABLE = f"CREATE TABLE pictures ({_COLUMNS})"
+_TABLE_WITHOUT_NOTE = _TABLE.replace(', "note" TEXT', "")  # of trees drawn before there were notes
 _INSERT = f"INSERT OR REPLACE INTO pictures VALUES ({', '.join('?' * len(Row._fields))})"
 
 
@@ -128,7 +132,8 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
     found = db.execute("SELECT type, name, sql FROM sqlite_master").fetchmany(3)
     if not found:  # its process was killed, or is only beginning
         return
-    if sorted(found) != [("index", "sqlite_autoindex_pictures_1", None), ("table", "pictures", _TABLE)]:
+    tables = [("index", "sqlite_autoindex_pictures_1", None), ("table", "pictures", _TABLE)]
+    if sorted(found) not in (tables, [tables[0], ("table", "pictures", _TABLE_WITHOUT_NOTE)]):
         raise ValueError(
             f"{str(path)!r} does not hold the one table pictures ({', '.join(Row._fields)}) of this specimg; it is of another version, "
             f"or was changed: delete it, and the next render_tree draws the tree again"
@@ -192,6 +197,15 @@ def _bounded(db: sqlite3.Connection) -> sqlite3.Connection:
     return db
 
 
+def _add_notes(db: sqlite3.Connection) -> None:
+    """Add the column of notes to a table that was made before there were any."""
+    with db:
+        db.execute("BEGIN IMMEDIATE")  # another process may be about to do the same
+        if db.execute("SELECT sql FROM sqlite_master WHERE name = 'pictures'").fetchone() == (_TABLE_WITHOUT_NOTE,):
+            db.execute('ALTER TABLE pictures ADD COLUMN "note" TEXT')
+            db.execute("UPDATE pictures SET note = ''")
+
+
 def _open_to_write(path: Path) -> sqlite3.Connection:
     """A connection to the database, which is made if there is none."""
     db = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
@@ -200,6 +214,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS"))
         _check_tables(db, path)
+        _add_notes(db)
     except BaseException:
         db.close()
         raise

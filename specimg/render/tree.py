@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 
 from ..audio import AudioError, UnreadableError
 from ..audio.decode import SampleBuffer
+from ..audio.faults import FAULTS
 from ..audio.find import decoder_of_name
 from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
@@ -98,7 +99,8 @@ def _draw_one(
         if exc.errno not in UNNAMEABLE:
             raise
         return Row(*job, FAILED, f"no picture can have the name {job.picture!r}: {exc.strerror}", None, None)
-    return Row(*job, PARTIAL if clip.problem else DRAWN, clip.problem, clip.duration, clip.source_sr)
+    status = PARTIAL if clip.problem else DRAWN
+    return Row(*job, status, clip.problem, clip.duration, clip.source_sr, "; ".join(clip.faults))
 
 
 _own = threading.local()  # joblib's workers may be threads, each of which needs a work array of its own
@@ -160,6 +162,13 @@ def _dropped(file: Path) -> str:
     except OSError as exc:
         return f"; it could not be deleted ({exc.strerror}): remove it by hand"
     return ""
+
+
+def _faulty(rows: list[Row]) -> dict[str, list[str]]:
+    """What makes sound hardly usable -> the recordings of which it does; variants do not count."""
+    noted = [(set(row.note.split("; ")), row.path) for row in rows if row.note and not row.variant]
+    found = {fault: [path for notes, path in noted if fault in notes] for fault in FAULTS}
+    return {fault: paths for fault, paths in found.items() if paths}
 
 
 class SpecTree:
@@ -233,7 +242,8 @@ class SpecTree:
 
     def __repr__(self) -> str:
         failed = len(self._rows) - len(self)
-        return f"SpecTree({len(self)} pictures{f', {failed} failures' * bool(failed)}, {str(self.root)!r})"
+        faults = "".join(f", {len(paths)} {fault}" for fault, paths in _faulty(self._rows).items())
+        return f"SpecTree({len(self)} pictures{f', {failed} failures' * bool(failed)}{faults}, {str(self.root)!r})"
 
     @property
     def images(self) -> Path:
@@ -242,7 +252,8 @@ class SpecTree:
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
-        """One row a picture asked for: path, start, end (s), variant, picture, size (bytes), mtime (ns), status, reason, duration (s), sr (Hz)."""
+        """One row a picture asked for: path, start, end (s), variant, picture, size (bytes), mtime (ns), status, reason, duration (s), sr (Hz),
+        note (what makes the sound hardly usable)."""
         import pandas as pd
 
         return pd.DataFrame(self._rows, columns=list(Row._fields))
@@ -421,6 +432,17 @@ def _warn_partial(rows: list[Row]) -> None:
         warn(
             f"{len(partial)} of {len(rows)} clips are drawn only as far as their recording goes ({examples(partial, mark='; ')}); "
             f"their status is {PARTIAL!r}"
+        )
+
+
+def _warn_faults(rows: list[Row]) -> None:
+    """Say how many clips can be drawn and hold hardly usable sound, by what is wrong with them."""
+    found = _faulty(rows)
+    if found:
+        n = len({row.picture for row in rows if row.note and not row.variant})
+        each = "; ".join(f"{len(paths)} {fault}, {FAULTS[fault]} ({examples(paths)})" for fault, paths in found.items())
+        warn(
+            f"{n} of {sum(not row.variant for row in rows)} clips hold sound that is hardly usable: {each}; see tree.table.note"
         )
 
 
@@ -641,5 +663,6 @@ def render_tree(
         _give_up(folder, rows, to_draw)
     _warn_failures(rows)
     _warn_partial(rows)
+    _warn_faults(rows)
     _warn_mixed_rates(renderer, rows)
     return SpecTree(folder, renderer, Path(root), rows)

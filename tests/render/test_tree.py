@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
 from PIL import Image
 
 from specimg.audio import Audio, read_audio
@@ -165,6 +167,7 @@ def test_the_table_has_a_row_for_each_picture(source, draw):
         "reason",
         "duration",
         "sr",
+        "note",
     ]
     assert tree.table.path.tolist() == NAMES and set(tree.table.status) == {"drawn"}
     assert tree.table.duration.tolist() == [1500 / SR, 3000 / SR, 2000 / SR, 2500 / SR] and set(tree.table.sr) == {SR}
@@ -1164,3 +1167,65 @@ def test_what_is_no_renderer_is_said_before_anything_is_drawn(what, match, tmp_p
 def test_a_root_goes_with_a_list(tmp_path):
     with pytest.raises(ValueError, match="goes with a list of files"):
         render_tree(tmp_path, cache=tmp_path / "cache", root=tmp_path)
+
+
+# ---------------------------------------------------------------------- sound that is hardly usable
+
+
+@pytest.fixture
+def hardly_usable(tmp_path):
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name, y in {
+        "fine": tone, "anti": np.stack([tone, -tone], axis=1), "silent": 0 * tone, "off": tone + 0.3, "clipped": np.clip(9 * tone, -1, 1)
+    }.items():  # fmt: skip
+        sf.write(folder / f"{name}.wav", y, 8000)
+    return folder
+
+
+def test_hardly_usable_sound_is_counted_in_the_tree_and_noted_in_its_manifest(hardly_usable, tmp_path):
+    look = Renderer(Mel(n_mels=8, n_fft=256, hop_length=64))
+    for _ in range(2):  # drawn, and kept
+        with pytest.warns(UserWarning) as said:
+            tree = render_tree(hardly_usable, look, tmp_path / "cache", variants=[Roll(0.1)], progress=False, n_jobs=1)
+        (text,) = [str(w.message) for w in said if "hardly usable" in str(w.message)]
+        assert text.startswith("4 of 5 clips hold sound that is hardly usable: 1 channels cancel, ")
+        for part in (
+            "1 digital silence, ",
+            "1 DC offset, ",
+            "1 clipping, ",
+            "(anti.wav)",
+            "(silent.wav)",
+            "Audio(channel=0)",
+            "tree.table.note",
+        ):
+            assert part in text
+    notes = dict(zip(tree.originals["path"], tree.originals["note"]))
+    assert notes == {
+        "fine.wav": "", "anti.wav": "channels cancel", "silent.wav": "digital silence", "off.wav": "DC offset", "clipped.wav": "clipping"
+    }  # fmt: skip
+    assert "10 pictures, 1 channels cancel, 1 digital silence, 1 DC offset, 1 clipping, " in repr(tree)
+    manifest = pd.read_csv(tree.root / "manifest.csv", keep_default_na=False)
+    assert manifest[manifest["variant"] == ""].set_index("path")["note"].to_dict() == notes
+    assert (
+        np.asarray(Image.open(tree.picture("anti.wav"))).max() == 0
+    )  # silence, not what rounding has left at full brightness
+    assert np.asarray(Image.open(tree.picture("fine.wav"))).max() == 255
+
+
+def test_a_tree_from_before_there_were_notes_is_read_and_drawn_on(hardly_usable, tmp_path):
+    look = Renderer(Mel(n_mels=8, n_fft=256, hop_length=64))
+    with pytest.warns(UserWarning, match="hardly usable"):
+        tree = render_tree(hardly_usable, look, tmp_path / "cache", progress=False, n_jobs=1)
+    db = sqlite3.connect(tree.root / "manifest.db")
+    with db:
+        db.execute("ALTER TABLE pictures DROP COLUMN note")
+    db.close()
+    old = SpecTree.open(tree.root)
+    assert len(old) == 5 and set(old.table["note"]) == {""}
+    sf.write(hardly_usable / "new.wav", np.zeros(4000), 8000)
+    with pytest.warns(UserWarning, match=r"1 of 6 clips hold sound .* 1 digital silence, .* \(new\.wav\)"):
+        again = render_tree(hardly_usable, look, tmp_path / "cache", progress=False, n_jobs=1)
+    assert again.root == tree.root and len(SpecTree.open(tree.root)) == 6
+    assert SpecTree.open(tree.root).table.set_index("path")["note"]["new.wav"] == "digital silence"
