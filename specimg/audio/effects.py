@@ -18,8 +18,6 @@ import numpy as np
 from ..core.samples import takes_samples
 from ..core.values import choose
 
-__all__ = ["denoise", "filter_band", "fit_length", "resample"]
-
 PADS = ("silence", "repeat", "reflect")
 DENOISERS = ("stationary", "nonstationary")
 GATE_WINDOW = 1024  # samples, of noisereduce, which fails on shorter clips

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from ..core.text import count, examples
 from ..core.warnings import warn
 
-__all__ = ["AUDIO_SUFFIXES", "find_audio", "is_audio_name", "walk_audio"]
-
 _SOUNDFILE = (
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".voc",
     ".gsm", ".vox",

@@ -13,8 +13,6 @@ import numpy as np
 from ..core.samples import takes_samples
 from .effects import fit_length, resample
 
-__all__ = ["loudness", "normalize_level"]
-
 NORMALIZERS = ("peak", "rms", "loudness")
 RMS_LEVEL = 0.1  # -20 dB of full scale, where normalize="rms" puts a clip
 LOUDNESS = -23.0  # LUFS, where normalize="loudness" puts it: EBU R 128

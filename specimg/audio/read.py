@@ -21,8 +21,6 @@ from .faults import cancels, find_faults
 from .levels import NORMALIZERS, normalize_level
 from .readers import SampleBuffer, Sound, name_of
 
-__all__ = ["Audio", "Clip", "condition", "read_audio", "read_clip"]
-
 
 MARGIN, MARGIN_SAMPLES = (
     2.0,

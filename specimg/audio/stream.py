@@ -25,8 +25,6 @@ import numpy as np
 from .errors import AudioError
 from .readers import BLOCK, Reader, open_recording
 
-__all__ = ["Span", "check_windows", "stream_spans"]
-
 MICRO = 1_000_000  # times are kept to the microsecond, as in tables of windows
 MIN_STEP = 0.001  # s between two windows
 MAX_SAMPLES = 2**27  # of all channels in a window: half a gigabyte; a damaged header may claim any sampling rate

@@ -24,8 +24,6 @@ import numpy as np
 from ..core.samples import takes_samples
 from ..core.values import Value, choose, kinds, register
 
-__all__ = ["AddNoise", "PitchShift", "Roll", "TimeStretch", "Variant", "list_variants"]
-
 REFERENCES = ("clip", "full")
 WINDOW = 2048  # samples, of librosa's phase vocoder; shorter clips are padded to it
 

@@ -34,8 +34,6 @@ from .find import find_audio
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_table", "cut_windows", "silence_clips", "times_of"]
-
 RESTS = ("drop", "keep", "shift")
 MIN_REST = 0.01  # of a window: less than that at the end of a recording is left out
 DIGITS = 6  # times are kept to the microsecond, as in the names of pictures

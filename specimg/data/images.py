@@ -27,9 +27,6 @@ from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureError, PictureInfo, channels_of, open_image, parse_text
 from .sizes import Sizing
 
-__all__ = ["SpecImage", "TensorSpec", "Samples", "OpenPicture", "FitSize"]
-
-
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # the part that a picture shows of which nothing was cut
 MAX_CELLS = 2**28  # of a window before it is brought to size
 

@@ -25,8 +25,6 @@ from ..labels.tables import clip_index, is_multilabel
 from ..render.manifest import HAS_PICTURE
 from ..render.tree import SpecTree
 
-__all__ = ["Split", "SplitClips", "split_clips", "add_variants"]
-
 
 @register
 @dataclass(frozen=True)

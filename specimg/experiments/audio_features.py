@@ -28,8 +28,6 @@ from ..core.text import examples
 from ..core.warnings import warn
 from ..spectrogram import Mel
 
-__all__ = ["clip_features", "feature_columns", "feature_table"]
-
 BLOCK = 4096  # frames at a time, so that an hour fits into memory
 LENIENT_SR = 8000  # Hz, at which settings are checked where no sampling rate is given: at low rates mel filters have the most bins
 _NAMES = re.compile(r"(zcr|rms|centroid|bandwidth|rolloff|mfcc\d+|mel\d+)_(mean|std)")

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ..data import SpecDataLoaders
 
-__all__ = ["FeatureBaseline", "LinearBaseline", "feature_baseline", "linear_baseline", "row_statistics"]
-
 
 def row_statistics(planes: np.ndarray) -> np.ndarray:
     """uint8 `(channels, height, width)` -> float32 `(2 * channels * height,)`: mean and standard deviation of each row."""

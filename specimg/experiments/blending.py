@@ -27,8 +27,6 @@ from ..training import Predictions
 from .run import CompetitionPredictions, Run
 from .task import Score, has_threshold, metric_value, refuse_nan, score_predictions, scored_mask
 
-__all__ = ["blend", "Blend", "align_runs", "combine", "choose_weights", "shared_clips", "WAYS"]
-
 WAYS = ("geometric", "mean", "rank")
 STEPS = 20  # of the search for weights: a weight is a multiple of 1/20 at the finest
 _SMALLEST = 1e-12  # probability, so that one network's 0 does not silence all others in a geometric mean

@@ -17,8 +17,6 @@ from ..render.renderer import Renderer
 from ..training import Recipe
 from .config import RunConfig
 
-__all__ = ["Candidate", "check_names", "make_candidates", "name_renderers"]
-
 _TIMMS = ("weights", "ps", "lin_ftrs", "concat_pool")  # options of `spec_learner` that our own networks refuse
 
 

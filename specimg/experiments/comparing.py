@@ -33,8 +33,6 @@ from .config import RunConfig
 from .cross_validation import run_cross_validation
 from .drawing import milliseconds_per_picture
 
-__all__ = ["compare"]
-
 
 def _fold_seed(configs: Iterable[RunConfig]) -> int:
     """The seed by which folds are assigned. ValueError if configurations have different ones."""

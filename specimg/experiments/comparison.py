@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Comparison", "RECORD", "read_record", "run_in", "write_record"]
-
 RECORD, _DIFFERENCES = "comparison.json", "differences.json"
 _NO_DIFFERENCE = Difference(np.nan, np.nan, np.nan, 0)
 

@@ -24,8 +24,6 @@ from ..data.tta import TTA
 from ..render.renderer import Renderer
 from ..training import Recipe
 
-__all__ = ["RunConfig", "open_competition"]
-
 TRUST = ("sampling", "loss", "ignore")
 
 _COMPETITION = ("slug", "folder", "options", "toml")

@@ -39,9 +39,6 @@ from .run import Run, drawn_test_clips
 from .storage import begin_run, claimed, is_new, record_pictures
 from .task import Score, Task
 
-__all__ = ["cross_validate", "run_cross_validation"]
-
-
 # ---------------------------------------------------------------------- before anything is drawn
 
 

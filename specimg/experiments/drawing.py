@@ -36,16 +36,6 @@ from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import PictureError
 
-__all__ = [
-    "clips_per_batch",
-    "draw_clips",
-    "draw_variants",
-    "join_pictures",
-    "milliseconds_per_picture",
-    "over_pictures",
-    "predict_pictures",
-]
-
 PICTURES_AT_ONCE = 256  # through the network: a clip may have dozens of windows
 _TIMED_CLIPS, _TIMED_MS = 20, 5000  # drawn to measure how long a picture takes: so many, or for so long
 

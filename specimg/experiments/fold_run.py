@@ -19,8 +19,6 @@ from ..training import Predictions
 from .config import RunConfig
 from .held_out import fold_numbers
 
-__all__ = ["FoldRun", "mean_predictions", "plan_fold_runs"]
-
 
 @dataclass(frozen=True)
 class FoldRun:

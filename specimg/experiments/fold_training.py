@@ -31,8 +31,6 @@ from .fold_run import FoldRun
 from .held_out import fold_numbers, split_fold
 from .task import Task, refuse_nan, score_predictions
 
-__all__ = ["FoldSetup", "train_fold", "drop_checkpoints", "free_gpu", "predict_test"]
-
 _PREDICTION_COLUMNS = {
     "picture",
     "target",

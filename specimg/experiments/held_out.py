@@ -20,8 +20,6 @@ from ..core.warnings import warn
 from ..labels.folds import add_folds
 from ..labels.tables import clip_index
 
-__all__ = ["assign_folds", "fold_numbers", "split_fold", "warn_related", "add_pseudo_labels"]
-
 
 def fold_numbers(table: pd.DataFrame) -> list[int]:
     """Numbers of the folds that are held out, in order."""

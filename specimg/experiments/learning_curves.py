@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_curves"]
-
 _LINES = ("-", "--", ":")  # with 9 colours they distinguish 27 runs
 _MARKERS = ("o", "s", "^")
 

@@ -42,8 +42,6 @@ from .run import CompetitionPredictions
 from .significance import Difference, paired_difference
 from .task import Task, metric_value, scored_mask
 
-__all__ = ["LinearProbe", "ProbeResult", "linear_probe"]
-
 _STEPS = 1000  # of the solver at most
 
 

@@ -38,8 +38,6 @@ from .drawing import draw_clips, join_pictures, predict_pictures
 from .fold_run import FoldRun, mean_predictions, plan_fold_runs
 from .task import Score, Task, has_threshold, read_table, refuse_nan, save_submission, score_predictions, scored_mask
 
-__all__ = ["CompetitionPredictions", "Run", "drawn_test_clips"]
-
 PARTS = (
     "run.toml",
     "run.json",

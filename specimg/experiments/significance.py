@@ -22,8 +22,6 @@ from .blending import align_runs, shared_clips
 from .run import CompetitionPredictions
 from .task import metric_value, scored_mask
 
-__all__ = ["Difference", "paired_difference", "shared_predictions", "verdict"]
-
 
 def verdict(low: float, high: float) -> str:
     """What the interval of a difference means.

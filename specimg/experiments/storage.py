@@ -28,9 +28,6 @@ from .fold_run import FoldRun
 from .run import PARTS, Run
 from .task import Task, write_table
 
-__all__ = ["is_new", "begin_run", "record_pictures", "claimed", "predictions_digest"]
-
-
 # ---------------------------------------------------------------------- what is compared
 
 

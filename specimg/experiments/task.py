@@ -26,21 +26,6 @@ from ..labels.tables import KEY, clip_index
 from ..metrics import bootstrap_score, get_metric
 from ..training import Predictions
 
-__all__ = [
-    "Task",
-    "Score",
-    "score_predictions",
-    "metric_value",
-    "has_threshold",
-    "scored_mask",
-    "fill_rows",
-    "refuse_nan",
-    "save_submission",
-    "read_table",
-    "write_table",
-]
-
-
 # ---------------------------------------------------------------------- tables of clips on disk
 
 

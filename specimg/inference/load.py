@@ -30,8 +30,6 @@ from .ensemble import Ensemble
 from .folder import CARD, GOLDEN, SETTINGS, read_whole, size_of
 from .settings import Settings, check_settings
 
-__all__ = ["load_classifier", "read_classifier_json", "read_checked"]
-
 MOST_JSON = 2**24  # bytes
 MOST_HEADER = 2**24  # bytes, of a file of weights
 MOST_WEIGHTS = 2**36  # bytes, of one: 64 GB

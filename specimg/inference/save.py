@@ -49,8 +49,6 @@ from .model_card import write_card
 from .replace import replacing
 from .settings import check_settings
 
-__all__ = ["save_classifier"]
-
 CLIPS_COUNTED = 5_000  # labels whose clips the summary counts, at most
 
 

@@ -17,8 +17,6 @@ from ..core.values import choose
 from ..core.warnings import warn
 from .sheets import MANY, Sheet, is_blank
 
-__all__ = ["check_labels", "class_counts", "class_weights", "column", "label_lists", "sample_weights", "sort_labels"]
-
 
 def sort_labels(labels: Iterable[str]) -> list[str]:
     """The different labels in the order of a vocabulary: by number where all are whole numbers, else by letter.

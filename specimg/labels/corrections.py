@@ -35,9 +35,6 @@ from .classes import class_counts
 from .sheets import MANY, Sheet, read_seconds, read_sheet
 from .tables import KEY, clip_index, is_multilabel
 
-__all__ = ["read_corrections", "write_corrections", "apply_corrections"]
-
-
 # ---------------------------------------------------------------------- the file
 
 

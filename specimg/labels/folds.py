@@ -24,8 +24,6 @@ from ..core.text import count, examples
 from ..core.warnings import warn
 from .classes import column, label_lists
 
-__all__ = ["add_folds", "split_valid"]
-
 
 def _units(table: pd.DataFrame, group: str | None) -> np.ndarray:
     """For each row the number of its unit: rows of one path, or of one group, are never separated.

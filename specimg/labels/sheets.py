@@ -22,8 +22,6 @@ from ..core.values import choose
 from ..core.warnings import warn
 from .csv_text import read_csv_text
 
-__all__ = ["MANY", "Sheet", "class_columns", "is_blank", "read_seconds", "read_sheet"]
-
 MANY = (list, tuple, set, frozenset, np.ndarray)  # what a cell with several labels may be
 OPENSOUNDSCAPE = ["file", "start_time", "end_time"]  # names of the index of its label tables; of whole files the first
 NAMES_OF_LABELS = {"label", "labels", "class", "category", "target", "species"}

@@ -30,16 +30,6 @@ from ..core.values import choose
 from ..core.warnings import warn
 from .sheets import MANY, OPENSOUNDSCAPE, Sheet, class_columns, read_seconds, read_sheet
 
-__all__ = [
-    "labels_from_csv",
-    "labels_from_folders",
-    "labels_from_names",
-    "is_multilabel",
-    "KEY",
-    "clip_index",
-    "clip_spans",
-]
-
 KEY = ["path", "start", "end"]  # what names a clip, as far as a table has these columns
 
 

@@ -59,8 +59,6 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import pandas as pd
 
-__all__ = ["SpecTree", "render_tree"]
-
 FORMAT = 2  # of a tree; in its key, raised when the same renderer draws other bytes
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # the name is what is wrong, not the disk
 IN_FLIGHT = 600  # s; younger files without a row may belong to a process that is still drawing

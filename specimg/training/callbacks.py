@@ -24,8 +24,6 @@ from .identity import device_of
 from .losses import ClipWeights, Loss, is_multi_loss
 from .recipe import Recipe
 
-__all__ = ["check_learner", "equipped", "mixed_precision"]
-
 
 def mixed_precision(precision: str, device: str) -> bool:
     """Whether training on this type of device uses float16. ValueError if the recipe demands it and it is impossible."""

@@ -36,8 +36,6 @@ from .identity import clip_weights, device_of, differences, network_of
 from .recipe import Recipe
 from .schedule import PHASES, Progress
 
-__all__ = ["InMemory", "TrainingFolder", "folder_action"]
-
 _FACTS, _OLD_FACTS = "training.json", "run.json"  # version 0.1 used the second name
 _LOCK = "lock"
 _MOST_FACTS = 2**24  # bytes of training.json, which lists the classes

@@ -17,8 +17,6 @@ from fastai.vision.all import Learner
 
 from .losses import ClipWeights
 
-__all__ = ["clip_weights", "device_of", "differences", "network_of", "shown_pictures"]
-
 
 def device_of(learn: Learner) -> torch.device:
     """The device of the learner's data, else of its model."""

@@ -14,8 +14,6 @@ from torch import nn
 
 from ..models.networks import NamedNet
 
-__all__ = ["Activations", "embedding_layer", "find_layer", "named_layers"]
-
 # Layers over (batch, features, steps), and layers over (batch, steps, features)
 _ALONG_TIME = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)
 _STEP_BY_STEP = (nn.Linear, nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention)

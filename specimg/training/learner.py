@@ -57,8 +57,6 @@ from ..models.weights import named_weights, use_own_weights, use_weights
 from .recipe import Recipe
 from .schedule import DEFAULT_RATE
 
-__all__ = ["SpecLearner", "spec_learner"]
-
 _STATS_BATCHES = 16
 _OWN_STATS = {
     "mean": [0.5],

@@ -21,8 +21,6 @@ from fastai.vision.all import Callback, CancelFitException, Learner, SuggestionM
 from .checkpoint import InMemory, TrainingFolder
 from .schedule import PHASES, Progress, best_row, divergence, epoch_seed, peak_rates, search_length, stopped_early
 
-__all__ = ["KEPT", "SEARCHED", "train_phases"]
-
 SEARCHED = (
     1e-5,
     1.0,

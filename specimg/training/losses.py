@@ -29,8 +29,6 @@ from torch import Tensor, nn
 
 from ..core.values import Value, register
 
-__all__ = ["Loss", "GeneralizedCrossEntropy", "SoftBootstrap", "LossFunction", "ClipWeights", "is_multi_loss"]
-
 
 # ---------------------------------------------------------------- the losses, as values
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ from ..core.text import count, examples
 from .layers import Activations, embedding_layer, named_layers
 from .predictions import THRESHOLD, Predictions, is_missing
 
-__all__ = ["activation", "predict_all"]
-
 _CARRIED = ["start", "end", "group", "fold", "weight", "recording"]  # taken over from `dl.clips` where known
 
 

@@ -25,8 +25,6 @@ from ..core.files import write_atomic
 from ..core.values import choose
 from ..metrics import get_metric, list_metrics
 
-__all__ = ["Predictions", "THRESHOLD", "is_missing"]
-
 _DERIVED = ["prediction", "confidence", "right"]  # columns computed from probabilities and targets
 _FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "right"]
 _FORMAT = 1  # of the file that `save` writes

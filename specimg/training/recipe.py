@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from ..core.values import Value, choose, register
 from .losses import Loss
 
-__all__ = ["Recipe"]
-
 
 @register
 @dataclass(frozen=True)

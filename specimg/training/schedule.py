@@ -20,18 +20,6 @@ from fastai.vision.all import Learner
 
 from .recipe import Recipe
 
-__all__ = [
-    "PHASES",
-    "Progress",
-    "best_row",
-    "divergence",
-    "epoch_seed",
-    "peak_rates",
-    "search_length",
-    "stopped_early",
-    "typed",
-]
-
 # Peak learning rates, by "is it pretrained?"; chosen on held-out kits and speakers (benchmarks/transfer.py).
 DEFAULT_RATE = {True: 1e-2, False: 3e-3}
 PHASES = ("frozen", "unfrozen")

@@ -38,8 +38,6 @@ from ..reading import drop_unknown, need_columns, numbers, read_text, refuse, te
 from ..registry import layout
 from ..submission_formats import ClassColumns, Decisions, LabelSets, SubmissionFormat
 
-__all__ = ["read_birdclef"]
-
 SECONDS = 5.0  # of a row
 STARS = 5.0  # of the best rating; 0 is none at all
 TEST = "test_soundscapes"
