@@ -21,7 +21,6 @@ from .faults import cancels, find_faults
 from .levels import NORMALIZERS, normalize_level
 from .readers import SampleBuffer, Sound, name_of
 
-
 MARGIN, MARGIN_SAMPLES = (
     2.0,
     4000,
