@@ -8,18 +8,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..core.text import count
-from .common import add_command, option, print_failures
+from .common import add_command, open_classifier, option, print_failures
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
 
 
+_TRAINED = "folder of what was trained: of train, keep or cv, or of fit(out=)"
+
+
 def _predict(args: argparse.Namespace) -> None:
     """Label recordings with a trained classifier."""
     from ..core.files import write_atomic
-    from ..inference import load_classifier
 
-    clf = load_classifier(args.classifier)
+    clf = open_classifier(args.classifier)
     items = args.audio[0] if len(args.audio) == 1 else args.audio
     table = clf.predict(items, bs=args.bs, n_jobs=args.jobs, reject_below=args.reject_below)
     if not len(table):
@@ -39,9 +41,16 @@ def _predict(args: argparse.Namespace) -> None:
 def _keep(args: argparse.Namespace) -> None:
     """Make one classifier of all folds of a run, calibrated out of fold."""
     from ..experiments import Run
-    from ..inference import save_classifier
+    from ..inference import load_classifier, save_classifier
+    from ..training import Predictions, find_training
 
-    print(save_classifier(Run.open(args.run_folder), args.out, golden=args.golden))
+    found = find_training(args.run_folder)
+    if found is None:
+        trained, predictions = Run.open(args.run_folder), None
+    else:
+        trained = load_classifier(args.run_folder)
+        predictions = None if found.predictions is None else Predictions.load(found.predictions)
+    print(save_classifier(trained, args.out, golden=args.golden, predictions=predictions))
 
 
 def check_folder(folder: str) -> None:
@@ -90,11 +99,10 @@ def _windows(args: argparse.Namespace) -> None:
     """Find events in long recordings with a trained classifier."""
     from ..core.files import write_atomic
     from ..data.sources import list_sources
-    from ..inference import load_classifier
     from ..inference.events import merge_events, write_events
     from ..inference.events.formats import check_target
 
-    clf = load_classifier(args.classifier)
+    clf = open_classifier(args.classifier)
     items = args.audio[0] if len(args.audio) == 1 else args.audio
     if args.out:
         check_target(args.out, list_sources(items)[0], args.format)
@@ -122,12 +130,10 @@ def _windows(args: argparse.Namespace) -> None:
 
 def _add_windows(commands: argparse._SubParsersAction) -> None:
     """`specimg windows`, with its options."""
-    example = (
-        "specimg windows runs/first/classifier night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt"
-    )
-    more = "  specimg windows runs/first/classifier nights/ --out labels/ --format audacity"
+    example = "specimg windows runs/first night.wav --seconds 5 --overlap 2.5 --threshold 0.7 --out night.txt"
+    more = "  specimg windows runs/first nights/ --out labels/ --format audacity"
     add = partial(option, add_command(commands, "windows", _windows, example, more))
-    add("classifier", "folder of a classifier, as train or keep writes it")
+    add("classifier", _TRAINED)
     add("audio", "recordings of any length, or one folder of them", nargs="+")
     add("--seconds", "length of a window in seconds; default that of the training clips", type=float)
     add("--overlap", "overlap of consecutive windows in seconds", 0.0)
@@ -149,9 +155,7 @@ def _add_windows(commands: argparse._SubParsersAction) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     """Write a classifier as ONNX, for programs without Python."""
-    from ..inference import load_classifier
-
-    clf = load_classifier(args.classifier)
+    clf = open_classifier(args.classifier)
     path = clf.to_onnx(args.out, audio=args.audio, seconds=args.seconds, sr=args.sr)
     given = "samples" if args.audio else f"{clf.input.name}s"
     print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {given} -> probabilities")
@@ -159,9 +163,9 @@ def _export(args: argparse.Namespace) -> None:
 
 def _add_export(commands: argparse._SubParsersAction) -> None:
     """`specimg export`, with its options."""
-    example = "specimg export runs/first/classifier dog.onnx --audio"
+    example = "specimg export runs/first dog.onnx --audio"
     add = partial(option, add_command(commands, "export", _export, example))
-    add("classifier", "folder of a classifier, as train or keep writes it")
+    add("classifier", _TRAINED)
     add("out", "the file, such as dog.onnx")
     add("--audio", "include the renderer: the input is samples instead of pictures", action="store_true")
     add("--seconds", "with --audio: clips of this length only; default any length", type=float)
@@ -171,9 +175,9 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Register the commands of this module."""
-    example = "specimg predict runs/first/classifier night/*.wav --out labels.csv"
+    example = "specimg predict runs/first night/*.wav --out labels.csv"
     add = partial(option, add_command(commands, "predict", _predict, example))
-    add("classifier", "folder of a classifier, as train or keep writes it")
+    add("classifier", _TRAINED)
     add("audio", "recordings, a pattern such as night/*.wav, or one folder of them", nargs="+")
     add("--out", "csv with all probabilities; default prints a short table")
     add("--bs", "recordings per batch", 32)
@@ -183,6 +187,6 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add_windows(commands)
     _add_export(commands)
     add = partial(option, add_command(commands, "keep", _keep, "specimg keep runs/first dog-or-not"))
-    add("run_folder", "folder of a run, as cv writes it", metavar="RUN")
+    add("run_folder", "folder of cv, of train or of fit(out=)", metavar="RUN")
     add("out", "folder for the classifier")
     add("--golden", "golden clips to keep with it for specimg check", 6)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
     from ..render.renderer import Renderer
 SHOWN = 10  # failures that are printed without --verbose
 
@@ -98,6 +99,18 @@ def renderer_from(args: argparse.Namespace) -> Renderer:
         part = choose(part, parts, "part of a renderer") if part else _part_of(field, parts)
         parts[part] = parts[part].replace(**{field: value})
     return Renderer(**parts)
+
+
+# ---------------------------------------------------------------------- what was trained
+
+
+def open_classifier(folder: str) -> Classifier:
+    """The classifier in a folder of keep, train or fit(out=); of a run the mean of its networks."""
+    from ..experiments import Run
+    from ..inference import load_classifier
+    from ..training.trained import kind_of
+
+    return Run.open(folder).classifier() if kind_of(folder) == "run" else load_classifier(folder)
 
 
 # ---------------------------------------------------------------------- commands

@@ -169,7 +169,7 @@ def _train(
     epochs = recipe.freeze_epochs + recipe.epochs
     if not learn.pretrained:
         log(f"   NO PRETRAINED WEIGHTS could be found ({learn.weights_from}): all layers learn, {recipe.epochs} epochs")
-        fit_or_load(learn, recipe, out / "training")
+        fit_or_load(learn, recipe, out / "training", predictions=False)
         return learn, None
     # so few epochs are too few for augmented pictures: six end at an error of 0.39 with augmentation, 0.08 without
     learn.dls = dls = _load_data(folder, augment=None)
@@ -177,12 +177,12 @@ def _train(
     log(
         f"   first the head alone, {count(recipe.freeze_epochs, 'epoch')}, then all layers, {count(recipe.epochs, 'epoch')}"
     )
-    fit_or_load(learn, recipe, out / "training")
+    fit_or_load(learn, recipe, out / "training", predictions=False)
     log(f"   for comparison the same network from scratch, {count(epochs, 'epoch')}")
     plain = spec_learner(dls, arch, pretrained=False, metrics=metrics, seed=seed, path=out)
     # at a learning rate that serves it: the found one, 3e-4, is too low for so few epochs
     recipe = recipe.replace(epochs=epochs, freeze_epochs=0, lr=FROM_SCRATCH.lr)
-    return learn, fit_or_load(plain, recipe, out / "from_scratch")
+    return learn, fit_or_load(plain, recipe, out / "from_scratch", predictions=False)
 
 
 def run_demo(

@@ -77,7 +77,7 @@ def _train(args: argparse.Namespace) -> None:
     learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
     print(f"network: {learn.weights_from}")
     old = out / "run"  # of version 0.1
-    fit_or_load(learn, recipe, old if (old / "recipe.toml").exists() else out / "training")
+    fit_or_load(learn, recipe, old if (old / "recipe.toml").exists() else out / "training", predictions=False)
     save_classifier(learn, out / "classifier")  # first: it must not depend on the figures
     with learn.no_bar():
         interp = SpecInterpretation.from_learner(learn)

@@ -140,7 +140,8 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
     """
     began = time.perf_counter()
     learn = _make_learner(fold_run, table, setup, log)
-    history = fit_or_load(learn, setup.config.recipe.replace(seed=fold_run.seed), fold_run.folder / "fit")
+    recipe = setup.config.recipe.replace(seed=fold_run.seed)
+    history = fit_or_load(learn, recipe, fold_run.folder / "fit", predictions=False)
     oof = _predict_held_out(learn, table, setup.config)
     save_classifier(
         learn, fold_run.folder / "classifier", golden=0, predictions=oof

@@ -27,7 +27,8 @@ from ..competitions import Competition
 from ..core.files import write_atomic
 from ..core.text import count
 from ..core.warnings import warn
-from ..inference import load_classifier
+from ..inference import Classifier, load_classifier
+from ..inference.save import classifier_of_run
 from ..labels.tables import KEY, clip_index
 from ..metrics import get_metric
 from ..render.tree import SpecTree
@@ -158,7 +159,7 @@ def _what_instead(folder: Path) -> str:
     """What to do with a folder that is not a run."""
     below = sorted(str(found.parent) for found in folder.glob("*/run.toml"))
     if TrainingFolder(folder).facts_file.is_file():
-        return "it holds one training, as fit(..., out=...) writes it; read_history and load_training of specimg.training read that"
+        return "it holds one training, as fit(..., out=...) writes it; report, SpecInterpretation.from_run and load_classifier take that"
     return f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
 
 
@@ -399,6 +400,27 @@ class Run(CompetitionPredictions):
         run._test = clips, total / len(run.fold_runs)
         refuse_nan(*run._test)
         return run
+
+    def classifier(self) -> Classifier:
+        """One classifier of all networks: the mean of their probabilities, calibrated on the out-of-fold predictions.
+
+        Returns
+        -------
+        Classifier
+            As `save_classifier(run, ...)` keeps it.
+
+        Raises
+        ------
+        ValueError
+            No fold has finished, or the networks do not go together.
+
+        Examples
+        --------
+        >>> run.classifier().vocab
+        ['cat', 'dog']
+        """
+        self._require_finished()
+        return classifier_of_run(self)
 
     # -- what others may learn from it
 

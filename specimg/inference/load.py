@@ -13,6 +13,8 @@ import hashlib
 import math
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -25,9 +27,12 @@ from ..core.reading import parse_json
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..models.networks import create_spec_net
+from ..training import TrainingFolder, find_training
+from ..training.trained import kind_of
+from .calibration import Calibration
 from .classifier import Classifier
 from .ensemble import Ensemble
-from .folder import CARD, GOLDEN, SETTINGS, read_whole, size_of
+from .folder import CARD, FORMAT, GOLDEN, SETTINGS, read_whole, size_of, weights_names
 from .settings import Settings, check_settings
 
 MOST_JSON = 2**24  # bytes
@@ -247,11 +252,7 @@ def _load_network(folder: Path, name: str, settings: Settings) -> nn.Module:
 # ---------------------------------------------------------------------- the whole
 
 
-def _load(folder: Path, data) -> tuple[Classifier, Settings]:
-    settings = check_settings(data)
-    _check_others(folder, settings)
-    networks = [_load_network(folder, name, settings) for name in settings.weights]
-    model = networks[0] if len(networks) == 1 else Ensemble(networks, settings.is_multi).eval()
+def _classifier(model: nn.Module, settings: Settings, folder: Path) -> Classifier:
     about = {"training": settings.training, "versions": settings.versions, "folder": str(folder.absolute())}
     return Classifier(
         model,
@@ -261,16 +262,70 @@ def _load(folder: Path, data) -> tuple[Classifier, Settings]:
         settings.calibration,
         settings.network_options,
         about,
-    ), settings
+    )
+
+
+def _load(folder: Path, data) -> tuple[Classifier, Settings]:
+    settings = check_settings(data)
+    _check_others(folder, settings)
+    networks = [_load_network(folder, name, settings) for name in settings.weights]
+    model = networks[0] if len(networks) == 1 else Ensemble(networks, settings.is_multi).eval()
+    return _classifier(model, settings, folder), settings
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Within it whatever a folder makes torch, JSON and the system raise is a ValueError with the folder's name."""
+    try:
+        yield
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        OSError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+        SafetensorError,
+    ) as exc:
+        reason = " ".join(str(exc).split())  # torch's go over many lines
+        kind = "" if type(exc) is ValueError else f"{type(exc).__name__}: "
+        raise ValueError(f"{str(folder)!r} cannot be loaded: {kind}{reason[:500]}") from exc
+
+
+def _load_training(folder: Path) -> Classifier:
+    """The classifier in a training folder of `fit`, with the weights that `load_training` takes."""
+    training = TrainingFolder(folder)
+    facts = training.facts()
+    if not facts.get("classifier"):
+        raise ValueError(
+            "its training.json does not say how recordings come to the network, because its learner did not know or is of an earlier "
+            "version; save_classifier(learn, ...) keeps a learner of SpecDataLoaders"
+        )
+    network = facts["network"]
+    about = {"network": network["arch"], "weights_from": facts["weights_from"], "clips": network["training_items"]}
+    files = {name: {"bytes": 0, "sha256": "0" * 64} for name in weights_names(1)}
+    entries = {"versions": facts["versions"], "calibration": Calibration().to_dict(), "training": about, "files": files}
+    settings = check_settings({"format": FORMAT, **facts["classifier"], **entries, "weights": weights_names(1)})
+    weights, finished = training.weights()
+    model = _build(settings.network_options, sum(tensor.numel() for tensor in weights.values()))
+    _compare(model, {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in weights.items()}, "its checkpoint")
+    model.load_state_dict(weights)
+    if not finished:
+        warn(f"the training in {str(folder)!r} is not finished: its last epoch predicts")
+    return _classifier(model.eval(), settings, folder)
 
 
 def load_classifier(folder: str | os.PathLike) -> Classifier:
-    """Load the classifier in a folder that `save_classifier` wrote, in this or in the first format; runs no code from it.
+    """Load a trained classifier; runs no code from its folder.
 
     Parameters
     ----------
     folder : str or path
-        The folder.
+        The folder that `save_classifier` wrote, in this or in the first format; or that of `specimg train`, or of `fit(out=)`.
+        `Run.classifier` makes one of a cross-validation.
 
     Returns
     -------
@@ -295,24 +350,19 @@ def load_classifier(folder: str | os.PathLike) -> Classifier:
     ['cat', 'dog']
     """
     folder = Path(folder)
+    kind = kind_of(folder)
+    if kind == "trained":
+        return load_classifier(find_training(folder).classifier)
+    if kind == "run":
+        raise ValueError(
+            f"{str(folder)!r} is the run of a cross-validation; Run.open({str(folder)!r}).classifier() makes one classifier of its networks"
+        )
+    if kind == "training":
+        with _named(folder):
+            return _load_training(folder)
     data = read_classifier_json(folder)
-    try:
+    with _named(folder):
         clf, settings = _load(folder, data)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        OSError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-        SafetensorError,
-    ) as exc:
-        reason = " ".join(str(exc).split())  # torch's go over many lines
-        kind = "" if type(exc) is ValueError else f"{type(exc).__name__}: "
-        raise ValueError(f"{str(folder)!r} cannot be loaded: {kind}{reason[:500]}") from exc
     others = _other_files(folder, settings)
     if others:
         warn(

@@ -254,6 +254,26 @@ def _recordings(predictions: Predictions) -> list[Recording]:
     ]
 
 
+def _measured_classifier(what: _Trained, calibrate: bool | None) -> _Trained:
+    """With its score, and calibrated: where None, on out-of-fold predictions."""
+    training, clf = dict(what.training), what.clf
+    if what.predictions is not None and "scores" not in training:
+        training["scores"] = _measured(what.predictions, what.source)
+    if calibrate or (calibrate is None and what.source == "out of fold"):
+        if what.predictions is None:
+            raise ValueError(
+                "calibrate=True needs clips that were held out: give predictions=, or train with a validation set"
+            )
+        clf = replace(clf, calibration=fit_calibration(what.predictions, what.source))
+    return replace(what, clf=clf, training=training)
+
+
+def classifier_of_run(run: Any) -> Classifier:
+    """The mean of a run's networks, calibrated out of fold, as `save_classifier` would keep it."""
+    what = _measured_classifier(_of_run(run, None), None)
+    return replace(what.clf, about={"training": what.training, "versions": versions_now()})
+
+
 # ---------------------------------------------------------------------- the folder
 
 
@@ -373,18 +393,10 @@ def save_classifier(
     if golden < 0 or golden > 100:
         raise ValueError(f"golden={golden}: give 0 to 100 clips")
     _check_folder(folder)
-    what = _of_anything(trained, predictions)
+    what = _measured_classifier(_of_anything(trained, predictions), calibrate)
     _check_saved(what.clf)
-    training, clf = dict(what.training), what.clf
-    if what.predictions is not None and "scores" not in training:
-        training["scores"] = _measured(what.predictions, what.source)
-    if calibrate or (calibrate is None and what.source == "out of fold"):
-        if what.predictions is None:
-            raise ValueError(
-                "calibrate=True needs clips that were held out: give predictions=, or train with a validation set"
-            )
-        clf = replace(clf, calibration=fit_calibration(what.predictions, what.source))
+    training = what.training
     training["saved"] = time.strftime("%Y-%m-%d")
-    clf = replace(clf, about={"training": training, "versions": versions_now()})
-    _write(replace(what, clf=clf, training=training), folder, golden)
+    clf = replace(what.clf, about={"training": training, "versions": versions_now()})
+    _write(replace(what, clf=clf), folder, golden)
     return folder

@@ -21,7 +21,8 @@ from torch import nn
 from ..core.text import count
 from ..experiments import Blend, Run
 from ..metrics import wilson_interval
-from ..training import Predictions, predict_all
+from ..training import Predictions, find_training, predict_all
+from ..training.trained import TrainedFolder
 from . import statistics, tsne
 
 if TYPE_CHECKING:
@@ -122,15 +123,16 @@ class Findings:
 
     @classmethod
     def from_run(cls, run: Run | Blend | str | os.PathLike, fold: int | None = None, seed: int | None = None) -> Self:
-        """The out-of-fold predictions of a run or a blend.
+        """The predictions of held-out clips in a run, a blend or a training.
 
-        The clips of all folds are in one table, with the mean over seeds. There are no embeddings then: those of different networks
-        do not share a space. A blend has no loss of its own, and gets the cross-entropy of its probabilities.
+        Of a training these are its validation clips. Of a run the clips of all folds are in one table, with the mean over seeds. There are
+        no embeddings then: those of different networks do not share a space. A blend has no loss of its own, and gets the cross-entropy
+        of its probabilities.
 
         Parameters
         ----------
         run : Run, Blend or path
-            Or the folder of a run.
+            Or the folder of a run, or that of a training: of `fit(out=)` or of `specimg train`.
         fold, seed : int, optional
             Only the network of this fold or seed, with its embeddings and the history of its own training.
 
@@ -141,9 +143,13 @@ class Findings:
         Raises
         ------
         ValueError
-            If `run` is not a run, or has no such network.
+            If `run` is not a run, or has no such network, or a training has no predictions.
         """
-        run = Run.open(run) if isinstance(run, (str, os.PathLike)) else run
+        if isinstance(run, (str, os.PathLike)):
+            training = find_training(run)
+            if training is not None:
+                return cls._of_training(training, fold, seed)
+            run = Run.open(run)
         if not isinstance(getattr(run, "predictions", None), Predictions):
             raise ValueError(
                 f"{type(run).__name__} is not a run; give a Run, a blend, or the folder that cross_validate(..., out=...) wrote; "
@@ -170,6 +176,21 @@ class Findings:
             networks=_kept_networks([network]),
             run=run,
         )
+
+    @classmethod
+    def _of_training(cls, training: TrainedFolder, fold: int | None, seed: int | None) -> Self:
+        """The validation clips of a training, with its history and its network."""
+        if (fold, seed) != (None, None):
+            raise ValueError(
+                f"fold={fold!r} and seed={seed!r} name a network of a run; {str(training.folder)!r} holds one training"
+            )
+        if training.predictions is None:
+            raise ValueError(
+                f"{str(training.folder)!r} holds no predictions of validation clips: the training is not finished, or nothing was held "
+                "out; fit(...) with the same out= goes on, or take from_learner(learn)"
+            )
+        predictions = Predictions.load(training.predictions)
+        return cls(predictions, training.history, networks={0: training.classifier})
 
     @property
     def table(self) -> pd.DataFrame:

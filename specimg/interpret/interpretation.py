@@ -72,6 +72,8 @@ class SpecInterpretation(Findings):
                 "SpecInterpretation.from_learner(learn) or from_run(run), or leave cam=False (a blend has no network "
                 "of its own)"
             )
+        if len(self.networks) == 1:
+            return list(clip_cams(load_classifier(*self.networks.values()), clips["picture"].tolist()))
         cams: dict[int, Cam | None] = {}
         for fold, rows in clips.groupby("fold"):  # each clip with the network that was not trained on it
             cams |= zip(rows.index, clip_cams(load_classifier(self.networks[int(fold)]), rows["picture"].tolist()))

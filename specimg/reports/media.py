@@ -289,8 +289,8 @@ def _networks(subject: Subject, order: np.ndarray) -> list[tuple[Learner | Class
         if subject.interp is None
         else {fold: folder for fold, folder in subject.interp.networks.items() if folder.is_dir()}
     )
-    if not there:
-        return []
+    if len(there) < 2:
+        return [(load_classifier(folder), np.arange(len(order))) for folder in there.values()]
     fold = subject.predictions.table["fold"].to_numpy()[order].astype(int)
     return [(load_classifier(folder), np.flatnonzero(fold == number)) for number, folder in there.items()]
 

@@ -4,8 +4,8 @@
     subject.predictions, subject.renderer, subject.folder      # the clips; how they were drawn; where the recordings are
     subject.facts["Network"]                                   # {"network": "resnet34", "parameters": "21.3 million" ...}
 
-A learner that was trained elsewhere has no renderer, so that its pictures have no seconds and its clips no sound; a folder of `fit` has no
-predictions but where `specimg train` put them beside it. The page is made all the same, and says so.
+A learner that was trained elsewhere has no renderer, so that its pictures have no seconds and its clips no sound; an unfinished training has
+no predictions. The page is made all the same, and says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from ..interpret import SpecInterpretation
 from ..metrics import wilson_interval
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
-from ..training import Predictions, TrainingFolder, read_history
+from ..training import Predictions, TrainingFolder, find_training
+from ..training.trained import TrainedFolder, kind_of
 from .subject import Subject, data_digest, in_words, without_kind
 
 # ---------------------------------------------------------------------- what every source has
@@ -294,32 +295,11 @@ def _of_blend(blend: Blend, interp: SpecInterpretation) -> Subject:
 # ---------------------------------------------------------------------- folders
 
 
-def folder_kind(names: set[str]) -> str:
-    """What a folder that holds these names is: "run", "training", "trained" or "none".
-
-    A run is written by `cross_validate`, a training folder by `fit`; "trained" is what `specimg train` writes: predictions.npz and
-    classifier/, with the training folder below.
-
-    >>> from specimg.reports.page_source import folder_kind
-    >>> folder_kind({"recipe.toml", "training.json", "checkpoints"})
-    'training'
-    """
-    if "run.toml" in names:
-        return "run"
-    if "recipe.toml" in names and names & {"training.json", "run.json"}:  # the second name is that of version 0.1
-        return "training"
-    return "trained" if {"predictions.npz", "classifier"} <= names else "none"
-
-
-def _kind(folder: Path) -> str:
-    return folder_kind(set(os.listdir(folder)))
-
-
 def _unknown_folder(folder: Path) -> ValueError:
     """What a folder would need for a page."""
     if not folder.is_dir():
         return ValueError(f"there is no folder or file {str(folder)!r} to make a page of")
-    below = [name for name in sorted(folder.iterdir()) if name.is_dir() and _kind(name) != "none"]
+    below = [name for name in sorted(folder.iterdir()) if kind_of(name) != "none"]
     there = examples(sorted(os.listdir(folder))) if any(folder.iterdir()) else "nothing"
     return ValueError(
         f"a page cannot be made of the folder {str(folder)!r}: it is neither a run (there is no run.toml, as "
@@ -343,22 +323,9 @@ def _add_classifier(subject: Subject, folder: Path) -> None:
         _add_waveform(subject, classifier.input.audio)
 
 
-def _of_training(folder: Path) -> Subject:
-    """A training folder, with the predictions and the classifier that `specimg train` put beside it."""
-    folder = folder.absolute()
-    training, beside = TrainingFolder(folder), folder.parent
-    facts, is_trained = training.facts(), _kind(beside) == "trained"
-    history = read_history(folder) if training.history_file.is_file() else None
-    if is_trained:
-        interp = SpecInterpretation(Predictions.load(beside / "predictions.npz"), history)
-        subject = Subject(interp.predictions, interp, history)
-        _add_classifier(subject, beside / "classifier")
-    else:
-        subject = Subject(_no_clips(list(facts["network"].get("classes") or [])), None, history)
-        subject.notes.append(
-            "A training folder holds no predictions, so that there are no clips to show. Make the page of the learner, "
-            "whose weights load_training(learn, folder) restores, or of its saved predictions."
-        )
+def _add_training(subject: Subject, training: TrainingFolder) -> None:
+    """What a training folder says of its data, its network and its recipe."""
+    facts = training.facts()
     network = facts["network"]
     subject.add_facts("Data", training_clips=network.get("training_items"))
     subject.add_facts(
@@ -367,23 +334,40 @@ def _of_training(folder: Path) -> Subject:
         parameters=_millions(network.get("parameters", 0)),
         weights=facts.get("weights_from"),
     )
-    subject.add_facts("Training", recipe=without_kind(training.recipe()), learning_rate=facts.get("lr"), folder=folder)
+    subject.add_facts(
+        "Training", recipe=without_kind(training.recipe()), learning_rate=facts.get("lr"), folder=training.path
+    )
     _add_history(subject)
     subject.add_facts("Versions", when_trained=_listed(facts.get("versions", {})))
-    subject = _completed(subject, _tree_of(subject.predictions.table["picture"]) if is_trained else None)
+
+
+def _of_training(found: TrainedFolder) -> Subject:
+    """A training: its validation clips, where they were predicted, and what its folder says of it."""
+    tree, training = None, found.training
+    if found.predictions is None:
+        subject = Subject(_no_clips(list(training.facts()["network"].get("classes") or [])), None, found.history)
+        subject.notes.append(
+            "The training folder holds no predictions, so that there are no clips to show: it is not finished, or nothing was held out. "
+            "Make the page of the learner, whose weights load_training(learn, folder) restores, or of its saved predictions."
+        )
+    else:
+        interp = SpecInterpretation(Predictions.load(found.predictions), found.history)
+        subject = Subject(interp.predictions, interp, interp.history)
+        _add_classifier(subject, found.classifier)
+        tree = _tree_of(subject.predictions.table["picture"])
+    if training is not None:
+        _add_training(subject, training)
+    subject = _completed(subject, tree)
     _add_last_of_summary(subject)
     return subject
 
 
 def _of_folder(folder: Path) -> Subject:
-    kind = _kind(folder) if folder.is_dir() else "none"
-    if kind == "run":
+    found = find_training(folder)
+    if found is not None:
+        return _of_training(found)
+    if kind_of(folder) == "run":
         return read_subject(Run.open(folder))
-    if kind == "training":
-        return _of_training(folder)
-    if kind == "trained":
-        below = [name for name in sorted(folder.iterdir()) if name.is_dir() and _kind(name) == "training"]
-        return _of_training(below[0]) if below else read_subject(folder / "predictions.npz")
     raise _unknown_folder(folder)
 
 

@@ -24,6 +24,7 @@ from .losses import ClipWeights, GeneralizedCrossEntropy, Loss, SoftBootstrap
 from .predict import predict_all
 from .predictions import Predictions
 from .recipe import Recipe
+from .trained import find_training
 
 __all__ = [
     "ClipWeights",
@@ -34,6 +35,7 @@ __all__ = [
     "SoftBootstrap",
     "SpecLearner",
     "TrainingFolder",
+    "find_training",
     "fit",
     "fit_or_load",
     "load_training",

@@ -2,10 +2,11 @@
 
     trained/first/
       recipe.toml            the recipe as given
-      training.json          what was settled at the start: seed, learning rate, network, data, versions
+      training.json          what was settled at the start: seed, learning rate, network, data, versions; and how recordings are drawn
       history.csv            one row per epoch
       checkpoints/last.pth   weights, optimizer state and history after the last finished epoch
       checkpoints/best.pth   weights of the best epoch, where the recipe asks for them
+      predictions.npz        of the validation clips, when it is finished
 
 `TrainingFolder` and `InMemory` have the same methods: `claimed`, `open`, `note`, `save`, `save_best`, `load_best`. Every write is atomic,
 last.pth after best.pth and before history.csv, so a training can be killed at any moment. A lock, a file that is gone afterwards, keeps a
@@ -32,10 +33,12 @@ from fastai.vision.all import Learner
 from .. import __version__
 from ..core.files import is_temporary, locked, refuse_links, write_atomic
 from ..core.reading import read_json, refuse_packed
-from .identity import clip_weights, device_of, differences, network_of
+from .identity import classifier_of, clip_weights, device_of, differences, network_of
+from .predict import predict_all
 from .recipe import Recipe
 from .schedule import PHASES, Progress
 
+PREDICTIONS = "predictions.npz"  # of validation clips, in training folders and in that of `specimg train`
 _FACTS, _OLD_FACTS = "training.json", "run.json"  # version 0.1 used the second name
 _LOCK = "lock"
 _MOST_FACTS = 2**24  # bytes of training.json, which lists the classes
@@ -97,12 +100,13 @@ _FACT_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "network": (lambda part: isinstance(part, dict), "an object"),
     "weights_from": (_is_text_or_none, "text or null"),
     "clip_weights": (_is_text_or_none, "text or null"),
+    "classifier": (lambda part: part is None or isinstance(part, dict), "an object or null"),
     "versions": (
         lambda part: isinstance(part, dict) and all(isinstance(number, str) for number in part.values()),
         "an object of texts",
     ),
 }
-_OPTIONAL_FACTS = ("weights_from", "clip_weights", "versions")  # earlier versions had not all of them
+_OPTIONAL_FACTS = ("weights_from", "clip_weights", "classifier", "versions")  # earlier versions had not all of them
 
 
 def _check_facts(facts: Any) -> dict:
@@ -209,6 +213,7 @@ class TrainingFolder:
             self.facts_file = self.path / _OLD_FACTS
         self.history_file = self.path / "history.csv"
         self.last_file, self.best_file = self.path / "checkpoints/last.pth", self.path / "checkpoints/best.pth"
+        self.predictions_file = self.path / PREDICTIONS
         self.name = os.fspath(out)
         self.how_to_resume = f"call fit again with the same out= ({self.path}) to resume"
         self._begin_again = f"remove {str(self.path)!r} to train again, or choose another folder as out="
@@ -315,7 +320,7 @@ class TrainingFolder:
         Returns
         -------
         dict
-            seed, lr, pretrained, network, weights_from, clip_weights, versions.
+            seed, lr, pretrained, network, weights_from, clip_weights, versions; classifier, the entries of classifier.json, or None.
 
         Raises
         ------
@@ -351,7 +356,7 @@ class TrainingFolder:
             raise ValueError(
                 f"{self.path} holds a training of another network or other data: {different}; choose a new folder as out="
             )
-        state = self._load(self.last_file, learn, ("model", "opt", "rows"))
+        state = self._load(self.last_file, device_of(learn), ("model", "opt", "rows"))
         self._load_model(self.last_file, learn, state)
         return Progress(self.recipe(), facts["seed"], facts["pretrained"], facts["lr"], state["rows"], state["opt"])
 
@@ -372,6 +377,7 @@ class TrainingFolder:
             "network": network_of(learn),
             "weights_from": getattr(learn, "weights_from", None),
             "clip_weights": clip_weights(learn),
+            "classifier": classifier_of(learn),
             "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
         }
         write_atomic(self.facts_file, json.dumps(facts, indent=2, ensure_ascii=False).encode())
@@ -409,7 +415,7 @@ class TrainingFolder:
         learn : Learner
             Of the same network.
         """
-        self._load_model(self.best_file, learn, self._load(self.best_file, learn, ("model",)))
+        self._load_model(self.best_file, learn, self._load(self.best_file, device_of(learn), ("model",)))
 
     def load_optimizer(self, learn: Learner, progress: Progress) -> None:
         """Give the learner's optimizer the state that it had after the last finished epoch.
@@ -426,15 +432,52 @@ class TrainingFolder:
             raise ValueError(f"{self.last_file} holds a state of another optimizer: {why}; {self._begin_again}")
         learn.opt.load_state_dict(progress.opt)
 
+    def save_predictions(self, learn: Learner) -> None:
+        """Write the predictions of the validation clips.
+
+        Parameters
+        ----------
+        learn : Learner
+            The trained learner.
+
+        Raises
+        ------
+        ValueError
+            Its clips cannot be predicted one by one; see `predict_all`.
+        """
+        training = learn.model.training
+        with learn.no_bar(), learn.no_logging():
+            predict_all(learn).save(self.predictions_file)
+        learn.model.train(training)
+
+    def weights(self) -> tuple[dict[str, torch.Tensor], bool]:
+        """The weights of the training: of the best epoch where its recipe keeps them, else of the last.
+
+        Returns
+        -------
+        tuple of dict and bool
+            The state dict of the model, on the CPU, and whether the training is finished.
+
+        Raises
+        ------
+        ValueError
+            A checkpoint is missing or damaged.
+        """
+        facts, recipe, cpu = self.facts(), self.recipe(), torch.device("cpu")
+        last = self._load(self.last_file, cpu, ("model", "opt", "rows"))
+        progress = Progress(recipe, facts["seed"], facts["pretrained"], facts["lr"], last["rows"])
+        best = recipe.best_model and self.best_file.exists()
+        return (self._load(self.best_file, cpu, ("model",)) if best else last)["model"], progress.finished
+
     def _write(self, file: Path, state: dict) -> None:
         data = io.BytesIO()
         torch.save(_plain(state), data)
         write_atomic(file, data.getvalue())
 
-    def _load(self, file: Path, learn: Learner, entries: tuple[str, ...]) -> dict:
+    def _load(self, file: Path, device: torch.device, entries: tuple[str, ...]) -> dict:
         try:
             refuse_packed(file)
-            return _check_state(torch.load(file, map_location=device_of(learn), weights_only=True), entries)
+            return _check_state(torch.load(file, map_location=device, weights_only=True), entries)
         except Exception as exc:  # torch and pickle raise a dozen kinds
             reason = " ".join(str(exc).split())[:300] or type(exc).__name__
             raise ValueError(f"{file} is not a checkpoint that can be read: {reason}; {self._begin_again}") from exc

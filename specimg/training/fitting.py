@@ -28,8 +28,20 @@ from .schedule import Progress, best_row, typed
 MOST_HISTORY = 2**26  # bytes of history.csv: 64 MiB
 
 
+def _keep_predictions(learn: Learner, store: TrainingFolder, log: Callable[[str], None]) -> None:
+    """Predictions of the validation clips, where there are any, in the training folder."""
+    if not getattr(learn.dls.valid, "n", 0):
+        return
+    try:
+        store.save_predictions(learn)
+    except ValueError as exc:  # a learner of something else than classes
+        log(f"no predictions are kept: {exc}")
+
+
 @names_arguments
-def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None) -> pd.DataFrame:
+def fit(
+    learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None, *, predictions: bool = True
+) -> pd.DataFrame:
     """Train a learner by a recipe; the same call with the same `out` resumes after the last finished epoch.
 
     If none is left, nothing is trained: the weights are loaded, and the table is returned.
@@ -44,8 +56,10 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
     recipe : Recipe, default Recipe()
         How to train.
     out : path, optional
-        Training folder, new or empty: recipe.toml, training.json (what was drawn and found), history.csv, checkpoints/.
-        None writes nothing.
+        Training folder, new or empty: recipe.toml, training.json (what was drawn and found), history.csv, checkpoints/, predictions.npz.
+        None writes nothing. `report`, `SpecInterpretation.from_run` and `load_classifier` take it.
+    predictions : bool, default True
+        With `out`, predict the validation clips once more at the end, and keep that.
 
     Returns
     -------
@@ -88,6 +102,8 @@ def fit(learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None
                 )
             else:
                 _train(learn, recipe, progress, store, log)
+            if predictions and isinstance(store, TrainingFolder) and not store.predictions_file.exists():
+                _keep_predictions(learn, store, log)
         finally:
             learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
@@ -193,7 +209,7 @@ def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
     return learn.history
 
 
-def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.DataFrame:
+def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike, *, predictions: bool = True) -> pd.DataFrame:
     """`fit` in a training folder, as it was called before `fit` itself loaded the weights of a training that is finished.
 
     Parameters
@@ -204,6 +220,8 @@ def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.Da
         How to train.
     out : path
         Training folder.
+    predictions : bool, default True
+        As in `fit`.
 
     Returns
     -------
@@ -219,4 +237,4 @@ def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike) -> pd.Da
     >>> fit_or_load(learn, recipe, "trained").equals(history)      # nothing is trained
     True
     """
-    return fit(learn, recipe, out=out)
+    return fit(learn, recipe, out=out, predictions=predictions)

@@ -51,6 +51,15 @@ def network_of(learn: Learner) -> dict:
     }
 
 
+def classifier_of(learn: Learner) -> dict | None:
+    """How recordings come to the network and what it answers, as the entries of classifier.json; None where the learner does not know."""
+    given, network = getattr(learn.dls, "input", None), getattr(learn, "net_options", None)
+    if given is None or network is None:
+        return None
+    vocab = [str(label) for label in learn.dls.vocab]
+    return {"vocab": vocab, "is_multi": bool(learn.dls.is_multi), "network": network, **given.to_dict()}
+
+
 def clip_weights(learn: Learner) -> str | None:
     """The key of the clip weights that the learner trains with; None without."""
     return "+".join(cb.key for cb in learn.cbs if isinstance(cb, ClipWeights)) or None

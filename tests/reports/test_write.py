@@ -36,7 +36,7 @@ from specimg import (
 from specimg.cli import main
 from specimg.interpret import SpecInterpretation
 from specimg.reports.charts import draw_charts
-from specimg.reports.page_source import folder_kind, read_subject
+from specimg.reports.page_source import read_subject
 from specimg.reports.write import as_json
 from specimg.training import Predictions
 
@@ -531,23 +531,6 @@ def test_a_blend_has_losses(run, tmp_path):
 # ---------------------------------------------------------------------- folders
 
 
-@pytest.mark.parametrize(
-    "names, kind",
-    [
-        ({"run.toml", "run.json", "folds.csv"}, "run"),
-        ({"run.toml"}, "run"),  # Run.open names what is missing
-        ({"recipe.toml", "training.json", "checkpoints"}, "training"),
-        ({"recipe.toml", "run.json", "history.csv", "checkpoints"}, "training"),  # of version 0.1
-        ({"predictions.npz", "classifier", "run", "confusion.png"}, "trained"),
-        ({"predictions.npz"}, "none"),
-        ({"recipe.toml"}, "none"),
-        (set(), "none"),
-    ],
-)
-def test_what_a_folder_is(names, kind):
-    assert folder_kind(names) == kind
-
-
 @pytest.fixture(scope="module")
 def trained(learned):
     """What `specimg train` leaves: the training folder, the classifier and the predictions."""
@@ -573,13 +556,24 @@ def test_a_training_folder_with_what_lies_beside_it(trained, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["training.json", "run.json"])
-def test_a_training_folder_alone_has_curves_and_no_clips(trained, tmp_path, name):
+def test_an_unfinished_training_alone_has_curves_and_no_clips(trained, tmp_path, name):
     alone = shutil.copytree(trained / "run", tmp_path / "alone")
+    (alone / "predictions.npz").unlink()
     (alone / "training.json").rename(alone / name)
     page = open_page(report(alone, tmp_path / "r.html", **QUIET))
     assert page.clips["n"] == 0 and list(page.charts) == ["curves"] and page.page["vocab"] == ["cat", "dog", "owl"]
     assert any("holds no predictions" in note and "load_training" in note for note in page.page["notes"])
     assert dict(dict(page.page["facts"])["Network"])["network"] == "mini_resnet"
+
+
+def test_a_training_folder_alone_has_its_validation_clips_and_class_maps(trained, tmp_path):
+    alone = shutil.copytree(trained / "run", tmp_path / "alone")
+    page = open_page(report(alone, tmp_path / "r.html", cam=2, **QUIET))
+    assert page.clips["n"] == 12 and page.clips["sound"] == [1] * 12 and page.page["notes"] == []
+    assert sum(cam is not None for cam in page.clips["cam"]) == 2
+    interp = SpecInterpretation.from_run(alone)
+    of_interp = open_page(report(interp, tmp_path / "i.html", cam=2, **QUIET))
+    assert of_interp.clips["path"] == page.clips["path"] and of_interp.clips["cam"] == page.clips["cam"]
 
 
 def test_a_classifier_that_cannot_be_read_is_reported(trained, tmp_path):
