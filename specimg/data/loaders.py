@@ -44,6 +44,7 @@ from .loader import SpecBlock
 from .sizes import Sizing, blank_levels
 from .sources import as_clips
 from .split import Split, add_variants, split_clips
+from .twins import picture_digests, warn_of_twins
 
 T = TypeVar("T")
 Folder = str | os.PathLike
@@ -569,6 +570,7 @@ class SpecDataLoaders(ClipDataLoaders):
     ) -> SpecDataLoaders:
         """A label table whose clips have pictures in the tree -> DataLoaders."""
         clips = split_clips(add_pictures(table, tree), split, vocab)
+        warn_of_twins(clips.clips, picture_digests(clips.clips["picture"]), "is_valid")
         pictures = clips.clips["picture"].tolist()
         info = describe(pictures[0])
         sizing = sizing.settled(pictures, clips.evaluated["picture"].tolist())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ..audio.variants import variants_by_name
-from ..core.text import examples
+from ..core.text import count, examples
 from ..core.values import Value, register
 from ..core.warnings import warn
 from ..labels.classes import check_labels
@@ -145,6 +145,30 @@ class SplitClips:
         return self.valid if len(self.valid) else self.train
 
 
+def _refuse_shared_groups(clips: pd.DataFrame) -> None:
+    """ValueError if clips of one group stand in training and in validation."""
+    if "group" not in clips:
+        return
+    sides = clips.dropna(subset="group").groupby("group")["is_valid"].nunique()
+    shared = sides.index[sides > 1]
+    if len(shared):
+        raise ValueError(
+            f"{count(len(shared), 'group')} of {len(sides)} both in training and in validation ({examples(shared)}): the score would be too "
+            "good; leave out valid_col and fold for a split that keeps groups together, or group_col if they may be divided"
+        )
+
+
+def _warn_shared_recordings(clips: pd.DataFrame) -> None:
+    """Warn of recordings of which some windows train and others validate."""
+    sides = clips.groupby("path")["is_valid"].nunique()
+    shared = sides.index[sides > 1]
+    if len(shared):
+        warn(
+            f"windows of {count(len(shared), 'recording')} both in training and in validation ({examples(shared)}): neighbours sound "
+            "alike, and the score is too good; hold out whole recordings"
+        )
+
+
 def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None = None) -> SplitClips:
     """Split a label table.
 
@@ -166,7 +190,7 @@ def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None =
     ------
     ValueError
         If the table lacks a column that `split` needs, a fold is empty or everything, training has fewer than two labels (of clips with
-        several labels: none), or a label occurs only in validation.
+        several labels: none), a label occurs only in validation, or clips of one group are on both sides.
 
     Examples
     --------
@@ -176,6 +200,8 @@ def split_clips(table: pd.DataFrame, split: Split, vocab: Sequence[str] | None =
     ['c', 'd']
     """
     clips = SplitClips(table.assign(is_valid=_held_out(table, split)), [], is_multilabel(table))
+    _refuse_shared_groups(clips.clips)
+    _warn_shared_recordings(clips.clips)
     labels = check_labels(clips.train, clips.valid, vocab)
     if len(labels) < (1 if clips.is_multi else 2):
         known = f"the label {labels[0]!r} only" if labels else "no label"

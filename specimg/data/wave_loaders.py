@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from .loaders import ClipDataLoaders, Folder, SpecDataLoaders, shows, shows_para
 from .sizes import covering_windows
 from .sources import as_clips
 from .split import Split, SplitClips, split_clips
+from .twins import digest_of, repeated_digests, warn_of_twins
 from .waves import AugmentWaves, ReadWave, RecordingPart, TensorWave, WaveAugment, draw_wave, fit_wave, wave_sizing
 
 PEEK = 0.05  # s of a file that are decoded to see that it is a recording
@@ -114,28 +116,46 @@ def _item(row):
     return row["recording"] if start is None and end is None else RecordingPart(row["recording"], start, end)
 
 
-def _problem(row, decoded: Audio) -> str:
-    """Why a clip cannot be read, from its header and its beginning; empty if it can. decoded : what needs no more than decoding."""
+def _peek(row, decoded: Audio) -> tuple[str, bytes | int | None]:
+    """Why a clip cannot be read, from its header and its beginning, empty if it can; and a digest of that, of silence the file's size.
+
+    decoded : what needs no more than decoding
+    """
     start, end = _time(row, "start"), _time(row, "end")
     peek = (start or 0.0) + PEEK
     try:
-        read_clip(row["recording"], decoded, start, peek if end is None else min(end, peek))
+        clip = read_clip(row["recording"], decoded, start, peek if end is None else min(end, peek))
     except AudioError as exc:
-        return f"{row['path']}: {exc.reason}"
-    return ""
+        return f"{row['path']}: {exc.reason}", None
+    return "", digest_of(clip.y) or os.path.getsize(row["recording"])
 
 
 def _readable(table: pd.DataFrame, root: Path, audio: Audio) -> pd.DataFrame:
     """`table` with the column `recording` (absolute paths); what is not a recording is left out, with a warning that names the reason."""
     table = table.assign(recording=[os.path.abspath(root / path) for path in table["path"]])
     decoded = Audio(channel=audio.channel)
-    problems = [_problem(row, decoded) for row in table.to_dict("records")]
+    peeks = [_peek(row, decoded) for row in table.to_dict("records")]
+    problems = [problem for problem, _ in peeks]
     found = [problem for problem in problems if problem]
     if len(found) == len(table):
         raise ValueError(f"none of the {len(table)} clips can be read ({examples(found, mark='; ')})")
     if found:
         warn(f"{len(found)} of {len(table)} clips cannot be read and are left out ({examples(found, mark='; ')})")
+    table = table.assign(begins=[digest for _, digest in peeks])
     return table[[not problem for problem in problems]].reset_index(drop=True)
+
+
+def _warn_of_copies(clips: pd.DataFrame, decoded: Audio) -> None:
+    """Warn of recordings with the samples of another; those that begin alike are read whole."""
+    rows = clips.to_dict("records")
+
+    def samples(i: int) -> np.ndarray:
+        try:
+            return read_clip(rows[i]["recording"], decoded, _time(rows[i], "start"), _time(rows[i], "end")).y
+        except AudioError:  # the loader will say so
+            return np.zeros(1)
+
+    warn_of_twins(clips, repeated_digests([row["begins"] for row in rows], samples), "is_valid")
 
 
 def _lasts(row) -> float:
@@ -234,7 +254,9 @@ class WaveDataLoaders(ClipDataLoaders):
         """The clips that can be read, in training and validation."""
         root = Path(path) / folder
         table = label_table(df, root, columns, split, corrections, all_named=bool(folder))
-        return split_clips(_readable(table, root, audio), split, vocab)
+        clips = split_clips(_readable(table, root, audio), split, vocab)
+        _warn_of_copies(clips.clips, Audio(channel=audio.channel))
+        return replace(clips, clips=clips.clips.drop(columns="begins"))
 
     def test_dl(
         self, test_items: Any, rm_type_tfms: int | None = None, with_labels: bool = False, **kwargs: Any

@@ -25,6 +25,7 @@ from ..core.progress import line_logger
 from ..core.text import count, examples
 from ..data.sizes import Sizing
 from ..data.tta import TTA
+from ..data.twins import picture_digests, warn_of_twins
 from ..labels.tables import clip_index
 from ..models.networks import check_arch, check_weights
 from ..render.renderer import Renderer
@@ -184,7 +185,9 @@ def _log_plan(plan: _Plan) -> None:
 
 def _drawn_clips(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     """The training clips that have a picture. ValueError if a fold is left without."""
-    drawn = join_pictures(table, tree, "training clip").drop(columns="picture")
+    drawn = join_pictures(table, tree, "training clip")
+    warn_of_twins(drawn, picture_digests(drawn["picture"]), "fold")
+    drawn = drawn.drop(columns="picture")
     lost = sorted(set(fold_numbers(table)) - set(fold_numbers(drawn)))
     if lost:
         reasons = dict(zip(tree.failures["path"], tree.failures["reason"]))

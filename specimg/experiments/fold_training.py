@@ -19,6 +19,7 @@ from ..core.files import write_atomic
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
 from ..data.tta import TTAFit, with_tta
+from ..data.twins import TWINS
 from ..inference import load_classifier, save_classifier
 from ..labels.tables import KEY, clip_index
 from ..render.tree import SpecTree
@@ -81,6 +82,7 @@ def _make_loaders(table: pd.DataFrame, tree: SpecTree, task: Task, **options) ->
         warnings.filterwarnings(
             "ignore", r"\d+ of \d+ clips of training have no picture of the variant"
         )  # drawing warned
+        warnings.filterwarnings("ignore", TWINS)  # said once, of all folds
         return SpecDataLoaders.from_tree(tree, known, vocab=list(task.vocab), **options)
 
 

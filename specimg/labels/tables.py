@@ -67,9 +67,24 @@ def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
     return table[first].assign(label=[list(labels[key]) for key, keep in zip(keys, first) if keep])
 
 
+_PLACES = {"is_valid": "both for training and for validation", "fold": "in several folds", "group": "in several groups"}
+
+
+def _refuse_divided(table: pd.DataFrame, clip: list[str], source: str) -> None:
+    """ValueError if rows of one clip stand in different places of a split."""
+    for name, where in _PLACES.items():
+        if name in table:
+            places = table.groupby(clip, dropna=False)[name].transform("nunique")
+            if (places > 1).any():
+                divided = table[places > 1]
+                n = count(len(divided.drop_duplicates(clip)), "clip")
+                raise ValueError(f"{source}: {n} listed {where} ({examples(divided['path'])}); keep one row of each")
+
+
 def _without_duplicates(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """One row per clip: equal rows are dropped; rows with other labels are an error, or united if multi-label."""
     clip = [name for name in ("path", "start", "end") if name in table]
+    _refuse_divided(table, clip, source)
     labels = table["label"].map(lambda label: label if isinstance(label, str) else tuple(sorted(label)))
     again = table[clip].assign(label=labels).duplicated()
     if again.any():
