@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -139,3 +140,37 @@ def find_audio(folder: str | os.PathLike) -> list[str]:
     found, others = list_audio(folder)
     warn_passed_over(folder, others)
     return found
+
+
+def locate_names(folder: str | os.PathLike, names: Iterable[str]) -> tuple[str, str] | None:
+    """The folder below this one and the suffix with which most of the names are recordings; None where none is.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Where to look, folders below it included.
+    names : iterable of str
+        Names that are no files, such as "x1".
+
+    Returns
+    -------
+    tuple of str or None
+        What to put in front of the names, "" or "audio", and behind them, "" or ".wav".
+
+    Examples
+    --------
+    >>> from specimg.audio.find import locate_names
+    >>> locate_names(".", ["dog0", "dog1"])
+    ('clips/dog', '.wav')
+    """
+    by_stem: dict[str, list[str]] = {}
+    for path in list_audio(folder)[0]:
+        by_stem.setdefault(posixpath.splitext(posixpath.basename(path))[0], []).append(path)
+    found: Counter[tuple[str, str]] = Counter()
+    for name in names:
+        last = posixpath.basename(name)
+        for path in {*by_stem.get(last, []), *by_stem.get(posixpath.splitext(last)[0], [])}:
+            front, there, back = path.rpartition(name)
+            if there and front[-1:] in ("", "/") and (not back or back.startswith(".")):
+                found[front.rstrip("/"), back] += 1
+    return found.most_common(1)[0][0] if found else None

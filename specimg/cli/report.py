@@ -10,7 +10,7 @@ from .common import add_command, option
 
 
 def _options(args) -> dict:
-    given = {name: getattr(args, name) for name in ("title", "audio", "budget_mb", "kbits", "cam")}
+    given = {name: getattr(args, name) for name in ("title", "audio", "budget_mb", "kbits", "cam", "overwrite")}
     return {**given, "progress": sys.stderr.isatty()}
 
 
@@ -42,6 +42,7 @@ def _add_page(parser, out: str, cam: int) -> None:
     add("--budget-mb", "megabytes of embedded pictures and sounds; beyond it they are linked", 25.0)
     add("--kbits", "bit rate of embedded sounds in kbit/s", 32.0)
     add("--cam", "number of clips, by descending loss, with a class map (Grad-CAM)", cam, metavar="CLIPS")
+    add("--overwrite", "replace the file even if it is the page of something else", action="store_true")
 
 
 def add(commands) -> None:

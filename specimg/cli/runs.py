@@ -40,6 +40,13 @@ a plan (what is left out takes its default; paths are relative to the working fo
   slug = "freesound-audio-tagging"
   folder = "freesound"            # not needed on Kaggle
 
+  # any other competition, or your own data, by hand:
+  # slug = "my-birds"
+  # folder = "birds"
+  # metric = "log_loss"           # see specimg.metrics.list_metrics()
+  # train = {csv = "train.csv", audio = "audio", fn_col = "id", label_col = "species", suffix = ".wav"}
+  # test = {sample = "sample_submission.csv", audio = "test"}
+
   [renderer.representation]
   kind = "mel"
   n_mels = 128

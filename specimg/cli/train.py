@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ..data import SpecDataLoaders
 
 
+BASELINE_CLIPS = 2000  # up to which the linear baseline takes seconds
+
+
 def _load(args: argparse.Namespace) -> SpecDataLoaders:
     """The DataLoaders that the arguments of `train` describe."""
     from ..data import SpecDataLoaders
@@ -69,8 +72,10 @@ def _train(args: argparse.Namespace) -> None:
         print(
             f"{count(len(failed), 'clip')} without a picture; the reasons are in {str(dls.tree.root / 'manifest.csv')!r}"
         )
-    if args.baseline:
-        print(linear_baseline(dls))
+    few = len(dls.train_ds) + len(dls.valid_ds) <= BASELINE_CLIPS
+    baseline = linear_baseline(dls) if args.baseline or (args.baseline is None and few and not dls.is_multi) else None
+    if baseline is not None:
+        print(baseline)
     if args.corrections:  # a copy, whatever becomes of the file
         write_corrections(read_corrections(args.corrections), out / "corrections.csv")
     pretrained = {"yes": True, "no": False}.get(args.pretrained, args.pretrained)
@@ -82,6 +87,8 @@ def _train(args: argparse.Namespace) -> None:
     with learn.no_bar():
         interp = SpecInterpretation.from_learner(learn)
     print(interp)
+    if baseline is not None:
+        print(baseline.compare(interp.predictions, learn))
     interp.predictions.save(out / "predictions.npz")
     figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
     if not dls.is_multi:
@@ -132,7 +139,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--bs", "clips per batch; default 16 to 64, by the number of clips", type=int)
     add("--size", "height and width in pixels; default those of the pictures", type=int)
     add("--seed", "of the split and of training", 0)
-    add("--baseline", "print the linear baseline beside the score", action="store_true")
+    few = f"compare with a linear model; default up to {BASELINE_CLIPS} clips, for which it takes seconds"
+    add("--baseline", few, action=argparse.BooleanOptionalAction)
 
     demo = add_command(commands, "demo", _demo, "specimg demo demo")
     option(demo, "folder", "folder for everything", "demo", nargs="?")

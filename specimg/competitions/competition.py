@@ -26,7 +26,7 @@ from ..core.values import choose
 from ..core.warnings import warn
 from ..labels.classes import class_counts, sort_labels
 from ..labels.tables import KEY, clip_spans, is_multilabel
-from ..metrics import get_metric, list_metrics
+from ..metrics import get_metric, list_metrics, own_metric
 from .checks import check_columns, checked_test, checked_train, with_ids
 from .locate import find_folder
 from .registry import FILE_READERS, LAYOUTS, Layout
@@ -115,8 +115,9 @@ class Competition:
         a recording); `group` (speaker, site, source: never split between training and validation); `fold` (given by the data set; -1
         is always in training, empty if folds are still to be assigned); `weight` (how far its label is to be trusted, 1 fully: a
         sampling rate or a weight in the loss); `scored` (False for labels that nobody verified, which do not count for the score).
-    metric : str, default "accuracy"
-        One of `specimg.metrics.list_metrics()`.
+    metric : str, callable or Metric, default "accuracy"
+        One of `specimg.metrics.list_metrics()`; or a function `f(y_true, scores) -> float`, which `own_metric` registers under its name: the
+        attribute holds the name.
     format : SubmissionFormat, default BestLabels()
         How submissions are written.
     test : DataFrame, default None
@@ -132,6 +133,8 @@ class Competition:
         What `open` was given besides the folder.
     source : Path, default None
         The TOML file that described it, if one did.
+    described : dict, default None
+        The entries that described it, if it is no known one.
 
     Raises
     ------
@@ -156,6 +159,7 @@ class Competition:
     solution: pd.DataFrame | None = None
     options: dict = field(default_factory=dict)
     source: Path | None = None
+    described: dict | None = None
 
     def __post_init__(self):
         def put(name: str, value: object) -> None:
@@ -172,6 +176,8 @@ class Competition:
         self._check_rows()
 
     def _check_metric(self) -> None:
+        if not isinstance(self.metric, str):
+            object.__setattr__(self, "metric", own_metric(self.metric, self.is_multi))
         if get_metric(self.metric).multilabel != self.is_multi:
             kind = "several labels" if self.is_multi else "one label"
             fitting = [name for name in list_metrics() if get_metric(name).multilabel == self.is_multi]
@@ -237,6 +243,34 @@ class Competition:
         comp = _read_layout(known, find_folder(slug, folder, known.marks, hint, others=LAYOUTS), options)
         object.__setattr__(comp, "options", dict(options))
         return comp
+
+    @classmethod
+    def from_dict(cls, about: dict, beside: str | os.PathLike = ".") -> Competition:
+        """The competition that the entries of a TOML file describe, as a plan has them in [competition].
+
+        Parameters
+        ----------
+        about : dict
+            The entries; `specimg.competitions.layouts.from_toml` documents them.
+        beside : str or path-like, default "."
+            What `folder` is relative to.
+
+        Returns
+        -------
+        Competition
+
+        Raises
+        ------
+        ValueError
+            An entry is invalid, or what it names does not exist.
+
+        Examples
+        --------
+        >>> train = {"csv": "labels.csv", "audio": "clips", "fn_col": "fname", "group_col": "group"}
+        >>> sp.Competition.from_dict({"slug": "pets", "folder": ".", "metric": "log_loss", "train": train})
+        Competition('pets': 12 clips, 2 labels, scored by log_loss)
+        """
+        return FILE_READERS[""](about, beside)
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike) -> Competition:

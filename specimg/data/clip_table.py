@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..audio import find_audio
+from ..audio.find import locate_names
 from ..core.text import examples
 from ..core.warnings import warn
 from ..labels.corrections import apply_corrections
@@ -33,13 +34,24 @@ from .split import Split
 Corrections: TypeAlias = pd.DataFrame | str | os.PathLike | None
 
 
+def _way_out(root: Path, names: pd.Series) -> str:
+    """Which arguments would make files of these names, where recordings tell."""
+    found = locate_names(root, names)
+    if found is None:
+        return "check folder= and suffix="
+    front, back = found
+    example = "/".join(filter(None, [front, names.iloc[0] + back]))
+    given = " and ".join(f"{name}={value!r}" for name, value in (("folder", front), ("suffix", back)) if value)
+    return f"{example!r} is one: give {given}"
+
+
 def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     """The rows whose recording is there; what is missing is warned of by number and example, and a table without any is an error."""
     there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
     if not there.any():
         raise ValueError(
             f"none of the {len(table)} names in the table is a file below {str(root)!r} "
-            f"(the first is {table['path'].iloc[0]!r}); check folder= and suffix="
+            f"(the first is {table['path'].iloc[0]!r}); {_way_out(root, table['path'])}"
         )
     if not there.all():
         missing = table["path"][~there]

@@ -17,14 +17,16 @@ import pandas as pd
 
 from ..core.text import count, examples
 from ..core.warnings import warn
-from ..labels.tables import is_multilabel
+from ..labels.tables import clip_index, is_multilabel
 from ..spectrogram.picture import read_planes
 from .audio_features import feature_columns
 
 if TYPE_CHECKING:
+    from fastai.vision.all import Learner
     from sklearn.pipeline import Pipeline
 
     from ..data import SpecDataLoaders
+    from ..training import Predictions
 
 
 def row_statistics(planes: np.ndarray) -> np.ndarray:
@@ -36,6 +38,56 @@ def row_statistics(planes: np.ndarray) -> np.ndarray:
 def _features(pictures: Iterable[str | os.PathLike]) -> np.ndarray:
     """`(pictures, features)`."""
     return np.stack([row_statistics(read_planes(path)) for path in pictures])
+
+
+FEW_EPOCHS, FEW_CLIPS = 10, 20  # below which a network had little time, or few clips per class, to learn from
+
+
+def likely_reasons(history: pd.DataFrame | None, pretrained: bool, n_clips: int, n_classes: int) -> list[str]:
+    """Why a network may lose to a linear model, as far as its training tells.
+
+    Parameters
+    ----------
+    history : DataFrame or None
+        A row per epoch, with train_loss and valid_loss.
+    pretrained : bool
+        Did it start from pretrained weights?
+    n_clips, n_classes : int
+        Clips of training, and labels.
+
+    Returns
+    -------
+    list of str
+        Each with what to try.
+
+    Examples
+    --------
+    >>> from specimg.experiments.baseline import likely_reasons
+    >>> likely_reasons(None, False, 500, 10)
+    ['it began with random weights: pretrained ones learn from fewer clips (pretrained=True)']
+    """
+    found = (
+        [] if pretrained else ["it began with random weights: pretrained ones learn from fewer clips (pretrained=True)"]
+    )
+    if n_clips < FEW_CLIPS * n_classes:
+        found.append(
+            f"it had {count(round(n_clips / n_classes), 'clip')} per class: add some, or variants=[...] of those there are"
+        )
+    if history is None or not len(history):
+        return found
+    train, valid = history["train_loss"].to_numpy(float), history["valid_loss"].to_numpy(float)
+    if train[-1] > 0.9 * np.log(n_classes):
+        found.append(
+            f"its training loss, {train[-1]:.2f}, is that of guessing: the learning rate does not suit it (lr='find')"
+        )
+    elif len(history) < FEW_EPOCHS:
+        found.append(f"it learnt for {count(len(history), 'epoch')} only (epochs=...)")
+    if train[-1] < valid[-1] / 2 and valid.min() < valid[-1]:
+        found.append(
+            f"it knows its training clips by heart (loss {train[-1]:.2f}, of validation {valid[-1]:.2f}): keep the best epoch "
+            "(best_model=True), or train for fewer"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -91,6 +143,53 @@ class LinearBaseline:
             In the order of `vocab`.
         """
         return self.model.predict_proba(_features(pictures))
+
+    def compare(self, predictions: Predictions, learn: Learner | None = None) -> str:
+        """Whether a network does better on the same clips and, if it does not, the likely reasons.
+
+        Parameters
+        ----------
+        predictions : Predictions
+            The network's, of the validation clips.
+        learn : Learner, optional
+            The network's learner, for the reasons.
+
+        Returns
+        -------
+        str
+            A sentence or two. Differences that a fair coin would give once in 20 times (McNemar's exact test) count as chance.
+
+        Raises
+        ------
+        ValueError
+            The predictions are of other clips.
+
+        Examples
+        --------
+        >>> print(sp.linear_baseline(dls).compare(interp.predictions, learn))            # doctest: +SKIP
+        the network (accuracy 0.270) loses to the linear baseline (0.610) on 113 clips. Likely reasons: it learnt for 5 epochs only (epochs=...)
+        """
+        from scipy.stats import binomtest
+
+        rows = clip_index(predictions.table).get_indexer(clip_index(self.clips))
+        if (rows < 0).any():
+            raise ValueError(
+                f"{count(int((rows < 0).sum()), 'clip')} of the baseline are not among the predictions; give those of the same clips"
+            )
+        labels = self.clips["label"].to_numpy()
+        ours = np.array(self.vocab)[self.probs.argmax(axis=1)] == labels
+        theirs = np.array(predictions.vocab)[predictions.probs[rows].argmax(axis=1)] == labels
+        better, worse = int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
+        by_chance = better + worse == 0 or binomtest(better, better + worse).pvalue > 0.05
+        words = "beats" if better > worse else "loses to" if worse > better else "equals"
+        found = f"the network (accuracy {theirs.mean():.3f}) {words} the {self.title} ({self.accuracy:.3f}) on {count(len(labels), 'clip')}"
+        found += ", by no more than chance" if by_chance and words != "equals" else ""
+        if better > worse or learn is None:
+            return found
+        history = getattr(learn, "history", None)
+        n = len(learn.dls.train.clips)
+        reasons = likely_reasons(history, bool(getattr(learn, "pretrained", False)), n, len(self.vocab))
+        return f"{found}. Likely reasons: {'; '.join(reasons)}" if reasons else found
 
     def __str__(self) -> str:
         return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 
 from ..audio.variants import Variant, variants_by_name
 from ..competitions import Competition
+from ..competitions.layouts.from_toml import CompetitionFile
 from ..core.values import Value, choose, register
 from ..data.augment import Augment
 from ..data.tta import TTA
@@ -26,7 +27,7 @@ from ..training import Recipe
 
 TRUST = ("sampling", "loss", "ignore")
 
-_COMPETITION = ("slug", "folder", "options", "toml")
+_COMPETITION = (*(entry.name for entry in fields(CompetitionFile)), "toml")
 _DRAWING = ("cache", "n_jobs", "progress")  # of `render_tree`
 _LOADING = (
     "variants",
@@ -95,7 +96,8 @@ class RunConfig(Value):
     Parameters
     ----------
     competition : dict
-        `slug`, `folder` and `options` of `Competition.open`; or `toml`, a file that describes a competition.
+        `slug`, `folder` and `options` of `Competition.open`; or the entries of any other competition, as `Competition.from_dict` takes them;
+        or `toml`, a file that holds these.
     renderer : Renderer, default Renderer()
         How recordings are drawn.
     arch : str, default "resnet34"
@@ -254,7 +256,8 @@ def open_competition(about: dict) -> Competition:
     Parameters
     ----------
     about : dict
-        `slug`, `folder` and `options` of `Competition.open`; or `toml`, the file of a competition.
+        `slug`, `folder` and `options` of `Competition.open`; or also `train`, `test`, `metric` ... of `Competition.from_dict`; or `toml`, a file
+        with these.
 
     Returns
     -------
@@ -270,7 +273,7 @@ def open_competition(about: dict) -> Competition:
     >>> from specimg.experiments import open_competition
     >>> open_competition({"slug": "freesound-audio-tagging", "folder": "freesound"})    # doctest: +SKIP
     """
-    beside = [name for name in ("slug", "folder", "options") if about.get(name)]
+    beside = [name for name in about if name != "toml" and about[name]]
     if "toml" in about and beside:
         raise ValueError(
             f"[competition] has toml and {' and '.join(beside)}: the file describes the competition; leave one of them out"
@@ -279,6 +282,7 @@ def open_competition(about: dict) -> Competition:
         return Competition.from_toml(about["toml"])
     if "slug" not in about:
         raise ValueError(
-            "which competition? give [competition] with slug and folder, or with toml, a file that describes one"
+            "which competition? give [competition] with slug and folder; of one that is not known also metric, [competition.train] and "
+            "[competition.test]; or with toml, a file that has these"
         )
-    return Competition.open(about["slug"], about.get("folder"), **(about.get("options") or {}))
+    return Competition.from_dict(about)

@@ -118,6 +118,8 @@ def _location(comp: Competition) -> dict:
     """How the competition is found again: its TOML file, or slug, folder and options."""
     if comp.source is not None:
         return {"toml": comp.source}
+    if comp.described is not None:
+        return comp.described
     return {"slug": comp.slug, "folder": comp.folder.absolute(), "options": comp.options}
 
 

@@ -256,6 +256,32 @@ def _warn_single(predictions: Predictions) -> None:
         )
 
 
+def _agreement(predictions: Predictions) -> float:
+    """Cohen's kappa of labels and predictions; of several labels per clip, over all clips and labels, with as many predicted as there are."""
+    from sklearn.metrics import cohen_kappa_score
+
+    given, chosen = predictions.hot.argmax(axis=1), predictions.probs.argmax(axis=1)
+    if predictions.is_multi:
+        ranks = (-predictions.probs).argsort(axis=1, kind="stable").argsort(axis=1)
+        given, chosen = predictions.hot.ravel(), (ranks < predictions.hot.sum(axis=1, keepdims=True)).ravel()
+    kappa = cohen_kappa_score(given, chosen)
+    return 1.0 if np.isnan(kappa) else float(kappa)  # nan: one label only, always predicted
+
+
+def _withdrawn(predictions: Predictions, issue: np.ndarray, least: float) -> np.ndarray:
+    """The issues; none, with a warning, if the network agrees with the labels too little to judge them."""
+    kappa = _agreement(predictions)
+    if kappa >= least or not issue.any():
+        return issue
+    right = float((predictions.hot == predictions.chosen).all(axis=1).mean())
+    warn(
+        f"the network predicts {right:.0%} of {count(len(predictions), 'clip')} as they are labelled (Cohen's kappa {kappa:.2f}): it is too weak to "
+        f"judge labels, so none of the {int(issue.sum())} doubtful ones is called an issue. Train a better network first, or listen to the "
+        "top of the list"
+    )
+    return np.zeros_like(issue)
+
+
 # ---------------------------------------------------------------------- the ranking
 
 
@@ -264,6 +290,7 @@ def label_issues(
     *,
     rank: str = "self_confidence",
     adjust: bool = False,
+    min_agreement: float = 0.4,
     trained_on: Learner | DataLoaders | pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Clips ranked by how likely their label is wrong.
@@ -280,6 +307,9 @@ def label_issues(
         with 5 % of labels flipped, the first 5 % of the list held 92 %, 87 % and 90 % of the flips (benchmarks/label_flips.py).
     adjust : bool, default False
         First subtract each label's threshold from its probabilities; in that benchmark this helped the margin only, to 89 %.
+    min_agreement : float, default 0.4
+        Cohen's kappa of labels and predictions, at most 1, below which the network is too weak to judge: nothing is an issue then, and a
+        warning says so. Up to 0.4 agreement is called fair, above moderate [4]_.
     trained_on : Learner, DataLoaders or DataFrame, optional
         What the network was trained on, or a table with the column path; predictions of such clips are refused. Known from an
         interpretation that was made of a learner.
@@ -300,13 +330,14 @@ def label_issues(
     Warns
     -----
     UserWarning
-        For clips left out because their probabilities are NaN, and for labels with one clip.
+        For clips left out because their probabilities are NaN, for labels with one clip, and for a network too weak to judge.
 
     References
     ----------
     .. [1] Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 70, 2021.
     .. [2] Kuan and Mueller, "Model-agnostic label quality scoring to detect real-world label errors", ICML DataPerf workshop, 2022.
     .. [3] Thyagarajan et al., "Identifying incorrect annotations in multi-label classification data", 2022.
+    .. [4] Landis and Koch, "The measurement of observer agreement for categorical data", Biometrics 33, 1977.
 
     Examples
     --------
@@ -335,6 +366,7 @@ def label_issues(
     kept = source.subset(rows)
     _warn_single(kept)
     found = (_several if source.is_multi else _single)(kept, rank, adjust)
+    found["issue"] = _withdrawn(kept, np.asarray(found["issue"], bool), min_agreement)
     table = kept.table[[name for name in [*KEY, "group", "fold"] if name in kept.table]]
     table = table.assign(**{name: pd.Series(list(cells)) for name, cells in found.items()})
     table.index = rows

@@ -20,6 +20,7 @@ from .intervals import bootstrap_score, wilson_interval
 from .multi_label import (
     accuracy_multi,
     d_prime,
+    log_loss_multi,
     lwlrap,
     macro_auc,
     macro_f1,
@@ -28,12 +29,14 @@ from .multi_label import (
     per_class_lwlrap,
     row_f1,
 )
-from .registry import Metric, get_metric, list_metrics, metric, metric_at_k
+from .registry import Metric, get_metric, list_metrics, metric, metric_at_k, own_metric
 from .reliability import calibration_curve, expected_calibration_error
 from .single_label import (
     accuracy,
     balanced_accuracy,
     error_rate,
+    log_loss,
+    macro_auc_single,
     macro_f1_single,
     map_at_k,
     ranks,
@@ -47,10 +50,13 @@ __all__ = [
     "map_at_k",
     "top_k_accuracy",
     "balanced_accuracy",
+    "log_loss",
+    "macro_auc_single",
     "macro_f1_single",
     "ranks",
     "top_k_labels",
     "accuracy_multi",
+    "log_loss_multi",
     "lwlrap",
     "per_class_lwlrap",
     "macro_auc",
@@ -67,6 +73,7 @@ __all__ = [
     "metric",
     "metric_at_k",
     "get_metric",
+    "own_metric",
     "list_metrics",
     "fastai_metric",
     "FastaiMetric",

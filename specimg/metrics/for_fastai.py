@@ -45,7 +45,7 @@ class FastaiMetric:
         chosen, pred = get_metric(self.__name__), pred.detach().float()
         if pred.isnan().any():
             return pred.new_tensor(math.nan)
-        scores = pred.sigmoid() if chosen.multilabel and chosen.probabilities else pred
+        scores = (pred.sigmoid() if chosen.multilabel else pred.softmax(dim=-1)) if chosen.probabilities else pred
         scores, y_true = scores.cpu().numpy(), targ.detach().cpu().numpy()
         try:
             return pred.new_tensor(chosen.function(y_true if chosen.multilabel else y_true.reshape(-1), scores))
@@ -59,7 +59,7 @@ class FastaiMetric:
 def fastai_metric(name: str) -> FastaiMetric | AccumMetric:
     """A metric for the `metrics=` of a fastai Learner.
 
-    The network's raw outputs are ranked as they are; a multi-label metric of probabilities gets their sigmoid.
+    The network's raw outputs are ranked as they are; a metric of probabilities gets their softmax, or sigmoid if it is multi-label.
 
     Parameters
     ----------

@@ -434,3 +434,36 @@ def macro_f1(y_true: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> fl
             "macro_f1 needs at least one class that is true or predicted"
         )
     return float(np.mean(2 * (hot & chosen).sum(axis=0)[seen] / total[seen]))
+
+
+@metric("log_loss_multi", multilabel=True, probabilities=True, greater_is_better=False)
+def log_loss_multi(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The mean over clips and classes of the negative logarithm of the probability of what is true: binary cross-entropy.
+
+    Parameters
+    ----------
+    y_true : array-like of 0 and 1, shape (clips, classes)
+        1 where a clip has the label.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities, 0 to 1.
+
+    Returns
+    -------
+    float
+        0 or more; smaller is better. A probability nearer than 2.2e-16 to 0 or 1 counts as that.
+
+    Raises
+    ------
+    ValueError
+        A score is below 0 or above 1.
+
+    Examples
+    --------
+    >>> round(log_loss_multi([[1, 0]], [[0.5, 0.25]]), 4)       # the mean of -ln 0.5 and -ln 0.75
+    0.4904
+    """
+    hot, scores = _checked(y_true, scores)
+    if scores.min() < 0 or scores.max() > 1:
+        raise ValueError("log_loss_multi needs probabilities, 0 to 1; apply sigmoid to the network's outputs")
+    true = np.where(hot, scores, 1 - scores)
+    return float(-np.log(np.maximum(true, np.finfo(float).eps)).mean())

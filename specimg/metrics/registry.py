@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ..core.values import choose
+from ..core.arguments import unknown_name
 
 
 @dataclass(frozen=True)
@@ -164,4 +164,52 @@ def get_metric(name: str) -> Metric:
     wanted = _NAME_AT_K.fullmatch(name)
     if wanted and wanted[1] in _AT_K:
         return _AT_K[wanted[1]](int(wanted[2]))
-    return _METRICS[choose(name, _METRICS, "metric")]
+    if name not in _METRICS:
+        raise ValueError(
+            f"{unknown_name(name, _METRICS, 'metric')}; one of your own must be registered in this process: own_metric(function)"
+        )
+    return _METRICS[name]
+
+
+def own_metric(given: Metric | Callable, multilabel: bool = False) -> str:
+    """Register a metric of one's own, where a name of a metric is expected.
+
+    Parameters
+    ----------
+    given : Metric or callable
+        A `Metric`; or a function `f(y_true, scores) -> float`, which is given probabilities of all clips at once, and of which a larger value
+        is better. Where smaller is better, give a `Metric`.
+    multilabel : bool, default False
+        Of a function: is `y_true` (clips, classes) of 0 and 1 instead of class indices?
+
+    Returns
+    -------
+    str
+        Its name from then on: the function's, with that of its package in front if there is another metric of this name.
+
+    Raises
+    ------
+    ValueError
+        It is no function, or has no name.
+
+    Examples
+    --------
+    >>> def surprise(y_true, scores):
+    ...     return 1 - float(max(scores[0]))
+    >>> own_metric(surprise), get_metric("surprise").function([0], [[0.75, 0.25]])
+    ('surprise', 0.25)
+    >>> own_metric(Metric("surprise at first", surprise, greater_is_better=False))
+    'surprise at first'
+    """
+    if not isinstance(given, Metric):
+        name = getattr(given, "__name__", "")
+        if not callable(given) or not name or name == "<lambda>":
+            raise ValueError(
+                f"{given!r} is no metric; give a name of list_metrics(), a function f(y_true, scores) with a name, or a Metric(name, function)"
+            )
+        known = _METRICS.get(name)
+        if known is not None and known.function is not given and known.function.__module__ != given.__module__:
+            name = f"{given.__module__.partition('.')[0]}.{name}"
+        given = Metric(name, given, multilabel, probabilities=True, mean_over_clips=False)
+    _METRICS[given.name] = given
+    return given.name

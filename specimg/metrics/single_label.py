@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import as_indices, as_scores
+from .multi_label import macro_auc
 from .registry import metric, metric_at_k
 
 
@@ -262,3 +263,75 @@ def macro_f1_single(y_true: ArrayLike, scores: ArrayLike) -> float:
 
     true, predicted = _decided(y_true, scores)
     return float(f1_score(true, predicted, average="macro"))
+
+
+@metric("log_loss", probabilities=True, greater_is_better=False)
+def log_loss(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The mean negative logarithm of the probability of the true class, also known as cross-entropy.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities; each row is divided by its sum, as Kaggle does.
+
+    Returns
+    -------
+    float
+        0 or more; smaller is better. A probability below 2.2e-16 counts as that, as in scikit-learn.
+
+    Raises
+    ------
+    ValueError
+        A score is below 0, or a row sums to 0.
+
+    Examples
+    --------
+    >>> round(log_loss([0, 1], [[0.5, 0.5], [0.25, 0.75]]), 4)       # the mean of -ln 0.5 and -ln 0.75
+    0.4904
+    """
+    scores = as_scores(scores)
+    y_true = as_indices(y_true, scores)
+    if scores.min() < 0 or not scores.sum(axis=1).all():
+        raise ValueError(
+            "log_loss needs probabilities, 0 or more and not all 0 in a clip; apply softmax to the network's outputs"
+        )
+    own = scores[np.arange(len(scores)), y_true] / scores.sum(axis=1)
+    return float(-np.log(np.maximum(own, np.finfo(float).eps)).mean())
+
+
+@metric("macro_auc_single", probabilities=True, mean_over_clips=False)
+def macro_auc_single(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """The mean over classes of the area under the ROC curve, of each class against all others.
+
+    For several labels per clip see `macro_auc`, which this is of the same labels in columns of 0 and 1.
+
+    Parameters
+    ----------
+    y_true : array-like of int, shape (clips,)
+        Index of each clip's class.
+    scores : array-like of float, shape (clips, classes)
+        Probabilities, 0 to 1: they are compared between clips, as a network's raw outputs cannot be.
+
+    Returns
+    -------
+    float
+        0 to 1; 0.5 is random. Classes without a clip have no area and are left out of the mean.
+
+    Raises
+    ------
+    UndefinedError
+        All clips are of one class.
+    ValueError
+        A score is below 0 or above 1.
+
+    Examples
+    --------
+    >>> macro_auc_single([0, 1, 1], [[0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    0.5
+    """
+    scores = as_scores(scores)
+    if scores.min() < 0 or scores.max() > 1:
+        raise ValueError("macro_auc_single needs probabilities, 0 to 1; apply softmax to the network's outputs")
+    return macro_auc(np.arange(scores.shape[1]) == as_indices(y_true, scores)[:, None], scores)

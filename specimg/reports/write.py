@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import os
+import re
 import warnings
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from fastai.vision.all import Learner
 
 from ..core.files import write_atomic
+from ..core.reading import parse_json, read_bytes
 from ..experiments import Blend, Run
 from ..interpret import SpecInterpretation
 from ..interpret.label_quality import label_issues
@@ -30,6 +32,8 @@ from .page_source import read_subject
 from .subject import Subject
 
 SCRIPTS = ("data", "player", "cards", "tables", "scatter", "review", "main")  # concatenated in this order
+MOST_PAGE = 2**30  # bytes of a file that is looked into before it is replaced
+_PAGE = re.compile(rb'<script type="application/json" id="page">(.*?)</script>', re.DOTALL)
 LEAST_ISSUES, MOST_ISSUES = 50, 1000  # clips on a page of review, however many are issues
 
 
@@ -135,6 +139,40 @@ def _title_of(subject: Subject) -> str:
     return " on ".join(part for part in (network, data_name) if part) or "Classifier report"
 
 
+def _folder_of(subject: Subject) -> str | None:
+    """The folder of the training, where known."""
+    return subject.facts.get("Training", {}).get("folder")
+
+
+def _is_of(page: dict) -> list:
+    """What a page is of: its kind, its title and the folder of the training. Another page of the same may replace it."""
+    facts = dict(page["facts"])
+    return [page["kind"], page["title"], dict(facts.get("Training", {})).get("folder")]
+
+
+def _read_page(path: Path) -> list | None:
+    """What the page in a file is of; None if it is no page of ours."""
+    found = _PAGE.search(read_bytes(path, MOST_PAGE)) if path.stat().st_size <= MOST_PAGE else None
+    try:
+        return None if found is None else _is_of(parse_json(found[1]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _refuse_another(path: Path, of: list) -> None:
+    """ValueError if the file is another page, or something else than one."""
+    if not path.exists():
+        return
+    there = _read_page(path)
+    if there == of:
+        return
+    what = "something else than a page of report or review_sheet"
+    if there is not None:
+        kind, title, folder = there
+        what = f"the {kind} page {title!r}" + (f" of {folder!r}" if folder else "")
+    raise ValueError(f"{str(path)!r} is {what}; name another file, or give overwrite=True")
+
+
 def _write(
     subject: Subject, order: np.ndarray, path: Path, review: dict | None, title: str, whole: bool, options: MediaOptions
 ) -> Path:
@@ -156,6 +194,7 @@ def report(
     budget_mb: float = 25,
     kbits: float = 32,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Path:
     """Write one self-contained HTML page to see what a classifier learnt, and to listen to its mistakes.
 
@@ -170,7 +209,7 @@ def report(
         A learner's validation set is predicted. A path is the folder of a run (`cross_validate(out=)`), a training folder (`fit(out=)`),
         the folder of `specimg train`, or a file of saved predictions.
     path : path, default "report.html"
-        The file; its folder is created.
+        The file; its folder is created. An earlier page of the same training is replaced.
     title : str, optional
         Default the network and the data.
     cam : int, default 100
@@ -183,6 +222,8 @@ def report(
         Bit rate of embedded sounds (Ogg Opus) in kbit/s, 6 to 256.
     progress : bool, default True
         Show bars.
+    overwrite : bool, default False
+        Replace whatever the file is.
 
     Returns
     -------
@@ -192,7 +233,7 @@ def report(
     Raises
     ------
     ValueError
-        For another kind of source, a folder that is none of these, and options out of range.
+        For another kind of source, a folder that is none of these, options out of range, and a file that is there and is another page.
 
     Examples
     --------
@@ -203,11 +244,14 @@ def report(
     """
     options, path = MediaOptions(cam, audio, budget_mb, kbits, progress), _file(path)
     subject = read_subject(source)
+    title = title or _title_of(subject)
+    if not overwrite:
+        _refuse_another(path, ["report", title, _folder_of(subject)])
     order = review_order(subject.predictions.table)
     review = None
     if len(order) and subject.predictions.labelled.any():
         review = _renumbered(read_issues(subject.interp)[0], order)
-    return _write(subject, order, path, review, title or _title_of(subject), True, options)
+    return _write(subject, order, path, review, title, True, options)
 
 
 def review_sheet(
@@ -220,6 +264,7 @@ def review_sheet(
     budget_mb: float = 25,
     kbits: float = 32,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Path:
     """Write a page to review the clips whose label is most likely wrong, which saves `corrections.csv`.
 
@@ -228,7 +273,7 @@ def review_sheet(
 
     Parameters
     ----------
-    source, title, audio, budget_mb, kbits, progress
+    source, title, audio, budget_mb, kbits, progress, overwrite
         As in `report`.
     path : path, default "review.html"
         The file; its folder is created.
@@ -252,7 +297,9 @@ def review_sheet(
     """
     options, path = MediaOptions(cam, audio, budget_mb, kbits, progress), _file(path)
     subject = read_subject(source)
+    title = title or f"Label review: {_title_of(subject)}"
+    if not overwrite:
+        _refuse_another(path, ["review", title, _folder_of(subject)])
     review, rows = read_issues(subject.interp) if len(subject.predictions) else ({"why": "there are no clips."}, [])
     order = np.array(rows, int)
-    title = title or f"Label review: {_title_of(subject)}"
     return _write(subject, order, path, _renumbered(review, order), title, False, options)

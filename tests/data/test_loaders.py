@@ -119,8 +119,8 @@ def test_a_window_of_a_picture_that_claims_a_billion_columns_a_second_is_refused
 
 
 def test_training_sees_variants_and_validation_never(sounds):
-    dls = load(sounds, augment=None, fold=1, group_col="speaker", variants=[Roll(0.5), AddNoise(10)])
-    plain = load(sounds, augment=None, fold=1, group_col="speaker")
+    dls = load(sounds, augment=None, fold=1, variants=[Roll(0.5), AddNoise(10)])
+    plain = load(sounds, augment=None, fold=1)
     train, valid = dls.train.clips, dls.valid.clips
     assert len(train) == 3 * len(plain.train.clips) and dls.size == plain.size and dls.vocab == plain.vocab
     assert (

@@ -379,7 +379,7 @@ def test_what_is_no_recording_is_left_out_and_named(tmp_path, sounds):
     )
     with pytest.warns(UserWarning) as caught:
         dls = load(here, pd.concat([here.table, pd.DataFrame({"fname": ["gone.wav"], "label": ["low"]})]))
-    said = [str(w.message) for w in caught]
+    said = [str(w.message) for w in caught if "same content" not in str(w.message)]
     assert len(said) == 2 and "1 of 25 rows have no recording below" in said[0]
     assert said[1].startswith(
         "3 of 24 clips cannot be read and are left out (0_high_a.wav: is empty (0 bytes); 1_low_b.wav: is cut short"
@@ -403,6 +403,7 @@ def test_a_file_that_its_header_praises_is_named_by_the_batch(tmp_path, sounds):
     sf.write(tmp_path / "audio" / "3_low_d.wav", y, SR, subtype="FLOAT")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("ignore", ".* same content")  # tones of one pitch
         dls = load(here, sounds.table.assign(held=sounds.table["fname"].str[0] == "3"), valid_col="held")
     with pytest.raises(
         AudioError,

@@ -194,7 +194,7 @@ def untrained(monkeypatch) -> Trained:
         )
         return learn
 
-    def fit_or_load(learn, recipe, out):
+    def fit_or_load(learn, recipe, out, predictions):
         history = pd.DataFrame(
             {"phase": ["unfrozen"], "epoch": 1, "lr": 0.1, "train_loss": 1.0, "valid_loss": 1.0, "seconds": 0.0}
         )
@@ -289,7 +289,7 @@ def test_rows_that_cannot_be_heard_get_the_class_prior_and_are_counted(run, comp
 
 def test_the_log_and_the_warnings_tell_what_happens(first):
     run, log, said = first
-    told = [str(w.message) for w in said if w.category is UserWarning]
+    told = [str(w.message) for w in said if w.category is UserWarning and "same content" not in str(w.message)]
     assert [w.filename for w in said if "test clip" in str(w.message)] == [__file__]
     assert len(told) == 1
     assert told[0].startswith("3 of 6 test clips could not be drawn and are given the class prior (test/empty.wav: ")
@@ -1701,5 +1701,5 @@ def test_a_score_hangs_on_no_order_of_clips(run):
 
 
 def test_the_folder_of_a_training_is_no_run_and_named(run):
-    with pytest.raises(ValueError, match="is not the folder of a run .*; it holds one training, as fit.*read_history"):
+    with pytest.raises(ValueError, match="is not the folder of a run .*; it holds one training, as fit.*from_run"):
         Run.open(run.fold_runs[0].folder / "fit")

@@ -88,7 +88,7 @@ def test_a_learner_shows_the_value_of_the_whole_set(kind):
     torch.nn.init.eye_(same.weight)
     learn = Learner(DataLoaders(loader, loader), same, loss_func=loss, metrics=[fastai_metric(name) for name in names])
     _, *values = learn.validate()
-    probabilities = torch.sigmoid(logits).numpy()
+    probabilities = (torch.sigmoid(logits) if multi else torch.softmax(logits, dim=-1)).numpy()
     assert values == pytest.approx([get_metric(name).function(y_true, probabilities) for name in names], rel=1e-5)
 
 
@@ -102,3 +102,11 @@ def test_where_a_metric_has_no_value_a_training_run_goes_on():
     for name in ("lwlrap", "macro_auc", "mean_average_precision"):
         shown = metrics.FastaiMetric(name)(torch.tensor([[0.1, 0.9], [0.2, 0.8]]), torch.zeros(2, 2))
         assert torch.isnan(shown)
+
+
+def test_a_metric_of_probabilities_gets_the_softmax_of_single_labels():
+    import torch
+
+    logits, target = torch.tensor([[2.0, 0.0, 1.0], [0.5, 0.1, -3.0]]), torch.tensor([0, 1])
+    expected = torch.nn.functional.cross_entropy(logits, target)
+    assert float(fastai_metric("log_loss")(logits, target)) == pytest.approx(float(expected), abs=1e-6)

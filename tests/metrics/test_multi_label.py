@@ -12,6 +12,7 @@ from specimg.metrics import (
     d_prime,
     get_metric,
     list_metrics,
+    log_loss_multi,
     lwlrap,
     macro_auc,
     macro_f1,
@@ -250,3 +251,14 @@ def test_other_refusals_of_several_labels():
     for scores in ([[3.2], [0.1]], [[0.3], [-0.1]]):
         with pytest.raises(ValueError, match=r"scores reach from .* padded_cmap needs probabilities"):
             padded_cmap([[1], [0]], scores)
+
+
+def test_log_loss_of_several_labels_is_binary_cross_entropy():
+    import torch
+
+    rng = np.random.default_rng(0)
+    hot, probs = rng.integers(0, 2, (30, 4)), rng.uniform(0.01, 0.99, (30, 4))
+    expected = torch.nn.functional.binary_cross_entropy(torch.tensor(probs), torch.tensor(hot).double())
+    assert log_loss_multi(hot, probs) == pytest.approx(float(expected))
+    with pytest.raises(ValueError, match="log_loss_multi needs probabilities"):
+        log_loss_multi([[1]], [[1.5]])

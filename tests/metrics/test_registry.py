@@ -11,7 +11,16 @@ import pytest
 from scored_clips import SCORES, TRUE, multi_label_data, single_label_data
 
 from specimg import metrics
-from specimg.metrics import fastai_metric, get_metric, list_metrics, map_at_k, registry, top_k_accuracy
+from specimg.metrics import (
+    Metric,
+    fastai_metric,
+    get_metric,
+    list_metrics,
+    map_at_k,
+    own_metric,
+    registry,
+    top_k_accuracy,
+)
 
 
 def test_names():
@@ -21,8 +30,11 @@ def test_names():
         "balanced_accuracy",
         "d_prime",
         "error_rate",
+        "log_loss",
+        "log_loss_multi",
         "lwlrap",
         "macro_auc",
+        "macro_auc_single",
         "macro_f1",
         "macro_f1_single",
         "map@3",
@@ -58,7 +70,14 @@ def test_what_the_registry_says_of_a_metric_is_true(name):
         assert "needs probabilities" in str(error)
         from_logits = None
     assert (from_logits == value) != chosen.probabilities
-    if name not in ("lwlrap", "mean_average_precision", "macro_auc", "d_prime", "macro_f1"):  # no value on some clips
+    if name not in (
+        "lwlrap",
+        "mean_average_precision",
+        "macro_auc",
+        "macro_auc_single",
+        "d_prime",
+        "macro_f1",
+    ):  # no value on some clips
         by_clip = np.mean([chosen.function(y_true[i : i + 1], scores[i : i + 1]) for i in range(len(scores))])
         assert (by_clip == pytest.approx(value)) == chosen.mean_over_clips
     hot = y_true if chosen.multilabel else np.eye(scores.shape[1])[y_true]
@@ -104,3 +123,43 @@ def test_every_name_of_the_parts_is_a_name_of_the_package():
     }
     inner = {name for name in own if not name.startswith("_")} - {"as_scores", "as_indices", "as_hot", "error_of_curve"}
     assert inner == set(metrics.__all__) and all(hasattr(metrics, name) for name in inner)
+
+
+@pytest.fixture
+def unregistered(monkeypatch):
+    """Metrics that a test registers are forgotten after it."""
+    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
+
+
+def share_of_first(y_true, scores):
+    return float(np.mean(np.asarray(y_true) == 0))
+
+
+def test_a_function_becomes_a_metric_under_its_name(unregistered):
+    assert own_metric(share_of_first) == "share_of_first" == own_metric(share_of_first)
+    found = get_metric("share_of_first")
+    assert found.function([0, 1], None) == 0.5 and found.probabilities and not found.mean_over_clips
+    assert own_metric(Metric("cost", share_of_first, greater_is_better=False)) == "cost"
+    assert not get_metric("cost").greater_is_better
+
+
+def test_a_function_of_a_known_name_keeps_both(unregistered):
+    from sklearn.metrics import log_loss
+
+    assert own_metric(log_loss) == "sklearn.log_loss"
+    y_true, probs = np.arange(4), np.full((4, 4), 0.1) + 0.6 * np.eye(4)[[0, 1, 3, 3]]
+    ours, theirs = (get_metric(name).function(y_true, probs) for name in ("log_loss", "sklearn.log_loss"))
+    assert ours == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("given", [lambda y_true, scores: 0.0, 3, None])
+def test_what_has_no_name_is_no_metric(given):
+    with pytest.raises(ValueError, match="is no metric; give a name of list_metrics"):
+        own_metric(given)
+
+
+def test_an_unknown_name_says_how_to_register_ones_own():
+    with pytest.raises(
+        ValueError, match=r"unknown metric 'mine'.*must be registered in this process: own_metric\(function\)"
+    ):
+        get_metric("mine")

@@ -6,10 +6,13 @@ from scored_clips import SCORES, TRUE, single_label_data
 from sklearn import metrics as sk
 
 from specimg.metrics import (
+    UndefinedError,
     accuracy,
     accuracy_multi,
     balanced_accuracy,
     error_rate,
+    log_loss,
+    macro_auc_single,
     macro_f1_single,
     map_at_k,
     ranks,
@@ -118,3 +121,24 @@ def test_other_bad_input_is_refused():
         accuracy_multi(TRUE, SCORES)
     with pytest.raises(ValueError, match="of 0 and 1"):
         accuracy_multi(SCORES, SCORES)
+
+
+def test_log_loss_is_scikit_learns_and_clips_certainty():
+    rng = np.random.default_rng(0)
+    y_true, probs = rng.integers(0, 4, 50), rng.dirichlet(np.ones(4), 50)
+    assert log_loss(y_true, probs) == pytest.approx(sk.log_loss(y_true, probs, labels=range(4)))
+    assert log_loss(y_true, 3 * probs) == pytest.approx(log_loss(y_true, probs))  # rows are normalised
+    assert log_loss([0], [[0.0, 1.0]]) == pytest.approx(-np.log(np.finfo(float).eps))
+    for scores in ([[-0.1, 1.1]], [[0.0, 0.0]]):
+        with pytest.raises(ValueError, match="log_loss needs probabilities"):
+            log_loss([0], scores)
+
+
+def test_macro_auc_of_one_label_is_scikit_learns_one_vs_rest():
+    rng = np.random.default_rng(0)
+    y_true, probs = rng.integers(0, 4, 60), rng.dirichlet(np.ones(4), 60)
+    assert macro_auc_single(y_true, probs) == pytest.approx(sk.roc_auc_score(y_true, probs, multi_class="ovr"))
+    with_empty = np.column_stack([probs, np.zeros(60)])  # a class without a clip is left out
+    assert macro_auc_single(y_true, with_empty) == pytest.approx(macro_auc_single(y_true, probs))
+    with pytest.raises(UndefinedError):
+        macro_auc_single([1, 1], [[0.1, 0.9], [0.2, 0.8]])

@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...audio.find import locate_names
 from ...core.files import inside
 from ...core.reading import read_toml
 from ...core.text import count, examples
@@ -73,12 +74,12 @@ class TrainFile(Value):
         Folder of the recordings; the competition's own by default.
     csv : str, default None
         A csv file of labels.
-    fn_col, label_col : str, default "fname", "label"
-        Its columns of file names and labels.
+    fn_col, label_col : str, default None
+        Its columns of file names and labels; None: "fname" and "label", if it has them, else the first and the second.
     label_delim : str, default None
         What separates the labels of one cell.
     suffix : str, default ""
-        Appended to the names in the csv, such as ".wav".
+        Appended to the names in the csv, such as ".wav"; found, if none of the names is a file.
     start_col, end_col : str, default None
         Columns of start and end in seconds, where clips are parts of recordings.
     group_col : str, default None
@@ -102,8 +103,8 @@ class TrainFile(Value):
 
     audio: str = ""
     csv: str | None = None
-    fn_col: str = "fname"
-    label_col: str = "label"
+    fn_col: str | None = None
+    label_col: str | None = None
     label_delim: str | None = None
     suffix: str = ""
     start_col: str | None = None
@@ -147,7 +148,7 @@ class TestFile(Value):
     id_col : str, default None
         Column of the row names; None is the sample's first.
     suffix : str, default ""
-        Appended to a recording's name, such as ".wav".
+        Appended to a recording's name, such as ".wav"; found, if none of the names is a file.
     seconds : float, default None
         Length of a window in s, where rows are windows of recordings.
     row_id : str, default "{stem}"
@@ -275,6 +276,24 @@ def _folder(about: CompetitionFile, beside: Path) -> Path:
 # ---------------------------------------------------------------------- training
 
 
+def _suffix(given: str, home: Path, names: Sequence[str]) -> str:
+    """The suffix of recordings' names: as given; or as found, if none of the names is a file in `home` without one."""
+    if given or any(os.path.lexists(home / inside(home, name)) for name in names):
+        return given
+    front, back = locate_names(home, names) or ("", "")
+    return back if not front else ""
+
+
+def _columns(file: TrainFile, csv: Path) -> dict[str, str | None]:
+    """The columns of the csv, those of names and labels found if they are not given."""
+    columns = {name: getattr(file, name) for name in _OF_CSV if name != "scored_col"} | {"valid_col": file.scored_col}
+    names = list(read_text(csv))
+    for at, (name, usual) in enumerate((("fn_col", "fname"), ("label_col", "label"))):
+        if columns[name] is None:
+            columns[name] = usual if usual in names or at >= len(names) else names[at]
+    return columns
+
+
 def _train(file: TrainFile, folder: Path) -> pd.DataFrame:
     """The training table."""
     audio = _audio(folder, file.audio)
@@ -285,8 +304,11 @@ def _train(file: TrainFile, folder: Path) -> pd.DataFrame:
             else labels_from_names(folder / audio, file.regex, on=file.on)
         )
         return rows.assign(path=[under(audio, path) for path in rows["path"]])
-    columns = {name: getattr(file, name) for name in _OF_CSV if name != "scored_col"} | {"valid_col": file.scored_col}
-    rows = train_rows(_file(folder, file.csv, "csv"), folder, audio, **columns).rename(columns={"is_valid": "scored"})
+    csv = _file(folder, file.csv, "csv")
+    columns = _columns(file, csv)
+    names = read_text(csv).get(columns["fn_col"], pd.Series(dtype=str))
+    columns["suffix"] = _suffix(file.suffix, folder / audio, names.tolist())
+    rows = train_rows(csv, folder, audio, **columns).rename(columns={"is_valid": "scored"})
     # the competition's own folder holds the test set's recordings as well
     return with_audio(rows, folder, [] if audio == "." else audio)
 
@@ -317,7 +339,8 @@ def _test(file: TestFile, sample: pd.DataFrame, folder: Path, labels: Sequence[s
     if strange:
         rows = f"{count(len(strange), 'row')} of {file.sample}"
         raise ValueError(f"{rows} whose name is not {file.row_id} ({examples(strange)}); correct row_id")
-    paths = [under(audio, inside(home, match["stem"] + file.suffix)) for match in found]
+    suffix = _suffix(file.suffix, home, [match["stem"] for match in found])
+    paths = [under(audio, inside(home, match["stem"] + suffix)) for match in found]
     if paths and not any(os.path.lexists(folder / path) for path in paths):
         rows = count(len(paths), "test row")
         raise ValueError(f"none of the {rows} has its recording (the first is {paths[0]!r}); correct audio or suffix")
@@ -357,6 +380,35 @@ def _check_tables(data: dict) -> None:
                 )
 
 
+def competition_from_dict(about: dict, beside: str | os.PathLike = ".") -> Competition:
+    """The competition that the entries of such a file describe.
+
+    Parameters
+    ----------
+    about : dict
+        As TOML gives them.
+    beside : str or path-like, default "."
+        What `folder` is relative to.
+
+    Returns
+    -------
+    Competition
+
+    Raises
+    ------
+    ValueError
+        An entry is invalid, or what it names does not exist.
+    """
+    _check_tables(about)
+    file = CompetitionFile.from_dict(about)
+    folder = None if file.folder is None else Path(beside) / file.folder
+    if file.train is None:
+        return Competition.open(file.slug, folder, **file.options)
+    comp = _by_hand(file, _folder(file, Path(beside)))
+    object.__setattr__(comp, "described", {**about, "folder": str(comp.folder.absolute())})
+    return comp
+
+
 def read_competition(path: str | os.PathLike) -> Competition:
     """The competition that a TOML file describes: a `CompetitionFile`, in which [train] is a `TrainFile` and [test] a `TestFile`.
 
@@ -379,15 +431,9 @@ def read_competition(path: str | os.PathLike) -> Competition:
         raise ValueError(f"{str(path)!r} is not a file; give the TOML file that describes the competition")
     data = read_toml(path)
     try:
-        _check_tables(data)
-        about = CompetitionFile.from_dict(data)
-        if about.train is None:
-            return Competition.open(
-                about.slug, None if about.folder is None else path.parent / about.folder, **about.options
-            )
-        return _by_hand(about, _folder(about, path.parent))
+        return competition_from_dict(data, path.parent)
     except ValueError as exc:
         raise ValueError(f"{str(path)!r}: {exc}") from exc
 
 
-FILE_READERS[".toml"] = read_competition
+FILE_READERS.update({"": competition_from_dict, ".toml": read_competition})
