@@ -165,7 +165,7 @@ def _count(source: Sound, damaged: str) -> tuple[int, int]:
     with open_recording(source) as reader:
         _refuse(reader, damaged)
         frames = reader.frames
-        if frames is None or reader.problem:
+        if frames is None or reader.problem or damaged == "partial":
             for _ in reader.blocks():
                 pass
             _refuse(reader, damaged)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from .errors import AudioError, UnreadableError
+from .find import decoder_of_name
 from .headers import (
     HEAD,
     behind_tags,
@@ -389,7 +390,12 @@ class AvReader(Reader):
         import av
 
         ticks = 1 / (self._stream.time_base * self.sr)
-        if self._container.format.name != "mp3" or ticks.denominator != 1 or first - self.at < 2 * PREROLL * self.sr:
+        if (
+            not self._stream.codec_context.name.startswith("mp3")
+            or not self._is_loose
+            or ticks.denominator != 1
+            or first - self.at < 2 * PREROLL * self.sr
+        ):
             return super().seek(first)
         before = first - round(PREROLL * self.sr)
         with contextlib.suppress(av.FFmpegError):
@@ -547,7 +553,7 @@ class _Opener:
         if head[:4] == b"OggS":
             return self._ogg()
         if head[:4] == b"fLaC" and not flac_samples(self.file, self.size)[1]:
-            return AvReader(self.name, self.part(0, self.size))  # libsndfile would read as far as the header says
+            return self._av()  # libsndfile would read as far as the header says
         return self._chunked(head)
 
     def _check_kind(self, head: bytes) -> None:
@@ -563,7 +569,7 @@ class _Opener:
         """wav, aiff, w64, caf, au with what they say of their size; and whatever else libsndfile or FFmpeg knows."""
         chunk = sample_chunk(self.file, self.size)
         if wav_codec(head) in MPEG_IN_WAV:  # libsndfile believes the length in the header
-            return AvReader(self.name, self.part(0, self.size))
+            return self._av()
         if chunk is None:
             if self.name.lower().endswith(".raw"):
                 raise AudioError(
@@ -571,16 +577,20 @@ class _Opener:
                     "holds bare samples: without a header nobody knows their sampling rate and their format; convert it to wav, or "
                     "load it with NumPy and give (y, sr)",
                 )
+            if (
+                decoder_of_name(self.name) == "av"
+            ):  # by such a name libsndfile would hand any bytes to an mp3 decoder, which prints
+                return self._av()
             return self._soundfile_or_av(self.whole(), 0, self.size)
         if not chunk.is_unfinished(self.file, self.size):
             missing = chunk.missing(self.size)
             problem = f"is cut short: it ends {missing} bytes before its header says" if missing else ""
             return self._soundfile_or_av(self.whole(), 0, self.size, problem=problem)
-        if head[:4] in (b"FORM", b"riff"):  # libsndfile reads these to their end
+        if head[:4] == b"FORM":  # libsndfile reads these to their end
             return self._soundfile_or_av(self.whole(), 0, self.size)
-        left = self.size - chunk.begin
+        left = self.size - chunk.begin + (24 if head[:4] == b"riff" else 0)  # w64 counts the chunk's head
         if left >= 2 ** (8 * struct.calcsize(chunk.form)):
-            return AvReader(self.name, self.part(0, self.size))
+            return self._av()
         patch = chunk.field, struct.pack(chunk.form, left)
         return self._soundfile_or_av(self.part(0, self.size, patch), 0, self.size)
 
@@ -603,15 +613,29 @@ class _Opener:
             reader.close()
         except soundfile.SoundFileError as exc:
             said = libsndfile_message(exc)
-        try:
-            reader = AvReader(self.name, self.part(begin, end), like)
-        except AudioError as exc:
-            before, known, why = exc.reason.partition("can be read: ")
-            raise AudioError(
-                self.name, f"{before}{known}{said}; FFmpeg: {why}" if said and known else exc.reason
-            ) from exc
+        reader = self._av(begin, end, like, said)
         reader.problem = reader.problem or problem
         return reader
+
+    def _av(
+        self, begin: int = 0, end: int | None = None, like: tuple[int, int] | None = None, said: str = ""
+    ) -> Reader:
+        """What FFmpeg reads of a part of the file. said : what libsndfile said of it before."""
+        try:
+            return AvReader(self.name, self.part(begin, self.size if end is None else end), like)
+        except AudioError as exc:
+            raise AudioError(self.name, self._both(exc.reason, said)) from exc
+
+    def _both(self, reason: str, said: str) -> str:
+        """What FFmpeg's reader says of a file, with what libsndfile said of it before."""
+        before, known, why = reason.partition("can be read: ")
+        if not known:
+            return reason
+        if said:
+            why = f"{said}; FFmpeg: {why}"
+        if self.part(0, self.size).read(8)[4:] == b"ftyp":
+            why += ". The index of an mp4 stands at its end: this one is cut short, or was never finished"
+        return before + known + why
 
     def _mpeg(self) -> Reader:
         """mp3, mp2 or AAC, of one part or of several that were joined."""
