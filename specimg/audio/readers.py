@@ -214,6 +214,11 @@ class Reader(ABC):
         """Close the file."""
         self.cleanup.close()
 
+    @property
+    def about_seconds(self) -> float | None:
+        """How long the recording is, without reading on: exact where `frames` is known, else what its header estimates, None if nothing."""
+        return None if self.frames is None else self.frames / self.sr
+
     def read(self, n: int | None = None, buffer: SampleBuffer | None = None) -> np.ndarray:
         """The next samples.
 
@@ -373,6 +378,10 @@ class AvReader(Reader):
         if self._left is None:
             self.close()
             raise AudioError(name, self.problem or "is not a recording that can be read: no sound was found in it")
+
+    @property
+    def about_seconds(self) -> float | None:
+        return self._container.duration / 1e6 if self._container.duration else None
 
     @property
     def _is_loose(self) -> bool:

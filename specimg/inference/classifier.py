@@ -32,6 +32,7 @@ from ..data.images import EncodedSound, Samples
 from ..data.sources import list_sources
 from ..render.renderer import Renderer
 from .calibration import Calibration
+from .clip_lengths import warn_far_longer
 from .ensemble import Ensemble, most_in_a_batch
 from .long_recordings import predict_windows
 
@@ -253,6 +254,8 @@ class Classifier:
     ) -> pd.DataFrame:
         """Label recordings.
 
+        Those that are far longer than the clips which the classifier learnt are named in a warning: they are for `predict_windows`.
+
         Parameters
         ----------
         items : str, path, bytes, file, pair (y, sr), or list of them
@@ -283,6 +286,7 @@ class Classifier:
         if reject_below is not None and not 0 <= reject_below <= 1:
             raise ValueError(f"reject_below={reject_below!r} is a probability; give 0 to 1, or None")
         names, sources = list_sources(items)
+        warn_far_longer(self.input, self.about.get("training") or {}, names, sources)
         found, status = self._run(sources, self.probabilities, bs, n_jobs, progress)
         probs = found if found.shape[1] else np.full((len(sources), len(self.vocab)), np.nan, np.float32)
         return self.table_of(names, probs, status, reject_below)

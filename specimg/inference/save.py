@@ -41,6 +41,7 @@ from ..training import Predictions, predict_all
 from ..training.identity import shown_pictures as _pictures
 from .calibration import Calibration, calibrate as fit_calibration
 from .classifier import Classifier
+from .clip_lengths import longest_clip
 from .ensemble import Ensemble
 from .folder import CARD, FORMAT, GOLDEN, SETTINGS, facts_of, is_own_file, to_json, versions_now, weights_names
 from .golden import Recording, golden_recordings, write_golden
@@ -133,6 +134,7 @@ def _of_learner(learn: Learner, predictions: Predictions | None) -> _Trained:
         "epochs": None if history is None else len(history),
         "recipe": None if recipe is None else recipe.to_dict(),
         "data": _pictures(learn).get("clips"),
+        "longest_clip": longest_clip(learn.dls),
     }
     return _Trained(clf, training, predictions, "validation")
 
@@ -164,9 +166,9 @@ def _together(parts: list[Classifier], tta: TTA) -> Classifier:
 def _of_run(run, predictions: Predictions | None) -> _Trained:
     """A run: the classifiers of its folds, and the out-of-fold predictions of each."""
     config = getattr(run, "config", None)
-    clf = _together(
-        [load_classifier(member.folder / "classifier") for member in run.fold_runs], getattr(config, "tta", TTA())
-    )
+    parts = [load_classifier(member.folder / "classifier") for member in run.fold_runs]
+    clf = _together(parts, getattr(config, "tta", TTA()))
+    lengths = [(part.about.get("training") or {}).get("longest_clip") for part in parts]
     recipe, task, score = getattr(config, "recipe", None), getattr(run, "task", None), getattr(run, "score", None)
     labels = [label for label in run.predictions.table["target"] if label is not None]
     training = {
@@ -178,6 +180,7 @@ def _of_run(run, predictions: Predictions | None) -> _Trained:
         "recipe": None if recipe is None else recipe.to_dict(),
         "competition": getattr(task, "slug", None),
         "data": getattr(task, "digest", None),
+        "longest_clip": max((length for length in lengths if length), default=None),
     }
     if score is not None and score == score:
         training["scores"] = [_score_entry(score.metric, float(score), score.low, score.high, score.n, "out of fold")]
