@@ -48,7 +48,7 @@ from fastai.vision.all import (
     aug_transforms,
 )
 from PIL import Image
-from transfer import ARCH, LOOKS, PROPOSED, RESULTS, SPLITS, clips, interval, judge, remember
+from transfer import ARCH, LOOKS, RESULTS, SHORT, SPLITS, clips, interval, judge, remember, share_wrong
 
 import specimg as sp
 
@@ -178,7 +178,7 @@ def train(name: str, data: str, seed: int, folder: Path, pictures: Path) -> dict
         learn = sp.spec_learner(dls, ARCH, weights=folder / "weights" / f"{ARCH}.safetensors", seed=seed, **stats)
     learn.model.to(memory_format=torch.channels_last)
     with learn.no_logging(), learn.no_bar():
-        sp.fit(learn, sp.Recipe(seed=seed, **PROPOSED.recipe))
+        sp.fit(learn, sp.Recipe(seed=seed, **SHORT.recipe))
         error, hits, _ = judge(learn)
     rows = [{"name": name, "error": error, "hits": hits}]
     if name == "ours":  # the same answers, named wrongly
@@ -227,10 +227,9 @@ def show() -> None:
             seeds = mine.index.intersection(base.index)
             if not len(seeds):
                 continue
-            error = "{:.3f} ({:.3f} to {:.3f})".format(*interval(list(mine.loc[seeds, "hits"])))
-            cost = "{:+.3f} ({:+.3f} to {:+.3f})".format(
-                *interval(list(mine.loc[seeds, "hits"]), list(base.loc[seeds, "hits"]))
-            )
+            wrong = share_wrong(list(mine.loc[seeds, "hits"]))
+            error = "{:.3f} ({:.3f} to {:.3f})".format(*interval(wrong))
+            cost = "{:+.3f} ({:+.3f} to {:+.3f})".format(*interval(wrong - share_wrong(list(base.loc[seeds, "hits"]))))
             print(f"{data:7} {name:15} {error}  {'' if name == 'ours' else cost}  seeds {len(seeds)}")
 
 

@@ -27,7 +27,7 @@ class Recipe(Value):
 
     Parameters
     ----------
-    epochs : int, default 7
+    epochs : int, default 14
         Epochs in which the whole network learns, 0 or more.
     freeze_epochs : int, default 1
         Epochs before them in which only the head learns, 0 or more.
@@ -81,7 +81,7 @@ class Recipe(Value):
     Recipe(epochs=10, freeze_epochs=5, lr=0.003)
     """
 
-    epochs: int = 7
+    epochs: int = 14
     freeze_epochs: int = 1
     lr: float | str = "default"
     lr_mult: float = 3.0
