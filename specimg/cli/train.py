@@ -132,7 +132,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--arch", "any timm network, or one of list_nets()", "resnet34")
     add("--pretrained", "start from pretrained weights", "yes", choices=["yes", "no", "if-available"])
     add("--weights", "a file or folder with the network's pretrained weights")
-    add("--epochs", "epochs in which all layers learn", 7)
+    add("--epochs", "epochs in which all layers learn", 14)
     add("--freeze-epochs", "epochs before them for the head alone", 1)
     add("--lr", "peak learning rate, find (a short search) or default: 0.01 pretrained, 0.003 from scratch")
     add("--mixup", "alpha of MixUp, 0 is off", 0.0)
