@@ -1,10 +1,12 @@
-"""Throw damaged classifiers and damaged sounds at the loader and the reader, for a bounded time, and count.
+"""Throw damaged classifiers, runs, training folders and sounds at what reads them, for a bounded time, and count.
 
     python benchmarks/fuzz_folder.py --seconds 300 --seed 0
+    python benchmarks/fuzz_folder.py --seconds 300 --only run training
 
-Each input is a folder of a trained classifier, or a recording, changed by chance: bytes flipped, cut, inserted, files swapped, entries of
-the JSON replaced, random bytes behind the magic of wav, flac, ogg, mp3 ... Whatever happens must be a ValueError (or the answer, where the
-change did no harm); nothing may run, hang, or ask for absurd memory. The script ends with status 1 and the seed of the first input that
+Each input is a folder of a trained classifier, of a run or of a training, or a recording, changed by chance: bytes flipped, cut, inserted,
+files swapped, entries of JSON, TOML, csv, .npz and checkpoints replaced, files replaced by links and folders, random bytes behind the magic
+of wav, flac, ogg, mp3 ... Whatever happens must be a ValueError (or the answer, where the change did no harm); nothing may run, hang, reach
+out of the folder, or ask for absurd memory. The script ends with status 1 and the seed of the first input that
 did otherwise.
 """
 
@@ -38,8 +40,10 @@ from specimg.inference.folder import facts_of
 from specimg.render.prepare import prepare
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel
+from specimg.training import Recipe
 from specimg.training.learner import spec_learner
 
+TWO_EPOCHS = Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=1)
 LIMIT = 6 * 2**30  # bytes of address space: what asks for more is found out
 SLOW = 20.0  # s for one input
 VALUES = [
@@ -231,6 +235,248 @@ def damage_folder(rng: random.Random, folder: Path) -> str:
     return kind
 
 
+# ---------------------------------------------------------------------- runs and training folders
+
+
+def make_run(folder: Path) -> Path:
+    """A small run of two folds over two tones, with a test set; its competition is `run_competition(folder)`."""
+    from specimg.experiments import cross_validate
+    from specimg.training import Recipe
+
+    for i in range(12):
+        label = "high" if i % 2 else "low"
+        sf.write(folder / f"{label}{i}.wav", sine(2000 if label == "high" else 300, 0.25 + 0.02 * (i % 3), 8000), 8000)
+    run = cross_validate(
+        run_competition(folder),
+        Renderer(Mel(n_mels=16, n_fft=256, hop_length=64)),
+        "test_resnet",
+        Recipe(epochs=1, freeze_epochs=0, lr=0.01),
+        folds=2,
+        out=folder / "run",
+        loaders=dict(bs=4, size=16, cache=str(folder / "cache"), n_jobs=1, progress=False, num_workers=0),
+        learner=dict(pretrained=False),
+        log=None,
+    )
+    run.submission(folder / "submission.csv")
+    return run.folder
+
+
+def run_competition(folder: Path):
+    """The competition of `make_run`."""
+    import pandas as pd
+
+    from specimg.competitions import BestLabels, Competition
+
+    names = [f"{'high' if i % 2 else 'low'}{i}.wav" for i in range(12)]
+    table = pd.DataFrame({"path": names[:8], "label": [name.rstrip("0123456789.wav") for name in names[:8]]})
+    test = pd.DataFrame({"id": names[8:], "path": names[8:]})
+    return Competition("two-tones", folder, table, metric="map@3", format=BestLabels(k=2), test=test)
+
+
+def make_training(folder: Path):
+    """(a learner of one linear layer, its training folder after one of two epochs)"""
+    from fastai.vision.all import CancelFitException
+
+    from specimg.training import fit
+
+    learn = plain_learner()
+    learn.add_cb(_stop_after_first(CancelFitException))
+    with learn.no_bar(), learn.no_logging():
+        fit(learn, TWO_EPOCHS, out=folder / "training")
+    return folder / "training"
+
+
+def plain_learner():
+    """A learner that costs nothing."""
+    from fastai.vision.all import CrossEntropyLossFlat, DataLoader, DataLoaders, Learner
+
+    torch.manual_seed(0)
+    items = [(torch.randn(8), torch.tensor(i % 2)) for i in range(24)]
+    dls = DataLoaders(DataLoader(items[:16], bs=8), DataLoader(items[16:], bs=8))
+    dls.c = 2
+    return Learner(dls, torch.nn.Linear(8, 2), loss_func=CrossEntropyLossFlat())
+
+
+def _stop_after_first(how):
+    from fastai.vision.all import Callback
+
+    class Stop(Callback):
+        order = 80
+
+        def before_epoch(self):
+            if self.epoch == 1:
+                raise how
+
+    return Stop()
+
+
+def damage_cells(rng: random.Random, text: str) -> str:
+    """Some cells, rows or names of a csv replaced."""
+    rows = [line.split(",") for line in text.splitlines()]
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        row = rng.choice(rows)
+        kind = rng.randrange(5)
+        if kind == 0 and row:
+            row[rng.randrange(len(row))] = str(rng.choice([*VALUES[:-1], *CELLS]))
+        elif kind == 1 and row:
+            row.pop()
+        elif kind == 2:
+            row.append(rng.choice(CELLS))
+        elif kind == 3:
+            rows.append(list(row))
+        else:
+            rows[0] = rng.sample(rows[0], len(rows[0]))
+    return "\n".join(map(",".join, rows))
+
+
+CELLS = ["", "/etc/passwd", "../../x.wav", "nan", "inf", "1e400", "9" * 5000, '"', "\x00", "a\x1b[2J", "high", "-1"]
+
+
+def damage_npz(rng: random.Random, file: Path) -> None:
+    """Predictions with other arrays, or another table."""
+    with np.load(file) as kept:
+        arrays = {name: kept[name] for name in kept}
+    name = rng.choice([*sorted(arrays), "about", "about", "about"])
+    if name == "about":
+        about = damage_json(rng, json.loads(arrays["about"].tobytes()))
+        if rng.random() < 0.3 and isinstance(about, dict) and isinstance(about.get("columns"), dict):
+            column = about["columns"].get(rng.choice(["path", "picture"]))
+            if isinstance(column, list) and column:
+                column[0] = rng.choice(["/etc/passwd", "../../../x", "\x1b[2J", "a\x00b"])
+        arrays["about"] = np.frombuffer(json.dumps(about).encode("utf-8", "surrogatepass"), np.uint8)
+    else:
+        shape = rng.choice([(0,), (1,), (3, 3), (8, 2), (2, 8), (4, 2, 1)])
+        arrays[name] = np.full(
+            shape, rng.choice([0, 1, 2, -1, np.nan, np.inf]), rng.choice(["f4", "f8", "i8", "c8", "U3"])
+        )
+    np.savez_compressed(file, **arrays)
+
+
+def damage_checkpoint(rng: random.Random, file: Path) -> None:
+    """A checkpoint with other entries, whose tensors are kept."""
+    state = torch.load(file, weights_only=True)
+    holders = [path for path in places(state) if path]
+    path = rng.choice(holders)
+    holder = state
+    for key in path[:-1]:
+        holder = holder[key]
+    if rng.random() < 0.3 and isinstance(holder, dict):
+        del holder[path[-1]]
+    else:
+        tensors = [torch.zeros(3), torch.zeros(1).expand(10**12), torch.zeros(2, 8, dtype=torch.int64)]
+        holder[path[-1]] = rng.choice([*VALUES[:-1], *tensors])
+    torch.save(state, file)
+
+
+def damage_tree_of_files(rng: random.Random, folder: Path, mine: Path) -> str:
+    """One damage to a copy of a run or a training folder; returns its name. Links lead to the folder `mine`."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and "classifier" not in file.parts)
+    file = rng.choice(files)
+    suffix = file.suffix
+    kind = rng.choice(["entries", "entries", "entries", "bytes", "swap", "remove", "link", "folder", "nested"])
+    if kind == "link":
+        target = rng.choice([file, file.parent]) if file.parent != folder else file
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+        target.symlink_to(mine if rng.random() < 0.5 else mine / "precious.txt")
+    elif kind == "folder":
+        file.unlink()
+        file.mkdir()
+    elif kind == "remove":
+        file.unlink()
+    elif kind == "swap":
+        file.write_bytes(rng.choice(files).read_bytes())
+    elif kind == "nested":
+        file.write_text(rng.choice(["[", '{"a":', "a = [", "a."]) * rng.choice([200, 100_000]))
+    elif kind == "bytes" or suffix == ".pth" and rng.random() < 0.1:
+        file.write_bytes(damage_bytes(rng, file.read_bytes()))
+    elif suffix == ".json":
+        file.write_text(json.dumps(damage_json(rng, json.loads(file.read_text()))))
+    elif suffix == ".toml":
+        lines = file.read_text().splitlines()
+        at = rng.randrange(len(lines))
+        name = lines[at].partition("=")[0]
+        lines[at] = (
+            f"{name}= {rng.choice(['1', '-1', '1e9', '10000000000', 'nan', '[]', 'true', chr(34) * 2, '{a = 1}'])}"
+        )
+        file.write_text("\n".join(lines))
+    elif suffix == ".csv":
+        file.write_text(damage_cells(rng, file.read_text()), encoding="utf-8", errors="surrogatepass")
+    elif suffix == ".npz":
+        damage_npz(rng, file)
+    elif suffix == ".pth":
+        damage_checkpoint(rng, file)
+    return f"{kind} of {suffix or file.name}"
+
+
+def guarded(work: Path) -> Path:
+    """A folder of the user's, which must stay as it is."""
+    mine = work / "mine"
+    mine.mkdir(exist_ok=True)
+    for name in ("precious.txt", "last.pth", "lock", "oof.npz"):
+        (mine / name).write_text("mine")
+    return mine
+
+
+def is_untouched(mine: Path) -> bool:
+    there = {file.name: file.read_text() for file in mine.iterdir()}
+    return there == dict.fromkeys(["precious.txt", "last.pth", "lock", "oof.npz"], "mine")
+
+
+def _use_run(folder: Path, competition) -> None:
+    """All that reads a run, and the call that would go on with it."""
+    from specimg.experiments import Run
+    from specimg.experiments.storage import is_new
+    from specimg.experiments.task import Task
+    from specimg.reports.page_source import read_subject
+
+    run = Run.open(folder)
+    repr(run), run.score, run.scores, run.oof, run.history, run.test_probs, run.pseudo_labels(0.5)
+    run.keep_score()
+    run.submission(folder.parent / "submission.csv")
+    read_subject(folder)
+    is_new(folder, run.config, Task.of(competition), None)
+
+
+def try_run(rng: random.Random, whole: Path, work: Path) -> tuple[str, str]:
+    """(what was done, what came of it)"""
+    folder, mine = work / "damaged run", guarded(work)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    kind = damage_tree_of_files(rng, folder, mine)
+    try:
+        _use_run(folder, run_competition(whole.parent))
+        result = "answered"
+    except ValueError:
+        result = "refused"
+    assert is_untouched(mine), "it reached out of its folder"
+    return f"run: {kind}", result
+
+
+def try_training(rng: random.Random, whole: Path, work: Path) -> tuple[str, str]:
+    """(what was done, what came of it)"""
+    from specimg.reports.page_source import read_subject
+    from specimg.training import fit, load_training, read_history
+
+    folder, mine = work / "damaged training", guarded(work)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    kind = damage_tree_of_files(rng, folder, mine)
+    learn, result = plain_learner(), "answered"
+    for use in (
+        lambda: read_history(folder),
+        lambda: load_training(learn, folder),
+        lambda: read_subject(folder),
+        lambda: fit(learn, TWO_EPOCHS, out=folder),
+    ):
+        try:
+            with learn.no_bar(), learn.no_logging():
+                use()
+        except ValueError:
+            result = "refused"
+    assert is_untouched(mine), "it reached out of its folder"
+    return f"training: {kind}", result
+
+
 # ---------------------------------------------------------------------- trying
 
 
@@ -278,6 +524,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=["classifier", "run", "sound", "training"], help="default all")
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -286,7 +533,13 @@ def main() -> int:
     counts, slowest, at, began = Counter(), (0.0, ""), args.seed, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        whole, sounds = make_classifier(work), make_sounds(work)
+        makers = {"classifier": make_classifier, "run": make_run, "training": make_training, "sound": make_sounds}
+        tries = {"classifier": try_folder, "run": try_run, "training": try_training, "sound": try_sound}
+        wholes = {}
+        for name in args.only or makers:
+            (work / name).mkdir()
+            wholes[name] = makers[name](work / name)
+        turns = [name for name in ("sound", "run", "sound", "classifier", "sound", "training") if name in wholes]
         trace = work / "it ran"
         os.environ["SPECIMG_TRACE"] = str(trace)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -296,7 +549,8 @@ def main() -> int:
         while time.perf_counter() - began < args.seconds:
             rng, started = random.Random(at), time.perf_counter()
             try:
-                kind, result = try_sound(rng, sounds, work) if at % 4 else try_folder(rng, whole, work)
+                name = turns[at % len(turns)]
+                kind, result = tries[name](rng, wholes[name], work)
             except BaseException as exc:
                 if isinstance(exc, KeyboardInterrupt):
                     break

@@ -18,15 +18,36 @@ Each command has `--help` with an example. torch is imported inside the commands
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import warnings
+from typing import TextIO
 
 from ..core.figures import offscreen
+from ..core.text import printable
 from . import classifier as keeping, render as drawing, report as looking, runs as competing, train as training
 
 __all__ = ["main"]
 
 GROUPS = (drawing, training, looking, keeping, competing)  # modules with `add(commands)`, in the order of the help
+
+
+_LINES = "\n\t"
+
+
+class _Shown:
+    """A stream that shows control characters, which names and labels may hold, in place of obeying them; but a bar may return to its line."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        start = "\r" if text.startswith("\r") else ""
+        self._stream.write(start + printable(text[len(start) :], keep=_LINES))
+        return len(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
     """In place of `warnings.showwarning`: one line, without the source."""
-    print(f"note: {message}", file=sys.stderr)
+    print(f"note: {printable(message, keep=_LINES)}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -68,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        with warnings.catch_warnings(), offscreen():
+        with warnings.catch_warnings(), offscreen(), contextlib.redirect_stdout(_Shown(sys.stdout)):  # type: ignore[type-var]
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.showwarning = _show_warning
@@ -77,6 +98,6 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, ModuleNotFoundError) as exc:
-        print(f"specimg: {exc}", file=sys.stderr)
+        print(f"specimg: {printable(exc, keep=_LINES)}", file=sys.stderr)
         return 1
     return 0

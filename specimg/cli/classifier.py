@@ -7,20 +7,29 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..core.text import count
+from ..core.text import count, printable_cells
 from .common import add_command, open_classifier, option, print_failures
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..inference.classifier import Classifier
 
 
 _TRAINED = "folder of what was trained: of train, keep or cv, or of fit(out=)"
+_QUOTE = "in csv files put an apostrophe before text that a spreadsheet would run as a formula (=, +, -, @)"
+
+
+def _write_csv(table: pd.DataFrame, path: str, quote_formulas: bool) -> None:
+    """A table for other programs: what they might obey in its text is shown as an escape."""
+    from ..core.files import write_atomic
+
+    text = printable_cells(table, quote_formulas=quote_formulas).to_csv(index=False)
+    write_atomic(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _predict(args: argparse.Namespace) -> None:
     """Label recordings with a trained classifier."""
-    from ..core.files import write_atomic
-
     clf = open_classifier(args.classifier)
     items = args.audio[0] if len(args.audio) == 1 else args.audio
     table = clf.predict(items, bs=args.bs, n_jobs=args.jobs, reject_below=args.reject_below)
@@ -28,12 +37,13 @@ def _predict(args: argparse.Namespace) -> None:
         raise ValueError(f"{items!r} holds no recordings")
     failed = table[table["probability"].isna()]
     if args.out:
-        write_atomic(args.out, table.to_csv(index=False).encode("utf-8", "surrogateescape"))
+        _write_csv(table, args.out, args.quote_formulas)
         print(f"{count(len(table), 'row')} in {args.out!r}, {len(failed)} without a label")
         reasons = [(repr(path), status) for path, status in failed[["path", "status"]].itertuples(index=False)]
         print_failures(reasons, args.verbose, f"failures are listed in {args.out!r}, in the column status")
     else:
-        table[["path", "label", "probability", "status"]].to_csv(sys.stdout, index=False, float_format="%.4f")
+        shown = table[["path", "label", "probability", "status"]]
+        printable_cells(shown).to_csv(sys.stdout, index=False, float_format="%.4f")
     if len(failed) == len(table):
         raise ValueError(f"no recording could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
 
@@ -97,7 +107,6 @@ def _event_options(args: argparse.Namespace, clf: Classifier) -> dict:
 
 def _windows(args: argparse.Namespace) -> None:
     """Find events in long recordings with a trained classifier."""
-    from ..core.files import write_atomic
     from ..data.sources import list_sources
     from ..inference.events import merge_events, write_events
     from ..inference.events.formats import check_target
@@ -109,7 +118,7 @@ def _windows(args: argparse.Namespace) -> None:
     options = _event_options(args, clf)
     windows = clf.predict_windows(items, args.seconds, args.overlap)
     if args.table:
-        write_atomic(args.table, windows.to_csv(index=False).encode("utf-8", "surrogateescape"))
+        _write_csv(windows, args.table, args.quote_formulas)
     failed = windows[windows["status"] != "ok"]
     reasons = [
         (f"{path!r}{'' if start != start else f' at {start:g} s'}", status)
@@ -120,12 +129,13 @@ def _windows(args: argparse.Namespace) -> None:
         raise ValueError(f"no window could be labelled; {failed['path'].iloc[0]!r} {failed['status'].iloc[0]}")
     events = merge_events(windows, **options)
     if args.out:
-        write_events(events, args.out, args.format)
+        quoted = printable_cells(events, quote_formulas=True) if args.quote_formulas else events
+        write_events(quoted, args.out, args.format)
         print(
             f"{count(len(events), 'event')} in {args.out!r}, from {count(len(windows), 'window')}, {len(failed)} without a prediction"
         )
     else:
-        events.to_csv(sys.stdout, index=False, float_format="%.4f")
+        printable_cells(events).to_csv(sys.stdout, index=False, float_format="%.4f")
 
 
 def _add_windows(commands: argparse._SubParsersAction) -> None:
@@ -148,6 +158,7 @@ def _add_windows(commands: argparse._SubParsersAction) -> None:
     add("--format", "csv, audacity or raven; needed if --out is a folder")
     add("--verbose", "print all failures, not the first ten", action="store_true")
     add("--table", "also write all windows with all probabilities, as csv", metavar="FILE")
+    add("--quote-formulas", _QUOTE, action="store_true")
 
 
 # ---------------------------------------------------------------------- other programs
@@ -180,6 +191,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("classifier", _TRAINED)
     add("audio", "recordings, a pattern such as night/*.wav, or one folder of them", nargs="+")
     add("--out", "csv with all probabilities; default prints a short table")
+    add("--quote-formulas", _QUOTE, action="store_true")
     add("--bs", "recordings per batch", 32)
     add("--jobs", "processes for drawing, -1 is one per core", 1)
     add("--verbose", "with --out: print all failures, not the first ten", action="store_true")

@@ -10,12 +10,13 @@ A group of commands is a module with `add(commands)`, which calls `add_command` 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..core.text import printable
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -28,9 +29,11 @@ SHOWN = 10  # failures that are printed without --verbose
 
 def read_value(text: str) -> object:
     """A setting from the command line: a number, none/true/false, a list such as [64,64], or text."""
+    from ..core.reading import parse_json
+
     if text.startswith("["):
         try:
-            return json.loads(text)
+            return parse_json(text)
         except ValueError:
             return text
     lowered = text.lower()
@@ -156,7 +159,7 @@ def print_failures(rows: Iterable[tuple[str, str]], verbose: bool, where: str) -
     """Print (what, reason) to stderr: ten of them, all if `verbose`; `where` tells the rest, and where they are listed."""
     rows = list(rows)
     for what, reason in rows if verbose else rows[:SHOWN]:
-        print(f"{what}: {reason}", file=sys.stderr)
+        print(printable(f"{what}: {reason}"), file=sys.stderr)
     if len(rows) > SHOWN and not verbose:
         print(f"... and {len(rows) - SHOWN} more, shown by --verbose", file=sys.stderr)
     if rows and where:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.files import unlinked
 from ..core.text import count
 from .common import add_command, add_renderer, option, read_column, read_value, renderer_from
 
@@ -35,8 +36,20 @@ def _load(args: argparse.Namespace) -> SpecDataLoaders:
     return SpecDataLoaders.from_csv(source.parent, source.name, **columns, **common)
 
 
+_WRITTEN = (
+    "training",
+    "run",
+    "classifier",
+    "predictions.npz",
+    "corrections.csv",
+    *(f"{name}.png" for name in ("learning_curves", "top_losses", "confusion")),
+)
+
+
 def _check_out(source: Path, out: Path) -> None:
-    """ValueError if results would lie among the recordings: the next training would read them as a class."""
+    """ValueError if results would lie among the recordings, which the next training would read as a class, or be written through links."""
+    for name in _WRITTEN:
+        unlinked(out, name)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(
             f"--out {str(out)!r} lies in the folder of the recordings, {str(source)!r}; choose a folder outside it"
@@ -45,17 +58,25 @@ def _check_out(source: Path, out: Path) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     """Train a classifier on a folder of labelled folders, on file names, or on a csv."""
-    from ..experiments.baseline import linear_baseline
-    from ..inference import save_classifier
-    from ..interpret import SpecInterpretation
-    from ..labels.corrections import read_corrections, write_corrections
+    from ..core.failures import explained
     from ..models.networks import check_arch
-    from ..training import Recipe, fit_or_load
-    from ..training.learner import spec_learner
 
     check_arch(args.arch)  # before an hour of drawing
     out = Path(args.out)
     _check_out(Path(args.source), out)
+    with explained(out, "finished epochs are kept, and the same command continues", "fewer processes at once"):
+        _train_into(out, args)
+
+
+def _train_into(out: Path, args: argparse.Namespace) -> None:
+    """Load, train, save the classifier, its predictions and figures."""
+    from ..experiments.baseline import linear_baseline
+    from ..inference import save_classifier
+    from ..interpret import SpecInterpretation
+    from ..labels.corrections import read_corrections, write_corrections
+    from ..training import Recipe, fit
+    from ..training.learner import spec_learner
+
     recipe = Recipe(
         epochs=args.epochs,
         freeze_epochs=args.freeze_epochs,
@@ -82,7 +103,7 @@ def _train(args: argparse.Namespace) -> None:
     learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
     print(f"network: {learn.weights_from}")
     old = out / "run"  # of version 0.1
-    fit_or_load(learn, recipe, old if (old / "recipe.toml").exists() else out / "training", predictions=False)
+    fit(learn, recipe, out=old if (old / "recipe.toml").exists() else out / "training", predictions=False)
     save_classifier(learn, out / "classifier")  # first: it must not depend on the figures
     with learn.no_bar():
         interp = SpecInterpretation.from_learner(learn)

@@ -266,11 +266,10 @@ def remove(root: str | os.PathLike, path: str | os.PathLike) -> None:
     if relative == Path():
         raise OutsideError(f"{os.fspath(path)!r} is the whole of {os.fspath(root)!r}; name what to remove in it")
     whole = unlinked(root, relative.parent) / relative.name
-    with contextlib.suppress(FileNotFoundError):
-        if whole.is_dir() and not whole.is_symlink():
-            shutil.rmtree(whole)
-        else:
-            whole.unlink()
+    if whole.is_dir() and not whole.is_symlink():
+        shutil.rmtree(whole)
+    elif os.path.lexists(whole):
+        whole.unlink()
 
 
 # ---------------------------------------------------------------------- processes and folders

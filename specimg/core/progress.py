@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
+
+from .text import printable
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -41,7 +42,7 @@ def progress_bar(total: int | None, name: str, wanted: bool = True, *, unit: str
 
 
 def line_logger(log: Callable[[str], None] | None) -> Callable[[str], None]:
-    """What takes the lines of a log: `log` itself, nothing for None, and `print` without delay in files too."""
+    """What takes the lines of a log: `log` itself, nothing for None, and `print` without delay, and without control characters."""
     if log is None:
         return lambda line: None
-    return partial(print, flush=True) if log is print else log
+    return (lambda line: print(printable(line, keep="\n"), flush=True)) if log is print else log

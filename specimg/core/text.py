@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 # what a terminal or another program may obey: control characters, separators of lines, marks that turn the direction of text, halves of pairs
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_IN_CELLS = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_CONTROLS, _CONTROLS_IN_CELLS = re.compile(f"[{_IN_CELLS}\ud800-\udfff]"), re.compile(f"[{_IN_CELLS}]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
 
 
@@ -31,11 +32,17 @@ def printable(text: object, keep: str = "") -> str:
     >>> printable("one\\ntwo\\x07"), printable("one\\ntwo\\x07", keep="\\n")
     ('one\\\\ntwo\\\\x07', 'one\\ntwo\\\\x07')
     """
-    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else repr(found[0])[1:-1], str(text))
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found), str(text))
+
+
+def _escape(found: re.Match) -> str:
+    return repr(found[0])[1:-1]
 
 
 def printable_cells(table: pd.DataFrame, *, quote_formulas: bool = False) -> pd.DataFrame:
-    """The table with `printable` cells and names of columns; only text is changed.
+    """The table with control characters in cells and names of columns as their escapes; only text is changed.
+
+    The names of files that are not UTF-8 keep their bytes where the table is written with surrogateescape.
 
     quote_formulas : with an apostrophe before text that a spreadsheet would run as a formula
 
@@ -46,7 +53,8 @@ def printable_cells(table: pd.DataFrame, *, quote_formulas: bool = False) -> pd.
     def plain(cell: object) -> object:
         if not isinstance(cell, str):
             return cell
-        return f"'{printable(cell)}" if quote_formulas and cell.startswith(_FORMULA) else printable(cell)
+        apostrophe = "'" if quote_formulas and cell.startswith(_FORMULA) else ""
+        return apostrophe + _CONTROLS_IN_CELLS.sub(_escape, cell)
 
     names = {name: plain(name) for name in table.columns}
     return table.rename(columns=names).assign(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import warnings
 
+from .text import printable
+
 _PACKAGE = __name__.partition(".")[0]
 # What may stand between two lines of ours: cached properties, context managers, callbacks and workers.
 _BETWEEN = {_PACKAGE, "contextlib", "fastai", "fastcore", "functools", "joblib", "torch"}
@@ -24,4 +26,4 @@ def warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)  # the line that called this function
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(printable(message, keep="\n"), UserWarning, stacklevel=level)

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from ..competitions import Competition
-from ..core.files import write_atomic
+from ..core.files import unlinked, write_atomic
 from ..core.progress import line_logger
-from ..core.text import count, examples
+from ..core.text import count, examples, printable_cells
 from ..core.values import choose
 from ..data.tta import TTA
 from ..models.networks import check_arch, check_weights
@@ -50,7 +50,7 @@ def _check_networks(folder: Path, candidates: Sequence[Candidate], configs: Sequ
     for candidate, config in zip(candidates, configs):
         try:
             check_arch(config.arch)
-            run = run_in(folder / candidate.folder)
+            run = run_in(unlinked(folder, candidate.folder))
             if run is None or len(run.fold_runs) < run.n_planned:
                 check_weights(config.arch, config.learner.get("pretrained", True), config.learner.get("weights"))
         except ValueError as exc:
@@ -103,7 +103,9 @@ def _finish(folder: Path) -> Comparison:
     """Keep the differences and the table in files, and open the comparison."""
     Comparison(folder).keep_differences()
     found = Comparison(folder)
-    write_atomic(folder / "comparison.csv", found.table.to_csv(index=False).encode("utf-8", "surrogatepass"))
+    write_atomic(
+        folder / "comparison.csv", printable_cells(found.table).to_csv(index=False).encode("utf-8", "surrogatepass")
+    )
     return found
 
 

@@ -14,14 +14,16 @@ import functools
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ..core.files import inside, write_atomic
-from ..core.text import align_columns, cell, count, examples
+from ..core.files import unlinked, write_atomic
+from ..core.reading import read_json
+from ..core.text import align_columns, cell, count, examples, printable
 from ..core.values import choose
+from ..core.warnings import warn
 from ..metrics import get_metric
 from ..training.checkpoint import TrainingFolder
 from .learning_curves import draw_curves
@@ -34,10 +36,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECORD, _DIFFERENCES = "comparison.json", "differences.json"
+MOST_RECORD = 2**24  # bytes of comparison.json, and of differences.json
 _NO_DIFFERENCE = Difference(np.nan, np.nan, np.nan, 0)
 
 
 # ---------------------------------------------------------------------- the folder
+
+
+def _check_entry(entry: dict) -> None:
+    """ValueError if what is noted of a candidate is of another kind."""
+    ms, failed = entry["ms_picture"], entry.get("failed")
+    if not isinstance(entry["name"], str) or not entry["name"].isprintable():
+        raise ValueError(f"{entry['name']!r:.60} is no name of a candidate")
+    if not (ms is None or isinstance(ms, (int, float))) or not isinstance(failed, (str, type(None))):
+        raise ValueError(f"what is noted of {entry['name']!r} is not as compare writes it")
 
 
 def read_record(folder: Path) -> dict:
@@ -48,11 +60,16 @@ def read_record(folder: Path) -> dict:
         hint = f"did you mean {below[0]!r}?" if below else "compare(..., out=...) makes one"
         raise ValueError(f"{str(folder)!r} holds no comparison (it has no {RECORD}); {hint}")
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = read_json(unlinked(folder, RECORD), max_bytes=MOST_RECORD)
+        for name in ("systems", "baseline", "facts"):
+            about[name]  # KeyError, TypeError
         for entry in about["systems"]:
-            inside(folder, entry["folder"])  # a comparison from elsewhere must not lead out of its folder
-        return {**about, "baseline": about["baseline"], "facts": about["facts"]}
-    except (KeyError, TypeError, ValueError) as exc:
+            unlinked(folder, entry["folder"])  # a comparison from elsewhere must not lead out of its folder
+            _check_entry(entry)
+        if not isinstance(about["facts"]["metric"], str):
+            raise ValueError("its metric is no name")
+        return about
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise ValueError(f"{str(file)!r} cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
@@ -66,9 +83,20 @@ def run_in(folder: Path) -> Run | None:
     return Run(folder) if (folder / "folds.csv").is_file() else None
 
 
+def _check_kept(kept: Any) -> dict:
+    """The content of differences.json. ValueError if it is of another kind."""
+    rows = list(kept.values()) if isinstance(kept, dict) else [None]
+    for row in rows:
+        numbers = row.get("difference") if isinstance(row, dict) else None
+        good = isinstance(numbers, list) and len(numbers) == len(_NO_DIFFERENCE) and "of" in row
+        if not good or not all(number is None or isinstance(number, (int, float)) for number in numbers):
+            raise ValueError("it does not hold differences")
+    return kept
+
+
 def _n_parameters(run: Run) -> int:
     """Number of parameters of the network, as its first training recorded it."""
-    return TrainingFolder(run.fold_runs[0].folder / "fit").facts()["network"]["parameters"]
+    return TrainingFolder(run.fold_runs[0].folder / "fit").facts()["network"].get("parameters", 0)
 
 
 class Comparison:
@@ -231,7 +259,11 @@ class Comparison:
     def _kept(self) -> dict:
         """Differences that `keep_differences` wrote, by candidate, with the networks that they are of."""
         file = self.folder / _DIFFERENCES
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        try:
+            return _check_kept(read_json(file, max_bytes=MOST_RECORD)) if file.is_file() else {}
+        except ValueError as exc:
+            warn(f"{str(file)!r} cannot be read ({exc}); nothing is lost, the differences are computed again")
+            return {}
 
     def keep_differences(self) -> None:
         """Write differences.json, because an interval over many clips and classes takes minutes to compute."""
@@ -319,7 +351,7 @@ class Comparison:
         return f"Comparison({n} finished{rest}, in {str(self.folder)!r})"
 
     def __str__(self) -> str:
-        failures = [f"{name} failed: {reason}" for name, reason in self.failed.items()]
+        failures = [f"{name} failed: {printable(reason)}" for name, reason in self.failed.items()]
         return "\n".join(
             [repr(self), *([align_columns(self._shown()), *self._notes()] if self.runs else []), *failures]
         )

@@ -25,6 +25,7 @@ from ..data.tta import TTA
 from ..render.renderer import Renderer
 from ..training import Recipe
 
+MOST_SEEDS = 1000
 TRUST = ("sampling", "loss", "ignore")
 
 _COMPETITION = (*(entry.name for entry in fields(CompetitionFile)), "toml")
@@ -107,7 +108,7 @@ class RunConfig(Value):
     folds : int, optional
         Number of folds, 2 or more. None: those of the data set, else 5.
     seeds : int, default 1
-        Networks per fold, with the seeds `recipe.seed` (0 where that is None), +1, +2 ...
+        Networks per fold, 1 to 1000, with the seeds `recipe.seed` (0 where that is None), +1, +2 ...
     trust : {"sampling", "loss", "ignore"}, default "sampling"
         What the weights of clips do: set how often a clip is drawn, weight its loss, or nothing.
     tta : TTA, default TTA()
@@ -165,7 +166,8 @@ class RunConfig(Value):
         choose(self.trust, TRUST, "trust")
         rules = {
             "folds": (self.folds is None or self.folds >= 2, "2 or more, or None"),
-            "seeds": (self.seeds >= 1, "1 or more"),
+            "arch": (self.arch.isprintable(), "the name of a network"),
+            "seeds": (1 <= self.seeds <= MOST_SEEDS, f"1 to {MOST_SEEDS}"),
             "pseudo_min": (0 < self.pseudo_min < 1, "between 0 and 1"),
         }
         for name, (kept, rule) in rules.items():

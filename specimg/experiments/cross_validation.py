@@ -21,6 +21,7 @@ import pandas as pd
 
 from ..competitions import Competition
 from ..core.arguments import names_arguments
+from ..core.failures import explained
 from ..core.progress import line_logger
 from ..core.text import count, examples
 from ..data.sizes import Sizing
@@ -39,6 +40,10 @@ from .held_out import add_pseudo_labels, assign_folds, fold_numbers, split_fold,
 from .run import Run, drawn_test_clips
 from .storage import begin_run, claimed, is_new, record_pictures
 from .task import Score, Task
+
+_KEPT = "finished folds and epochs are kept, and the same call, with the same out=, continues"
+_FEWER = "loaders=dict(num_workers=0, n_jobs=1)"
+
 
 # ---------------------------------------------------------------------- before anything is drawn
 
@@ -273,7 +278,8 @@ def run_cross_validation(
     _log_plan(plan)
     try:
         if not plan.is_done:
-            _carry_out(plan)
+            with explained(plan.out, _KEPT, _FEWER):
+                _carry_out(plan)
     except KeyboardInterrupt:
         log(f"stopped; the same call, with out={str(plan.out)!r}, continues")
         raise
@@ -353,6 +359,8 @@ def cross_validate(
     ------
     ValueError
         Options exclude each other, weights are not found, a fold would be empty, a network gives nan, or `out` holds another run.
+    OSError
+        The disk is full, or a process that draws or loads data was killed: what is finished is kept, and the same call continues.
 
     Examples
     --------

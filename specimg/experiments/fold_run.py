@@ -6,18 +6,57 @@ predicted, `test.npz` when the test set is predicted.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..core.files import OutsideError, inside
+from ..core.reading import read_json
+from ..core.text import count
 from ..labels.tables import clip_index
 from ..training import Predictions
 from .config import RunConfig
 from .held_out import fold_numbers
+
+MOST_FOLD_RUNS = 100_000  # of a run
+MOST_DONE = 2**20  # bytes of done.json
+
+_MEASURED = ("score", "low", "high", "clips", "epochs", "seconds")  # numbers in done.json; the first three may be null
+
+
+def _check_done(done: Any) -> dict:
+    """The content of done.json. ValueError with the first entry that is missing or of another kind."""
+    if not isinstance(done, dict):
+        raise ValueError(f"it is a {type(done).__name__}, and no object")
+    for name in _MEASURED:
+        number = done.get(name)
+        known = isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) < 1e300
+        if not known and not (number is None and name in done and name in _MEASURED[:3]):
+            raise ValueError(
+                f"its entry {name!r} is {number!r:.40}" if name in done else f"its entry {name!r} is missing"
+            )
+    if not isinstance(done.get("weights_from"), (str, type(None))):
+        raise ValueError("its entry 'weights_from' is no text")
+    return done
+
+
+def check_paths(table: pd.DataFrame, source: Path) -> pd.DataFrame:
+    """The table, if each path is one below the folder of the recordings, whatever that is. OutsideError, with the file's name, if not."""
+    for path in table["path"].unique():
+        if os.path.isabs(path):
+            raise OutsideError(
+                f"{str(source)!r}: {path!r} is an absolute path, where runs have paths below their recordings' folder"
+            )
+        try:
+            inside(".", path)
+        except OutsideError as exc:
+            raise OutsideError(f"{str(source)!r}: {exc}") from exc
+    return table
 
 
 @dataclass(frozen=True)
@@ -57,14 +96,29 @@ class FoldRun:
 
     @property
     def done(self) -> dict:
-        """What was measured: score, low, high, clips, epochs, seconds ... ValueError if the file is broken."""
+        """What was measured: score, low, high, clips, epochs, seconds ... ValueError if the file is broken, or of another kind."""
         file = self.folder / "done.json"
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            return _check_done(read_json(file, max_bytes=MOST_DONE))
         except ValueError as exc:
-            raise ValueError(
-                f"{str(file)!r} is broken ({exc}); remove the folder {str(self.folder)!r}, and the same call trains this fold again"
-            ) from exc
+            raise ValueError(f"{str(file)!r} is broken ({exc}); {self._way_out}") from exc
+
+    @property
+    def _way_out(self) -> str:
+        return f"remove the folder {str(self.folder)!r}, and the same call trains this fold again; the others are kept"
+
+    def _load(self, name: str) -> Predictions:
+        file = self.folder / name
+        try:
+            found = Predictions.load(file)
+            check_paths(found.table, file)
+        except FileNotFoundError as exc:
+            raise ValueError(f"{str(file)!r} is missing, though {self} is finished; {self._way_out}") from exc
+        except OutsideError:
+            raise
+        except ValueError as exc:
+            raise ValueError(f"{exc}; {self._way_out}") from exc
+        return found
 
     def oof(self) -> Predictions:
         """Predictions of the clips that were held out.
@@ -73,7 +127,7 @@ class FoldRun:
         -------
         Predictions
         """
-        return Predictions.load(self.folder / "oof.npz")
+        return self._load("oof.npz")
 
     def test(self) -> Predictions:
         """Predictions of the test clips that could be drawn.
@@ -82,7 +136,7 @@ class FoldRun:
         -------
         Predictions
         """
-        return Predictions.load(self.folder / "test.npz")
+        return self._load("test.npz")
 
     def __str__(self) -> str:
         return f"fold {self.fold}, seed {self.seed}"
@@ -90,11 +144,12 @@ class FoldRun:
 
 def plan_fold_runs(folder: Path, config: RunConfig, folds: pd.DataFrame) -> list[FoldRun]:
     """The networks of a run, seed by seed and fold by fold, so that all clips are predicted once before the second seed."""
-    return [
-        FoldRun(seed, fold, folder / f"seed{seed}-fold{fold}")
-        for seed in config.seed_list
-        for fold in fold_numbers(folds)
-    ]
+    seeds, numbers = config.seed_list, fold_numbers(folds)
+    if len(seeds) * len(numbers) > MOST_FOLD_RUNS:
+        raise ValueError(
+            f"{count(len(numbers), 'fold')} and {count(len(seeds), 'seed')} are more than {MOST_FOLD_RUNS} networks; give fewer"
+        )
+    return [FoldRun(seed, fold, folder / f"seed{seed}-fold{fold}") for seed in seeds for fold in numbers]
 
 
 def mean_predictions(parts: Sequence[Predictions]) -> Predictions:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
-import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from fastai.vision.all import Learner
 
-from ..core.files import write_atomic
+from ..core.files import remove, write_atomic
 from ..data import SpecDataLoaders
 from ..data.images import FitSize
 from ..data.tta import TTAFit, with_tta
@@ -157,14 +157,15 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
         "seconds": round(time.perf_counter() - began, 1),
         "weights_from": learn.weights_from,
     }
-    (fold_run.folder / "test.npz").unlink(missing_ok=True)  # of other weights, if it is there
+    remove(fold_run.folder, "test.npz")  # of other weights, if it is there
     write_atomic(fold_run.folder / "done.json", json.dumps(done, indent=1).encode())
     log(f"{fold_run}: {score}, {done['seconds']:.0f} s")
 
 
 def drop_checkpoints(fold_run: FoldRun) -> None:
     """Remove the checkpoints of a finished network, whose weights the classifier holds."""
-    shutil.rmtree(fold_run.folder / "fit" / "checkpoints", ignore_errors=True)
+    with contextlib.suppress(OSError):  # as on a disk that is read-only
+        remove(fold_run.folder, "fit/checkpoints")
 
 
 def free_gpu() -> None:

@@ -19,12 +19,14 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..competitions import Competition
-from ..core.files import write_atomic
+from ..core.files import refuse_links, write_atomic
+from ..core.reading import read_bytes, read_json
 from ..core.text import count
 from ..core.warnings import warn
 from ..inference import Classifier, load_classifier
@@ -36,7 +38,7 @@ from ..training import Predictions, read_history
 from ..training.checkpoint import TrainingFolder
 from .config import RunConfig
 from .drawing import draw_clips, join_pictures, predict_pictures
-from .fold_run import FoldRun, mean_predictions, plan_fold_runs
+from .fold_run import MOST_DONE, FoldRun, check_paths, mean_predictions, plan_fold_runs
 from .task import Score, Task, has_threshold, read_table, refuse_nan, save_submission, score_predictions, scored_mask
 
 PARTS = (
@@ -46,6 +48,7 @@ PARTS = (
     "answers.csv",
     "folds.csv",
 )  # of every run; the last is written last
+MOST_RUN_JSON = 2**22  # bytes of run.json, and of score.json, which lists the networks
 
 
 # ---------------------------------------------------------------------- what runs and blends share
@@ -163,6 +166,41 @@ def _what_instead(folder: Path) -> str:
     return f"did you mean {below[0]!r}?" if below else "cross_validate(..., out=...) makes one"
 
 
+def _is_size(part: object) -> bool:
+    return isinstance(part, list) and len(part) == 2 and all(type(side) is int and side > 0 for side in part)
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """run.json: data, seeds, fold_seed, pseudo, versions, machine, begun, and where known size and tree. ValueError if it holds something else."""
+    file = folder / "run.json"
+    about = read_json(file, max_bytes=MOST_RUN_JSON)
+    if not isinstance(about, dict):
+        raise ValueError(f"{str(file)!r} is a {type(about).__name__}, and no object")
+    versions, texts = about.get("versions", {}), ("data", "pseudo", "tree", "begun", "machine")
+    fits = {
+        "versions": isinstance(versions, dict) and all(isinstance(number, str) for number in versions.values()),
+        "size": _is_size(about.get("size", [1, 1])),
+        **{name: isinstance(about.get(name), (str, type(None))) for name in texts},
+    }
+    for name, good in fits.items():
+        if not good:
+            raise ValueError(f"{str(file)!r}: its entry {name!r} is {about[name]!r:.60}")
+    return about
+
+
+def _read_kept_score(file: Path) -> dict[str, Any]:
+    """What score.json holds. ValueError if that is something else."""
+    about = read_json(file, max_bytes=MOST_RUN_JSON)
+    if not isinstance(about, dict) or not {"score", "low", "high", "clips"} <= set(about):
+        raise ValueError("it does not hold a score")
+    for name in ("score", "low", "high", "clips"):
+        number = about[name]
+        known = isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) < 1e300
+        if not known and (number is not None or name == "clips"):
+            raise ValueError(f"its entry {name!r} is {number!r:.40}")
+    return about
+
+
 class Run(CompetitionPredictions):
     """A cross-validation on disk; `cross_validate` returns one, `Run.open(folder)` reads one.
 
@@ -177,6 +215,8 @@ class Run(CompetitionPredictions):
         Absolute.
     config : RunConfig
         The configuration, as in run.toml.
+    about : dict
+        What run.json holds: versions, seeds, when it was begun, the size and the tree of its pictures.
     task : Task
         Labels, metric and rows of the competition.
     folds : DataFrame
@@ -189,7 +229,7 @@ class Run(CompetitionPredictions):
     Raises
     ------
     ValueError
-        The folder holds no run, or the run cannot be read.
+        The folder holds no run, the run cannot be read, or it holds a link, which could lead out of it.
 
     Examples
     --------
@@ -208,13 +248,19 @@ class Run(CompetitionPredictions):
             raise ValueError(
                 f"{str(self.folder)!r} is not the folder of a run (it has no {missing[0]}); {_what_instead(self.folder)}"
             )
+        refuse_links(self.folder)
+        if (self.folder / "score.json").is_dir():
+            raise ValueError(f"{str(self.folder / 'score.json')!r} is a folder, where a run keeps a file; remove it")
         try:
             self.config = RunConfig.from_toml(self.folder / "run.toml")
+            self.about = read_about(self.folder)
             self.task = Task.load(self.folder)
-            self.folds = read_table(self.folder / "folds.csv")
+            check_paths(self.task.rows, self.folder / "answers.csv")
+            self.folds = check_paths(read_table(self.folder / "folds.csv"), self.folder / "folds.csv")
             self.planned = plan_fold_runs(self.folder, self.config, self.folds)
-        except (KeyError, TypeError, ValueError) as exc:
-            raise ValueError(f"the run in {str(self.folder)!r} cannot be read: {exc}") from exc
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            reason = f"it has no {exc}" if isinstance(exc, KeyError) else exc
+            raise ValueError(f"the run in {str(self.folder)!r} cannot be read: {reason}") from exc
         self._test: tuple[pd.DataFrame, np.ndarray] | None = None
 
     @classmethod
@@ -264,9 +310,17 @@ class Run(CompetitionPredictions):
         return super().score if kept is None else kept
 
     def _kept_score(self) -> Score | None:
-        """What `keep_score` wrote, if it is of the networks that are finished now."""
+        """What `keep_score` wrote, if it is of the networks that are finished now. Warns if it is damaged."""
         file = self.folder / "score.json"
-        about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if not file.is_file():
+            return None
+        try:
+            about = _read_kept_score(file)
+        except ValueError as exc:
+            warn(
+                f"{str(file)!r} cannot be read ({exc}); nothing is lost, the score is computed again from the predictions"
+            )
+            return None
         return Score.from_dict(about, self.task.metric) if about.get("of") == self._state else None
 
     @property
@@ -274,7 +328,7 @@ class Run(CompetitionPredictions):
         """The finished networks, with a digest of what was measured of each."""
         return {
             fold_run.folder.name: hashlib.blake2b(
-                (fold_run.folder / "done.json").read_bytes(), digest_size=8
+                read_bytes(fold_run.folder / "done.json", MOST_DONE), digest_size=8
             ).hexdigest()
             for fold_run in self.fold_runs
         }
@@ -292,9 +346,17 @@ class Run(CompetitionPredictions):
         self._require_finished()
         by_fold: dict[int, list[Predictions]] = {}
         for fold_run in self.fold_runs:
-            by_fold.setdefault(fold_run.fold, []).append(fold_run.oof())
+            by_fold.setdefault(fold_run.fold, []).append(self._of_this_task(fold_run.oof(), fold_run))
         folds = [mean_predictions(by_fold[fold]) for fold in sorted(by_fold)]
         return folds[0].merge(*folds[1:])
+
+    def _of_this_task(self, predictions: Predictions, fold_run: FoldRun) -> Predictions:
+        """The predictions. ValueError if they are of other labels than the competition's."""
+        if predictions.vocab != list(self.task.vocab) or predictions.is_multi != self.task.is_multi:
+            raise ValueError(
+                f"the predictions in {str(fold_run.folder)!r} are of other labels than those of {self.task.slug}; {fold_run._way_out}"
+            )
+        return predictions
 
     @property
     def scores(self) -> pd.DataFrame:
@@ -323,7 +385,7 @@ class Run(CompetitionPredictions):
                 f"the test set has not been predicted by {without[0]}; cross_validate with the same arguments and test=True "
                 f"does it, or run.predict_test(Competition.open({self.task.slug!r}, ...))"
             )
-        tests = [fold_run.test() for fold_run in fold_runs]
+        tests = [self._of_this_task(fold_run.test(), fold_run) for fold_run in fold_runs]
         clips = [clip_index(test.table) for test in tests]
         if not all(own.equals(clips[0]) for own in clips):
             raise ValueError(

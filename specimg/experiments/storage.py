@@ -6,7 +6,6 @@ is known before anything is drawn, `record_pictures` what is known after. `claim
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -19,13 +18,13 @@ from pathlib import Path
 import pandas as pd
 
 from .. import __version__
-from ..core.files import is_temporary, write_atomic
+from ..core.files import is_temporary, locked, unlinked, write_atomic
 from ..labels.tables import KEY
 from ..render.tree import SpecTree
 from ..training.identity import differences
 from .config import RunConfig
 from .fold_run import FoldRun
-from .run import PARTS, Run
+from .run import PARTS, Run, read_about
 from .task import Task, write_table
 
 # ---------------------------------------------------------------------- what is compared
@@ -60,7 +59,7 @@ def _compare(out: Path, config: RunConfig, task: Task, earlier: Run | None) -> N
             f"{str(out)!r} holds a run with other test rows; Run.open({str(out)!r}).predict_test(comp) "
             "predicts a new test set, or choose a new folder as out="
         )
-    if _about(out)["pseudo"] != predictions_digest(earlier):
+    if there.about.get("pseudo") != predictions_digest(earlier):
         _refuse(out, "other pseudo-labels: the earlier run predicted something else then")
 
 
@@ -90,10 +89,6 @@ def _versions() -> dict[str, str]:
     return {"specimg": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _about(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text(encoding="utf-8"))
-
-
 def _write_about(out: Path, about: dict) -> None:
     write_atomic(out / "run.json", json.dumps(about, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
@@ -119,7 +114,7 @@ def begin_run(out: Path, config: RunConfig, task: Task, folds: pd.DataFrame, ear
 
 def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
     """Add the pictures' folder and size (height, width) to run.json. ValueError if the run began with another size."""
-    about = _about(out)
+    about = read_about(out)
     if about.get("size", list(size)) != list(size):
         there, here = (f"{height} x {width} pixels" for height, width in (about["size"], size))
         _refuse(out, f"another picture size: {there} there and {here} here")
@@ -136,16 +131,7 @@ def claimed(fold_run: FoldRun) -> Iterator[bool]:
 
     Where the system has no locks on files (Windows, some network disks) everyone may.
     """
-    try:
-        import fcntl
-    except ModuleNotFoundError:
-        yield True
-        return
-    fold_run.folder.mkdir(parents=True, exist_ok=True)
-    with open(fold_run.folder / "lock", "wb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except OSError as exc:
-            free = exc.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    folder = unlinked(fold_run.folder.parent, fold_run.folder.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock") as free:
         yield free

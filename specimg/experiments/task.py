@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import csv
 import inspect
+import io
+import itertools
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..competitions import Competition, SubmissionFormat, check_submission
 from ..core.files import write_atomic
+from ..core.reading import read_bytes, read_json
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..labels.tables import KEY, clip_index
 from ..metrics import bootstrap_score, get_metric
 from ..training import Predictions
+
+MOST_TABLE, MOST_ROWS = 2**28, 4_000_000  # bytes and rows of a table of clips
+MOST_ABOUT = 2**24  # bytes of competition.json, which lists the labels
+
 
 # ---------------------------------------------------------------------- tables of clips on disk
 
@@ -35,17 +43,46 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read what `write_table` wrote: text, except for the numbers in start, end and fold."""
+    """Read what `write_table` wrote: text, except for the numbers in start, end and fold. ValueError, with the path, for anything else."""
     # Python's csv and float, because pandas takes no such names, and may err in the last bit of a number
-    with open(path, encoding="utf-8", errors="surrogatepass", newline="") as file:
-        header, *rows = csv.reader(file)
-    table = pd.DataFrame(rows, columns=header, dtype=object)
-    for name in {"start", "end"} & set(table):
-        table[name] = [float(cell or "nan") for cell in table[name]]
-    return table.astype({"fold": int}) if "fold" in table else table
+    text = io.TextIOWrapper(io.BytesIO(read_bytes(path, MOST_TABLE)), "utf-8", "surrogatepass", newline="")
+    try:
+        header, *rows = itertools.islice(csv.reader(text), MOST_ROWS + 2)
+        if len(rows) > MOST_ROWS:
+            raise ValueError(f"it has more than {MOST_ROWS} rows")
+        if "path" not in header or len(set(header)) < len(header):
+            raise ValueError("its columns lack 'path', or one is there twice")
+        table = pd.DataFrame(rows, columns=header, dtype=object)
+        if table.isna().any(axis=None):
+            raise ValueError("a row is too short")
+        for name in {"start", "end"} & set(table):
+            table[name] = [float(cell or "nan") for cell in table[name]]
+        return table.astype({"fold": int}) if "fold" in table else table
+    except (csv.Error, ValueError, OverflowError) as exc:
+        raise ValueError(f"{str(path)!r} is not a table that a run writes: {exc}") from exc
 
 
 # ---------------------------------------------------------------------- the task
+
+
+_KINDS = {"slug": str, "metric": str, "digest": str, "is_multi": bool, "has_test": bool, "vocab": list, "format": dict}
+
+
+def _check_about(about: Any, file: Path) -> dict:
+    """The content of competition.json. ValueError with the first entry that is missing or of another kind."""
+    if not isinstance(about, dict) or set(about) != set(_KINDS):
+        raise ValueError(f"{str(file)!r} does not hold the entries {', '.join(_KINDS)}")
+    for name, kind in _KINDS.items():
+        if not isinstance(about[name], kind):
+            raise ValueError(f"{str(file)!r}: its entry {name!r} is {about[name]!r:.40}")
+    vocab = about["vocab"]
+    if not vocab or not all(isinstance(label, str) for label in vocab) or len(set(vocab)) < len(vocab):
+        raise ValueError(f"{str(file)!r}: its entry 'vocab' is no list of different labels")
+    if not about["slug"].isprintable():
+        raise ValueError(f"{str(file)!r}: its entry 'slug' is {about['slug']!r:.40}, and no name")
+    if get_metric(about["metric"]).multilabel != about["is_multi"]:
+        raise ValueError(f"{str(file)!r}: the metric {about['metric']} is not for labels of this kind")
+    return about
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +131,11 @@ class Task:
     @classmethod
     def load(cls, folder: Path) -> Task:
         """Read what `save` wrote."""
-        about = json.loads((folder / "competition.json").read_text(encoding="utf-8"))
+        about = _check_about(read_json(folder / "competition.json", max_bytes=MOST_ABOUT), folder / "competition.json")
         facts = {**about, "format": SubmissionFormat.from_dict(about["format"]), "vocab": tuple(about["vocab"])}
         rows = read_table(folder / "answers.csv").rename(columns={"asked": "target_label"})  # "asked": earlier versions
+        if "id" not in rows:
+            raise ValueError(f"{str(folder / 'answers.csv')!r} lacks the column 'id'")
         return cls(**facts, rows=rows)
 
     def differs(self, other: Task) -> str:

@@ -6,9 +6,11 @@ know: who recorded, under which licence, what it must not be used for.
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 
-from ..core.text import count
+from ..core.text import count, printable
 from ..training import Predictions
 from .calibration import FEW, coverage_curve
 from .classifier import Classifier
@@ -19,11 +21,16 @@ REJECTED = (0.0, 0.5, 0.7, 0.9)  # of `reject_below` in the card
 
 
 def _plain(text) -> str:
-    """Text in one line of Markdown, in a table too."""
-    line = " ".join(str(text).split())
+    """Text in one line of Markdown, in a table too: what it would obey is escaped, `&` too, which begins characters by their name."""
+    line = printable(" ".join(str(text).split())).replace("&", "&amp;")
     for mark in "\\`*_|<>[]":
         line = line.replace(mark, f"\\{mark}")
     return line
+
+
+def _in_a_command(name: str) -> str:
+    """A folder's name within a command in Markdown."""
+    return shlex.quote(name) if name.isprintable() and "`" not in name else "FOLDER"
 
 
 def _table(head: list[str], rows: list[list]) -> list[str]:
@@ -161,7 +168,7 @@ def write_card(
     check = (
         [
             "",
-            f"`specimg check {name}` draws the golden clips again and reports whether newer libraries change pixels or predictions.",
+            f"`specimg check {_in_a_command(name)}` draws the golden clips again and reports whether newer libraries change pixels or predictions.",
         ]
         if golden
         else []

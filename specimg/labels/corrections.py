@@ -46,9 +46,10 @@ def _labels_in(cell) -> str | list[str] | None:
     text = "" if pd.isna(cell) else str(cell).strip()
     if text.startswith("["):
         try:
-            return _labels_in(parse_json(text))
-        except ValueError:  # a label may begin with a bracket
-            pass
+            return _labels_in(parse_json(text, "a cell"))
+        except ValueError as exc:  # a label may begin with a bracket, but not with a hundred
+            if isinstance(exc.__cause__, RecursionError):
+                raise
     return text or None
 
 
@@ -107,7 +108,12 @@ def read_corrections(source: str | os.PathLike | pd.DataFrame) -> pd.DataFrame:
     sheet = read_sheet(source, may_be_empty=True)
     table = pd.DataFrame({"path": sheet.paths("path", "", None), **_times(sheet)})
     for name in ("label", "corrected"):
-        table[name] = pd.Series([_labels_in(cell) for cell in sheet.cells(name)], dtype=object)
+        try:
+            table[name] = pd.Series([_labels_in(cell) for cell in sheet.cells(name)], dtype=object)
+        except ValueError as exc:
+            raise ValueError(
+                f"{sheet.source}: column {name!r}: {exc}; write a label, or a JSON list of labels"
+            ) from exc
     notes = sheet.cells("note") if "note" in sheet.raw else [""] * len(table)
     table["note"] = pd.Series(["" if pd.isna(note) else str(note) for note in notes], dtype=object)
     _refuse(

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import re
 import sys
 import threading
@@ -34,6 +33,7 @@ from huggingface_hub.utils import EntryNotFoundError
 from timm.models import adapt_input_conv, load_state_dict
 from torch import Tensor, nn
 
+from ..core.reading import read_json, refuse_packed
 from ..core.warnings import warn
 from .checkpoints import read_checkpoint
 
@@ -41,6 +41,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".pth.tar", ".ckpt")
 KAGGLE_INPUT = Path("/kaggle/input")
 _HUB_NAMES = ("model.safetensors", "pytorch_model.bin")  # in this order, as timm looks for them
 _EXAMPLES = 3
+MOST_CONFIG = 2**24  # bytes of config.json, which may list labels
 
 # prefixes that other programs put before a network's own names; 0.1. and 0.model. are this package's and fastai's Learner
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.", "0.1.", "0.model.")
@@ -116,6 +117,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: no such file; `weights` is a file or a folder")
     if not path.name.endswith(SUFFIXES):
         raise ValueError(f"{path}: unknown kind of weights file; choose one of {', '.join(SUFFIXES)}")
+    refuse_packed(path)
     try:
         state = read_checkpoint(path) if path.suffix == ".ckpt" else load_state_dict(str(path), weights_only=True)
         tensors = {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
@@ -245,16 +247,21 @@ def _name(net: nn.Module) -> str:
 
 def _adopt_statistics(net: nn.Module, folder: Path) -> None:
     """Take the mean and std of timm's `config.json` beside the weights, with which they were trained."""
+    file = folder / "config.json"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(file, max_bytes=MOST_CONFIG)
     except FileNotFoundError:
         return
     except (OSError, ValueError) as exc:
-        raise ValueError(f"{folder / 'config.json'}: not readable as JSON") from exc
-    if isinstance(config, dict) and "architecture" in config:  # else it is another program's
-        saved = config.get("pretrained_cfg", config)
-        statistics = {name: tuple(saved[name]) for name in ("mean", "std") if saved.get(name)}
-        net.pretrained_cfg = net.pretrained_cfg | statistics
+        raise ValueError(f"{file}: not readable as JSON: {exc}") from exc
+    if not isinstance(config, dict) or "architecture" not in config:  # another program's
+        return
+    saved = config.get("pretrained_cfg", config)
+    statistics = {name: saved[name] for name in ("mean", "std") if saved.get(name)} if isinstance(saved, dict) else {}
+    for name, numbers in statistics.items():
+        if not isinstance(numbers, list) or len(numbers) > 4 or not all(isinstance(n, (int, float)) for n in numbers):
+            raise ValueError(f"{file}: its entry {name!r} is {numbers!r:.60}, and no list of a number for each channel")
+    net.pretrained_cfg = net.pretrained_cfg | {name: tuple(numbers) for name, numbers in statistics.items()}
 
 
 def _check_fit(path: Path, name: str, state: dict[str, Tensor], match: Match) -> None:

@@ -107,15 +107,21 @@ class Media:
 # ---------------------------------------------------------------------- recordings
 
 
-def find_recording(path: str, folder: Path | None) -> Path:
+def _is_below(file: str | os.PathLike, folder: Path | None) -> bool:
+    """Whether a file lies below a folder, wherever links lead."""
+    return folder is not None and Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
+
+
+def find_recording(path: str, folder: Path | None, anywhere: bool = True) -> Path:
     """The recording of a clip: below `folder`, or at an absolute path.
 
     A file that is no longer at its absolute path is looked for by its name in `folder`. ValueError, with a message for the page, where there
-    is none, and for a relative path that leads out of the folder.
+    is none, for a relative path that leads out of the folder, and unless `anywhere` for every file that does not lie below the folder.
     """
     if os.path.isabs(path):
         moved = None if folder is None else folder / os.path.basename(path)
-        found = Path(path) if os.path.exists(path) or moved is None else moved
+        is_there = os.path.exists(path) and (anywhere or _is_below(path, folder))
+        found = Path(path) if is_there or moved is None else moved
     elif folder is None:
         raise ValueError("The folder of the recordings is not known; name it with audio=.")
     else:
@@ -123,20 +129,23 @@ def find_recording(path: str, folder: Path | None) -> Path:
             found = folder / inside(folder, path)
         except ValueError as exc:
             raise ValueError("The path of the recording leads out of its folder.") from exc
+    if not anywhere and not _is_below(found, folder):
+        raise ValueError(
+            "The file of predictions names a recording outside their folder, which is not opened; name the folder with audio=."
+        )
     if not found.is_file():
         raise ValueError("The recording is not where it was; name its folder with audio=.")
     return found
 
 
-def _recordings(table: pd.DataFrame, folder: Path | None) -> tuple[list[Path | None], list[str]]:
+def _recordings(table: pd.DataFrame, folder: Path | None, anywhere: bool) -> tuple[list[Path | None], list[str]]:
     """(the recording of each clip or None, why there is none); predictions of waveforms name the file itself."""
     found: list[Path | None] = []
     why: list[str] = []
     for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
         try:
-            found.append(
-                Path(given) if isinstance(given, str) and os.path.isfile(given) else find_recording(path, folder)
-            )
+            named = isinstance(given, str) and os.path.isfile(given) and (anywhere or _is_below(given, folder))
+            found.append(Path(given) if named else find_recording(path, folder, anywhere))
             why.append("")
         except (ValueError, OSError) as exc:
             found.append(None)
@@ -376,7 +385,10 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, o
         media.columns[name] = []
     table = subject.predictions.table.iloc[order].reset_index(drop=True)
     keys, files = clip_spans(table), table["picture"].tolist()
-    recordings, why = _recordings(table, Path(options.audio) if options.audio is not None else subject.folder)
+    if subject.is_read:
+        files = [file if file and _is_below(file, subject.pictures) else "" for file in files]
+    root = Path(options.audio) if options.audio is not None else subject.folder
+    recordings, why = _recordings(table, root, anywhere=not subject.is_read)
     with progress_bar(len(keys), "pictures", options.progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
     pictures, again = (

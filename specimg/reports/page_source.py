@@ -10,7 +10,6 @@ no predictions. The page is made all the same, and says so.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -46,15 +45,18 @@ def _millions(n: int) -> str:
 
 
 def _tree_of(pictures: pd.Series) -> SpecTree | None:
-    """The tree of the first of these pictures that exists."""
-    first = next((Path(name) for name in pictures if name and os.path.exists(name)), None)
-    above = [] if first is None else [folder.parent for folder in first.absolute().parents if folder.name == "images"]
-    for folder in above:
-        if (folder / "renderer.json").is_file():
-            try:
-                return SpecTree.open(folder)
-            except ValueError:  # of another version: its pictures can still be shown
-                return None
+    """The tree that the first of these pictures lies in which is there and in one."""
+    seen: set[str] = set()
+    for name in pictures:
+        if not name or os.path.dirname(name) in seen or not os.path.exists(name):
+            continue
+        seen.add(os.path.dirname(name))
+        for folder in [above.parent for above in Path(name).absolute().parents if above.name == "images"]:
+            if (folder / "renderer.json").is_file():
+                try:
+                    return SpecTree.open(folder)
+                except ValueError:  # of another version: its pictures can still be shown
+                    return None
     return None
 
 
@@ -122,6 +124,7 @@ def _completed(subject: Subject, tree: SpecTree | None) -> Subject:
     if tree is not None:
         subject.renderer = subject.renderer or tree.renderer
         subject.folder = subject.folder or tree.source
+        subject.pictures = tree.root / "images"
     _add_clips(subject)
     _add_renderer(subject, tree)
     subject.add_facts("Data", recordings=subject.folder)
@@ -183,9 +186,9 @@ def _add_learner(subject: Subject, learn: Learner) -> SpecTree | None:
     return tree
 
 
-def _of_predictions(interp: SpecInterpretation) -> Subject:
+def _of_predictions(interp: SpecInterpretation, is_read: bool = False) -> Subject:
     """Predictions, and if available the learner that made them."""
-    subject = Subject(interp.predictions, interp, interp.history)
+    subject = Subject(interp.predictions, interp, interp.history, is_read=is_read)
     tree = None if interp.learn is None else _add_learner(subject, interp.learn)
     if interp.learn is None:
         subject.notes.append(
@@ -215,7 +218,7 @@ def _of_learner(learn: Learner) -> Subject:
 
 def _add_run(subject: Subject, run: Run) -> None:
     """Every choice of a run, and its scores."""
-    config, about = run.config, json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    config, about = run.config, run.about
     done = [one.done for one in run.fold_runs]
     subject.renderer = config.renderer
     subject.add_facts("Data", competition=run.task.slug, metric=run.task.metric, digest=run.task.digest)
@@ -260,7 +263,7 @@ def _of_run(run: Run, interp: SpecInterpretation) -> Subject:
     p, everything = interp.predictions, run.predictions
     is_whole = np.array_equal(p.probs, everything.probs)
     score = run.score if is_whole else score_predictions(p, run.task.metric)
-    subject = Subject(p, interp, interp.history)
+    subject = Subject(p, interp, interp.history, is_read=True)
     subject.add_score(score.metric, float(score), score.low, score.high, clips=score.n)
     if not is_whole:
         of = f"{len(p):,} of the run's {count(len(everything), 'clip')}"
@@ -273,7 +276,7 @@ def _of_run(run: Run, interp: SpecInterpretation) -> Subject:
 
 def _of_blend(blend: Blend, interp: SpecInterpretation) -> Subject:
     parts = [run for run in blend.runs if isinstance(run, Run)]
-    subject, score = Subject(interp.predictions, interp), blend.score
+    subject, score = Subject(interp.predictions, interp, is_read=True), blend.score
     subject.add_score(score.metric, float(score), score.low, score.high, clips=score.n)
     subject.add_facts("Data", competition=blend.task.slug, metric=blend.task.metric, digest=blend.task.digest)
     table = blend.table
@@ -345,14 +348,15 @@ def _of_training(found: TrainedFolder) -> Subject:
     """A training: its validation clips, where they were predicted, and what its folder says of it."""
     tree, training = None, found.training
     if found.predictions is None:
-        subject = Subject(_no_clips(list(training.facts()["network"].get("classes") or [])), None, found.history)
+        classes = training.facts()["network"].get("classes")  # a number where the learner's data name none
+        subject = Subject(_no_clips(classes if isinstance(classes, list) else []), None, found.history)
         subject.notes.append(
             "The training folder holds no predictions, so that there are no clips to show: it is not finished, or nothing was held out. "
             "Make the page of the learner, whose weights load_training(learn, folder) restores, or of its saved predictions."
         )
     else:
         interp = SpecInterpretation(Predictions.load(found.predictions), found.history)
-        subject = Subject(interp.predictions, interp, interp.history)
+        subject = Subject(interp.predictions, interp, interp.history, is_read=True)
         _add_classifier(subject, found.classifier)
         tree = _tree_of(subject.predictions.table["picture"])
     if training is not None:
@@ -395,7 +399,7 @@ def read_subject(source: SpecInterpretation | Learner | Run | Blend | Prediction
     if isinstance(source, (str, os.PathLike)):
         if not os.path.isfile(source):
             return _of_folder(Path(source))
-        source = Predictions.load(source)
+        return _of_predictions(SpecInterpretation(Predictions.load(source)), is_read=True)
     if isinstance(source, Predictions):
         source = SpecInterpretation(source)
     if isinstance(source, (Run, Blend)):

@@ -45,6 +45,11 @@ class Subject:
         How pictures were drawn.
     folder : Path, optional
         Folder of the recordings.
+    pictures : Path, optional
+        Folder of the pictures, if they are those of a tree.
+    is_read : bool, default False
+        Whether the predictions were read from a file. Their paths may then be anybody's: pictures outside `pictures` and recordings outside
+        `folder` are not embedded, lest the page of a run from elsewhere takes along what it only guessed to be there.
     seconds : float, optional
         Length of a clip that the network is given, where longer ones are cut.
     network : Learner or Classifier, optional
@@ -64,6 +69,8 @@ class Subject:
     history: pd.DataFrame | None = None
     renderer: Renderer | None = None
     folder: Path | None = None
+    pictures: Path | None = None
+    is_read: bool = False
     seconds: float | None = None
     network: Learner | Classifier | None = None
     scores: list[dict] = field(default_factory=list)

@@ -120,7 +120,9 @@ def _check_facts(facts: Any) -> dict:
             found = f"is {facts[name]!r:.60}" if name in facts else "is missing"
             raise ValueError(f"its entry {name!r} {found}; it must be {rule}")
     network = facts["network"]
-    if not isinstance(network.get("classes") or [], (list, int)) or not isinstance(network.get("parameters", 0), int):
+    classes, numbers = network.get("classes"), [network.get("parameters", 0), network.get("training_items") or 0]
+    named = not isinstance(classes, list) or all(isinstance(label, str) for label in classes)
+    if not named or isinstance(classes, (dict, str)) or not all(isinstance(n, int) and 0 <= n < 2**63 for n in numbers):
         raise ValueError("its entry 'network' does not describe a network")
     return facts
 
@@ -128,7 +130,9 @@ def _check_facts(facts: Any) -> dict:
 def _check_rows(rows: Any) -> None:
     """ValueError unless these are epochs one after the other."""
     names = list(rows[0]) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else []
-    if not isinstance(rows, list) or (rows and not {"phase", "epoch", "lr", "train_loss"} <= set(names)):
+    if not isinstance(rows, list) or (
+        rows and not {"phase", "epoch", "lr", "train_loss", "valid_loss", "seconds"} <= set(names)
+    ):
         raise ValueError("its entry 'rows' is no list of epochs")
     for number, row in enumerate(rows, start=1):
         whole = isinstance(row, dict) and list(row) == names and row["phase"] in PHASES and row["epoch"] == number
@@ -153,6 +157,10 @@ def _check_state(state: Any, entries: tuple[str, ...]) -> dict:
     return state
 
 
+_SCHEDULED = ("lr", "mom", "wd")  # numbers of an optimizer that training sets
+_MOMENTS = ("grad_avg", "sqr_avg", "slow_weights")  # tensors in the state of fastai's optimizers; the rest are numbers
+
+
 def _misfit(learn: Learner, opt: dict) -> str:
     """Why this is not a state of the learner's optimizer; empty if it is. It must be known before fastai takes it."""
     state, hypers = opt.get("state"), opt.get("hypers")
@@ -164,11 +172,17 @@ def _misfit(learn: Learner, opt: dict) -> str:
     if not all(isinstance(part, dict) for part in (*state, *hypers)):
         return "its entries are of another kind"
     for parameter, part in zip(parameters, state):
-        if any(isinstance(x, torch.Tensor) and x.numel() > 1 and x.shape != parameter.shape for x in part.values()):
-            return "its tensors have other shapes"
-    ours = learn.opt.hypers[0]
-    if any(set(hyper) != set(ours) or not all(map(_is_number, hyper.values())) for hyper in hypers):
-        return "its numbers are not those of this optimizer"
+        for name, x in part.items():
+            if isinstance(x, torch.Tensor) and not (x.shape == parameter.shape and x.is_floating_point()):
+                return "its tensors have other shapes"
+            if not isinstance(x, torch.Tensor) and (name in _MOMENTS or not isinstance(x, (int, float))):
+                return "its entries are of another kind"
+    for ours, hyper in zip(learn.opt.hypers, hypers):
+        known = set(hyper) == set(ours) and all(_is_number(number) and abs(number) < 1e30 for number in hyper.values())
+        if not known or not 0 <= hyper.get("mom", 0) < 1:
+            return "its numbers are not those of this optimizer"
+        if any(hyper[name] != ours[name] for name in set(ours) - set(_SCHEDULED)):
+            return "it was made with other numbers"
     return ""
 
 
@@ -220,7 +234,17 @@ class TrainingFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Within it no other process trains in this folder. ValueError if one does, or something else is here."""
+        """Within it no other process trains in this folder.
+
+        Returns
+        -------
+        context manager
+
+        Raises
+        ------
+        ValueError
+            One does, or something else is here.
+        """
         self.action()
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path / _LOCK) as free:
@@ -248,6 +272,17 @@ class TrainingFolder:
         if not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; choose a folder as out=")
         refuse_links(self.path)
+        for file in (
+            self.recipe_file,
+            self.facts_file,
+            self.history_file,
+            self.last_file,
+            self.best_file,
+            self.last_file.parent,
+        ):
+            if file.exists() and file.is_dir() != (file == self.last_file.parent):
+                kind = "folder" if file.is_dir() else "file"
+                raise ValueError(f"{file} is a {kind}, and not what fit writes; {self._begin_again}")
         names = {name for name in os.listdir(self.path) if not is_temporary(name)}
         action = folder_action(names | {"checkpoints/last.pth"} if self.last_file.exists() else names)
         if action == "refuse":
@@ -358,7 +393,12 @@ class TrainingFolder:
             )
         state = self._load(self.last_file, device_of(learn), ("model", "opt", "rows"))
         self._load_model(self.last_file, learn, state)
-        return Progress(self.recipe(), facts["seed"], facts["pretrained"], facts["lr"], state["rows"], state["opt"])
+        recipe = self.recipe()
+        if state["rows"] and recipe.monitor not in state["rows"][0]:
+            raise ValueError(
+                f"{self.last_file} has no column {recipe.monitor!r}, which {self.recipe_file} monitors; {self._begin_again}"
+            )
+        return Progress(recipe, facts["seed"], facts["pretrained"], facts["lr"], state["rows"], state["opt"])
 
     def note(self, learn: Learner, progress: Progress) -> None:
         """Write training.json.

@@ -25,7 +25,7 @@ from .loop import train_phases
 from .recipe import Recipe
 from .schedule import Progress, best_row, typed
 
-MOST_HISTORY = 2**26  # bytes of history.csv: 64 MiB
+MOST_HISTORY = 2**22  # bytes of history.csv, which has a row for each epoch
 
 
 def _keep_predictions(learn: Learner, store: TrainingFolder, log: Callable[[str], None]) -> None:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,12 +20,20 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..core.files import write_atomic
+from ..core.reading import parse_json, read_npz
+from ..core.text import count
 from ..core.values import choose
 from ..metrics import get_metric, list_metrics
 
 _DERIVED = ["prediction", "confidence", "right"]  # columns computed from probabilities and targets
 _FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "right"]
+_NUMBERS = ("start", "end", "loss", "weight")  # columns of numbers, where there are any
 _FORMAT = 1  # of the file that `save` writes
+_MOST_TEXT, _MOST_TEXT_OF_CLIP = 2**22, 2**14  # bytes of the table in that file: of its labels, and of each clip
+_MOST_LISTS, _MOST_LISTS_OF_CLIP = (
+    1000,
+    64,
+)  # brackets in it, those of names included: a list takes twenty times the memory of its text
 THRESHOLD = 0.5  # with several labels a clip, those of a higher probability are predicted
 
 
@@ -382,15 +388,39 @@ class Predictions:
             The file is anything else; pickled objects are never loaded.
         """
         try:
-            with open(path, "rb") as file:
-                if not zipfile.is_zipfile(file):  # numpy would advise to load it as a pickle
-                    raise ValueError("it is not a .npz file")
-            with np.load(path, allow_pickle=False) as arrays:
-                about = json.loads(arrays["about"].tobytes())
-                probs, embeddings = arrays["probs"], arrays["embeddings"] if "embeddings" in arrays else None
-                layers = {str(name): arrays[f"layer{i}"] for i, name in enumerate(about.get("layers", []))}
-            if about["format"] != _FORMAT:
-                raise ValueError(f"its format is {about['format']}, this version reads {_FORMAT}")
-            return cls(pd.DataFrame(about["columns"]), probs, about["vocab"], embeddings, about["is_multi"], layers)
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
-            raise ValueError(f"{os.fspath(path)}: not predictions that Predictions.save wrote: {exc}") from exc
+            return cls._from_arrays(read_npz(path))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
+            raise ValueError(f"{os.fspath(path)}: not predictions that Predictions.save wrote: {_reason(exc)}") from exc
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> Predictions:
+        """What `save` put into its arrays. ValueError, KeyError ... for anything else."""
+        probs, text = arrays["probs"], arrays["about"]
+        if text.nbytes > _MOST_TEXT + _MOST_TEXT_OF_CLIP * len(probs):
+            raise ValueError(f"its table takes {text.nbytes} bytes, too many for {count(len(probs), 'clip')}")
+        data = text.tobytes()
+        if data.count(b"[") + data.count(b"{") > _MOST_LISTS + _MOST_LISTS_OF_CLIP * len(probs):
+            raise ValueError(f"its table holds too many lists for {count(len(probs), 'clip')}")
+        about = parse_json(data, "its table")
+        if about["format"] != _FORMAT:
+            raise ValueError(f"its format is {about['format']!r:.40}, this version reads {_FORMAT}")
+        columns, vocab, is_multi = about["columns"], about["vocab"], about["is_multi"]
+        if not isinstance(is_multi, bool) or not isinstance(vocab, list) or not all(isinstance(v, str) for v in vocab):
+            raise ValueError("its labels are no list of texts")
+        if not isinstance(columns, dict) or not all(
+            isinstance(column, list) and len(column) == len(probs) for column in columns.values()
+        ):
+            raise ValueError(f"its columns are not lists of {count(len(probs), 'clip')}")
+        numbers = [cell for name in _NUMBERS for cell in columns.get(name, [])]
+        if not all(
+            cell is None or (isinstance(cell, (int, float)) and abs(cell) < 1e300) for cell in numbers if cell == cell
+        ):
+            raise ValueError(f"one of its columns {', '.join(_NUMBERS)} holds something else than numbers")
+        if probs.dtype.kind not in "fiu" or not all(isinstance(path, str) for path in columns["path"]):
+            raise ValueError("its probabilities are no numbers, or its paths no texts")
+        layers = {str(name): arrays[f"layer{i}"] for i, name in enumerate(about.get("layers", []))}
+        return cls(pd.DataFrame(columns), probs, vocab, arrays.get("embeddings"), is_multi, layers)
+
+
+def _reason(exc: Exception) -> str:
+    return f"it has no {exc}" if isinstance(exc, KeyError) else str(exc)

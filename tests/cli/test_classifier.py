@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -181,3 +182,55 @@ def test_export_of_a_network_that_listens(onnx, sounds, tmp_path, capsys):
     clf = load_classifier(folder)
     there = said_by(path, [clf.to_input(file).numpy() for file in sounds.files[:2]])
     np.testing.assert_allclose(there, probabilities(clf.predict(sounds.files[:2])), atol=1e-5)
+
+
+# ---------------------------------------------------------------------- text for other programs
+
+
+@pytest.fixture(scope="module")
+def odd(saved, tmp_path_factory):
+    """A classifier whose labels would clear the screen, or be run by a spreadsheet."""
+    labels = ["=1+1", "\x1b[2Jgone", "path"]
+    return save_classifier(
+        replace(load_classifier(saved), vocab=labels), tmp_path_factory.mktemp("odd") / "clf", golden=0
+    )
+
+
+def test_no_terminal_obeys_a_label_or_a_name(odd, sounds, tmp_path, capsys):
+    name = tmp_path / "a\x1b]0;title\x07\n.wav"
+    shutil.copy(sounds.files[0], name)
+    for args in (["predict", odd, name], ["predict", odd, tmp_path / "b\x1b[2J.wav"], ["windows", odd, name]):
+        main([str(arg) for arg in args])
+        told = capsys.readouterr()
+        assert "\\x1b" in told.out + told.err
+        assert not any(ord(mark) < 32 and mark not in "\n\t" for mark in told.out + told.err)
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_cells_are_shown_and_formulas_quoted_where_asked(quoted, odd, sounds, tmp_path, capsys):
+    out, table = tmp_path / "labels.csv", tmp_path / "windows.csv"
+    more = ["--quote-formulas"] * quoted
+    main(["predict", str(odd), *map(str, sounds.files), "--out", str(out), *more])
+    main(
+        [
+            "windows",
+            str(odd),
+            str(sounds.files[0]),
+            "--out",
+            str(tmp_path / "e.csv"),
+            "--table",
+            str(table),
+            "--threshold",
+            "0.01",
+            *more,
+        ]
+    )
+    capsys.readouterr()
+    rows = pd.read_csv(out)
+    assert set(rows["label"]) <= {"'=1+1" if quoted else "=1+1", "\\x1b[2Jgone", "path"}
+    assert list(rows)[4:] == ["p_=1+1", "p_\\x1b[2Jgone", "p_path"]
+    for file in (out, table, *([tmp_path / "e.csv"] if quoted else [])):
+        text = file.read_text()
+        assert (
+            "\x1b" not in text and ("'=1+1" in text or "=1+1" not in text.replace("p_=1+1", "")) == quoted or not quoted
+        )

@@ -482,9 +482,11 @@ def test_labels_cannot_break_the_card(sounds, tmp_path):
     from dataclasses import replace
 
     clf = load_classifier(save_classifier(train(sounds), tmp_path / "clf", golden=0))
-    odd = replace(clf, vocab=["a|b", "c\n# d", "<img src=x>"])
+    odd = replace(clf, vocab=["a|b &amp; \x1b[2J\u202e", "c\n# d", "<img src=x>"])
     card = (save_classifier(odd, tmp_path / "odd", golden=0) / "README.md").read_text()
-    assert "| a\\|b |" in card and "| c # d |" in card and "| \\<img src=x\\> |" in card
+    assert r"| a\|b &amp;amp; \\x1b\[2J\\u202e |" in card
+    assert not any(ord(mark) < 32 and mark != "\n" for mark in card) and "\u202e" not in card
+    assert "| c # d |" in card and "| \\<img src=x\\> |" in card
 
 
 def test_what_could_not_be_loaded_is_not_saved(clf, tmp_path):

@@ -114,6 +114,10 @@ def test_cells_of_several_labels(csv):
         ("path,start,end,label,corrected\na.wav,1,1,dog,cat\n", "column 'end' is not after the start in 1 row"),
         ("path,label,corrected\n,dog,cat\n", "column 'path' is empty in 1 row"),
         ("", "cannot be read as csv"),
+        (
+            f"path,label,corrected\na.wav,dog,{'[' * 100_000}\n",
+            "corrections.csv: column 'corrected': a cell is nested in more than 100 levels; write a label, or a JSON list",
+        ),
     ],
 )
 def test_a_file_that_is_no_good(text, message, csv):

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import timm
 import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, PILImageBW
 from huggingface_hub import constants
+from memory import cost_of
 from PIL import Image
 from safetensors.torch import save_file
 from timm.models import adapt_input_conv
@@ -224,9 +226,46 @@ def test_config_beside_the_weights_gives_the_statistics(tmp_path, donor):
     assert net.pretrained_cfg["mean"] == (0.1, 0.2, 0.3) and net.pretrained_cfg["std"] == (0.4, 0.5, 0.6)
     (tmp_path / "config.json").write_text('{"mean": 3}')  # another program's
     load_pretrained(make_net(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match="config.json: not readable"):
-        load_pretrained(make_net(), tmp_path / "model.safetensors")
+    for text, message in {
+        "{": "config.json: not readable as JSON: .*is not JSON",
+        "[" * 100_000: "config.json: not readable as JSON: .*nested in more than 100 levels",
+        '{"architecture": "x", "mean": 3}': "config.json: its entry 'mean' is 3, and no list of a number for each channel",
+        '{"architecture": "x", "std": ["x"]}': "its entry 'std' is",
+        '{"architecture": "x", "mean": [' + "1," * 1000 + "1]}": "its entry 'mean' is",
+    }.items():
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=message):
+            load_pretrained(make_net(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"architecture": "x", "pretrained_cfg": 3}')
+    load_pretrained(make_net(), tmp_path / "model.safetensors")
+
+
+def test_weights_that_would_fill_the_memory_are_not_unpacked(tmp_path, donor):
+    torch.save(donor.state_dict(), tmp_path / "honest.pth")
+    assert len(read_weights(tmp_path / "honest.pth")) == len(donor.state_dict())
+    with zipfile.ZipFile(tmp_path / "honest.pth") as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    largest = max(members, key=lambda name: len(members[name]))
+    with zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, bytes(2**27) if name == largest else data)
+    cost = cost_of(lambda: read_weights(tmp_path / "packed.pth"))
+    assert cost.error == "ValueError" and "packed.pth' has" in cost.message and "would unpack to 13" in cost.message, (
+        cost
+    )
+    assert cost.megabytes < 60, cost
+
+
+def test_a_header_that_claims_much_takes_no_memory(tmp_path):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [10**10], "data_offsets": [0, 4 * 10**10]}}).encode()
+    (tmp_path / "claims.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(100))
+    (tmp_path / "long.safetensors").write_bytes((2**40).to_bytes(8, "little") + b"{}")
+    (tmp_path / "old.pth").write_bytes(
+        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03." + b"\x80\x02]q\x00."
+    )
+    for name in ("claims.safetensors", "long.safetensors", "old.pth"):
+        cost = cost_of(lambda: read_weights(tmp_path / name))
+        assert cost.error == "ValueError" and name in cost.message and cost.megabytes < 60, cost
 
 
 # ---------------------------------------------------------------- finding
