@@ -120,8 +120,9 @@ def find_recording(path: str, folder: Path | None, anywhere: bool = True) -> Pat
     """
     if os.path.isabs(path):
         moved = None if folder is None else folder / os.path.basename(path)
-        is_there = os.path.exists(path) and (anywhere or _is_below(path, folder))
-        found = Path(path) if is_there or moved is None else moved
+        is_there = os.path.exists(path)
+        is_usable = is_there and (anywhere or _is_below(path, folder))
+        found = Path(path) if is_usable or moved is None or (is_there and not moved.is_file()) else moved
     elif folder is None:
         raise ValueError("The folder of the recordings is not known; name it with audio=.")
     else:

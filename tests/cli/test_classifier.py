@@ -199,7 +199,11 @@ def odd(saved, tmp_path_factory):
 def test_no_terminal_obeys_a_label_or_a_name(odd, sounds, tmp_path, capsys):
     name = tmp_path / "a\x1b]0;title\x07\n.wav"
     shutil.copy(sounds.files[0], name)
-    for args in (["predict", odd, name], ["predict", odd, tmp_path / "b\x1b[2J.wav"], ["windows", odd, name]):
+    for args in (
+        ["predict", odd, name],
+        ["predict", odd, tmp_path / "b\x1b[2J.wav"],
+        ["windows", odd, name, "--seconds", 0.5],
+    ):
         main([str(arg) for arg in args])
         told = capsys.readouterr()
         assert "\\x1b" in told.out + told.err
@@ -222,6 +226,8 @@ def test_cells_are_shown_and_formulas_quoted_where_asked(quoted, odd, sounds, tm
             str(table),
             "--threshold",
             "0.01",
+            "--seconds",
+            "0.5",
             *more,
         ]
     )
