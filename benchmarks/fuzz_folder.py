@@ -1,9 +1,9 @@
-"""Throw damaged classifiers, runs, training folders and sounds at what reads them, for a bounded time, and count.
+"""Throw damaged classifiers, trees, runs, training folders and sounds at what reads them, for a bounded time, and count.
 
     python benchmarks/fuzz_folder.py --seconds 300 --seed 0
     python benchmarks/fuzz_folder.py --seconds 300 --only run training
 
-Each input is a folder of a trained classifier, of a run or of a training, or a recording, changed by chance: bytes flipped, cut, inserted,
+Each input is a folder of a trained classifier, a tree of pictures, a run or a training, or a recording, changed by chance: bytes flipped, cut, inserted,
 files swapped, entries of JSON, TOML, csv, .npz and checkpoints replaced, files replaced by links and folders, random bytes behind the magic
 of wav, flac, ogg, mp3 ... Whatever happens must be a ValueError (or the answer, where the change did no harm); nothing may run, hang, reach
 out of the folder, or ask for absurd memory. The script ends with status 1 and the seed of the first input that
@@ -13,18 +13,21 @@ did otherwise.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import json
 import os
 import random
 import resource
 import shutil
+import sqlite3
 import struct
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -33,13 +36,15 @@ import soundfile as sf
 import torch
 
 from specimg.audio import Audio, AudioError, read_audio
-from specimg.data import SpecDataLoaders
+from specimg.data import SpecDataLoaders, SpecImage
+from specimg.data.images import FitSize
 from specimg.datasets import sine
 from specimg.inference import SETTINGS, check_classifier, load_classifier, save_classifier
 from specimg.inference.folder import facts_of
 from specimg.render.prepare import prepare
 from specimg.render.renderer import Renderer
-from specimg.spectrogram import Mel
+from specimg.render.tree import SpecTree, render_tree
+from specimg.spectrogram import Mel, Stack, describe, read_picture
 from specimg.training import Recipe
 from specimg.training.learner import spec_learner
 
@@ -477,6 +482,137 @@ def try_training(rng: random.Random, whole: Path, work: Path) -> tuple[str, str]
     return f"training: {kind}", result
 
 
+# ---------------------------------------------------------------------- trees
+
+NAMES = [
+    "../../../mine of trees/notes.txt",
+    "/etc/passwd",
+    "images",
+    ".",
+    "..",
+    "a\0b",
+    "x" * 5000,
+    "a/./b.png",
+    "high0.wav.png",
+]
+SCHEMAS = [
+    "ALTER TABLE pictures ADD COLUMN colour TEXT",
+    "CREATE VIEW v AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n",
+    "CREATE TRIGGER t AFTER INSERT ON pictures BEGIN DELETE FROM pictures; END",
+    "DROP TABLE pictures",
+    "CREATE INDEX i ON pictures (path)",
+]
+
+
+def make_tree(work: Path) -> Path:
+    """A tree of the recordings beside a classifier, a few of them as stacks of two planes."""
+    sounds = work / "sounds"
+    sounds.mkdir()
+    for i in range(5):
+        sf.write(sounds / f"high{i}.wav", sine(2000, 0.25, 8000), 8000)
+    mel = Mel(n_mels=16, n_fft=256, hop_length=64)
+    return render_tree(sounds, Renderer(Stack(mel, mel)), work / "trees", n_jobs=1, progress=False).root
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def damage_picture(rng: random.Random, png: bytes) -> bytes:
+    """What a picture says of itself, or the size in its header, changed; every checksum is right."""
+    (size,) = struct.unpack(">I", png[33:37])
+    header, text, rest = png[16:29], png[41 : 41 + size], png[45 + size :]
+    if rng.random() < 0.3:
+        sides = [rng.choice([0, 1, 2**16, 2**31, 2**32 - 1, rng.randrange(500)]) for _ in range(2)]
+        header = struct.pack(">II", *sides) + header[8:]
+    else:
+        facts = damage_json(rng, json.loads(text.partition(b"\0")[2]))
+        text = b"specimg\0" + json.dumps(facts).encode()
+    return png[:8] + _chunk(b"IHDR", header) + _chunk(b"tEXt", text) + rest
+
+
+def damage_manifest(rng: random.Random, path: Path) -> None:
+    """A cell of the manifest, or its table, changed."""
+    db = sqlite3.connect(path)
+    column = rng.choice(["path", "picture", "status", "reason", "size", "sr", "duration", "start"])
+    value = rng.choice([*NAMES, None, -1, 2**62, 1.5, b"\xff", "drawn", "gone", 1e308])
+    with contextlib.suppress(sqlite3.Error), db:
+        if rng.random() < 0.3:
+            db.execute(rng.choice(SCHEMAS))
+        else:
+            db.execute(f"UPDATE pictures SET {column} = ? WHERE picture = 'high{rng.randrange(5)}.wav.png'", [value])
+    db.close()
+
+
+def damage_tree(rng: random.Random, folder: Path, mine: Path) -> str:
+    """One damage to a copy of a tree; `mine` is a folder that links lead to. Returns its name."""
+    pictures = sorted((folder / "images").iterdir())
+    one, two = rng.sample(pictures, 2)
+    file = rng.choice([folder / "manifest.db", folder / "renderer.json", one])
+    kind = rng.choice(["bytes", "json", "manifest", "manifest", "picture", "picture", "link", "node", "swap", "remove"])
+    if kind == "bytes":
+        file.write_bytes(damage_bytes(rng, file.read_bytes()))
+    elif kind == "json":
+        settings = folder / "renderer.json"
+        settings.write_text(json.dumps(damage_json(rng, json.loads(settings.read_text()))))
+    elif kind == "manifest":
+        damage_manifest(rng, folder / "manifest.db")
+    elif kind == "picture":
+        one.write_bytes(damage_picture(rng, one.read_bytes()))
+    elif kind == "swap":
+        one.write_bytes(rng.choice([two, folder / "renderer.json"]).read_bytes())
+    elif kind == "remove":
+        shutil.rmtree(folder / "images") if rng.random() < 0.2 else file.unlink()
+    else:
+        place = rng.choice([file, folder / "images", folder / "manifest.db-wal", folder / "manifest.db-journal"])
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        if kind == "link":
+            place.symlink_to(rng.choice([mine, mine / "notes.txt", Path("/dev/zero")]))
+        else:
+            rng.choice([os.mkfifo, os.mkdir])(place)
+    return kind
+
+
+def _use_tree(folder: Path) -> None:
+    """Everything that reads or writes a tree."""
+    tree = SpecTree.open(folder)
+    for row in tree.table.itertuples():
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            file = tree.picture(row.path)
+            FitSize((16, 16), "crop", seconds=0.2, windows=2)(SpecImage.create(file))
+            assert np.isfinite(read_picture(file)[1].times).all()
+            rows = describe(file).frequencies
+            assert rows is None or len(rows)
+    for call in (tree.verify, tree.gc, lambda: tree.verify(drop=True)):
+        call()
+
+
+def try_tree(rng: random.Random, whole: Path, work: Path) -> tuple[str, str]:
+    """(what was done, what came of it)"""
+    folder, mine, sounds = work / "damaged" / whole.name, work / "mine of trees", whole.parents[1] / "sounds"
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    mine.mkdir(exist_ok=True)
+    for name in ("notes.txt", "high0.wav.png"):
+        (mine / name).write_bytes(b"mine")
+        os.utime(mine / name, (0, 0))
+    kind, result = damage_tree(rng, folder, mine), "answered"
+    renderer = SpecTree.open(whole).renderer
+    for use in (
+        lambda: _use_tree(folder),
+        lambda: render_tree(sounds, renderer, folder.parent, n_jobs=1, progress=False),
+    ):
+        try:
+            use()
+        except ValueError:
+            result = "refused"
+    assert {file.name: file.read_bytes() for file in mine.iterdir()} == {
+        "notes.txt": b"mine",
+        "high0.wav.png": b"mine",
+    }, "a file outside was touched"
+    return f"tree: {kind}", result
+
+
 # ---------------------------------------------------------------------- trying
 
 
@@ -524,7 +660,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=["classifier", "run", "sound", "training"], help="default all")
+    parser.add_argument(
+        "--only", nargs="+", choices=["classifier", "run", "sound", "training", "tree"], help="default all"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -533,13 +671,29 @@ def main() -> int:
     counts, slowest, at, began = Counter(), (0.0, ""), args.seed, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        makers = {"classifier": make_classifier, "run": make_run, "training": make_training, "sound": make_sounds}
-        tries = {"classifier": try_folder, "run": try_run, "training": try_training, "sound": try_sound}
+        makers = {
+            "classifier": make_classifier,
+            "run": make_run,
+            "training": make_training,
+            "sound": make_sounds,
+            "tree": make_tree,
+        }
+        tries = {
+            "classifier": try_folder,
+            "run": try_run,
+            "training": try_training,
+            "sound": try_sound,
+            "tree": try_tree,
+        }
         wholes = {}
         for name in args.only or makers:
             (work / name).mkdir()
             wholes[name] = makers[name](work / name)
-        turns = [name for name in ("sound", "run", "sound", "classifier", "sound", "training") if name in wholes]
+        turns = [
+            name
+            for name in ("sound", "run", "tree", "sound", "classifier", "tree", "sound", "training")
+            if name in wholes
+        ]
         trace = work / "it ran"
         os.environ["SPECIMG_TRACE"] = str(trace)
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..core.text import count, examples
 from ..core.warnings import warn
-from ..spectrogram.picture import read_planes
+from ..spectrogram.picture import PictureError, read_planes
 
 TAIL = 16  # bytes at the end of a PNG: the checksum of its pixels, and the last chunk
 TWINS = r"\d+ recordings? .* the same content"  # what the warnings match
@@ -43,10 +43,18 @@ def _tail(picture: str) -> bytes | None:
         return None
 
 
+def _pixels(picture: str) -> np.ndarray:
+    """The pixels of a picture; one alone, which is nobody's content, where they cannot be read."""
+    try:
+        return read_planes(picture)
+    except (OSError, PictureError):
+        return np.zeros(1)
+
+
 def picture_digests(pictures: Sequence[str]) -> list[bytes | None]:
     """The digest of each picture whose pixels occur more than once, as far as a checksum tells."""
     pictures = list(pictures)
-    return repeated_digests([_tail(picture) for picture in pictures], lambda i: read_planes(pictures[i]))
+    return repeated_digests([_tail(picture) for picture in pictures], lambda i: _pixels(pictures[i]))
 
 
 def _pairs(clips: pd.DataFrame) -> list[str]:

@@ -26,6 +26,8 @@ from ..core.files import inside, unlinked, write_atomic
 
 LOCK_TIMEOUT = 60  # s to wait for another process
 MAX_CELL = 1 << 20  # bytes of a name or a reason
+# parts of SQLite's messages that are not about the database itself
+_OF_THE_DISK = {"full": errno.ENOSPC, "readonly": errno.EROFS, "I/O": errno.EIO, "unable to open": errno.EIO}
 _SUPER_JOURNAL = bytes.fromhex(
     "d9d505f920a163d7"
 )  # end of a journal that names another file, which SQLite would delete
@@ -98,14 +100,14 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as exc:
         told = str(exc)
-        if "decode" in told:
-            raise _damaged(path, told) from exc
         if "locked" in told or "busy" in told:
             raise TimeoutError(
                 f"{str(path)!r} is held by another process for more than {LOCK_TIMEOUT} s; what is drawn is kept: call again when "
                 f"that process has ended"
             ) from exc
-        code = errno.ENOSPC if "full" in told else errno.EROFS if "readonly" in told else errno.EIO
+        code = next((code for part, code in _OF_THE_DISK.items() if part in told), None)
+        if code is None:
+            raise _damaged(path, told) from exc
         raise OSError(code, f"{told} ({str(path)!r})") from exc
     except (sqlite3.DatabaseError, UnicodeDecodeError) as exc:
         raise _damaged(path, exc) from exc
@@ -303,11 +305,17 @@ class Manifest:
         """Insert or replace rows and commit them. FileNotFoundError if the tree was deleted meanwhile."""
         if not self.path.exists():  # SQLite would go on writing into the file without a name
             raise FileNotFoundError(errno.ENOENT, "the tree was deleted", str(self.path))
+        self._outdate()
         with _explained(self.path), self._db:
             self._db.executemany(_INSERT, (tuple(map(_stored, row)) for row in rows))
 
+    def _outdate(self) -> None:
+        """Remove manifest.csv, which is there only while it holds all rows: so a kill before it is written is seen."""
+        (self.folder / "manifest.csv").unlink(missing_ok=True)
+
     def drop(self, pictures: Iterable[str]) -> None:
         """Delete the rows of these pictures."""
+        self._outdate()
         with _explained(self.path), self._db:
             self._db.executemany("DELETE FROM pictures WHERE picture = ?", [(_stored(p),) for p in pictures])
 

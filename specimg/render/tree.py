@@ -18,6 +18,7 @@ are never in one tree. `versions` has the rule for libraries whose numbers chang
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
@@ -70,6 +71,14 @@ UNSEEN = (
 # ---------------------------------------------------------------------- drawing
 
 
+def _write_picture(path: str, png: bytes) -> None:
+    """`write_atomic`, again where the folder was deleted in the middle of it."""
+    for _ in range(3):
+        with contextlib.suppress(FileNotFoundError):
+            return write_atomic(path, png)
+    write_atomic(path, png)
+
+
 def _draw_one(
     renderer: Renderer, root: str, images: str, variants: dict[str, Variant], job: Job, buffer: SampleBuffer
 ) -> Row:
@@ -92,7 +101,7 @@ def _draw_one(
     ) as exc:  # whatever else one file does must not end the run; as its cause is unknown, it is tried again
         return Row(*job, UNREADABLE, f"{type(exc).__name__}: {exc}", None, None)
     try:
-        write_atomic(os.path.join(images, job.picture), png)
+        _write_picture(os.path.join(images, job.picture), png)
     except OSError as exc:
         if exc.errno not in UNNAMEABLE:
             raise
@@ -169,6 +178,14 @@ def _faulty(rows: list[Row]) -> dict[str, list[str]]:
     return {fault: paths for fault, paths in found.items() if paths}
 
 
+def _images_of(folder: Path) -> Path:
+    """The folder of the pictures, if it is one; ValueError if something else has its name."""
+    images = unlinked(folder, "images")
+    if images.exists() and not images.is_dir():
+        raise ValueError(f"{str(images)!r} is no folder; remove it, and the next render_tree draws the tree again")
+    return images
+
+
 class SpecTree:
     """A tree of pictures on disk; `render_tree` makes it, `SpecTree.open` finds it again. `len(tree)` counts its pictures.
 
@@ -219,7 +236,7 @@ class SpecTree:
             If there is no tree, or its files are damaged.
         """
         folder = Path(folder)
-        unlinked(folder, "images")
+        _images_of(folder)
         try:
             facts = read_facts(folder)
         except FileNotFoundError as exc:
@@ -372,7 +389,7 @@ class SpecTree:
 
     def _listed(self) -> dict[str, os.DirEntry]:
         """Every file below images/ by its name there. OutsideError at a link, beyond which nothing may be deleted."""
-        return dict(files_below(unlinked(self.root, "images")))
+        return dict(files_below(_images_of(self.root)))
 
     def gc(self) -> list[str]:
         """Delete pictures of recordings that are gone, pictures without a row, and what killed processes left.
@@ -521,6 +538,13 @@ def _draw_into(
         raise _disk_error(folder, exc) from exc
 
 
+def _list_rows(folder: Path) -> None:
+    """Write manifest.csv where a killed process left none; not on a disk that is read-only, where the database says it all."""
+    if not (folder / "manifest.csv").exists() and os.access(folder, os.W_OK):
+        with contextlib.suppress(OSError), Manifest(folder) as manifest:
+            manifest.export()
+
+
 def _stored(folder: Path, jobs: list[Job]) -> tuple[list[Row], list[Job]]:
     """The rows of jobs that are done, and those of the jobs whose picture is nevertheless not in the tree. OSError if it was deleted."""
     known = {row.picture: row for row in read_rows(folder)}
@@ -529,7 +553,7 @@ def _stored(folder: Path, jobs: list[Job]) -> tuple[list[Row], list[Job]]:
             errno.ENOENT,
             f"the tree {str(folder)!r}, or rows of it, were deleted while it was being drawn; call again to draw them anew",
         )
-    there = dict(files_below(unlinked(folder, "images")))
+    there = dict(files_below(_images_of(folder)))
     lost = [job for job in jobs if known[job.picture].status in HAS_PICTURE and job.picture not in there]
     return [known[job.picture] for job in jobs], lost
 
@@ -636,7 +660,7 @@ def render_tree(
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}
-    there = dict(files_below(unlinked(folder, "images")))
+    there = dict(files_below(_images_of(folder)))
     to_draw = [
         job
         for job in jobs
@@ -646,6 +670,7 @@ def render_tree(
     versions = _versions_to_draw(folder, recorded, _libraries_of(renderer, variants, to_draw or jobs), bool(to_draw))
     if not to_draw:
         rows = [known[job.picture] for job in jobs]
+        _list_rows(folder)
     for _ in range(2):  # a picture that was drawn and then deleted is drawn once more
         if not to_draw:
             break

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -897,6 +898,25 @@ def test_a_file_of_a_renderer_that_is_no_json_is_read_in_bounds(source, draw, pe
     assert peak_memory("from specimg.render import SpecTree", f"SpecTree.open({str(tree.root)!r})") < 10
 
 
+def test_the_list_that_a_killed_process_left_out_of_date_is_written(source, draw, monkeypatch):
+    monkeypatch.setattr(Manifest, "export", lambda self: None)  # as one that was killed before
+    tree = draw(source)
+    assert not (tree.root / "manifest.csv").exists()
+    monkeypatch.undo()
+    draw(source)
+    assert len(pd.read_csv(tree.root / "manifest.csv")) == 4
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.touch])
+def test_something_else_in_the_place_of_the_pictures_folder_is_said(source, draw, make):
+    tree = draw(source)
+    shutil.rmtree(tree.images)
+    make(tree.images)
+    for call in (lambda: SpecTree.open(tree.root), lambda: draw(source), tree.gc, lambda: tree.verify(drop=True)):
+        with pytest.raises(ValueError, match="images' is no folder; remove it, and the next render_tree draws"):
+            call()
+
+
 # ---------------------------------------------------------------------- recordings that are too long
 
 
@@ -931,6 +951,19 @@ def test_pictures_that_are_gone_at_the_end_are_drawn_again(source, draw, monkeyp
     calls = lost_after(monkeypatch, 2, 2)
     tree = draw(source)
     assert len(calls) == 6 and len(tree) == 4 and tree.verify().empty
+
+
+def test_a_folder_that_is_deleted_while_a_picture_is_written_is_made_again(source, draw, monkeypatch):
+    write, failed = render.write_atomic, []
+
+    def late(path, data):
+        if path.endswith(".png") and not failed:
+            failed.append(path)
+            raise FileNotFoundError(2, "No such file or directory", path)
+        write(path, data)
+
+    monkeypatch.setattr(render, "write_atomic", late)
+    assert len(draw(source)) == 4 and failed
 
 
 def test_pictures_of_the_calls_before_that_are_deleted_meanwhile_are_drawn_again(source, draw, monkeypatch, write_wav):
