@@ -29,6 +29,7 @@ from ..labels.tables import clip_index, labels_from_csv
 from ..render.manifest import HAS_PICTURE
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree, render_tree
+from ..spectrogram.picture import MEND, PictureError, describe, open_image, picture_size
 from .split import Split
 
 Corrections: TypeAlias = pd.DataFrame | str | os.PathLike | None
@@ -124,6 +125,44 @@ def add_pictures(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     if reasons:
         warn(f"{len(reasons)} of {len(table)} clips have no picture and are left out ({examples(reasons, mark='; ')})")
     return table[drawn].assign(picture=pictures).reset_index(drop=True)
+
+
+def _damage(path: str, described: bool, opened: bool) -> str:
+    """Why a picture cannot be used, by its size, by what it says of itself, and by its pixels; "" if it can."""
+    try:
+        picture_size(path)
+        if described or opened:
+            describe(path)
+        if opened:
+            open_image(path)
+    except PictureError as exc:
+        return str(exc)
+    return ""
+
+
+def without_damaged(clips: pd.DataFrame, described: bool) -> pd.DataFrame:
+    """`clips` without those whose picture cannot be used, of which a warning says why; an error if none is left.
+
+    described : read all that pictures say of themselves, where lengths are compared
+
+    Of every picture the beginning is read, and the first of training and of validation are opened: they stand for all others. Damage
+    behind the beginning of the rest is found where they are loaded.
+    """
+    problems: dict[int, str] = {}
+    for _, side in clips.groupby("is_valid"):
+        is_first = True
+        for row, path in side["picture"].items():
+            if problem := _damage(path, described, opened=is_first):
+                problems[row] = problem
+            else:
+                is_first = False
+    if not problems:
+        return clips
+    told = f"{len(problems)} of {len(clips)} pictures are damaged ({examples(problems.values(), mark='; ')})"
+    if len(problems) == len(clips):
+        raise PictureError(f"{told}. {MEND}")
+    warn(f"{told}; their clips are left out. {MEND}")
+    return clips.drop(index=list(problems)).reset_index(drop=True)
 
 
 def drawn_tree(

@@ -16,6 +16,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,7 @@ from ..render.tree import SpecTree
 from ..spectrogram.picture import describe
 from .augment import Augment, SpecAugment
 from .batches import Batches, Transforms, augmentation
-from .clip_table import Columns, Corrections, add_pictures, drawn_tree, label_table, labels_of_folders
+from .clip_table import Columns, Corrections, add_pictures, drawn_tree, label_table, labels_of_folders, without_damaged
 from .images import FitSize
 from .inputs import NetworkInput, PictureInput
 from .loader import SpecBlock
@@ -570,6 +571,7 @@ class SpecDataLoaders(ClipDataLoaders):
     ) -> SpecDataLoaders:
         """A label table whose clips have pictures in the tree -> DataLoaders."""
         clips = split_clips(add_pictures(table, tree), split, vocab)
+        clips = replace(clips, clips=without_damaged(clips.clips, described=sizing.method != "squish"))
         warn_of_twins(clips.clips, picture_digests(clips.clips["picture"]), "is_valid")
         pictures = clips.clips["picture"].tolist()
         info = describe(pictures[0])

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import math
 import numbers
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..core.values import Value, choose, register
-from ..spectrogram.picture import PictureInfo, describe
+from ..spectrogram.picture import PictureInfo, describe, picture_size
 
 METHODS = ("squish", "crop", "pad")
 MOST_WINDOWS = 8  # of one clip in validation
@@ -36,14 +35,6 @@ def height_width(size: int | Sequence[int]) -> tuple[int, int]:
     return int(sides[0]), int(sides[1])
 
 
-def _picture_size(path: str) -> tuple[int, int]:
-    """(height, width) in pixels of a PNG, from its first 24 bytes."""
-    with open(path, "rb") as file:
-        head = file.read(24)
-    width, height = struct.unpack(">II", head[16:24])
-    return height, width
-
-
 def common_size(pictures: Iterable[str], info: PictureInfo, seconds: float | None) -> tuple[int, int]:
     """The size that pictures are brought to by default: their own where they all have one, else as wide as the median one.
 
@@ -52,7 +43,7 @@ def common_size(pictures: Iterable[str], info: PictureInfo, seconds: float | Non
     """
     if seconds is not None:
         return info.height, max(1, round(seconds * info.width / (info.span[1] - info.span[0])))
-    widths = [_picture_size(path)[1] for path in pictures]
+    widths = [picture_size(path)[1] for path in pictures]
     if len(set(widths)) == 1:
         return info.height, widths[0]
     return info.height, int(np.clip(np.median(widths), info.height, WIDEST * info.height))

@@ -479,6 +479,19 @@ def describe(path: str | os.PathLike) -> PictureInfo:
         raise PictureError(f"{os.fspath(path)!r} {exc}") from exc
 
 
+def picture_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(height, width) in pixels of a PNG, from its first 24 bytes; PictureError, with the path, if it is none."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(24)
+    except ValueError as exc:  # a pipe, a folder
+        raise PictureError(str(exc)) from exc
+    if len(head) < 24 or not head.startswith(SIGNATURE):
+        raise PictureError(f"{os.fspath(path)!r} is not a PNG file")
+    width, height = struct.unpack(">II", head[16:24])
+    return height, width
+
+
 def open_image(source: str | os.PathLike | bytes | BinaryIO) -> PIL.Image.Image:
     """A picture with all its pixels decoded, whatever its file holds.
 

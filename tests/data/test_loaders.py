@@ -107,6 +107,20 @@ def test_a_damaged_picture_costs_its_clip_and_not_the_training(sounds, tmp_path,
     assert found.path.tolist() == kept.path.tolist() and found.target.tolist() == kept.label.tolist()
 
 
+@pytest.mark.parametrize("sizing", [{}, {"method": "crop", "seconds": 0.2}])
+def test_damaged_pictures_that_stand_for_all_others_are_left_out(sounds, tmp_path, sizing):
+    options = dict(augment=None, fold=1, cache=tmp_path / "cache", **sizing)
+    whole = load(sounds, **options)
+    lost = [*whole.train.clips.picture[:2], whole.valid.clips.picture[0], whole.valid.clips.picture[3]]
+    for picture, n in zip(lost, (0, 60, -30, 8)):  # the first is empty, the third lacks its end
+        Path(picture).write_bytes(Path(picture).read_bytes()[:n])
+    with pytest.warns(UserWarning, match=f"{2 + 1 + 1} of 24 pictures are damaged .*is not a PNG.*left out. Of a tree"):
+        dls = load(sounds, **options)
+    kept = [*dls.train.clips.picture, *dls.valid.clips.picture]
+    assert len(kept) == 20 and not set(kept) & set(lost)
+    assert dls.size == whole.size and len(dls.one_batch()[0]) == 8
+
+
 def test_a_window_of_a_picture_that_claims_a_billion_columns_a_second_is_refused(sounds):
     image = SpecImage.create(LOOK(sounds.audio / sounds.table.fname[0]))
     text, *size = image.facts
