@@ -957,7 +957,7 @@ def test_a_folder_that_is_deleted_while_a_picture_is_written_is_made_again(sourc
     write, failed = render.write_atomic, []
 
     def late(path, data):
-        if path.endswith(".png") and not failed:
+        if str(path).endswith(".png") and not failed:
             failed.append(path)
             raise FileNotFoundError(2, "No such file or directory", path)
         write(path, data)
