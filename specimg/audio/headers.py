@@ -36,6 +36,7 @@ _OTHERS = (
     (b"PAR1", "a parquet table"),
     (b"MThd", "a MIDI file: notes, and no sound"),
 )
+_SOUND = (b"RIFF", b"fLaC", b"OggS", b"FORM")  # unless it is text that begins so
 _SOUND_THAT_BEGINS_AS_TEXT = (b"NIST_1A", b"PVF1", b"#!AMR", b"ALawSoundFile")
 
 
@@ -62,6 +63,8 @@ def other_kind(head: bytes) -> str:
     >>> other_kind(b"Speaker 1: hello")
     "text, which begins 'Speaker 1: hello'"
     """
+    if head[:4] in _SOUND and 0 in head:
+        return ""
     for magic, name in _OTHERS:
         if head.startswith(magic):
             return name
@@ -247,10 +250,11 @@ def flac_samples(file: BinaryIO, file_size: int) -> tuple[int, bool]:
     block = int.from_bytes(head[10:12], "big")
     file.seek(max(42, file_size - (longest + 512 if longest else FLAC_TAIL)))
     tail = file.read()
-    at = len(tail)
-    while total and (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        if _frame_end(tail[at : at + 16].ljust(16, b"\0"), block) == total:
-            return total, True
+    for sync in (b"\xff\xf8", b"\xff\xf9"):  # frames of one size, and of several
+        at = len(tail)
+        while total and (at := tail.rfind(sync, 0, at)) >= 0:
+            if _frame_end(tail[at : at + 16].ljust(16, b"\0"), block) == total:
+                return total, True
     return total, False
 
 

@@ -22,6 +22,7 @@ import io
 import math
 import mmap
 import os
+import stat
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -128,12 +129,14 @@ class _Part(io.RawIOBase):
 
 def _check_path(path: str) -> None:
     """AudioError for what is no file."""
-    if os.path.isdir(path):
-        raise AudioError(path, "is a folder, not a recording")
-    if not os.path.exists(path):
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         link = f"is a broken link to {os.readlink(path)!r}" if os.path.islink(path) else "is not there"
-        raise AudioError(path, link)
-    if os.path.getsize(path) == 0:  # a pipe too, of which reading would wait for a writer
+        raise AudioError(path, link) from None
+    if stat.S_ISDIR(found.st_mode):
+        raise AudioError(path, "is a folder, not a recording")
+    if found.st_size == 0:  # a pipe too, of which reading would wait for a writer
         raise AudioError(path, "is empty (0 bytes)")
 
 
@@ -703,13 +706,16 @@ def open_recording(source: Sound) -> Reader:
         ".raw"
     ):  # of which soundfile wants to know the sampling rate, whatever is in it
         path = name if os.name == "nt" else os.fsencode(name)  # as bytes: a name need not be UTF-8
-    with contextlib.ExitStack() as on_failure:
-        try:
-            file = _opened(source)
-            if file is not source:
-                on_failure.callback(file.close)
-            reader = _Opener(name, file, path).open()
-        except OSError as exc:
+    file = None
+    try:
+        file = _opened(source)
+        reader = _Opener(name, file, path).open()
+    except BaseException as exc:
+        if file is not None and file is not source:
+            file.close()
+        if isinstance(exc, OSError):
             raise UnreadableError(name, f"cannot be read: {exc.strerror or exc}") from exc
-        reader.cleanup.push(on_failure.pop_all())
+        raise
+    if file is not source:
+        reader.cleanup.callback(file.close)
     return reader
