@@ -21,10 +21,9 @@ from fastai.vision.all import PadMode, PILBase, RandTransform, TensorImage, ToTe
 from matplotlib.axes import Axes
 from PIL import Image
 
-from ..core.reading import parse_json
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
-from ..spectrogram.picture import PictureError, PictureInfo, channels_of, open_image, parse_text
+from ..spectrogram.picture import PictureError, PictureInfo, channels_of, is_as_drawn, open_image, parse_text
 from .sizes import Sizing
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # the part that a picture shows of which nothing was cut
@@ -70,19 +69,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         raise PictureError("holds floats, which have no range to show; save it with 8 bits a pixel")
     keep = image.mode in ("L", "RGB", "CMYK")
     return image if keep else image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _is_as_drawn(text: str, width: int, height: int) -> bool:
-    """Whether a picture still has the size that it was drawn with: of one that was cut or resized nobody knows what it shows."""
-    facts = parse_json(text)
-    try:
-        planes, drawn = facts["channels"] if facts["channels"] in (2, 4) else 1, facts["picture"]
-        return (width, height) == (
-            drawn.get("width") or facts["frames"],
-            planes * (drawn.get("height") or facts["bins"]),
-        )
-    except (AttributeError, KeyError, TypeError) as exc:
-        raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
 
 
 def _part_of(part: tuple, first: tuple[int, int], size: tuple[int, int], whole: tuple[int, int]) -> tuple:
@@ -158,7 +144,7 @@ class SpecImage(PILBase):
         text = image.info.pop("specimg", None)  # Pillow would hand it on to crops and mirror images
         stored_size = image.size
         try:
-            channels, is_whole = channels_of(text) or 1, bool(text) and _is_as_drawn(text, *stored_size)
+            channels, is_whole = channels_of(text) or 1, bool(text) and is_as_drawn(text, *stored_size)
             image = _side_by_side(_eight_bits(image), channels)
         except PictureError as exc:
             raise PictureError(f"{_name_of(fn)} {exc}") from exc

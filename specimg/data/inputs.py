@@ -22,9 +22,11 @@ from ..audio import Audio
 from ..audio.read import Clip
 from ..render.prepare import prepare, prepare_all
 from ..render.renderer import Renderer
-from .images import FitSize, SpecImage
+from .images import WHOLE, FitSize, SpecImage
 from .tta import TTA, TTAFit, fit_with_tta
 from .waves import FitWave, TensorWave
+
+LOOKED_AT = 8  # pictures of validation, to see whether item transforms cut them
 
 
 class NetworkInput(ABC):
@@ -300,6 +302,38 @@ class WaveInput(NetworkInput):
     def to_dict(self) -> dict[str, Any]:
         fit = {"samples": self.transform.samples, "windows": self.windows}
         return {"renderer": None, "audio": self.audio.to_dict(), "fit": fit}
+
+
+def input_of(dl: Any, size: tuple[int, int]) -> NetworkInput:
+    """What a loader of validation gives the network of a recording: its `input`, or what the transforms of somebody's own DataBlock amount to.
+
+    size : (height, width) of the network's input
+
+    ValueError, with what to change, for what a classifier could not repeat.
+    """
+    known = getattr(dl, "input", None)
+    fit = next((t for t in dl.after_item.fs if isinstance(t, (FitSize, FitWave))), None)
+    if known is not None:
+        return known.with_transform(fit)
+    if isinstance(fit, FitWave):
+        return WaveInput(fit)
+    renderer = getattr(dl, "renderer", None)
+    if renderer is None:
+        raise ValueError(
+            "this learner does not know how its pictures were drawn; train with SpecDataLoaders, WaveDataLoaders, or with "
+            "SpecBlock(renderer) in a DataBlock"
+        )
+    if fit is not None:
+        return PictureInput(renderer, fit)
+    items = [dl.do_item(index) for index in np.unique(np.linspace(0, dl.n - 1, LOOKED_AT).astype(int))]
+    seen = {getattr(item[0] if isinstance(item, tuple) else item, "part", None) for item in items}
+    if not all(part is not None and np.allclose(part, WHOLE, atol=1e-6) for part in seen):
+        raise ValueError(
+            "validation's item transforms cut the pictures or make others of them, which a classifier does not repeat; "
+            "squeeze them, item_tfms=Resize(size, method='squish'), or cut and pad by seconds, "
+            "item_tfms=specimg.data.images.FitSize(size, 'crop', seconds=...), and train again"
+        )
+    return PictureInput(renderer, FitSize(tuple(size)))
 
 
 def input_from_dict(data: dict[str, Any]) -> NetworkInput:

@@ -120,7 +120,9 @@ class ClipDL(TfmdDL):
         o = o.path if times else o
         name = os.fspath(o) if isinstance(o, (str, os.PathLike)) else ""
         picture = os.fspath((step.file(o) if isinstance(step, OpenPicture) else None) or "")
-        row = {"path": name or f"item {index}", "picture": picture, "recording": "" if picture else name, **times}
+        source = getattr(getattr(step, "tree", None), "source", None) or ""
+        recording = os.path.abspath(os.path.join(source, name)) if name and not name.lower().endswith(".png") else ""
+        row = {"path": name or f"item {index}", "picture": picture, "recording": recording, **times}
         return row | ({"label": self._label(index)} if len(self.dataset.tls) > 1 else {})
 
     def _label(self, index: int) -> str | list[str]:

@@ -28,6 +28,7 @@ from fastcore.basics import copy_func
 from fastcore.meta import delegates
 
 from ..core.arguments import names_arguments, parameter_texts
+from ..core.text import count, examples
 from ..labels.audiofolder import labels_from_audiofolder
 from ..labels.csv_text import read_csv_text
 from ..labels.split_folders import split_by_folders
@@ -87,6 +88,18 @@ def shows_parameters(cls: type) -> type:
         sister.__annotations__ = {**sister.__annotations__, "return": cls.__name__}
         setattr(cls, name, classmethod(shows(cls.from_df)(sister)))
     return cls
+
+
+def _folder_labels(paths: pd.Series, vocab: set[str]) -> list[str]:
+    """The folder of each recording as its label. ValueError if that is no label of the vocabulary."""
+    labels = [Path(path).parent.name for path in paths]
+    other = [path for path, label in zip(paths, labels) if label not in vocab]
+    if other:
+        raise ValueError(
+            f"with_labels=True: {count(len(other), 'recording')} of {len(labels)} in no folder named after a label "
+            f"({examples(other)}); give a table with the columns 'path' and 'label'"
+        )
+    return labels
 
 
 class ClipDataLoaders(DataLoaders):
@@ -347,7 +360,7 @@ class ClipDataLoaders(DataLoaders):
         rm_type_tfms : int, default None
             As in fastai.
         with_labels : bool, default False
-            Load the column `label` of the table as targets.
+            Load the column `label` of the table as targets; of recordings without a table, the name of the folder that each lies in.
         **kwargs
             As in fastai, such as `bs`.
 
@@ -359,11 +372,11 @@ class ClipDataLoaders(DataLoaders):
         Raises
         ------
         ValueError
-            If there is nothing to predict on, or a table lacks columns.
+            If there is nothing to predict on, a table lacks columns, or a recording lies in no folder named after a label.
         """
         clips = as_clips(test_items, self.reads)
         if with_labels and "label" not in clips:
-            raise ValueError("with_labels=True needs a table with the columns 'path' and 'label'")
+            clips = clips.assign(label=_folder_labels(clips["path"], set(map(str, self.vocab))))
         return super().test_dl(clips, rm_type_tfms=rm_type_tfms, with_labels=with_labels, **kwargs)
 
 

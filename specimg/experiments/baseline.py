@@ -2,7 +2,7 @@
 
 `linear_baseline(dls)` describes each picture by the mean and the standard deviation of each of its rows, and fits logistic regression to
 that: it separates sounds by their average spectrum in a second, and what a network gains over it comes from shape.
-`feature_baseline(train, valid)` does the same with features of the recordings (`feature_table`), without pictures.
+`feature_baseline(dls)` does the same with features of the recordings (`feature_table`), without pictures.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..core.text import count, examples
 from ..core.warnings import warn
 from ..labels.tables import clip_index, is_multilabel
 from ..spectrogram.picture import read_planes
-from .audio_features import feature_columns
+from .audio_features import feature_columns, feature_table
 
 if TYPE_CHECKING:
     from fastai.vision.all import Learner
     from sklearn.pipeline import Pipeline
 
-    from ..data import SpecDataLoaders
+    from ..data import ClipDataLoaders, SpecDataLoaders
     from ..training import Predictions
 
 
@@ -343,15 +343,41 @@ def _usable(table: pd.DataFrame, part: str) -> pd.DataFrame:
     return table[good].reset_index(drop=True)
 
 
-def feature_baseline(train: pd.DataFrame, valid: pd.DataFrame, C: float = 1.0) -> FeatureBaseline:
-    """Logistic regression on clip-level features, fitted to the clips of one table and scored on those of another.
+def _feature_tables(dls: ClipDataLoaders, progress: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The features of the recordings of training and of validation, read as the loaders read them."""
+    tables = []
+    for dl in (dls.train, dls.valid):
+        clips = dl.clips
+        clips = clips[clips["variant"] == ""] if "variant" in clips else clips  # each recording once, as it is
+        tree = dl.tree
+        if tree is not None and tree.source is None:
+            raise ValueError("the recordings of these pictures are not known; make a feature_table of the recordings")
+        files = clips["path"] if tree is not None else clips["recording"]
+        renderer = getattr(dl, "renderer", None)
+        folder = "." if tree is None else tree.source
+        table = feature_table(
+            clips.assign(path=files), folder, renderer.audio if renderer else dl.audio, progress=progress
+        )
+        tables.append(table.reset_index(drop=True))
+    return tables[0], tables[1]
+
+
+def feature_baseline(
+    train: pd.DataFrame | ClipDataLoaders, valid: pd.DataFrame | None = None, C: float = 1.0, progress: bool = True
+) -> FeatureBaseline:
+    """Logistic regression on clip-level features, fitted to the clips of training and scored on those of validation.
 
     Parameters
     ----------
-    train, valid : DataFrame
-        Rows of a `feature_table` with the column `label`. Clips that could not be read are left out, with a warning.
+    train : DataFrame or DataLoaders
+        Rows of a `feature_table` with the column `label`, of which clips that could not be read are left out, with a warning; or
+        `SpecDataLoaders` or `WaveDataLoaders`, whose recordings are read.
+    valid : DataFrame, optional
+        The same of validation, where `train` is a table.
     C : float, default 1.0
         Inverse strength of the regularisation, of standardised features.
+    progress : bool, default True
+        Show a bar while recordings are read.
 
     Returns
     -------
@@ -367,7 +393,15 @@ def feature_baseline(train: pd.DataFrame, valid: pd.DataFrame, C: float = 1.0) -
     >>> table = sp.experiments.feature_table(sp.labels_from_folders("clips"), "clips", progress=False)
     >>> sp.feature_baseline(table[::2], table[1::2]).accuracy
     1.0
+    >>> sp.feature_baseline(dls, progress=False).accuracy
+    1.0
     """
+    if not isinstance(train, pd.DataFrame):
+        if valid is not None:
+            raise ValueError("valid= goes with a table; DataLoaders hold their own validation set")
+        train, valid = _feature_tables(train, progress)
+    if valid is None:
+        raise ValueError("a table of training needs valid=, a table of validation")
     both = sorted(set(train["path"]) & set(valid["path"]))
     if both:
         raise ValueError(

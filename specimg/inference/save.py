@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, ToTensor
+from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, Resize, ToTensor
 from safetensors.torch import save
 from torch import nn
 
@@ -33,6 +33,7 @@ from ..core.files import is_temporary, write_atomic
 from ..core.text import examples
 from ..core.warnings import warn
 from ..data.images import FitSize
+from ..data.inputs import input_of
 from ..data.tta import TTA
 from ..data.waves import FitWave
 from ..metrics import bootstrap_score
@@ -74,7 +75,7 @@ class _Trained:
 
 def _own_transforms(dl: DataLoader) -> list[str]:
     """What a loader does to validation's inputs beyond what a `Classifier` does."""
-    known = (FitSize, FitWave, ToTensor, IntToFloatTensor)
+    known = (FitSize, FitWave, Resize, ToTensor, IntToFloatTensor)  # a Resize that cuts nothing; others are refused
     return [
         type(t).__name__
         for t in [*dl.after_item.fs, *dl.after_batch.fs]
@@ -85,19 +86,15 @@ def _own_transforms(dl: DataLoader) -> list[str]:
 def _classifier_of(learn: Learner) -> Classifier:
     """The learner as a classifier. ValueError where it does not know how its inputs are made."""
     dls = learn.dls
-    if not hasattr(learn, "net_options") or getattr(dls, "input", None) is None:
-        raise ValueError(
-            "this learner does not know how its pictures were drawn or how its network is made; "
-            "train with SpecDataLoaders or WaveDataLoaders and spec_learner"
-        )
+    if not hasattr(learn, "net_options"):
+        raise ValueError("this learner does not know how its network is made; make it by spec_learner")
+    given = input_of(dls.valid, learn.net_options["size"])
     own = _own_transforms(dls.valid)
     if own:
         warn(
             f"the classifier does without {', '.join(own)}, which validation has, so it will predict otherwise than the learner"
         )
-    fit = next(t for t in dls.valid.after_item.fs if isinstance(t, (FitSize, FitWave)))
     vocab = list(map(str, dls.vocab))
-    given = dls.input.with_transform(fit)
     return Classifier(learn.model, given, vocab, bool(dls.is_multi), network=dict(learn.net_options))
 
 
@@ -242,8 +239,8 @@ def _recordings(predictions: Predictions) -> list[Recording]:
     if not len(predictions):
         return []
     table = predictions.table
-    if "recording" in table:
-        paths = table["recording"].tolist()
+    if "recording" in table and table["recording"].astype(bool).any():
+        paths = [path or None for path in table["recording"]]
     else:
         root = _source_of(table["picture"].iloc[0])
         paths = [None if root is None else os.path.join(root, path) for path in table["path"]]

@@ -19,7 +19,9 @@ from sklearn.metrics import label_ranking_average_precision_score
 from torch import nn
 
 from ..core.text import count
+from ..core.values import choose
 from ..experiments import Blend, Run
+from ..inference import load_classifier
 from ..metrics import wilson_interval
 from ..training import Predictions, find_training, predict_all
 from ..training.trained import TrainedFolder
@@ -412,7 +414,7 @@ class Findings:
         Parameters
         ----------
         path_or_row : path or int
-            The clip's path, a unique end of it, or its row in `table`.
+            The clip's path, a unique end of it, or its row in `table`; or any recording, which the network is given then.
         k : int, default 8
             Number of neighbours.
         on : str, default "embeddings"
@@ -427,6 +429,39 @@ class Findings:
         Raises
         ------
         ValueError
-            For an unknown clip, and one whose own features are NaN or all 0.
+            For an unknown clip that is no file, or a file where there is no network, and one whose own features are NaN or all 0.
         """
-        return tsne.nearest(self.predictions, path_or_row, k, on)
+        if not self._is_elsewhere(path_or_row):
+            return tsne.nearest(self.predictions, path_or_row, k, on)
+        name = os.fspath(path_or_row)
+        return tsne.nearest_to(self.predictions, self._predict(name, on).features(on)[0], name, k, on)
+
+    def _is_elsewhere(self, path_or_row: str | os.PathLike | int) -> bool:
+        """Whether it is a file that is none of the clips."""
+        if not isinstance(path_or_row, (str, os.PathLike)) or not os.path.isfile(path_or_row):
+            return False
+        return not any(f"{os.sep}{path}".endswith(f"{os.sep}{os.fspath(path_or_row)}") for path in self.table["path"])
+
+    def _predict(self, name: str, on: str = "probabilities") -> Predictions:
+        """What the network makes of a recording that is none of the clips."""
+        if self.learn is not None:
+            with self.learn.no_bar(), self.learn.no_logging():
+                return predict_all(
+                    self.learn, dl=self.learn.dls.test_dl([Path(name)]), layers=list(self.predictions.layers) or False
+                )
+        if not self.networks:
+            raise ValueError(
+                f"{name!r} is none of the clips, and these are predictions without a network that could be given it; make the "
+                "interpretation with SpecInterpretation.from_learner(learn) or from_run(run, fold=0)"
+            )
+        networks = [load_classifier(folder) for folder in self.networks.values()]
+        choose(on, ["embeddings", "probabilities"], "features of a file")
+        found = [clf.predict([name], progress=False) for clf in networks]
+        if found[0]["status"][0] != "ok":
+            raise ValueError(f"{name!r} cannot be read: {found[0]['status'][0]}")
+        probs = np.mean([one.filter(regex="^p_").to_numpy(float) for one in found], axis=0)
+        embedded = networks[0].embed([name], progress=False).filter(regex="^e_").to_numpy(float)
+        table = pd.DataFrame({"path": [name], "target": [None], "loss": [np.nan]})
+        return Predictions(
+            table, probs, self.vocab, embedded if len(networks) == 1 else None, self.predictions.is_multi
+        )

@@ -19,6 +19,7 @@ from ..core.text import count
 from ..core.values import choose
 from ..data.waves import draw_recording
 from ..inference import load_classifier
+from ..render.renderer import Renderer
 from . import statistics, tsne
 from .cam import Cam, clip_cams
 from .findings import Findings
@@ -65,7 +66,8 @@ class SpecInterpretation(Findings):
     def _cams(self, clips: pd.DataFrame) -> list[Cam | None]:
         """Class activation maps of the predicted labels; None if the picture is missing."""
         if self.learn is not None:
-            return list(clip_cams(self.learn, clips["picture"].tolist()))
+            recordings = clips.get("recording", clips["picture"])  # drawn in memory where no picture is stored
+            return list(clip_cams(self.learn, clips["picture"].where(clips["picture"] != "", recordings).tolist()))
         if not self.networks:
             raise ValueError(
                 "Grad-CAM needs the network and this interpretation has none; make it with "
@@ -79,11 +81,25 @@ class SpecInterpretation(Findings):
             cams |= zip(rows.index, clip_cams(load_classifier(self.networks[int(fold)]), rows["picture"].tolist()))
         return [cams[row] for row in clips.index]
 
+    @property
+    def _renderer(self) -> Renderer | None:
+        """How recordings are drawn for the network; None if that is not known, or the network is given waveforms."""
+        if self.learn is None and self.networks:
+            return load_classifier(next(iter(self.networks.values()))).input.renderer
+        return getattr(getattr(self.learn, "dls", None), "renderer", None)
+
     def _draw(self, ax: Axes, row: int, title: str = "") -> None:
-        """One clip: its picture or, of a network of waveforms, its waveform."""
-        clip = self.table.loc[row]
+        """One clip of the table."""
+        self._draw_clip(ax, self.table.loc[row], title)
+
+    def _draw_clip(self, ax: Axes, clip: pd.Series, title: str = "") -> None:
+        """One clip: its picture, stored or drawn now, or, of a network of waveforms, its waveform."""
         if clip["picture"] or not clip.get("recording"):
             panels.draw_clip(ax, clip["picture"], title)
+            return
+        renderer = self._renderer
+        if renderer is not None and os.path.isfile(clip["recording"]):
+            panels.draw_clip(ax, renderer(clip["recording"]), title)
             return
         start, end = (
             None if pd.isna(second) else float(second)
@@ -212,19 +228,28 @@ class SpecInterpretation(Findings):
         -------
         Figure
         """
-        found, row = self.nearest(path_or_row, k, on), tsne.find_row(self.predictions, path_or_row)
-        figure, axes = style.axes_for(ax, 1 + len(found), 3.6, 2.9)
+        found = self.nearest(path_or_row, k, on)
         labels = self.table["target"].where(self.predictions.labelled, self.table["prediction"])
-        for clip_ax, one, distance in zip(axes, [row, *found.index], [None, *found["distance"]]):
-            lead = "the clip" if distance is None else f"cosine distance {number(distance, 3)}"
+        if self._is_elsewhere(path_or_row):
+            name = os.fspath(path_or_row)
+            clip = pd.Series({"path": name, "picture": name if name.endswith(".png") else "", "recording": name})
+            label = self._predict(name).table["prediction"][0]
+            lead = f"the file\npredicted {short(named(label), 30)}"
+        else:
+            row = tsne.find_row(self.predictions, path_or_row)
+            clip, label = self.table.loc[row], labels[row]
+            lead = f"the clip\n{short(named(label), 40)}"
+        figure, axes = style.axes_for(ax, 1 + len(found), 3.6, 2.9)
+        self._draw_clip(axes[0], clip, f"{lead}\n{short(os.path.basename(clip['path']), 40)}")
+        for clip_ax, one, distance in zip(axes[1:], found.index, found["distance"]):
             self._draw(
                 clip_ax,
                 one,
-                f"{lead}\n{short(named(labels[one]), 40)}\n{short(os.path.basename(self.table.at[one, 'path']), 40)}",
+                f"cosine distance {number(distance, 3)}\n{short(named(labels[one]), 40)}\n"
+                f"{short(os.path.basename(self.table.at[one, 'path']), 40)}",
             )
-            if distance is not None:
-                same = labels[one] == labels[row]
-                panels.frame_clip(clip_ax, style.GOOD if same else style.BAD, "-" if same else "--")
+            same = labels[one] == label
+            panels.frame_clip(clip_ax, style.GOOD if same else style.BAD, "-" if same else "--")
         if ax is None:
             figure.supxlabel(
                 "frame: dark where a neighbour has the clip's label, rose and dashed where it has another",

@@ -116,19 +116,25 @@ def find_row(p: Predictions, path_or_row: str | os.PathLike | int) -> int:
     return int(found[0])
 
 
-def nearest(p: Predictions, path_or_row: str | os.PathLike | int, k: int = 8, on: str = "embeddings") -> pd.DataFrame:
-    """The `k` other clips nearest to one by cosine distance; see `SpecInterpretation.nearest`."""
+def nearest_to(p: Predictions, x: np.ndarray, name: str, k: int, on: str, row: int | None = None) -> pd.DataFrame:
+    """The `k` clips nearest to the features `x` of something called `name` by cosine distance; `row` is the clip that it is itself."""
     if k < 1:
         raise ValueError(f"k={k}: give at least 1 neighbour")
-    row, x = find_row(p, path_or_row), p.features(on).astype(float)
-    lengths = np.linalg.norm(x, axis=1)
+    features, x = p.features(on).astype(float), np.asarray(x, float)
+    lengths, length = np.linalg.norm(features, axis=1), np.linalg.norm(x)
+    if not np.isfinite(length) or length == 0:
+        what = "all 0" if length == 0 else "NaN or inf"
+        raise ValueError(f"the {on} of {name!r} are {what}: cosine distance is not defined for them")
     usable = np.isfinite(lengths) & (lengths > 0)
-    if not usable[row]:
-        what = "all 0" if lengths[row] == 0 else "NaN or inf"
-        raise ValueError(f"the {on} of {p.table.at[row, 'path']!r} are {what}: cosine distance is not defined for them")
     others = np.flatnonzero(usable & (np.arange(len(p)) != row))
-    distance = np.clip(1 - x[others] @ x[row] / (lengths[others] * lengths[row]), 0, 2)
+    distance = np.clip(1 - features[others] @ x / (lengths[others] * length), 0, 2)
     order = np.argsort(distance, kind="stable")[:k]
     found = p.table.iloc[others[order]].copy()
     found.insert(0, "distance", distance[order])
     return found
+
+
+def nearest(p: Predictions, path_or_row: str | os.PathLike | int, k: int = 8, on: str = "embeddings") -> pd.DataFrame:
+    """The `k` other clips nearest to one by cosine distance; see `SpecInterpretation.nearest`."""
+    row = find_row(p, path_or_row)
+    return nearest_to(p, p.features(on)[row], p.table.at[row, "path"], k, on, row)

@@ -324,7 +324,7 @@ def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str
     try:
         for network, rows in _networks(subject, order):
             why = "the pictures are missing, or the network returns NaN"
-            rows = [i for i in rows if i < options.cam and os.path.isfile(files[i])]
+            rows = [i for i in rows if i < options.cam and files[i] and os.path.isfile(files[i])]
             for i, cam in zip(rows, clip_cams(network, [files[i] for i in rows], progress=options.progress)):
                 if cam is not None:
                     grid = _grid(cam, subject.seconds)
@@ -405,7 +405,8 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, o
     spans = _spans(pictures, keys, recordings, why)
     made = _embed_sounds(subject, keys, recordings, pictures, spans, budget, options)
     _put_sounds(media, made, spans, recordings, why, folder)
-    maps = _put_cams(media, subject, order, files, options)
+    drawn = [file or recording for file, recording in zip(files, recordings)]  # in memory where no picture is stored
+    maps = _put_cams(media, subject, order, drawn, options)
     media.summary = f"{_summary(media, again, options.kbits)} {maps}" if len(table) else ""
     return media
 

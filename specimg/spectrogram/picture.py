@@ -16,7 +16,6 @@ the files as small.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import json
@@ -438,6 +437,17 @@ def parse_text(text: str | bytes, width: int, height: int) -> PictureInfo:
         raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
 
 
+def is_as_drawn(text: str | bytes, width: int, height: int) -> bool:
+    """Whether a picture still has the size that it was drawn with: of one that was cut or resized nobody knows what it shows."""
+    facts = parse_json(text)
+    try:
+        planes, drawn = facts["channels"] if facts["channels"] in (2, 4) else 1, facts["picture"]
+        whole = drawn.get("width") or facts["frames"], planes * (drawn.get("height") or facts["bins"])
+    except (AttributeError, KeyError, TypeError) as exc:
+        raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
+    return (width, height) == whole
+
+
 def parse_info(data: bytes) -> PictureInfo:
     """`describe` for bytes: the beginning of a PNG file, as far as its pixels."""
     text, (width, height, _) = _text_of(data)
@@ -695,19 +705,32 @@ def draw_pixels(
         ax.set_title(title.encode("utf-8", "replace").decode(), fontsize="medium", parse_math=False)
 
 
+def _info_of_image(image: PIL.Image.Image) -> PictureInfo:
+    """What an image in memory records. PictureError if it is not as a renderer returned it."""
+    text = image.info.get(KEYWORD.decode())
+    if text is None or not is_as_drawn(text, *image.size):
+        raise PictureError(
+            "the image is not as a Renderer returned it: what was cut or converted has lost its seconds and hertz"
+        )
+    return parse_text(text, *image.size)
+
+
 def show_picture(
-    path: str | os.PathLike, ax: matplotlib.axes.Axes | None = None, title: str | None = None, cmap: str = "magma"
+    path: str | os.PathLike | PIL.Image.Image,
+    ax: matplotlib.axes.Axes | None = None,
+    title: str | None = None,
+    cmap: str = "magma",
 ) -> matplotlib.figure.Figure:
     """Draw a picture with its own seconds and hertz on the axes.
 
     Parameters
     ----------
-    path : str or os.PathLike
-        A PNG that specimg drew.
+    path : str, os.PathLike or PIL image
+        A PNG that specimg drew, or what a `Renderer` returns.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; default a new figure.
     title : str, optional
-        Default the file's name.
+        Default the file's name; none of an image.
     cmap : str, default "magma"
         Colour map of a grey picture.
 
@@ -722,13 +745,16 @@ def show_picture(
     >>> fig.axes[0].get_xlabel(), fig.axes[0].get_ylabel()
     ('seconds', 'Hz')
     """
+    from PIL import Image
+
     from ..core.figures import new_figure
 
-    info = describe(path)
-    image = open_image(path)
+    in_memory = isinstance(path, Image.Image)
+    info = _info_of_image(path) if in_memory else describe(path)
+    image = path if in_memory else open_image(path)
     pixels = np.array(image.convert("RGB") if image.mode == "P" else image)
     if ax is None:
         ax = new_figure(7, 3.5).add_subplot()
-    name = os.path.basename(os.fspath(path)).removesuffix(".png")
+    name = "" if in_memory else os.path.basename(os.fspath(path)).removesuffix(".png")
     draw_pixels(ax, pixels, info, name if title is None else title, cmap=cmap)
     return ax.figure

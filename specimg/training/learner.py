@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,6 +230,14 @@ def _own_network(
 
 
 @names_arguments
+def seed_generators(dls: DataLoaders, seed: int) -> None:
+    """Seed the global generators and those of the loaders."""
+    set_seed(seed, reproducible=True)
+    for dl in dls.loaders:
+        if hasattr(dl, "rng"):  # fastai's DataLoader shuffles with a generator of its own
+            dl.rng = random.Random(seed)
+
+
 @delegates(Learner.__init__, but=["model", "splitter"])
 class SpecLearner(Learner):
     """fastai's `Learner`, whose `fine_tune` has the defaults of a `Recipe`; `spec_learner` makes it.
@@ -322,7 +331,8 @@ def spec_learner(
     metrics : str, callable or list, optional
         fastai's, or names such as "map@3". None is accuracy and error rate, with several labels a clip accuracy_multi.
     seed : int, optional
-        Repeats the random weights; it seeds the global generators with fastai's `set_seed`.
+        Repeats the random weights, and the `learn.fit` or `fit_one_cycle` that comes next: the global generators and those of the loaders
+        are seeded. What draws in between, such as `show_batch`, moves them on; `fit(learn, Recipe(seed=0))` repeats wherever it stands.
     ps : float or list of float, optional
         Dropout in the head, 0 to 1, as in fastai's `create_head`. None is 0.5 with pretrained weights, as in fastai, and 0.2 from
         scratch, where 0.5 slows training down. The head's options are for timm's networks only.
@@ -355,7 +365,7 @@ def spec_learner(
     _check_loaders(dls)
     data = _read_data(dls)
     if seed is not None:
-        set_seed(seed)
+        seed_generators(dls, seed)
     head = dict(ps=ps, lin_ftrs=lin_ftrs, concat_pool=concat_pool)
     own = is_own(arch) if isinstance(arch, str) else False
     if own:

@@ -10,16 +10,27 @@ randomness of every epoch, measures its loss and its time, and passes its row to
 from __future__ import annotations
 
 import math
-import random
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fastai.vision.all import Callback, CancelFitException, Learner, SuggestionMethod, find_bs, set_seed
+from fastai.vision.all import Callback, CancelFitException, Learner, SuggestionMethod, find_bs
 
+from ..core.text import count
 from .checkpoint import InMemory, TrainingFolder
-from .schedule import PHASES, Progress, best_row, divergence, epoch_seed, peak_rates, search_length, stopped_early
+from .learner import seed_generators
+from .schedule import (
+    DEFAULT_RATE,
+    PHASES,
+    Progress,
+    best_row,
+    divergence,
+    epoch_seed,
+    peak_rates,
+    search_length,
+    stopped_early,
+)
 
 SEARCHED = (
     1e-5,
@@ -27,14 +38,6 @@ SEARCHED = (
 )  # learning rates tried: smaller ones train nothing in a few epochs, and pull fastai's suggestions down
 _TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "iostream")  # of its errors where a disk is full
 KEPT = (1e-5, 3e-2)  # learning rates accepted: outside lie suggestions from a loss that never rose or never fell
-
-
-def _seed_everything(learn: Learner, seed: int) -> None:
-    """Seed the global generators and those of the loaders."""
-    set_seed(seed, reproducible=True)
-    for dl in learn.dls.loaders:
-        if hasattr(dl, "rng"):  # fastai's DataLoader shuffles with a generator of its own
-            dl.rng = random.Random(seed)
 
 
 # ---------------------------------------------------------------- one epoch
@@ -71,7 +74,7 @@ class _Epochs(Callback):
 
     def before_epoch(self) -> None:
         if self.epoch >= self.skip:
-            _seed_everything(self.learn, epoch_seed(self.this_training.seed, self.phase, self.epoch))
+            seed_generators(self.learn.dls, epoch_seed(self.this_training.seed, self.phase, self.epoch))
             self.began, self.loss_sum, self.seen, self.peak = time.perf_counter(), 0.0, 0, 0.0
 
     def after_batch(self) -> None:
@@ -135,7 +138,7 @@ def _find_lr(learn: Learner, progress: Progress) -> float:
     """
     suggest = SuggestionMethod.Valley if progress.pretrained else SuggestionMethod.Minimum
     _set_frozen(learn, "frozen" if progress.planned["frozen"] else "unfrozen")
-    _seed_everything(learn, epoch_seed(progress.seed, "search", 0))
+    seed_generators(learn.dls, epoch_seed(progress.seed, "search", 0))
     steps, model_dir = search_length(len(learn.dls.train), progress.total), learn.model_dir
     try:
         with tempfile.TemporaryDirectory() as folder, learn.no_bar():
@@ -190,7 +193,14 @@ def train_phases(
     recipe, table = progress.recipe, _Table(log, progress.total)
     learn.create_opt()
     learn.model.zero_grad(set_to_none=True)  # fastai's optimizer would decay frozen weights that still have gradients
-    if progress.lr is None:
+    if progress.lr is None and not search_length(len(learn.dls.train), progress.total):
+        progress.lr = DEFAULT_RATE[progress.pretrained]
+        store.note(learn, progress)
+        steps = len(learn.dls.train) * progress.total
+        log(
+            f"lr {progress.lr}, the default: a search would take longer than half of this training of {count(steps, 'step')}"
+        )
+    elif progress.lr is None:
         found = _find_lr(learn, progress)
         progress.lr = min(max(found, KEPT[0]), KEPT[1])
         store.note(learn, progress)

@@ -29,8 +29,9 @@ PHASES = ("frozen", "unfrozen")
 
 
 def search_length(batches: int, epochs: int) -> int:
-    """Steps of the search for a learning rate: a quarter of the training's own, but at least 40 and at most 100."""
-    return max(40, min(100, batches * epochs // 4))
+    """Steps of the search for a learning rate: a quarter of the training's own, 20 to 100; 0 if 20 are more than half of them."""
+    own = batches * epochs
+    return 0 if own < 40 else max(20, min(100, own // 4))
 
 
 def epoch_seed(seed: int, phase: str, epoch: int) -> int:

@@ -25,6 +25,7 @@ from PIL import Image
 
 import specimg as sp
 from specimg.data import SpecImage, WaveAugment
+from specimg.data.images import FitSize
 from specimg.interpret import clip_cam
 
 torch.set_num_threads(1)
@@ -241,3 +242,125 @@ def test_tensorboard_gets_the_predictions(files, tmp_path):
     with learn.no_bar(), learn.no_logging():
         learn.fit(1, cbs=TensorBoardCallback(tmp_path / "logs", trace_model=False))
     assert any((tmp_path / "logs").iterdir())
+
+
+# ---------------------------------------------------------------------- a DataBlock of one's own
+
+
+SHORT = sp.Renderer(sp.Mel(n_mels=64, n_fft=256, hop_length=128), audio=sp.Audio(sr=SR, duration=1.0))
+FITTED = {
+    "as drawn": None,
+    "squeezed": Resize(48, ResizeMethod.Squish),
+    "ours": FitSize((48, 48), "crop", seconds=0.5, windows=2),
+}
+
+
+def block_learner(files, item_tfms=None, block=None, arch="mini_resnet"):
+    data = DataBlock(
+        (block or sp.SpecBlock(SHORT), CategoryBlock),
+        get_items=lambda folder: files,
+        splitter=lambda items: (list(range(4)), list(range(4, 8))),
+        get_y=parent_label,
+        item_tfms=item_tfms,
+    )
+    return sp.spec_learner(data.dataloaders(files[0].parents[1], bs=4, num_workers=0), arch, pretrained=False, seed=0)
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_the_learner_of_a_datablock_is_kept_explained_and_reported(name, files, tmp_path):
+    learn = block_learner(files, FITTED[name])
+    clf = sp.load_classifier(sp.save_classifier(learn, tmp_path / "kept"))
+    table = clf.predict(files, progress=False)
+    with learn.no_bar():
+        probs = learn.get_preds(dl=learn.dls.test_dl(files))[0].numpy()
+        interp = sp.SpecInterpretation.from_learner(learn)
+    assert table[["p_a", "p_b"]].to_numpy() == pytest.approx(probs, abs=1e-5)
+    assert interp.table["recording"].tolist() == [str(file) for file in files[4:]]
+    axes = interp.plot_top_losses(2, cam=True).axes
+    assert [ax.get_ylabel() for ax in axes] == ["Hz", "Hz"]
+    assert [ax.get_ylabel() for ax in interp.plot_nearest(0, k=2).axes] == ["Hz"] * 3
+    page = sp.report(learn, tmp_path / "page.html", cam=2, progress=False).read_text()
+    assert "4 pictures embedded" in page and "Class maps (Grad-CAM of the predicted class) of 2 clips" in page
+    assert sp.check_classifier(tmp_path / "kept")["verdict"].tolist() == ["same"] * 4
+
+
+def test_waveforms_of_a_datablock_are_kept(files, tmp_path):
+    learn = block_learner(files, block=sp.WaveBlock(sp.Audio(sr=SR, duration=1.0)), arch="soundnet_cnn")
+    clf = sp.load_classifier(sp.save_classifier(learn, tmp_path / "kept"))
+    with learn.no_bar():
+        probs = learn.get_preds(dl=learn.dls.test_dl(files))[0].numpy()
+    assert clf.predict(files, progress=False)[["p_a", "p_b"]].to_numpy() == pytest.approx(probs, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "item_tfms, block, message",
+    [
+        (Resize(32), None, r"cut the pictures .* squeeze them, item_tfms=Resize\(size, method='squish'\)"),
+        (RandomResizedCrop(32), None, "cut the pictures"),
+        ([Transform(mirrored), Resize(64)], None, "make others of them"),
+    ],
+)
+def test_what_a_classifier_could_not_repeat_is_refused_with_the_way_out(item_tfms, block, message, files, tmp_path):
+    learn = block_learner(files, item_tfms, block)
+    with pytest.raises(ValueError, match=message):
+        sp.save_classifier(learn, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_clips_of_a_datablock_have_their_labels(files):
+    train = block_learner(files).dls.train
+    assert train.clips["label"].tolist() == [file.parent.name for file in files[:4]] and not train.is_multi
+
+
+def test_new_recordings_are_labelled_by_their_folders(files):
+    dls = by_folder(files)
+    dl = dls.test_dl(files, with_labels=True)
+    assert [dls.vocab[int(y)] for _, y in dl.dataset] == [file.parent.name for file in files]
+    with pytest.raises(ValueError, match="2 recordings of 2 in no folder named after a label .*'path' and 'label'"):
+        dls.test_dl(["c/1.wav", "d/2.wav"], with_labels=True)
+
+
+# ---------------------------------------------------------------------- a file that is none of the clips
+
+
+def test_the_clips_nearest_to_any_file(files, tmp_path):
+    import shutil
+
+    learn = sp.spec_learner(by_folder(files, valid_pct=0.5), "mini_resnet", pretrained=False, seed=0)
+    with learn.no_bar():
+        interp = sp.SpecInterpretation.from_learner(learn)
+    copied = shutil.copy(files[0].parents[1] / interp.table["path"][1], tmp_path / "elsewhere.wav")
+    found = interp.nearest(copied, k=2)
+    assert found["distance"].iloc[0] == pytest.approx(0, abs=1e-5)
+    axes = interp.plot_nearest(copied, k=2).axes
+    assert axes[0].get_title().startswith("the file\npredicted ") and axes[0].get_title().endswith("elsewhere.wav")
+    assert [ax.get_ylabel() for ax in axes] == ["Hz"] * 3
+    with pytest.raises(ValueError, match="none of the 4 clips is 'nowhere.wav'"):
+        interp.nearest("nowhere.wav")
+    alone = sp.SpecInterpretation(interp.predictions)
+    with pytest.raises(ValueError, match="predictions without a network .* from_learner"):
+        alone.nearest(copied)
+
+
+# ---------------------------------------------------------------------- seeds
+
+
+def test_a_seed_repeats_fastais_own_fit(files):
+    def trained(seed):
+        learn = sp.spec_learner(by_folder(files, seed=0), "mini_resnet", pretrained=False, seed=seed)
+        with learn.no_bar(), learn.no_logging():
+            learn.fit(2, 1e-2)
+        return torch.cat([p.detach().flatten() for p in learn.model.parameters()])
+
+    torch.rand(3)  # whatever was drawn before
+    first = trained(1)
+    torch.rand(5)
+    assert torch.equal(trained(1), first) and not torch.equal(trained(2), first)
+
+
+def test_the_feature_baseline_takes_loaders(files):
+    for load in (by_folder, waves):
+        found = sp.experiments.feature_baseline(load(files, valid_pct=0.5), progress=False)
+        assert len(found.clips) == 4 and found.vocab == ("a", "b")
+    with pytest.raises(ValueError, match="needs valid="):
+        sp.experiments.feature_baseline(found.clips)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from fastai.vision.all import IntToFloatTensor, Learner, compose_tfms
+from fastai.vision.all import IntToFloatTensor, Learner, ToTensor, compose_tfms
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -31,6 +31,7 @@ from ...core.values import choose
 from ...core.warnings import warn
 from ...data.images import FitSize, OpenPicture
 from ...data.sources import list_sources
+from ...data.waves import FitWave
 from ...inference import Classifier
 from ...render.renderer import Renderer
 from ...spectrogram.picture import PictureError, PictureInfo, draw_pixels
@@ -174,10 +175,11 @@ class PicturePipeline:
             dls, items, batches = classifier, [classifier.input.transform], [IntToFloatTensor()]
             renderer = classifier.renderer
             act = torch.sigmoid if classifier.is_multi else lambda logits: logits.softmax(dim=-1)
-        if not any(isinstance(step, FitSize) for step in items):
+        kinds = {kind for step in items for kind in (FitSize, FitWave, ToTensor) if isinstance(step, kind)}
+        if FitSize not in kinds and kinds != {ToTensor}:
             raise ValueError(
-                f"the pictures of this {type(classifier).__name__} are not brought to one size by a FitSize, so its maps "
-                "cannot be located; give a learner over SpecDataLoaders, or a classifier made of one"
+                f"the pictures of this {type(classifier).__name__} are not brought to one size by a FitSize or by fastai, so its "
+                "maps cannot be located; give a learner over SpecDataLoaders or a SpecBlock, or a classifier made of one"
             )
         return cls(classifier.model, list(map(str, dls.vocab)), renderer, items, batches, act)
 

@@ -20,7 +20,7 @@ def title_clip(ax: Axes, title: str, size: float = 9) -> None:
     ax.set_title(printable(title), fontsize=size, parse_math=False)  # a file's name need not be UTF-8
 
 
-def draw_clip(ax: Axes, path: str, title: str = "") -> None:
+def draw_clip(ax: Axes, path: str | Image.Image, title: str = "") -> None:
     """A clip's picture over seconds and hertz; over pixels if it is not from specimg; a message if it cannot be read."""
     try:
         try:
