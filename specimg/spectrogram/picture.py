@@ -16,6 +16,7 @@ the files as small.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from PIL import Image
 
 from ...core.figures import write_message
 from ...spectrogram import picture
