@@ -106,3 +106,34 @@ def test_the_examples_of_extending_work(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------------- as they stand
+
+AT_ONCE = ["README.md", "docs/index.md", "docs/how-to/look-and-listen.md"]
+LONGER = ["kaggle", "own-recordings", "compare", "deploy", "long-recordings", "annotations", "offline"]
+
+
+def run_pages(folder, *pages):
+    """Their Python in a process of its own; the pages whose blocks ran, one for each block."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(ROOT / "tests" / "pages.py"), *(str(ROOT / page) for page in pages)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.rsplit(" ", 1)[0] for line in done.stdout.splitlines() if line.startswith(str(ROOT))]
+
+
+def test_the_code_of_readme_and_of_the_first_pages_runs_as_it_stands(tmp_path):
+    ran = run_pages(tmp_path, *AT_ONCE)
+    assert [ran.count(str(ROOT / page)) for page in AT_ONCE] == [len(blocks(ROOT / page, "python")) for page in AT_ONCE]
+
+
+@pytest.mark.slow
+def test_the_code_of_the_other_pages_runs_as_it_stands(tmp_path):
+    pytest.importorskip("onnxruntime")
+    ran = run_pages(tmp_path, *(f"docs/how-to/{name}.md" for name in LONGER))
+    assert len(set(ran)) == len(LONGER) - 1  # what offline.md names lies on Kaggle only

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def said(notebook):
 
 
 def test_there_are_notebooks():
-    assert [notebook.name[:2] for notebook in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+    assert [notebook.name[:2] for notebook in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -56,6 +57,22 @@ def test_a_notebook_uses_public_names_only(notebook):
     ]
     used = {node.attr for node in attributes if node.value.id == "sp"}
     assert used and used <= set(specimg.__all__)
+
+
+@pytest.mark.slow
+def test_the_fastai_road_leads_through_on_real_recordings():
+    """`make notebooks` leaves this one out: its recordings are not made on the spot."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    drums = Path(os.environ.get("SPECIMG_DRUMS", ROOT.parent / "shared" / "data" / "drums"))
+    if not drums.is_dir():
+        pytest.skip(f"no drum hits in {drums}")
+    notebook = nbformat.read(ROOT / "nbs" / "06_the_fastai_road.ipynb", as_version=4)
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    environment |= {"PYTHONPATH": str(ROOT), "SPECIMG_DRUMS": str(drums)}
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=1200).execute(env=environment)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6  # each figure once
 
 
 # ---------------------------------------------------------------------- what is mounted where there is no internet

@@ -349,15 +349,13 @@ def _feature_tables(dls: ClipDataLoaders, progress: bool) -> tuple[pd.DataFrame,
     for dl in (dls.train, dls.valid):
         clips = dl.clips
         clips = clips[clips["variant"] == ""] if "variant" in clips else clips  # each recording once, as it is
-        tree = dl.tree
+        tree, renderer = dl.tree, getattr(dl, "renderer", None)
         if tree is not None and tree.source is None:
             raise ValueError("the recordings of these pictures are not known; make a feature_table of the recordings")
-        files = clips["path"] if tree is not None else clips["recording"]
-        renderer = getattr(dl, "renderer", None)
-        folder = "." if tree is None else tree.source
-        table = feature_table(
-            clips.assign(path=files), folder, renderer.audio if renderer else dl.audio, progress=progress
-        )
+        folder = tree.source if tree is not None else os.path.commonpath(map(os.path.dirname, clips["recording"]))
+        files = clips["path"] if tree is not None else [os.path.relpath(file, folder) for file in clips["recording"]]
+        audio = dl.audio if renderer is None else renderer.audio
+        table = feature_table(clips.assign(path=files), folder, audio, progress=progress)
         tables.append(table.reset_index(drop=True))
     return tables[0], tables[1]
 

@@ -255,11 +255,14 @@ FITTED = {
 }
 
 
+TRAIN, VALID = [0, 1, 4, 5], [2, 3, 6, 7]  # of two labels each
+
+
 def block_learner(files, item_tfms=None, block=None, arch="mini_resnet"):
     data = DataBlock(
         (block or sp.SpecBlock(SHORT), CategoryBlock),
         get_items=lambda folder: files,
-        splitter=lambda items: (list(range(4)), list(range(4, 8))),
+        splitter=lambda items: (TRAIN, VALID),
         get_y=parent_label,
         item_tfms=item_tfms,
     )
@@ -275,10 +278,10 @@ def test_the_learner_of_a_datablock_is_kept_explained_and_reported(name, files, 
         probs = learn.get_preds(dl=learn.dls.test_dl(files))[0].numpy()
         interp = sp.SpecInterpretation.from_learner(learn)
     assert table[["p_a", "p_b"]].to_numpy() == pytest.approx(probs, abs=1e-5)
-    assert interp.table["recording"].tolist() == [str(file) for file in files[4:]]
+    assert interp.table["recording"].tolist() == [str(files[i]) for i in VALID]
     axes = interp.plot_top_losses(2, cam=True).axes
     assert [ax.get_ylabel() for ax in axes] == ["Hz", "Hz"]
-    assert [ax.get_ylabel() for ax in interp.plot_nearest(0, k=2).axes] == ["Hz"] * 3
+    assert [ax.get_ylabel() for ax in interp.plot_nearest(0, k=2).axes if ax.axison] == ["Hz"] * 3
     page = sp.report(learn, tmp_path / "page.html", cam=2, progress=False).read_text()
     assert "4 pictures embedded" in page and "Class maps (Grad-CAM of the predicted class) of 2 clips" in page
     assert sp.check_classifier(tmp_path / "kept")["verdict"].tolist() == ["same"] * 4
@@ -309,7 +312,7 @@ def test_what_a_classifier_could_not_repeat_is_refused_with_the_way_out(item_tfm
 
 def test_clips_of_a_datablock_have_their_labels(files):
     train = block_learner(files).dls.train
-    assert train.clips["label"].tolist() == [file.parent.name for file in files[:4]] and not train.is_multi
+    assert train.clips["label"].tolist() == [files[i].parent.name for i in TRAIN] and not train.is_multi
 
 
 def test_new_recordings_are_labelled_by_their_folders(files):
@@ -334,11 +337,11 @@ def test_the_clips_nearest_to_any_file(files, tmp_path):
     assert found["distance"].iloc[0] == pytest.approx(0, abs=1e-5)
     axes = interp.plot_nearest(copied, k=2).axes
     assert axes[0].get_title().startswith("the file\npredicted ") and axes[0].get_title().endswith("elsewhere.wav")
-    assert [ax.get_ylabel() for ax in axes] == ["Hz"] * 3
+    assert [ax.get_ylabel() for ax in axes if ax.axison] == ["Hz"] * 3
     with pytest.raises(ValueError, match="none of the 4 clips is 'nowhere.wav'"):
         interp.nearest("nowhere.wav")
     alone = sp.SpecInterpretation(interp.predictions)
-    with pytest.raises(ValueError, match="predictions without a network .* from_learner"):
+    with pytest.raises(ValueError, match="predictions without a network .*from_learner"):
         alone.nearest(copied)
 
 
