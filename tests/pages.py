@@ -98,7 +98,7 @@ def given():
     """What a page may take for granted: names that others make."""
     import specimg as sp
 
-    look = sp.Renderer(sp.Mel(n_mels=48), audio=sp.Audio(sr=16000, duration=1.0))
+    look = sp.Renderer(sp.Mel(n_mels=48), audio=sp.Audio(sr=16000, duration=5.0))
     comp = sp.Competition.open("freesound-audio-tagging", "freesound/")
     loaders = dict(bs=8, size=48, progress=False)
     run = sp.cross_validate(
@@ -118,9 +118,7 @@ def given():
     sp.save_classifier(run, "four-sounds")
     clf = sp.load_classifier("four-sounds")
     y, _ = sp.read_audio("dog.wav", clf.input.audio)
-    return dict(
-        sp=sp, look=look, comp=comp, run=run, dls=dls, learn=learn, clf=clf, y=y, table=comp.train, labels=comp.train
-    )
+    return dict(look=look, comp=comp, run=run, dls=dls, learn=learn, clf=clf, y=y, table=comp.train, labels=comp.train)
 
 
 def lacking(block, names):

@@ -33,7 +33,7 @@ class Recipe(Value):
         Epochs before them in which only the head learns, 0 or more.
     lr : float, "default" or "find", default "default"
         Peak learning rate of the head, above 0 and up to 10. "default" is 0.01 for a pretrained network and 0.003 from scratch; "find"
-        takes fastai's suggestion from a trial run of a quarter of the training's steps, 20 to 100, or the default where these are more than
+        takes fastai's suggestion from a trial run of a quarter of the training's steps, 40 to 100, or the default where these are more than
         half of the training. After frozen epochs the unfrozen ones use half of it.
     lr_mult : float, default 3
         The first layers of a pretrained body learn at lr / lr_mult, 1 or more. From scratch all layers learn at lr. fastai's 100 is for

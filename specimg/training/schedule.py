@@ -29,9 +29,9 @@ PHASES = ("frozen", "unfrozen")
 
 
 def search_length(batches: int, epochs: int) -> int:
-    """Steps of the search for a learning rate: a quarter of the training's own, 20 to 100; 0 if 20 are more than half of them."""
+    """Steps of the search for a learning rate: a quarter of the training's own, 40 to 100; 0 if 40 are more than half of them."""
     own = batches * epochs
-    return 0 if own < 40 else max(20, min(100, own // 4))
+    return 0 if own < 80 else max(40, min(100, own // 4))
 
 
 def epoch_seed(seed: int, phase: str, epoch: int) -> int:
