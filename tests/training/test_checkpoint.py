@@ -167,7 +167,7 @@ def test_a_full_disk_for_temporary_files_is_said_by_the_search(monkeypatch):
         OSError,
         match="search for a learning rate cannot keep the weights in .*, whose disk is full; make room there, set TMPDIR",
     ):
-        quiet(make_learner(), RECIPE.replace(lr="find"), None)
+        quiet(make_learner(), RECIPE.replace(lr="find", epochs=100), None)
 
 
 def kill_a_worker():

@@ -429,7 +429,7 @@ def test_the_learner_stays_a_fastai_learner(picture_learner, tmp_path):
 
 def test_it_learns(capsys):
     learn = make_learner(pretrained=False, n=96)
-    history = fit(learn, Recipe(epochs=8, freeze_epochs=0, lr="find", seed=0))
+    history = fit(learn, Recipe(epochs=9, freeze_epochs=0, lr="find", seed=0))
     assert history["accuracy"].iloc[-1] >= 0.75  # chance is 0.25
     assert "found" in capsys.readouterr().out
 
@@ -709,7 +709,7 @@ def test_the_search_leaves_the_weights_and_no_files(tmp_path, capsys):
     before = weights(learn)
     learn.add_cb(Stop(41))  # in the first batch after the search
     with pytest.raises(RuntimeError, match="stop"):
-        fit(learn, EPOCHS.replace(lr="find"))
+        fit(learn, EPOCHS.replace(lr="find", epochs=20))
     assert 1e-5 <= learn.recipe.lr <= 3e-2
     assert capsys.readouterr().out == f"lr {learn.recipe.lr} found\n"
     assert list(tmp_path.iterdir()) == [] and learn.model_dir == "models"
@@ -719,7 +719,7 @@ def test_the_search_leaves_the_weights_and_no_files(tmp_path, capsys):
 
 
 def test_a_rate_is_found_once_and_kept(tmp_path, monkeypatch):
-    recipe = Recipe(epochs=3, lr="find", seed=0)
+    recipe = Recipe(epochs=20, lr="find", seed=0)
     whole, stopped, resumed = make_plain(), make_plain(), make_plain()
     stopped.add_cb(Stop(40 + BATCHES + 1))
     with whole.no_logging(), stopped.no_logging(), resumed.no_logging():
@@ -734,7 +734,18 @@ def test_a_rate_is_found_once_and_kept(tmp_path, monkeypatch):
 def test_no_rate_is_found_in_data_that_are_no_numbers():
     learn = make_plain(spoil=slice(0, 48))
     with learn.no_logging(), pytest.raises(ValueError, match=r"finite loss in 0 of 40 steps only; .*Recipe\(lr="):
-        fit(learn, Recipe(epochs=1, lr="find"))
+        fit(learn, Recipe(epochs=20, lr="find"))
+
+
+def test_a_search_that_would_outlast_the_training_is_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(Learner, "lr_find", None)
+    learn = make_plain()
+    fit(learn, Recipe(epochs=19, lr="find"))
+    assert learn.recipe.lr == 0.003
+    assert (
+        "lr 0.003, the default: a search would take longer than half of this training of 76 steps"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("pretrained, lr", [(True, 0.01), (False, 0.003)])
