@@ -75,7 +75,9 @@ class _Trained:
 
 def _own_transforms(dl: DataLoader) -> list[str]:
     """What a loader does to validation's inputs beyond what a `Classifier` does."""
-    known = (FitSize, FitWave, Resize, ToTensor, IntToFloatTensor)  # a Resize that cuts nothing; others are refused
+    known = (FitSize, FitWave, ToTensor, IntToFloatTensor)
+    if getattr(dl, "input", None) is None:  # of somebody's own DataBlock: one that cuts is refused
+        known += (Resize,)
     return [
         type(t).__name__
         for t in [*dl.after_item.fs, *dl.after_batch.fs]
@@ -87,7 +89,10 @@ def _classifier_of(learn: Learner) -> Classifier:
     """The learner as a classifier. ValueError where it does not know how its inputs are made."""
     dls = learn.dls
     if not hasattr(learn, "net_options"):
-        raise ValueError("this learner does not know how its network is made; make it by spec_learner")
+        raise ValueError(
+            "this learner does not know how its pictures were drawn or how its network is made; "
+            "train with SpecDataLoaders or WaveDataLoaders and spec_learner"
+        )
     given = input_of(dls.valid, learn.net_options["size"])
     own = _own_transforms(dls.valid)
     if own:
