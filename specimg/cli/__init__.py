@@ -21,11 +21,13 @@ import argparse
 import contextlib
 import sys
 import warnings
+from functools import partial
 from typing import TextIO
 
 from ..core.figures import offscreen
 from ..core.text import printable
 from . import classifier as keeping, render as drawing, report as looking, runs as competing, train as training
+from .common import in_options
 
 __all__ = ["main"]
 
@@ -63,9 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
-    """In place of `warnings.showwarning`: one line, without the source."""
-    print(f"note: {printable(message, keep=_LINES)}", file=sys.stderr)
+def _show_warning(parser: argparse.ArgumentParser, message: Warning | str, *where: object, **more: object) -> None:
+    """In place of `warnings.showwarning`: one line, without the source, in the words of the command."""
+    print(f"note: {printable(in_options(str(message), parser), keep=_LINES)}", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,12 +94,12 @@ def main(argv: list[str] | None = None) -> int:
         with warnings.catch_warnings(), offscreen(), contextlib.redirect_stdout(_Shown(sys.stdout)):  # type: ignore[type-var]
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", category=FutureWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = partial(_show_warning, args.parser)
             args.run(args)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, ModuleNotFoundError) as exc:
-        print(f"specimg: {printable(exc, keep=_LINES)}", file=sys.stderr)
+        print(f"specimg: {printable(in_options(str(exc), args.parser), keep=_LINES)}", file=sys.stderr)
         return 1
     return 0

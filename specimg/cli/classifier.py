@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..core.text import count, printable_cells
-from .common import add_command, open_classifier, option, print_failures
+from .common import add_command, add_out, open_classifier, option, out_of, print_failures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def _keep(args: argparse.Namespace) -> None:
     else:
         trained = load_classifier(args.run_folder)
         predictions = None if found.predictions is None else Predictions.load(found.predictions)
-    print(save_classifier(trained, args.out, golden=args.golden, predictions=predictions))
+    print(save_classifier(trained, out_of(args), golden=args.golden, predictions=predictions))
 
 
 def check_folder(folder: str) -> None:
@@ -167,7 +167,7 @@ def _add_windows(commands: argparse._SubParsersAction) -> None:
 def _export(args: argparse.Namespace) -> None:
     """Write a classifier as ONNX, for programs without Python."""
     clf = open_classifier(args.classifier)
-    path = clf.to_onnx(args.out, audio=args.audio, seconds=args.seconds, sr=args.sr)
+    path = clf.to_onnx(out_of(args), audio=args.audio, seconds=args.seconds, sr=args.sr)
     given = "samples" if args.audio else f"{clf.input.name}s"
     print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB: {given} -> probabilities")
 
@@ -177,7 +177,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     example = "specimg export runs/first dog.onnx --audio"
     add = partial(option, add_command(commands, "export", _export, example))
     add("classifier", _TRAINED)
-    add("out", "the file, such as dog.onnx")
+    add_out(add, "the file, such as dog.onnx")
     add("--audio", "include the renderer: the input is samples instead of pictures", action="store_true")
     add("--seconds", "with --audio: clips of this length only; default any length", type=float)
     rate = "sampling rate of the input in Hz, where the classifier was trained on recordings of any rate"
@@ -200,5 +200,5 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add_export(commands)
     add = partial(option, add_command(commands, "keep", _keep, "specimg keep runs/first dog-or-not"))
     add("run_folder", "folder of cv, of train or of fit(out=)", metavar="RUN")
-    add("out", "folder for the classifier")
+    add_out(add, "folder for the classifier")
     add("--golden", "golden clips to keep with it for specimg check", 6)

@@ -10,6 +10,7 @@ A group of commands is a module with `add(commands)`, which calls `add_command` 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -126,7 +127,7 @@ def add_command(
     text = " ".join((run.__doc__ or "").split())
     epilog, form = f"example:\n  {example}\n{more}", argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=form)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 
@@ -152,7 +153,43 @@ def add_settings(add: Callable, text: str) -> None:
     add("--set", text, nargs="+", action="extend", metavar="NAME=VALUE")
 
 
+def add_out(add: Callable, text: str) -> None:
+    """Add --out, which may also be given without its name; `out_of` reads it."""
+    add("target", f"the same as --out: {text}", nargs="?", metavar="OUT")
+    add("--out", text)
+
+
+def out_of(args: argparse.Namespace) -> str:
+    """What `add_out` was given. ValueError if it is nothing, or two things."""
+    given = [name for name in (args.target, args.out) if name is not None]
+    if len(given) != 1:
+        raise ValueError("give --out once" if given else "nothing says where to write: give --out")
+    return given[0]
+
+
 # ---------------------------------------------------------------------- what went wrong
+
+
+def in_options(text: str, parser: argparse.ArgumentParser) -> str:
+    """A message of the package in the words of a command: "give suffix='.wav'" becomes "give --suffix '.wav'".
+
+    >>> parser = argparse.ArgumentParser()
+    >>> _ = parser.add_argument("--lr"), parser.add_argument("--overwrite", action="store_true")
+    >>> in_options("such as Recipe(lr=0.003); or give overwrite=True; see lr= and sr=", parser)
+    'such as --lr 0.003; or give --overwrite; see --lr and sr='
+    """
+    known = set(re.findall(r"--[a-z][a-z-]*", parser.format_help()))
+
+    def option_of(match: re.Match) -> str:
+        name, value = match["name"].replace("_", "-"), match["value"] or ""
+        name = next((f"--{each}" for each in (name, name.removeprefix("n-")) if f"--{each}" in known), "")
+        words = {"": "", "True": "", "False": " no"}.get(value, f" {value}")
+        return f"{name}{words}" if name else match[0]
+
+    value = r"(?P<value>'[^']*'|\"[^\"]*\"|[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+    for pattern in (rf"\b[A-Z]\w*\((?P<name>[a-z_]+)={value}\)", rf"(?<![\w.-])(?P<name>[a-z_]+)={value}"):
+        text = re.sub(pattern, option_of, text)
+    return text
 
 
 def print_failures(rows: Iterable[tuple[str, str]], verbose: bool, where: str) -> None:

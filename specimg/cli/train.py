@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 
 from ..core.files import unlinked
 from ..core.text import count
-from .common import add_command, add_renderer, option, read_column, read_value, renderer_from
+from .common import add_command, add_renderer, in_options, option, read_column, read_settings, read_value, renderer_from
 
 if TYPE_CHECKING:
     from ..data import SpecDataLoaders
+    from ..data.augment import Augment
 
 
 BASELINE_CLIPS = 2000  # up to which the linear baseline takes seconds
+
+
+def _augmentation(given: list[str] | None) -> Augment | str | None:
+    """What --augment describes: nothing given is the default, "none" switches it off, settings are those of `Augment`."""
+    from ..data.augment import Augment
+
+    if given in (None, ["default"]):
+        return "default"
+    return None if given == ["none"] else Augment(**read_settings(given))
 
 
 def _load(args: argparse.Namespace) -> SpecDataLoaders:
@@ -24,6 +34,7 @@ def _load(args: argparse.Namespace) -> SpecDataLoaders:
 
     names = ("cache", "bs", "size", "valid_pct", "seed", "corrections")
     common = {name: getattr(args, name) for name in names} | {"renderer": renderer_from(args)}
+    common["augment"] = _augmentation(args.augment)
     source = Path(args.source)
     if source.is_dir() and args.regex:
         return SpecDataLoaders.from_names(source, args.regex, **common)
@@ -109,7 +120,7 @@ def _train_into(out: Path, args: argparse.Namespace) -> None:
         interp = SpecInterpretation.from_learner(learn)
     print(interp)
     if baseline is not None:
-        print(baseline.compare(interp.predictions, learn))
+        print(in_options(baseline.compare(interp.predictions, learn), args.parser))
     interp.predictions.save(out / "predictions.npz")
     figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
     if not dls.is_multi:
@@ -156,6 +167,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--epochs", "epochs in which all layers learn", 14)
     add("--freeze-epochs", "epochs before them for the head alone", 1)
     add("--lr", "peak learning rate, find (a short search) or default: 0.01 pretrained, 0.003 from scratch")
+    add(
+        "--augment",
+        "none, or settings: hiss=0.3 shift=0.1 time_mask=0.15; default hiss=0.3",
+        nargs="+",
+        metavar="NAME=VALUE",
+    )
     add("--mixup", "alpha of MixUp, 0 is off", 0.0)
     add("--bs", "clips per batch; default 16 to 64, by the number of clips", type=int)
     add("--size", "height and width in pixels; default those of the pictures", type=int)

@@ -277,3 +277,44 @@ def test_windows_are_told_apart():
     assert label_issues(clips, trained_on=other)["start"].iloc[0] == 2.0
     with pytest.raises(ValueError, match="1 of 5 clips"):
         label_issues(clips, trained_on=other.assign(start=2.0, end=3.0))
+
+
+# ---------------------------------------------------------------------- a network too weak to judge
+
+
+def drawn(share_right, n=300, classes=10, seed=0):
+    """Predictions of a network that predicts this share of the labels, confidently."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    guess = np.where(rng.random(n) < share_right, labels, rng.integers(0, classes, n))
+    probs = np.full((n, classes), 0.3 / (classes - 1))
+    probs[np.arange(n), guess] = 0.7
+    vocab = [f"c{i}" for i in range(classes)]
+    table = pd.DataFrame({"path": [f"{i}.wav" for i in range(n)], "target": [vocab[i] for i in labels]})
+    return Predictions(table, probs, vocab)
+
+
+def test_a_weak_network_accuses_nobody_and_says_so():
+    weak = drawn(0.15)
+    with pytest.warns(
+        UserWarning,
+        match=r"predicts 2\d% of 300 clips as they are labelled \(Cohen's kappa 0.1\d\): it is too weak to judge",
+    ):
+        found = label_issues(weak)
+    assert not found["issue"].any() and len(found) == 300
+    assert label_issues(weak, min_agreement=0)["issue"].sum() > 200
+
+
+def test_a_good_network_judges():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert label_issues(drawn(0.9))["issue"].sum() > 10
+
+
+def test_a_weak_network_of_several_labels_accuses_nobody():
+    rng = np.random.default_rng(0)
+    vocab, probs = list("abcd"), rng.random((200, 4))
+    targets = [[label for label in vocab if rng.random() < 0.4] for _ in range(200)]
+    table = pd.DataFrame({"path": [f"{i}.wav" for i in range(200)], "target": targets})
+    with pytest.warns(UserWarning, match="too weak to judge"):
+        assert not label_issues(Predictions(table, probs, vocab, is_multi=True))["issue"].any()
