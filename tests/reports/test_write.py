@@ -517,7 +517,7 @@ def test_why_there_are_no_class_maps(learned, tmp_path):
     gone = SpecInterpretation(Predictions(p.table.assign(picture="gone.png"), p.probs, p.vocab), learn=learned.learn)
     page = open_page(report(gone, tmp_path / "r.html", **QUIET)).page
     assert "12 drawn again" in page["media"] and "There are no class maps: the pictures are missing" in page["media"]
-    alone = open_page(report(p, tmp_path / "r.html", **QUIET)).page
+    alone = open_page(report(p, tmp_path / "alone.html", **QUIET)).page
     assert "There are no class maps: there is no network." in alone["media"]
 
 
