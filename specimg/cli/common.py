@@ -187,7 +187,7 @@ def in_options(text: str, parser: argparse.ArgumentParser) -> str:
         return f"{name}{words}" if name else match[0]
 
     value = r"(?P<value>'[^']*'|\"[^\"]*\"|[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
-    for pattern in (rf"\b[A-Z]\w*\((?P<name>[a-z_]+)={value}\)", rf"(?<![\w.-])(?P<name>[a-z_]+)={value}"):
+    for pattern in (rf"\b[A-Z]\w*\((?P<name>[a-z_]+)={value}\)", rf"(?<![\w./'\"-])(?P<name>[a-z_]+)={value}"):
         text = re.sub(pattern, option_of, text)
     return text
 
