@@ -164,7 +164,7 @@ def locate_names(folder: str | os.PathLike, names: Iterable[str]) -> tuple[str, 
     ('clips/dog', '.wav')
     """
     by_stem: dict[str, list[str]] = {}
-    for path in list_audio(folder)[0]:
+    for path in list_audio(folder)[0] if os.path.isdir(folder) else ():
         by_stem.setdefault(posixpath.splitext(posixpath.basename(path))[0], []).append(path)
     found: Counter[tuple[str, str]] = Counter()
     for name in names:

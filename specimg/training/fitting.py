@@ -234,7 +234,8 @@ def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike, *, predi
     >>> recipe = sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3)
     >>> with learn.no_bar(), learn.no_logging():
     ...     history = fit_or_load(learn, recipe, "trained")
-    >>> fit_or_load(learn, recipe, "trained").equals(history)      # nothing is trained
+    >>> with learn.no_logging():
+    ...     fit_or_load(learn, recipe, "trained").equals(history)      # nothing is trained
     True
     """
     return fit(learn, recipe, out=out, predictions=predictions)

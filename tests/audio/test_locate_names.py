@@ -30,6 +30,10 @@ def test_the_folder_and_the_suffix_that_most_names_lack(folder, names, found):
     assert locate_names(folder, names) == found
 
 
+def test_where_there_is_no_folder_nothing_is_found(tmp_path):
+    assert locate_names(tmp_path / "nowhere", ["a"]) is None
+
+
 def test_loaders_name_the_arguments_that_would_match(folder):
     (folder / "t.csv").write_text("fname,label\ndog/1,dog\ndog/2,dog\ncat/3,cat\n")
     with pytest.raises(ValueError, match=r"'audio/dog/1.wav' is one: give folder='audio' and suffix='.wav'"):

@@ -59,7 +59,7 @@ def test_arguments_become_options_of_the_command(parser, text, words):
 
 
 def test_errors_and_warnings_of_a_command_name_its_options(home, tmp_path, capsys):
-    (tmp_path / "t.csv").write_text("fname,label\nhigh0,high\nlow0,low\n")
+    (tmp_path / "t.csv").write_text("fname,label\nsome,high\nother,low\n")
     assert main(["train", str(tmp_path / "t.csv"), "--folder", str(home / "clips"), "--out", str(tmp_path / "x")]) == 1
     assert "check --folder and --suffix" in capsys.readouterr().err
     (home / "t.csv").write_text("fname,label\nhigh0,high\nhigh1,low\n")
