@@ -46,7 +46,7 @@ def _labels_in(cell) -> str | list[str] | None:
     text = "" if pd.isna(cell) else str(cell).strip()
     if text.startswith("["):
         try:
-            return _labels_in(parse_json(text, "a cell"))
+            return _labels_in(parse_json(text))
         except ValueError as exc:  # a label may begin with a bracket, but not with a hundred
             if isinstance(exc.__cause__, RecursionError):
                 raise

@@ -202,7 +202,7 @@ def test_no_terminal_obeys_a_label_or_a_name(odd, sounds, tmp_path, capsys):
     for args in (
         ["predict", odd, name],
         ["predict", odd, tmp_path / "b\x1b[2J.wav"],
-        ["windows", odd, name, "--seconds", 0.5],
+        ["windows", odd, name, "--seconds", 0.5, "--threshold", 0.01],
     ):
         main([str(arg) for arg in args])
         told = capsys.readouterr()

@@ -116,7 +116,7 @@ def test_cells_of_several_labels(csv):
         ("", "cannot be read as csv"),
         (
             f"path,label,corrected\na.wav,dog,{'[' * 100_000}\n",
-            "corrections.csv: column 'corrected': a cell is nested in more than 100 levels; write a label, or a JSON list",
+            "corrections.csv: column 'corrected': the text is nested in more than 100 levels; write a label, or a JSON list",
         ),
     ],
 )

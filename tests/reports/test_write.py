@@ -447,7 +447,7 @@ def test_a_network_of_waveforms_has_sound_and_pictures(tmp_path):
         SpecInterpretation.from_learner(learn).predictions.save(tmp_path / "p.npz")
     alone = open_page(report(tmp_path / "p.npz", tmp_path / "p.html", audio=tmp_path / "audio", **QUIET))
     assert alone.clips["sound"] == [1] * 6 and alone.clips["picture"] == [None] * 6
-    alone = open_page(report(tmp_path / "p.npz", tmp_path / "p.html", **QUIET))  # the file may be anybody's
+    alone = open_page(report(tmp_path / "p.npz", tmp_path / "q.html", **QUIET))  # the file may be anybody's
     assert alone.clips["sound"] == [None] * 6 and "name it with audio=" in alone.page["reasons"][0]
 
 
