@@ -26,6 +26,7 @@ import stat
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -339,6 +340,11 @@ def _scaled(x: np.ndarray, full: float, zero: int) -> np.ndarray:
     return x if x.dtype.kind == "f" else (x - np.float64(zero)) / full
 
 
+def _tags_in_any_encoding(av: ModuleType) -> dict[str, str]:
+    """The argument of `av.open` by which a title that is not UTF-8 does no harm; from version 19 on it does none anyway."""
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
 class AvReader(Reader):
     """What FFmpeg's libraries read, frame by frame and to the true end.
 
@@ -367,7 +373,7 @@ class AvReader(Reader):
         self._first_time = 0  # of the first frame, in units of the stream
         file.seek(0)
         try:
-            self._container = av.open(file, options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+            self._container = av.open(file, options={"format_whitelist": DEMUXERS}, **_tags_in_any_encoding(av))
             self.cleanup.callback(self._container.close)
             self._stream = self._audio_stream()
             self._arrays = self._decoded()

@@ -130,6 +130,7 @@ def test_a_file_object_that_cannot_seek_is_read(folder):
         read_audio(b"not a sound")
 
 
+@pytest.mark.filterwarnings("ignore:1 file below")
 def test_what_is_read_when_named_is_found_when_listed(folder):
     assert set(find_audio(folder)) == set(KINDS) - {"bare.raw"}
     assert {decoder_of_name(name) for name in ("a.M4A", "b.mp3")} == {"av"} and decoder_of_name("a.flac") == "soundfile"
@@ -194,6 +195,12 @@ def test_what_is_no_sound_is_named(folder, name):
         with pytest.raises(AudioError) as caught:
             read_audio(source)
         assert kinds[name.partition(".")[0]] in caught.value.reason
+
+
+def test_a_title_that_is_not_utf8_does_no_harm(tmp_path):
+    data = KINDS["aac in wav.wav"].data
+    title = b"LIST" + (16).to_bytes(4, "little") + b"INFOINAM" + (4).to_bytes(4, "little") + b"\xe9\xff\xfe\0"
+    assert len(read_audio(data[:12] + title + data[12:])[0]) == len(read_audio(data)[0])
 
 
 def test_a_video_without_sound_says_so(tmp_path):
