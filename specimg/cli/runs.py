@@ -245,7 +245,5 @@ def add(commands) -> None:
     example = "specimg check submission.csv sample_submission.csv"
     add = partial(option, add_command(commands, "check", _check, example, "  specimg check dog-or-not"))
     add("submission", "csv file; or the folder of a classifier")
-    sample = (
-        "of a submission: the competition's sample_submission.csv, or the folder of a run, which has the labels too"
-    )
-    add("against", sample, nargs="?")
+    sample = "the competition's sample_submission.csv, or the folder of a run, which has the labels too"
+    add("against", f"of a submission: {sample}", nargs="?")

@@ -266,13 +266,8 @@ class OpenPicture(Transform):
     With `tree`, recordings that it holds are opened there instead of being drawn.
     """
 
-    input_types = (
-        str,
-        Path,
-        Samples,
-        EncodedSound,
-        Image.Image,
-    )  # what fastai may hand over when it predicts on new items
+    # what fastai may hand over when it predicts on new items
+    input_types = (str, Path, Samples, EncodedSound, Image.Image)
 
     def __init__(self, renderer: Renderer | None = None, tree: SpecTree | None = None):
         super().__init__()

@@ -27,9 +27,8 @@ WIDEST = 4  # times its height: a default size is no wider
 
 def height_width(size: int | Sequence[int]) -> tuple[int, int]:
     """(height, width) from one number or two."""
-    sides = (
-        [size, size] if isinstance(size, numbers.Integral) else list(size) if isinstance(size, (tuple, list)) else []
-    )
+    given = (size, size) if isinstance(size, numbers.Integral) else size
+    sides = list(given) if isinstance(given, (tuple, list)) else []
     if len(sides) != 2 or not all(isinstance(side, numbers.Integral) and side >= 1 for side in sides):
         raise ValueError(f"size={size!r}: give pixels, one whole number or (height, width)")
     return int(sides[0]), int(sides[1])

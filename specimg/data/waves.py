@@ -115,13 +115,8 @@ class RecordingPart:
 class ReadWave(Transform):
     """A recording, a `RecordingPart` of one, or `Samples` become a `TensorWave`, read by `audio`. AudioError, with the path, for a file that cannot be read."""
 
-    input_types = (
-        str,
-        Path,
-        RecordingPart,
-        Samples,
-        EncodedSound,
-    )  # what fastai may hand over when it predicts on new items
+    # what fastai may hand over when it predicts on new items
+    input_types = (str, Path, RecordingPart, Samples, EncodedSound)
 
     def __init__(self, audio: Audio):
         super().__init__()

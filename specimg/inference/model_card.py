@@ -51,15 +51,10 @@ def _what(clf: Classifier) -> list[str]:
         part = f"{count(clf.input.windows, 'window')} of {clf.input.seconds:.3g} s"
     given = f"the network is given {clf.input.describe()}{drawn}: {part}"
     carries = "may carry several labels" if clf.is_multi else "carries one label"
-    folds = (
-        f"{len(clf.model)} networks, of whose probabilities the mean is taken."
-        if isinstance(clf.model, Ensemble)
-        else ""
-    )
-    return [
-        f"Each recording {carries} of {len(clf.vocab)}. Recordings are {rate}{length}, and {given}.",
-        *([folds] if folds else []),
-    ]
+    lines = [f"Each recording {carries} of {len(clf.vocab)}. Recordings are {rate}{length}, and {given}."]
+    if isinstance(clf.model, Ensemble):
+        lines.append(f"{len(clf.model)} networks, of whose probabilities the mean is taken.")
+    return lines
 
 
 def _labels(clf: Classifier, training: dict) -> list[str]:
@@ -96,11 +91,8 @@ def _scores(training: dict) -> list[str]:
     for score in training.get("scores") or []:
         between = f"{score['low']:.4f} to {score['high']:.4f}" if score.get("low") is not None else "unknown"
         rows.append([_plain(score["metric"]), f"{score['score']:.4f}", between, score["clips"], _plain(score["on"])])
-    return (
-        _table(["metric", "score", "95 % interval", "clips", "which"], rows)
-        if rows
-        else ["None was computed when it was saved."]
-    )
+    head = ["metric", "score", "95 % interval", "clips", "which"]
+    return _table(head, rows) if rows else ["None was computed when it was saved."]
 
 
 def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
@@ -165,14 +157,8 @@ def write_card(
         'table[["path", "label", "probability", "status"]]',
         "```",
     ]
-    check = (
-        [
-            "",
-            f"`specimg check {_in_a_command(name)}` draws the golden clips again and reports whether newer libraries change pixels or predictions.",
-        ]
-        if golden
-        else []
-    )
+    again = "draws the golden clips again and reports whether newer libraries change pixels or predictions."
+    check = ["", f"`specimg check {_in_a_command(name)}` {again}"] if golden else []
     versions = clf.about.get("versions") or {}
     parts = {
         "Input": [*_what(clf), "", *_labels(clf, training)],

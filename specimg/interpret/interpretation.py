@@ -101,10 +101,8 @@ class SpecInterpretation(Findings):
         if renderer is not None and os.path.isfile(clip["recording"]):
             panels.draw_clip(ax, renderer(clip["recording"]), title)
             return
-        start, end = (
-            None if pd.isna(second) else float(second)
-            for second in (clip.get("start", np.nan), clip.get("end", np.nan))
-        )
+        seconds = [clip.get(name, np.nan) for name in ("start", "end")]
+        start, end = (None if pd.isna(second) else float(second) for second in seconds)
         draw_recording(ax, clip["recording"], start, end)
         panels.title_clip(ax, title)
 
@@ -192,18 +190,12 @@ class SpecInterpretation(Findings):
         support = self.confusion_matrix().sum(axis=1)
         for i, (actual, predicted, n) in enumerate(pairs):
             row_axes, clips = axes[i * examples : (i + 1) * examples], self.clips_of(actual, predicted)
-            heading = (
-                f"{short(actual, 24)} predicted as {short(predicted, 24)}: {n} of {count(int(support[actual]), 'clip')}"
-            )
-            panels.head_row(row_axes[0], heading, 2)
+            of = count(int(support[actual]), "clip")
+            panels.head_row(row_axes[0], f"{short(actual, 24)} predicted as {short(predicted, 24)}: {n} of {of}", 2)
             for clip_ax, clip in zip(row_axes, clips.itertuples()):
                 own = self.predictions.probs[clip.Index, self.vocab.index(actual)]
-                self._draw(
-                    clip_ax,
-                    clip.Index,
-                    f" \n \n{short(os.path.basename(clip.path), 40)}\n"
-                    f"predicted {clip.confidence:.2f}, actual {own:.2f}",
-                )
+                name = short(os.path.basename(clip.path), 40)
+                self._draw(clip_ax, clip.Index, f" \n \n{name}\npredicted {clip.confidence:.2f}, actual {own:.2f}")
             for empty in row_axes[len(clips) :]:
                 empty.set_axis_off()
         return figure
@@ -308,10 +300,8 @@ class SpecInterpretation(Findings):
         figure, parts = bars.row_axes(ax, len(scores), max(map(len, self.vocab)))
         for one, rows in parts:
             bars.draw_scores(one, scores.iloc[rows])
-        clips, classes = (
-            count(int(self.predictions.labelled.sum()), "clip"),
-            "1 class" if len(scores) == 1 else f"{len(scores)} classes",
-        )
+        clips = count(int(self.predictions.labelled.sum()), "clip")
+        classes = "1 class" if len(scores) == 1 else f"{len(scores)} classes"
         bars.title_rows(figure, parts, ax, f"scores of {classes}, {clips}\nmacro F1 {macro:.3f}", bars.score_marks())
         return figure
 
@@ -362,11 +352,8 @@ class SpecInterpretation(Findings):
         """
         curve = self.calibration(n_bins)
         ax = style.axes(ax, 5.6, 5)
-        what, n, lost = (
-            "labels" if self.predictions.is_multi else "clips",
-            int(curve["n"].sum()),
-            curve.attrs["left_out"],
-        )
+        what = "labels" if self.predictions.is_multi else "clips"
+        n, lost = int(curve["n"].sum()), curve.attrs["left_out"]
         lines.draw_calibration(ax, curve, what)
         of = f"{n:,} decisions on {len(self.vocab)} labels" if self.predictions.is_multi else count(n, "clip")
         ax.set_title(
@@ -397,9 +384,8 @@ class SpecInterpretation(Findings):
         parts = statistics.probabilities_of(self.predictions, label)
         ax = style.axes(ax, 6.5, 4)
         bars.draw_histograms(ax, parts, bins)
-        of = (
-            short(label, 40) if label is not None else "a label" if self.predictions.is_multi else "the predicted label"
-        )
+        of = "a label" if self.predictions.is_multi else "the predicted label"
+        of = of if label is None else short(label, 40)
         ax.set_title(f"probability of {of}", fontsize="medium", parse_math=False)
         ax.set(xlabel="probability", ylabel="share in each bin")
         return ax.figure
@@ -448,9 +434,8 @@ class SpecInterpretation(Findings):
         some = found[features[0]]
         classes = [label for label in [*self.vocab, "none"] if label in set(some["class"])]
         side = scatter.map_side(len(classes))
-        beside = (
-            0 if names else scatter.legend_size(classes, side * 0.65)[0] / len(features)
-        )  # about the height of the axes
+        height = side * 0.65  # of the axes, about
+        beside = 0 if names else scatter.legend_size(classes, height)[0] / len(features)
         figure, axes = style.axes_for(ax, len(features), side + beside, side * 0.85, len(features), "maps")
         for one, (name, points) in zip(axes, found.items()):
             self._draw_map(one, name, points, perplexity, classes, float(hulls))

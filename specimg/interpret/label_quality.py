@@ -119,9 +119,8 @@ def confident_labels(probs: np.ndarray, given: np.ndarray) -> np.ndarray:
     ----------
     Northcutt, Jiang and Chuang, JAIR 70, 2021, equation 1.
     """
-    reached = np.where(
-        probs >= _thresholds(probs, given) - 1e-6, probs, -1.0
-    )  # equal probabilities reach their mean despite rounding
+    # equal probabilities reach their mean despite rounding
+    reached = np.where(probs >= _thresholds(probs, given) - 1e-6, probs, -1.0)
     return np.where(reached.max(axis=1, initial=-1.0) >= 0, reached.argmax(axis=1), -1)
 
 
@@ -149,11 +148,8 @@ def _evaluate(
 
 
 def _single(predictions: Predictions, rank: str, adjust: bool) -> dict[str, list | np.ndarray]:
-    probs, given, vocab = (
-        predictions.probs.astype(float),
-        predictions.hot.argmax(axis=1),
-        np.array(predictions.vocab, object),
-    )
+    probs, vocab = predictions.probs.astype(float), np.array(predictions.vocab, object)
+    given = predictions.hot.argmax(axis=1)
     quality, suggestion, issue = _evaluate(probs, given, rank, adjust)
     return {
         "label": vocab[given],

@@ -102,16 +102,12 @@ def find_row(p: Predictions, path_or_row: str | os.PathLike | int) -> int:
         near = difflib.get_close_matches(
             wanted, paths.tolist() if os.sep in wanted else [os.path.basename(path) for path in paths], 3, 0.5
         )
-        hint = (
-            f"did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?"
-            if near
-            else f"they are called {examples(paths)}"
-        )
+        hint = f"did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?"
+        hint = hint if near else f"they are called {examples(paths)}"
         raise ValueError(f"none of the {count(len(p), 'clip')} is {wanted!r}; {hint}")
     if len(found) > 1:
-        way_out = (
-            "give the row" if paths[found].nunique() == 1 else "give the whole path, or the row"
-        )  # windows share a path
+        is_one = paths[found].nunique() == 1  # windows share a path
+        way_out = "give the row" if is_one else "give the whole path, or the row"
         raise ValueError(f"{len(found)} clips are called {wanted!r} (rows {examples(found, 5)}); {way_out}")
     return int(found[0])
 

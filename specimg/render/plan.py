@@ -75,9 +75,8 @@ def name_below(root: str, file: str) -> str:
         folder, name = os.path.split(file)
         if not os.path.isabs(file) or "\0" in file:
             raise
-        return inside(
-            root, os.path.join(os.path.realpath(folder), name)
-        )  # the root is resolved too, so that the two compare
+        # the root is resolved too, so that the two compare
+        return inside(root, os.path.join(os.path.realpath(folder), name))
 
 
 def jobs_of_files(source: str | os.PathLike | Iterable[str], root: str) -> list[Job]:

@@ -294,11 +294,8 @@ def _networks(subject: Subject, order: np.ndarray) -> list[tuple[Learner | Class
     """(a learner or classifier, the positions in `order` of the clips that it predicted)."""
     if subject.network is not None:
         return [(subject.network, np.arange(len(order)))]
-    there = (
-        {}
-        if subject.interp is None
-        else {fold: folder for fold, folder in subject.interp.networks.items() if folder.is_dir()}
-    )
+    known = {} if subject.interp is None else subject.interp.networks
+    there = {fold: folder for fold, folder in known.items() if folder.is_dir()}
     if len(there) < 2:
         return [(load_classifier(folder), np.arange(len(order))) for folder in there.values()]
     fold = subject.predictions.table["fold"].to_numpy()[order].astype(int)
@@ -348,11 +345,8 @@ def _summary(media: Media, again: int, kbits: float) -> str:
     linked, missing = sum(isinstance(s, str) for s in sounds), sum(s is None for s in sounds)
     size = sum(len(media.sounds[i]) for i in embedded) / MB
     quality = f"Ogg Opus, {describe_bitrate(kbits)}, {size:.1f} MB"
-    parts = (
-        [f"{len(embedded):,} of {count(n, 'sound')} embedded, as the pictures show them ({quality})"]
-        if embedded
-        else []
-    )
+    shown = f"{len(embedded):,} of {count(n, 'sound')} embedded, as the pictures show them ({quality})"
+    parts = [shown] if embedded else []
     parts += [f"{linked:,} linked to the recordings, which have to stay where they are"] if linked else []
     parts += [f"{missing:,} without sound"] if missing else []
     pictures = media.columns["picture"]
@@ -392,10 +386,8 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, o
     recordings, why = _recordings(table, root, anywhere=not subject.is_read)
     with progress_bar(len(keys), "pictures", options.progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
-    pictures, again = (
-        [small for small, *_ in found],
-        sum(anew and bool(file) for (_, anew, _), file in zip(found, files)),
-    )
+    pictures = [small for small, *_ in found]
+    again = sum(anew and bool(file) for (_, anew, _), file in zip(found, files))
     problems = [problem for *_, problem in found if problem]
     if problems:
         warn(f"{count(len(problems), 'picture')} cannot be read ({examples(problems, mark='; ')}). {MEND}")

@@ -180,13 +180,14 @@ class AudioFrontEnd(nn.Module):
             )
         self.features = feature_module(renderer.representation, self.sr)
         picture = renderer.picture
-        palette = (
-            None if picture.colormap is None else np.frombuffer(_palette(picture.colormap), np.uint8).reshape(256, 3)
-        )
-        self.register_buffer("palette", None if palette is None else torch.tensor(palette, dtype=torch.float32))
-        self.register_buffer(
-            "blank", None if fit is None else torch.tensor(fit.blank, dtype=torch.float32).reshape(-1, 1, 1)
-        )
+        palette = blank = None
+        if picture.colormap is not None:
+            colours = np.frombuffer(_palette(picture.colormap), np.uint8).reshape(256, 3)
+            palette = torch.tensor(colours, dtype=torch.float32)
+        if fit is not None:
+            blank = torch.tensor(fit.blank, dtype=torch.float32).reshape(-1, 1, 1)
+        self.register_buffer("palette", palette)
+        self.register_buffer("blank", blank)
 
     def forward(self, samples: Tensor) -> Tensor:
         levels, frames = self.levels(samples)

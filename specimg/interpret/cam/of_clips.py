@@ -330,9 +330,8 @@ def clip_cam(
 
 
 def _reason(exc: Exception) -> str:
-    return (
-        getattr(exc, "reason", None) or getattr(exc, "strerror", None) or str(exc)
-    )  # the reason of an AudioError is without the path
+    # the reason of an AudioError is without the path
+    return getattr(exc, "reason", None) or getattr(exc, "strerror", None) or str(exc)
 
 
 def _batches(

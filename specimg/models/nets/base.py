@@ -272,11 +272,9 @@ def create_net(
     size = facts.size if size is None else tuple(size)
     problem = facts.make.check(in_chans, size, **options)
     if problem:
-        kind, pixels = (
-            ("waveforms", f"{size[1]} samples")
-            if facts.wave and size[0] == 1
-            else ("pictures", f"{size[0]} x {size[1]} pixels")
-        )
+        kind, pixels = "pictures", f"{size[0]} x {size[1]} pixels"
+        if facts.wave and size[0] == 1:
+            kind, pixels = "waveforms", f"{size[1]} samples"
         raise ValueError(
             f"{name} cannot take {kind} of {in_chans} channel{'s' if in_chans != 1 else ''} and {pixels}: {problem}"
         )

@@ -74,6 +74,5 @@ class CLDNN(Net):
         if self.attention is not None:
             x = self.attention(x)
         _, (last, _) = self.second(self.drop(x))
-        return self.classifier(
-            self.dense(torch.cat([last[0], last[1]], 1))
-        )  # forward at the end, backward at the beginning
+        # forward at the end, backward at the beginning
+        return self.classifier(self.dense(torch.cat([last[0], last[1]], 1)))

@@ -13,6 +13,7 @@ source trains the autoencoder first and the classifier on its finished code, tho
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
@@ -84,15 +85,10 @@ class JointAutoencoder(Net):
         self.reconstruction = reconstruction
         patches = -(-size[0] // PATCH), -(-size[1] // PATCH)  # rounded up
         code = patches[0] * patches[1]
-        self.encoder = nn.Sequential(
-            *(
-                _convolution(
-                    n_in, n_out, nn.LeakyReLU(SLOPE), nn.MaxPool2d(2, ceil_mode=True)
-                )  # ceil_mode is Keras' "same"
-                for n_in, n_out in zip((in_chans, *FILTERS), FILTERS)
-            ),
-            nn.Flatten(),
-        )
+        halve = partial(nn.MaxPool2d, 2, ceil_mode=True)  # ceil_mode is Keras' "same"
+        sides = zip((in_chans, *FILTERS), FILTERS)
+        layers = [_convolution(n_in, n_out, nn.LeakyReLU(SLOPE), halve()) for n_in, n_out in sides]
+        self.encoder = nn.Sequential(*layers, nn.Flatten())
         self.code = nn.Sequential(nn.Linear(FILTERS[-1] * code, code), nn.LeakyReLU(SLOPE))
         back = FILTERS[::-1]
         self.decoder = nn.Sequential(
