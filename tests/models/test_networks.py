@@ -402,7 +402,7 @@ def test_a_name_like_none_has_no_hint():
             {"lin_ftrs": [64], "concat_pool": False},
             "^lin_ftrs, concat_pool: heads are for timm's networks",
         ),
-        ("mini_resnet", {"weights": "some/file.pth"}, "some/file.pth: no such file or folder"),
+        ("mini_resnet", {"weights": "some/file.pth"}, "some/file.pth' together with pretrained=False"),
         ("mini_resnet", {"net": {"depth": 3}}, "mini_resnet takes no options, and got depth=3"),
         ("lstm", {"net": {"atention": "soft"}}, "unknown option of lstm 'atention'; did you mean 'attention'"),
         ("lstm", {"net": {"attention": "hard"}}, "unknown attention 'hard'"),

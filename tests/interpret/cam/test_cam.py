@@ -263,6 +263,7 @@ WITHOUT = {
 
 @pytest.mark.parametrize("arch", list_nets())
 def test_networks_of_our_own(arch):
+    torch.manual_seed(0)  # of twenty random networks, one has a map without anything above 0
     facts = net_facts(arch)
     size, options = SMALLER.get(arch, (facts.size, {}))
     model, x = create_spec_net(arch, facts.in_chans, 3, size, net=options), torch.rand(2, facts.in_chans, *size)
