@@ -38,7 +38,8 @@ def _predict(args: argparse.Namespace) -> None:
     failed = table[table["probability"].isna()]
     if args.out:
         _write_csv(table, args.out, args.quote_formulas)
-        print(f"{count(len(table), 'row')} in {args.out!r}, {len(failed)} without a label")
+        unsure = table["status"].str.startswith("unsure").sum()
+        print(f"{count(len(table), 'row')} in {args.out!r}, {len(failed) + unsure} without a label")
         reasons = [(repr(path), status) for path, status in failed[["path", "status"]].itertuples(index=False)]
         print_failures(reasons, args.verbose, f"failures are listed in {args.out!r}, in the column status")
     else:
