@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -61,11 +60,12 @@ def take(kind: type[T], options: dict[str, Any], **defaults: Any) -> T:
 
 def _with_texts(doc: str, other: str, names: set[str]) -> str:
     """A docstring with the entries of another one for these parameters, in place of that for **kwargs."""
-    entries = [
-        text
-        for heading, text in parameter_texts(other).items()
-        if names & set(re.findall(r"\w+", heading.split(" : ")[0]))
-    ]
+    entries = []
+    for heading, text in parameter_texts(other).items():
+        listed, *kind = heading.split(" : ", 1)
+        shown = [name for name in listed.split(", ") if name in names]
+        if shown:
+            entries.append(text.replace(heading, " : ".join([", ".join(shown), *kind]), 1))
     return inspect.cleandoc(doc).replace(parameter_texts(doc)["**kwargs"], "".join(entries))
 
 
