@@ -229,7 +229,6 @@ def _own_network(
     return model, _WAVE_STATS if net_facts(arch).wave else _OWN_STATS, found, options
 
 
-@names_arguments
 def seed_generators(dls: DataLoaders, seed: int) -> None:
     """Seed the global generators and those of the loaders."""
     set_seed(seed, reproducible=True)
@@ -238,7 +237,6 @@ def seed_generators(dls: DataLoaders, seed: int) -> None:
             dl.rng = random.Random(seed)
 
 
-@delegates(Learner.__init__, but=["model", "splitter"])
 class SpecLearner(Learner):
     """fastai's `Learner`, whose `fine_tune` has the defaults of a `Recipe`; `spec_learner` makes it.
 
@@ -288,6 +286,8 @@ class SpecLearner(Learner):
         )
 
 
+@names_arguments
+@delegates(Learner.__init__, but=["model", "splitter"])
 def spec_learner(
     dls: DataLoaders,
     arch: str = "resnet34",

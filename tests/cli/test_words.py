@@ -98,7 +98,7 @@ def test_train_says_its_defaults(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "--augment" in text and "default hiss=0.3" in text and "layers learn; default 7" in text
+    assert "--augment" in text and "default hiss=0.3" in text and "in which all layers learn; default " in text
     assert f"hiss={sp.Augment().hiss:g}" in text
 
 

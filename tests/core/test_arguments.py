@@ -73,6 +73,11 @@ def test_values_show_their_fields():
     assert list(inspect.signature(sp.Picture).parameters)[:2] == ["height", "width"]
 
 
+@pytest.mark.parametrize("verb", [sp.spec_learner, sp.fit, sp.render_tree, sp.cross_validate])
+def test_verbs_show_all_their_arguments(verb):
+    assert not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(verb).parameters.values())
+
+
 def test_entries_of_a_docstring_are_read_with_their_lists():
     doc = """Draw.
 
