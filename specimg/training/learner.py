@@ -19,6 +19,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from fastai.vision.all import (
@@ -249,7 +250,6 @@ class SpecLearner(Learner):
     2
     """
 
-    @delegates(Learner.fit_one_cycle)
     def fine_tune(
         self,
         epochs: int,
@@ -258,7 +258,7 @@ class SpecLearner(Learner):
         lr_mult: float | None = None,
         pct_start: float = 0.3,
         div: float = 5.0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """Train frozen, then unfrozen, as fastai's `fine_tune` does; of what is not given it takes the values for sounds, not for photographs.
 
