@@ -127,7 +127,7 @@ class RunConfig(Value):
     >>> from specimg.experiments import RunConfig
     >>> config = RunConfig({"slug": "ESC-50", "folder": "data"}, arch="resnet18", loaders={"bs": 32})
     >>> config.recipe.epochs, config.identity["loaders.bs"]
-    (7, 32)
+    (14, 32)
     >>> RunConfig.from_toml(config.to_toml()) == config
     True
     """

@@ -246,8 +246,8 @@ class SpecLearner(Learner):
     >>> learn = sp.spec_learner(dls, "mini_resnet", pretrained=False)
     >>> with learn.no_logging(), learn.no_bar():
     ...     learn.fine_tune(1)
-    >>> len(learn.recorder.values)                                           # a frozen epoch and another one
-    2
+    >>> len(learn.recorder.values)                                           # of the unfrozen epochs
+    1
     """
 
     def fine_tune(

@@ -571,9 +571,9 @@ def test_the_command_names_what_it_could_not_hear(say, tmp_path, write_wav):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--threshold", "2"], "threshold=2; probabilities"),
+        (["--threshold", "2"], "--threshold 2; probabilities"),
         (["--background", "silense"], "unknown label 'silense'"),
-        (["--overlap", "1"], "overlap=1.0; give seconds"),
+        (["--overlap", "1"], "--overlap 1.0; give seconds"),
         (["--out", "x.xls"], "'x.xls' does not determine how events are written"),
         (["--out", "x.txt", "--format", "labels"], "unknown format of events 'labels'"),
     ],

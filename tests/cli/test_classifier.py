@@ -152,9 +152,9 @@ def test_the_length_of_clips_is_handed_on(saved, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--audio"], "a graph has one; give sr="),
-        (["--sr", "8000"], "this graph begins with the picture; give audio=True"),
-        (["--seconds", "1"], "this graph begins with the picture; give audio=True"),
+        (["--audio"], "a graph has one; give --sr"),
+        (["--sr", "8000"], "this graph begins with the picture; give --audio"),
+        (["--seconds", "1"], "this graph begins with the picture; give --audio"),
     ],
 )
 def test_what_cannot_be_exported_leaves_no_file(options, message, onnx, saved, tmp_path, capsys):

@@ -41,7 +41,7 @@ def test_compare_shows_a_folder(found, capsys):
 
 def test_what_compare_refuses(found, capsys):
     assert main(["compare", "runs/c", "--baseline", "nobody"]) == 1
-    assert "unknown candidate as baseline= 'nobody'" in capsys.readouterr().err
+    assert "unknown candidate as --baseline 'nobody'" in capsys.readouterr().err
     assert main(["compare", "sounds"]) == 1
     assert "holds no comparison" in capsys.readouterr().err
     assert main(["compare", "runs/c", "--curves", "c.png", "--metric", "nothing"]) == 1

@@ -59,6 +59,7 @@ OTHERS = [
     "rms",
     "repeat",
     "stationary",
+    "partial",
     "hamming",
     "edge",
     "nearest",

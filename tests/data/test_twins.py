@@ -48,7 +48,8 @@ BOTH = pytest.mark.parametrize("cls", [sp.SpecDataLoaders, sp.WaveDataLoaders])
 
 @BOTH
 def test_a_clean_split_is_not_warned_of(sounds, cls):
-    assert load(sounds, [*PLAIN, ("b/silent.wav", False), ("b/still.wav", True)], cls)[1] == []
+    messages = load(sounds, [*PLAIN, ("b/silent.wav", False), ("b/still.wav", True)], cls)[1]
+    assert not any("same content" in message for message in messages)
 
 
 @BOTH

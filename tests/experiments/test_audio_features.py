@@ -154,7 +154,7 @@ def test_folders_lists_spans_and_conditioning(folder):
 def test_bad_files_are_rows_with_a_reason(folder, write_wav):
     (folder / "words.wav").write_bytes(b"no sound at all")
     write_wav(folder / "loud.wav", np.full(1000, 1e30, "float32"), SR, subtype="FLOAT")
-    message = r"3 of 4 clips have no features \(words.wav: is not a recording .*; none.wav: is not there; loud.wav: "
+    message = r"3 of 4 clips have no features \(words.wav: is not a recording: it is text.*; none.wav: is not there; loud.wav: "
     with pytest.warns(UserWarning, match=message) as seen:
         table = feature_table(["words.wav", "none.wav", "00.wav", "loud.wav"], folder, n_jobs=1)
     assert seen[0].filename == __file__

@@ -639,7 +639,7 @@ def test_a_mistake_of_ours_is_no_failure_of_a_system(comp, tmp_path, monkeypatch
             r"^test_resnet, mel: no pretrained weights for test_resnet",
         ),
         (
-            {"candidates": [Candidate("mine", "mini_resnet", learner={"weights": "x"})]},
+            {"candidates": [Candidate("mine", "mini_resnet", learner={"weights": "x", "pretrained": True})]},
             "^mine: x: no such file or folder",
         ),
         ({"learner": {"pretraind": False}}, "unknown option in learner= 'pretraind'; did you mean 'pretrained'"),

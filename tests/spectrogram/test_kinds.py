@@ -252,7 +252,7 @@ def test_a_hand_worked_picture_scaled():
             return np.array([[[-80, -40, 0], [-20, -20, -20]]], "float32")
 
     def scaled(**how):
-        return Scaled(Given(), **how)(None, SR)[0].tolist()
+        return Scaled(Given(), **how)(np.zeros(1), SR)[0].tolist()
 
     assert scaled() == [[0, 0.5, 1], [0, 0, 0]]
     assert scaled(by="picture") == [[0, 0.5, 1], [0.75] * 3]
