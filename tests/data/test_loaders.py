@@ -856,7 +856,8 @@ def test_rows_without_files_and_files_without_rows_are_said(sounds):
 
 def test_a_table_without_any_file(sounds):
     with pytest.raises(
-        ValueError, match=r"none of the 24 names .* \(the first is '0_high_a.wav'\); 'audio/0_high_a.wav' is one: give folder='audio'"
+        ValueError,
+        match=r"none of the 24 names .* \(the first is '0_high_a.wav'\); 'audio/0_high_a.wav' is one: give folder='audio'",
     ):
         load(sounds, folder="")
 
@@ -1143,7 +1144,9 @@ def test_a_plain_datablock_predicts_on_names_and_paths(sounds):
 
 
 def test_labels_asked_of_recordings_without_any(dls, sounds):
-    with pytest.raises(ValueError, match="in no folder named after a label .*; give a table with the columns 'path' and 'label'"):
+    with pytest.raises(
+        ValueError, match="in no folder named after a label .*; give a table with the columns 'path' and 'label'"
+    ):
         dls.test_dl([sounds.audio / sounds.table["fname"][0]], with_labels=True)
 
 
