@@ -24,7 +24,7 @@ import warnings
 from functools import partial
 from typing import TextIO
 
-from ..core.figures import offscreen
+from ..core.offscreen import offscreen
 from ..core.text import printable
 from . import classifier as keeping, render as drawing, report as looking, runs as competing, train as training
 from .common import in_options

@@ -25,8 +25,9 @@ from matplotlib.figure import Figure
 from ..audio import Audio
 from ..competitions import BestLabels, check_submission
 from ..competitions.submission import read_text
-from ..core.figures import COLOURS, new_figure, offscreen
+from ..core.figures import COLOURS, new_figure
 from ..core.files import write_atomic
+from ..core.offscreen import offscreen
 from ..core.text import count
 from ..data import SpecDataLoaders
 from ..datasets import make_competition

@@ -8,23 +8,19 @@ What is drawn for a file only, as a report's charts are, is drawn `offscreen`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from io import BytesIO
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .offscreen import is_offscreen
 from .warnings import warn
 
 # Paul Tol's "muted" colours, which colour-blind readers tell apart
 COLOURS = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933")
 
 DPI = 100  # of the picture in a notebook
-
-_OFFSCREEN = ContextVar("offscreen", default=False)
 
 
 def _is_inline() -> bool:
@@ -64,16 +60,6 @@ class SpecFigure(Figure):
         pyplot.close(self)
 
 
-@contextmanager
-def offscreen() -> Iterator[None]:
-    """Within it figures are drawn for files: no window opens, no notebook shows them, and pyplot does not know them."""
-    before = _OFFSCREEN.set(True)
-    try:
-        yield
-    finally:
-        _OFFSCREEN.reset(before)
-
-
 def _make_room() -> None:
     """Retire the oldest of our figures where one more would make pyplot warn."""
     from matplotlib import pyplot
@@ -101,7 +87,7 @@ def new_figure(width: float, height: float) -> SpecFigure:
     [4.0, 3.0]
     """
     form = {"figsize": (width, height), "layout": "constrained"}
-    if _OFFSCREEN.get() or threading.current_thread() is not threading.main_thread():  # pyplot is not safe in threads
+    if is_offscreen() or threading.current_thread() is not threading.main_thread():  # pyplot is not safe in threads
         return SpecFigure(**form)
     from matplotlib import pyplot
 

@@ -23,7 +23,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..core.figures import COLOURS, offscreen
+from ..core.figures import COLOURS
+from ..core.offscreen import offscreen
 from ..interpret import SpecInterpretation
 from ..interpret.plots import lines, style
 from ..interpret.statistics import is_known

@@ -135,7 +135,7 @@ def test_help_and_errors_come_without_torch():
         "    try: main(argv)\n"
         "    except SystemExit as left: print(left.code)\n"
         "print(main(['render', '/no/such/folder']))\n"
-        "print(sorted({'torch', 'fastai', 'pandas', 'librosa', 'sklearn'} & set(sys.modules)))"
+        "print(sorted({'torch', 'fastai', 'pandas', 'librosa', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert __version__ in out

@@ -14,7 +14,8 @@ import matplotlib.image
 import matplotlib.pyplot as plt
 import pytest
 
-from specimg.core.figures import SpecFigure, new_figure, offscreen
+from specimg.core.figures import SpecFigure, new_figure
+from specimg.core.offscreen import offscreen
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +82,7 @@ def test_pyplot_does_not_know_what_a_thread_draws():
 
 CELLS = {  # code -> pictures that it shows
     "import matplotlib\n"
-    "from specimg.core.figures import new_figure, offscreen\n"
+    "from specimg.core.figures import new_figure\nfrom specimg.core.offscreen import offscreen\n"
     "matplotlib.rcParams['figure.max_open_warning'] = 4\n"
     "def draw(k=1):\n"
     "    figure = new_figure(2, 2)\n"
@@ -148,7 +149,8 @@ def test_a_notebook_shows_batches_and_results_once(tmp_path, write_wav, sine):
 WINDOWS = """
 import sys, warnings
 import matplotlib.pyplot as plt
-from specimg.core.figures import new_figure, offscreen
+from specimg.core.figures import new_figure
+from specimg.core.offscreen import offscreen
 
 def draw():
     figure = new_figure(2, 2)
