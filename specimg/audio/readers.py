@@ -378,9 +378,12 @@ class AvReader(Reader):
             self._stream = self._audio_stream()
             self._arrays = self._decoded()
             self._left = next(self._arrays, None)
-        except av.FFmpegError as exc:
+        except (av.FFmpegError, ValueError) as exc:  # ValueError: PyAV's own, for a codec that is unknown
             self.close()
-            raise AudioError(name, f"is not a recording that can be read: {exc.strerror or exc}") from exc
+            if isinstance(exc, AudioError):
+                raise
+            reason = getattr(exc, "strerror", None) or exc
+            raise AudioError(name, f"is not a recording that can be read: {reason}") from exc
         except BaseException:
             self.close()
             raise
