@@ -654,7 +654,7 @@ def plot_curves(file: Path) -> None:
     import matplotlib.pyplot as plt
 
     rows = read_rows(RESULTS / "transfer_defaults.csv").dropna(subset="curve")
-    drawn, axes = plt.subplots(1, len(SPLITS), figsize=(9, 3.4), sharey=True, layout="constrained")
+    drawn, axes = plt.subplots(1, len(SPLITS), figsize=(11, 3.4), sharey=True, layout="constrained")
     for ax, data in zip(axes, SPLITS):
         for title, setting in systems().items():
             mine = rows[(rows["data"] == data) & (rows["setting"] == setting.key())]
@@ -669,7 +669,7 @@ def plot_curves(file: Path) -> None:
             ax.axhline(row.error, color="grey", linestyle=":", label="linear baseline")
         ax.set(title=data, xlabel="epoch", ylim=(0, 1))
     axes[0].set_ylabel("error on held-out groups")
-    axes[-1].legend(fontsize="small", loc="lower left")
+    axes[-1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.02, 1))
     drawn.savefig(file, dpi=100)
 
 

@@ -5,8 +5,8 @@
     probe.results["mel"].oof              # the out-of-fold predictions
 
 A frozen network computes features of every clip once. Their means over the picture are standardised and given to logistic regression, fold
-by fold, so that every clip is predicted by a model that was not fitted to it. Fine-tuning may change the order; what a probe finds useless
-seldom becomes the best. With random weights (`pretrained=False`, and all networks of `list_nets()`) the order is a weak hint.
+by fold, so that every clip is predicted by a model that was not fitted to it. Fine-tuning may change the order: over eight pictures
+the rank correlation of the two was 0.45 on drums and 0.43 on spoken digits (benchmarks/transfer.py), so a probe rules out rather than chooses. With random weights (`pretrained=False`, and all networks of `list_nets()`) the order is a weak hint.
 """
 
 from __future__ import annotations
