@@ -157,6 +157,8 @@ def mean_predictions(parts: Sequence[Predictions]) -> Predictions:
     if len(parts) == 1:
         return Predictions(parts[0].table, parts[0].probs, parts[0].vocab, None, parts[0].is_multi)
     merged = parts[0].merge(*parts[1:])
+    if not len(merged.table):
+        return Predictions(merged.table, merged.probs, merged.vocab, None, merged.is_multi)
     of_row, clips = clip_index(merged.table).factorize()
     firsts = np.unique(of_row, return_index=True)[1]
     share = 1 / np.bincount(of_row)

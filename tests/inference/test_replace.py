@@ -93,8 +93,9 @@ def test_killed_at_every_step_the_old_one_or_the_new_one_is_there(
         if seen[-1] != "old":
             shutil.rmtree(folder)
             shutil.copytree(whole, folder)
-        step += 2
-    assert step > 10 and set(seen) == ({"old", "new"} if exchanges else {"old", "new", "none"})
+        step += 1
+    # without exchange nothing may follow the last rename, so that no kill finds the new one
+    assert step > 10 and ({*seen} == {"old", "new"} if exchanges else {*seen} - {"new"} == {"old", "none"})
     assert first_label(folder) == "new"
     save_classifier(new, folder)
     assert [name for name in os.listdir(folder.parent) if name not in ("clf", "a", "b")] == []

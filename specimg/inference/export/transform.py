@@ -103,18 +103,18 @@ class Fourier(nn.Module):
         super().__init__()
         self.n_bins, (self.a, self.b) = n_fft // 2 + 1, _divisors(n_fft)
         self.d = (n_fft // 2) // self.a + 1  # bins above half the sampling rate are not computed
-        self.register_buffer("first", as_double(np.hstack(_turns(self.a, self.a, self.a))))
-        cos, sin = _turns(self.b, self.a, n_fft)
+        self.register_buffer("first", as_double(np.vstack(_turns(self.a, self.a, self.a))))
+        cos, sin = _turns(self.a, self.b, n_fft)
         self.register_buffer("turn_re", as_double(cos))
         self.register_buffer("turn_im", as_double(sin))
         cos, sin = _turns(self.b, self.d, self.b)
         self.register_buffer("second", as_double(np.block([[cos, sin], [-sin, cos]])))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        x = frames.unflatten(-1, (self.a, self.b)).transpose(-1, -2)  # (..., b, a)
-        re, im = (x @ self.first).split(self.a, -1)  # (..., b, c)
-        turned = torch.cat([re * self.turn_re - im * self.turn_im, re * self.turn_im + im * self.turn_re], -2)
-        re, im = (turned.transpose(-1, -2) @ self.second).split(self.d, -1)  # (..., c, d)
+        # no product takes a transposed factor: onnxruntime 1.23 would fuse the two, for which it has no kernel in float64
+        re, im = (self.first @ frames.unflatten(-1, (self.a, self.b))).split(self.a, -2)  # (..., c, b)
+        turned = torch.cat([re * self.turn_re - im * self.turn_im, re * self.turn_im + im * self.turn_re], -1)
+        re, im = (turned @ self.second).split(self.d, -1)  # (..., c, d)
         return self._in_order(re), self._in_order(im)
 
     def _in_order(self, x: Tensor) -> Tensor:
