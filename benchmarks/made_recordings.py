@@ -54,6 +54,18 @@ def sound(sr: int = SR) -> np.ndarray:
     return np.stack([y, 0.5 * y], axis=1).astype(np.float32)
 
 
+def aligned(y: np.ndarray, sr: int) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of the sound, in mono, and of samples that lie over each other where the two correlate most."""
+    x = sound(sr).mean(axis=1)
+    size = 2 * max(len(x), len(y))
+    both = np.fft.irfft(np.conj(np.fft.rfft(x, size)) * np.fft.rfft(y, size), size)
+    at = int(np.argmax(both))
+    lag = at - size if at > size // 2 else at
+    a, b = x[max(0, -lag) :], y[max(0, lag) :]
+    n = min(len(a), len(b))
+    return a[:n], b[:n]
+
+
 def encode(
     muxer: str,
     codec: str,

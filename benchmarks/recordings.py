@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from made_recordings import Kind, made, sound
+from made_recordings import Kind, aligned, made
 
 import specimg as sp
 from specimg.audio import AudioError, cut_windows, recording_seconds
@@ -32,14 +32,7 @@ LOOK = sp.Renderer(sp.Mel(n_mels=32, n_fft=512, hop_length=256), audio=sp.Audio(
 
 def likeness(y: np.ndarray, sr: int) -> float:
     """The highest correlation of mono samples with the sound that went in, wherever it lies in them."""
-    x = sound(sr).mean(axis=1)
-    size = 2 * max(len(x), len(y))
-    both = np.fft.irfft(np.conj(np.fft.rfft(x, size)) * np.fft.rfft(y, size), size)
-    at = int(np.argmax(both))
-    lag = at - size if at > size // 2 else at
-    a, b = x[max(0, -lag) :], y[max(0, lag) :]
-    n = min(len(a), len(b))
-    return float(np.corrcoef(a[:n], b[:n])[0, 1])
+    return float(np.corrcoef(*aligned(y, sr))[0, 1])
 
 
 def outcome(path: Path, damaged: str = "error") -> tuple[np.ndarray | None, int, str, str]:

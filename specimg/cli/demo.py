@@ -41,7 +41,7 @@ from ..render.renderer import Renderer
 from ..reports import report
 from ..spectrogram import Mel
 from ..spectrogram.picture import Picture
-from ..training import Recipe, fit_or_load
+from ..training import Recipe, fit
 from ..training.learner import spec_learner
 
 RENDERER = Renderer(Mel(n_mels=64, hop_length=256), Picture(), Audio(sr=22050))
@@ -170,7 +170,7 @@ def _train(
     epochs = recipe.freeze_epochs + recipe.epochs
     if not learn.pretrained:
         log(f"   NO PRETRAINED WEIGHTS could be found ({learn.weights_from}): all layers learn, {recipe.epochs} epochs")
-        fit_or_load(learn, recipe, out / "training", predictions=False)
+        fit(learn, recipe, out / "training", predictions=False)
         return learn, None
     # so few epochs are too few for augmented pictures: six end at an error of 0.39 with augmentation, 0.08 without
     learn.dls = dls = _load_data(folder, augment=None)
@@ -178,12 +178,12 @@ def _train(
     log(
         f"   first the head alone, {count(recipe.freeze_epochs, 'epoch')}, then all layers, {count(recipe.epochs, 'epoch')}"
     )
-    fit_or_load(learn, recipe, out / "training", predictions=False)
+    fit(learn, recipe, out / "training", predictions=False)
     log(f"   for comparison the same network from scratch, {count(epochs, 'epoch')}")
     plain = spec_learner(dls, arch, pretrained=False, metrics=metrics, seed=seed, path=out)
     # at a learning rate that serves it: the found one, 3e-4, is too low for so few epochs
     recipe = recipe.replace(epochs=epochs, freeze_epochs=0, lr=FROM_SCRATCH.lr)
-    return learn, fit_or_load(plain, recipe, out / "from_scratch", predictions=False)
+    return learn, fit(plain, recipe, out / "from_scratch", predictions=False)
 
 
 def run_demo(

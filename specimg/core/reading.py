@@ -368,6 +368,28 @@ def read_npz(path: str | os.PathLike, *, max_bytes: int = MAX_ARRAYS) -> dict[st
     return found
 
 
+def is_number(part: object, below: float | None = None) -> bool:
+    """Whether what a file holds is a number, which true and false are not, and of a size below a bound if there is one.
+
+    Parameters
+    ----------
+    part : object
+        As JSON or torch gives it.
+    below : float, default None
+        The bound of its size, which nan is never below. None: nan and infinity are numbers too.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_number(3), is_number(True), is_number(1e40, below=1e30)
+    (True, False, False)
+    """
+    return isinstance(part, (int, float)) and not isinstance(part, bool) and (below is None or abs(part) < below)
+
+
 def refuse_packed(path: str | os.PathLike) -> None:
     """Check that the members of a zip file, as `torch.save` writes one, are not larger than the file, so that reading it is no surprise.
 

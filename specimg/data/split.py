@@ -20,7 +20,7 @@ from ..core.text import count, examples
 from ..core.values import Value, register
 from ..core.warnings import warn
 from ..labels.classes import check_labels
-from ..labels.folds import split_valid
+from ..labels.folds import divided, split_valid
 from ..labels.tables import clip_index, is_multilabel
 from ..render.manifest import HAS_PICTURE
 from ..render.tree import SpecTree
@@ -149,19 +149,17 @@ def _refuse_shared_groups(clips: pd.DataFrame) -> None:
     """ValueError if clips of one group stand in training and in validation."""
     if "group" not in clips:
         return
-    sides = clips.dropna(subset="group").groupby("group")["is_valid"].nunique()
-    shared = sides.index[sides > 1]
+    shared = divided(clips["group"], clips["is_valid"])
     if len(shared):
         raise ValueError(
-            f"{count(len(shared), 'group')} of {len(sides)} both in training and in validation ({examples(shared)}): the score would be too "
+            f"{count(len(shared), 'group')} of {clips['group'].nunique()} both in training and in validation ({examples(shared)}): the score would be too "
             "good; leave out valid_col and fold for a split that keeps groups together, or group_col if they may be divided"
         )
 
 
 def _warn_shared_recordings(clips: pd.DataFrame) -> None:
     """Warn of recordings of which some windows train and others validate."""
-    sides = clips.groupby("path")["is_valid"].nunique()
-    shared = sides.index[sides > 1]
+    shared = divided(clips["path"], clips["is_valid"])
     if len(shared):
         warn(
             f"windows of {count(len(shared), 'recording')} both in training and in validation ({examples(shared)}): neighbours sound "

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.cache import default_cache
+from ..core.failures import FULL
 from ..core.files import inside, write_atomic
 from ..core.reading import read_json
 from .archives import announce, obtain
@@ -111,7 +112,7 @@ def _install(data: DataSet, folder: Path, progress: bool) -> Path:
 
 def _disk_error(folder: Path, exc: OSError) -> OSError:
     """The same kind of error with a message that says what to do."""
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+    if exc.errno in FULL:
         return OSError(
             exc.errno,
             f"no space left in {str(folder)!r} ({exc.strerror}); what was downloaded is kept: make room and call "

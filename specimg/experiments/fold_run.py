@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.files import OutsideError, inside
-from ..core.reading import read_json
+from ..core.reading import is_number, read_json
 from ..core.text import count
 from ..labels.tables import clip_index
 from ..training import Predictions
@@ -35,8 +35,7 @@ def _check_done(done: Any) -> dict:
         raise ValueError(f"it is a {type(done).__name__}, and no object")
     for name in _MEASURED:
         number = done.get(name)
-        known = isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) < 1e300
-        if not known and not (number is None and name in done and name in _MEASURED[:3]):
+        if not is_number(number, below=1e300) and not (number is None and name in done and name in _MEASURED[:3]):
             raise ValueError(
                 f"its entry {name!r} is {number!r:.40}" if name in done else f"its entry {name!r} is missing"
             )

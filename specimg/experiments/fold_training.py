@@ -23,7 +23,7 @@ from ..data.twins import TWINS
 from ..inference import load_classifier, save_classifier
 from ..labels.tables import KEY, clip_index
 from ..render.tree import SpecTree
-from ..training import Predictions, fit_or_load, predict_all
+from ..training import Predictions, fit, predict_all
 from ..training.learner import spec_learner
 from ..training.losses import ClipWeights
 from .config import RunConfig
@@ -62,8 +62,8 @@ class FoldSetup:
                 columns="weight", errors="ignore"
             )
             dls = _make_loaders(whole, tree, task, path=tree.root, **{**config.loading, "variants": ()})
-        fit = next(step for step in dls.valid.after_item.fs if isinstance(step, FitSize))
-        return cls(task, config, tree, table, tuple(dls.size), fit.seconds)
+        transform = next(step for step in dls.valid.after_item.fs if isinstance(step, FitSize))
+        return cls(task, config, tree, table, tuple(dls.size), transform.seconds)
 
     def loaders(self, table: pd.DataFrame, fold_run: FoldRun) -> SpecDataLoaders:
         """Loaders of the split of a fold."""
@@ -128,9 +128,9 @@ def _with_facts(predictions: Predictions, table: pd.DataFrame) -> Predictions:
 def _predict_held_out(learn: Learner, table: pd.DataFrame, config: RunConfig) -> Predictions:
     """Predictions of the clips that were held out."""
     dl = with_tta(learn.dls.valid, config.tta)
-    fit = next(step for step in dl.after_item.fs if isinstance(step, TTAFit))
+    transform = next(step for step in dl.after_item.fs if isinstance(step, TTAFit))
     with learn.no_bar(), learn.no_logging():
-        return _with_facts(predict_all(learn, dl=dl.new(bs=clips_per_batch(dl.bs, fit))), table)
+        return _with_facts(predict_all(learn, dl=dl.new(bs=clips_per_batch(dl.bs, transform))), table)
 
 
 def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Callable[[str], None] = print) -> None:
@@ -143,7 +143,7 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
     began = time.perf_counter()
     learn = _make_learner(fold_run, table, setup, log)
     recipe = setup.config.recipe.replace(seed=fold_run.seed)
-    history = fit_or_load(learn, recipe, fold_run.folder / "fit", predictions=False)
+    history = fit(learn, recipe, fold_run.folder / "fit", predictions=False)
     oof = _predict_held_out(learn, table, setup.config)
     save_classifier(
         learn, fold_run.folder / "classifier", golden=0, predictions=oof

@@ -26,7 +26,7 @@ import pandas as pd
 
 from ..competitions import Competition
 from ..core.files import refuse_links, write_atomic
-from ..core.reading import read_bytes, read_json
+from ..core.reading import is_number, read_bytes, read_json
 from ..core.text import count
 from ..core.warnings import warn
 from ..inference import Classifier, load_classifier
@@ -195,8 +195,7 @@ def _read_kept_score(file: Path) -> dict[str, Any]:
         raise ValueError("it does not hold a score")
     for name in ("score", "low", "high", "clips"):
         number = about[name]
-        known = isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) < 1e300
-        if not known and (number is not None or name == "clips"):
+        if not is_number(number, below=1e300) and (number is not None or name == "clips"):
             raise ValueError(f"its entry {name!r} is {number!r:.40}")
     return about
 

@@ -23,7 +23,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..core.reading import parse_json
+from ..core.reading import is_number, parse_json
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..models.networks import create_spec_net
@@ -193,7 +193,7 @@ class _Budget(TorchFunctionMode):
 
 def _numbers_made(func, args, kwargs) -> int:
     """How many numbers a maker makes."""
-    sizes = [part for part in args if isinstance(part, (int, float)) and not isinstance(part, bool)]
+    sizes = [part for part in args if is_number(part)]
     if func in (torch.arange, torch.linspace, torch.logspace, torch.randperm):
         named = [value for value in kwargs.values() if isinstance(value, (int, float))]
         return int(max([abs(size) for size in (*sizes, *named) if math.isfinite(size)], default=0))

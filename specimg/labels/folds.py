@@ -25,6 +25,16 @@ from ..core.warnings import warn
 from .classes import column, label_lists
 
 
+def divided(units: pd.Series, parts: pd.Series) -> pd.Index:
+    """The units (groups, recordings) with rows in more than one part (fold, side), sorted.
+
+    >>> divided(pd.Series(["a", "a", "b", "b"]), pd.Series([0, 1, 1, 1])).tolist()
+    ['a']
+    """
+    n_parts = parts.groupby(units).nunique()
+    return n_parts.index[n_parts > 1]
+
+
 def _units(table: pd.DataFrame, group: str | None) -> np.ndarray:
     """For each row the number of its unit: rows of one path, or of one group, are never separated.
 

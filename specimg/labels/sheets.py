@@ -20,7 +20,7 @@ from ..core.files import OutsideError, inside
 from ..core.text import count, row_numbers
 from ..core.values import choose
 from ..core.warnings import warn
-from .csv_text import read_csv_text
+from .csv_text import exact_numbers, read_csv_text
 
 MANY = (list, tuple, set, frozenset, np.ndarray)  # what a cell with several labels may be
 OPENSOUNDSCAPE = ["file", "start_time", "end_time"]  # names of the index of its label tables; of whole files the first
@@ -38,7 +38,7 @@ def _to_numbers(cells: Iterable, decimal: str = ".") -> np.ndarray:
     cells = list(cells)
     if decimal != ".":
         cells = [cell.replace(decimal, ".") if isinstance(cell, str) else cell for cell in cells]
-    return pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(float)
+    return exact_numbers(pd.Series(cells, dtype=object), "coerce").to_numpy(float)
 
 
 def _split(cell, delimiter: str) -> list[str]:

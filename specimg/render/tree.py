@@ -42,7 +42,7 @@ from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.arguments import names_arguments
 from ..core.cache import default_cache
-from ..core.failures import explained
+from ..core.failures import FULL, explained
 from ..core.files import files_below, unlinked, write_atomic
 from ..core.parallel import WorkerError, map_chunks
 from ..core.progress import progress_bar
@@ -135,7 +135,7 @@ def _disk_error(folder: Path, exc: OSError) -> OSError:
     """The same kind of error with a message that names the ways out."""
     if isinstance(exc, (ChildProcessError, TimeoutError)):
         return exc
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+    if exc.errno in FULL:
         return OSError(
             exc.errno,
             f"no space left while drawing into {str(folder)!r}; what is drawn is kept: make room, or choose another "
@@ -184,6 +184,11 @@ def _images_of(folder: Path) -> Path:
     if images.exists() and not images.is_dir():
         raise ValueError(f"{str(images)!r} is no folder; remove it, and the next render_tree draws the tree again")
     return images
+
+
+def _files_of(folder: Path) -> dict[str, os.DirEntry]:
+    """Every file below a tree's images/ by its name there. OutsideError at a link, beyond which nothing may be deleted."""
+    return dict(files_below(_images_of(folder)))
 
 
 class SpecTree:
@@ -378,7 +383,7 @@ class SpecTree:
         import pandas as pd
 
         if drop:
-            self._listed()
+            _files_of(self.root)
         damaged = []
         for row in self._rows:
             file = self.images / row.picture
@@ -386,10 +391,6 @@ class SpecTree:
             if problem:
                 damaged.append((row.path, row.picture, problem + (_dropped(file) if drop else "")))
         return pd.DataFrame(damaged, columns=["path", "picture", "problem"])
-
-    def _listed(self) -> dict[str, os.DirEntry]:
-        """Every file below images/ by its name there. OutsideError at a link, beyond which nothing may be deleted."""
-        return dict(files_below(_images_of(self.root)))
 
     def gc(self) -> list[str]:
         """Delete pictures of recordings that are gone, pictures without a row, and what killed processes left.
@@ -408,7 +409,7 @@ class SpecTree:
             raise ValueError(
                 f"the recordings' folder {str(self.source)!r} is not there, so nobody can say which pictures still belong; nothing was deleted"
             )
-        now, pictures = time.time(), self._listed()
+        now, pictures = time.time(), _files_of(self.root)
         with Manifest(self.root) as manifest:
             rows = manifest.rows()
             gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
@@ -553,7 +554,7 @@ def _stored(folder: Path, jobs: list[Job]) -> tuple[list[Row], list[Job]]:
             errno.ENOENT,
             f"the tree {str(folder)!r}, or rows of it, were deleted while it was being drawn; call again to draw them anew",
         )
-    there = dict(files_below(_images_of(folder)))
+    there = _files_of(folder)
     lost = [job for job in jobs if known[job.picture].status in HAS_PICTURE and job.picture not in there]
     return [known[job.picture] for job in jobs], lost
 
@@ -660,7 +661,7 @@ def render_tree(
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}
-    there = dict(files_below(_images_of(folder)))
+    there = _files_of(folder)
     to_draw = [
         job
         for job in jobs

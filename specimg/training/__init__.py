@@ -18,7 +18,7 @@ the public API. Afterwards `predict` passes every clip through the network once 
 """
 
 from .checkpoint import TrainingFolder
-from .fitting import fit, fit_or_load, load_training, read_history
+from .fitting import fit, load_training, read_history
 from .learner import SpecLearner, spec_learner
 from .losses import ClipWeights, GeneralizedCrossEntropy, Loss, SoftBootstrap
 from .predict import predict_all
@@ -37,7 +37,6 @@ __all__ = [
     "TrainingFolder",
     "find_training",
     "fit",
-    "fit_or_load",
     "load_training",
     "predict_all",
     "read_history",

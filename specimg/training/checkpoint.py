@@ -32,7 +32,7 @@ from fastai.vision.all import Learner
 
 from .. import __version__
 from ..core.files import is_temporary, locked, refuse_links, write_atomic
-from ..core.reading import read_json, refuse_packed
+from ..core.reading import is_number, read_json, refuse_packed
 from .identity import classifier_of, clip_weights, device_of, differences, network_of
 from .predict import predict_all
 from .recipe import Recipe
@@ -82,20 +82,13 @@ class InMemory:
 # ---------------------------------------------------------------------- what a file must hold
 
 
-def _is_number(part: object) -> bool:
-    return isinstance(part, (int, float)) and not isinstance(part, bool)
-
-
 def _is_text_or_none(part: object) -> bool:
     return part is None or isinstance(part, str)
 
 
 _FACT_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seed": (lambda part: type(part) is int and 0 <= part < 2**32, "a whole number from 0 to 2**32 - 1"),
-    "lr": (
-        lambda part: part is None or (_is_number(part) and 0 < part <= 10),
-        "a number above 0 and up to 10, or null",
-    ),
+    "lr": (lambda part: part is None or (is_number(part) and 0 < part <= 10), "a number above 0 and up to 10, or null"),
     "pretrained": (lambda part: isinstance(part, bool), "true or false"),
     "network": (lambda part: isinstance(part, dict), "an object"),
     "weights_from": (_is_text_or_none, "text or null"),
@@ -136,7 +129,7 @@ def _check_rows(rows: Any) -> None:
         raise ValueError("its entry 'rows' is no list of epochs")
     for number, row in enumerate(rows, start=1):
         whole = isinstance(row, dict) and list(row) == names and row["phase"] in PHASES and row["epoch"] == number
-        if not whole or not all(part is None or _is_number(part) for name, part in row.items() if name != "phase"):
+        if not whole or not all(part is None or is_number(part) for name, part in row.items() if name != "phase"):
             raise ValueError(f"its epoch {number} is not as fit writes it")
 
 
@@ -178,7 +171,7 @@ def _misfit(learn: Learner, opt: dict) -> str:
             if not isinstance(x, torch.Tensor) and (name in _MOMENTS or not isinstance(x, (int, float))):
                 return "its entries are of another kind"
     for ours, hyper in zip(learn.opt.hypers, hypers):
-        known = set(hyper) == set(ours) and all(_is_number(number) and abs(number) < 1e30 for number in hyper.values())
+        known = set(hyper) == set(ours) and all(is_number(number, below=1e30) for number in hyper.values())
         if not known or not 0 <= hyper.get("mom", 0) < 1:
             return "its numbers are not those of this optimizer"
         if any(hyper[name] != ours[name] for name in set(ours) - set(_SCHEDULED)):

@@ -207,35 +207,3 @@ def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
     _restore(learn, progress, store)
     learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
-
-
-def fit_or_load(learn: Learner, recipe: Recipe, out: str | os.PathLike, *, predictions: bool = True) -> pd.DataFrame:
-    """`fit` in a training folder, as it was called before `fit` itself loaded the weights of a training that is finished.
-
-    Parameters
-    ----------
-    learn : Learner
-        The learner to train.
-    recipe : Recipe
-        How to train.
-    out : path
-        Training folder.
-    predictions : bool, default True
-        As in `fit`.
-
-    Returns
-    -------
-    DataFrame
-        As `fit` returns it.
-
-    Examples
-    --------
-    >>> from specimg.training import fit_or_load
-    >>> recipe = sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3)
-    >>> with learn.no_bar(), learn.no_logging():
-    ...     history = fit_or_load(learn, recipe, "trained")
-    >>> with learn.no_logging():
-    ...     fit_or_load(learn, recipe, "trained").equals(history)      # nothing is trained
-    True
-    """
-    return fit(learn, recipe, out=out, predictions=predictions)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
-from made_recordings import SR, encode, flac_of_bits, made, sound, written
+from made_recordings import SR, aligned, encode, flac_of_bits, made, sound, written
 
 from specimg.audio import Audio, AudioError, cut_windows, find_audio, read_audio, recording_seconds
 from specimg.audio.decode import decode
@@ -39,14 +39,8 @@ def folder(tmp_path_factory):
 
 def likeness(y, sr):
     """The highest correlation of mono samples with the sound that went in, wherever it lies in them."""
-    x = sound(sr).mean(axis=1)
-    size = 2 * max(len(x), len(y))
-    both = np.fft.irfft(np.conj(np.fft.rfft(x, size)) * np.fft.rfft(y, size), size)
-    at = int(np.argmax(both))
-    lag = at - size if at > size // 2 else at
-    a, b = x[max(0, -lag) :], y[max(0, lag) :]
-    n = min(len(a), len(b))
-    return n / len(x) * np.corrcoef(a[:n], b[:n])[0, 1]
+    a, b = aligned(y, sr)
+    return len(a) / len(sound(sr)) * np.corrcoef(a, b)[0, 1]
 
 
 # ---------------------------------------------------------------------- whole ones

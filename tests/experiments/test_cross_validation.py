@@ -177,7 +177,7 @@ class Trained(list):
 def untrained(monkeypatch) -> Trained:
     """Networks stay as they were drawn; what they would have learnt from is kept."""
     seen = Trained()
-    make, load = training._make_learner, training.fit_or_load
+    make, real_fit = training._make_learner, training.fit
 
     def make_learner(fold_run, table, setup, log):
         learn = make(fold_run, table, setup, log)
@@ -194,7 +194,7 @@ def untrained(monkeypatch) -> Trained:
         )
         return learn
 
-    def fit_or_load(learn, recipe, out, predictions):
+    def fit(learn, recipe, out, predictions):
         history = pd.DataFrame(
             {"phase": ["unfrozen"], "epoch": 1, "lr": 0.1, "train_loss": 1.0, "valid_loss": 1.0, "seconds": 0.0}
         )
@@ -202,9 +202,9 @@ def untrained(monkeypatch) -> Trained:
         history.to_csv(out / "history.csv", index=False)
         return history
 
-    assert load is training.fit_or_load
+    assert real_fit is training.fit
     monkeypatch.setattr(training, "_make_learner", make_learner)
-    monkeypatch.setattr(training, "fit_or_load", fit_or_load)
+    monkeypatch.setattr(training, "fit", fit)
     return seen
 
 

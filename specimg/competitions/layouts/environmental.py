@@ -19,6 +19,7 @@ import pandas as pd
 
 from ...core.text import count, examples
 from ...core.warnings import warn
+from ...labels.folds import divided
 from ..competition import Competition
 from ..locate import has_marks
 from ..reading import need_columns, read_text, refuse, train_rows, with_audio
@@ -60,8 +61,7 @@ def _check_folds(train: pd.DataFrame, n: int) -> None:
     if empty:
         names = f"fold{'s' * (len(empty) > 1)} {examples(empty, n)}"
         warn(f"no clip in {names} of 1 to {n}; results are not comparable with published ones")
-    folds = train.groupby("group")["fold"].nunique()
-    split = folds.index[folds > 1]
+    split = divided(train["group"], train["fold"])
     if len(split):
         warn(
             f"{count(len(split), 'source recording')} with clips in more than one fold ({examples(split)}), unlike the published data: "

@@ -29,6 +29,7 @@ from ...core.files import OutsideError, inside
 from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
+from ...labels.folds import divided
 from ..competition import Competition
 from ..reading import sample_rows
 from ..registry import layout
@@ -252,8 +253,7 @@ def _official_folds(clips: pd.DataFrame, fold_of: dict[str, int], below: str, se
         held_out.get(group, -1) if start == start else fold_of.get(path[len(below) :], -1)
         for path, group, start in zip(clips["path"], clips["group"], clips["start"])
     ]
-    n_folds = pd.Series(folds).groupby(clips["group"].to_numpy()).nunique()
-    split = n_folds.index[n_folds > 1]
+    split = divided(clips["group"], pd.Series(folds, index=clips.index))
     if len(split):
         warn(
             f"{count(len(split), 'speaker')} in more than one part of the official split ({examples(split)}): "

@@ -22,7 +22,7 @@ from .tables import UnknownFormat
 
 def is_json(text: str) -> bool:
     """Whether text begins as JSON does."""
-    return text.lstrip()[:1] in ("[", "{") and text.lstrip()[:1] != ""
+    return text.lstrip().startswith(("[", "{"))
 
 
 # ---------------------------------------------------------------------- Label Studio

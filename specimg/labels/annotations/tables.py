@@ -13,7 +13,6 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ import pandas as pd
 from ...core.text import count, examples
 from ...core.values import choose
 from ...core.warnings import warn
+from ..csv_text import exact_numbers
 
 COLUMNS = [
     "path",
@@ -78,15 +78,6 @@ def time_in(cell: str) -> float:
         return np.nan
 
 
-def _exact_numbers(cells: pd.Series, errors: Literal["raise", "coerce"] = "raise") -> pd.Series:
-    """`pd.to_numeric`, with every digit: pandas 2 reads floats from text less exactly than `float` does."""
-    found = pd.to_numeric(cells, errors=errors)
-    if found.dtype.kind == "f":
-        known = found.notna()
-        found = found.where(~known, cells[known].astype(float))
-    return found
-
-
 def times_in(cells: Iterable[str]) -> np.ndarray:
     """Seconds, or other numbers, from text: "1.5", "1,5", "1:02:03.5"; nan if a cell is neither.
 
@@ -94,7 +85,7 @@ def times_in(cells: Iterable[str]) -> np.ndarray:
     [1.5, 1.5, 65.0, nan, nan]
     """
     cells = pd.Series(list(cells), dtype=object)
-    found = _exact_numbers(cells, "coerce").to_numpy(float).copy()
+    found = exact_numbers(cells, "coerce").to_numpy(float).copy()
     for row in np.flatnonzero(np.isnan(found) & (cells != "").to_numpy(bool)):
         found[row] = time_in(str(cells[row]))
     return found
@@ -224,7 +215,7 @@ def _once_per_selection(rows: pd.DataFrame, view: Sequence[str]) -> pd.DataFrame
 def _as_numbers(cells: pd.Series) -> pd.Series:
     """A column that no role takes: numbers if all cells are written as such ("007" is none), else text."""
     if all(_KEPT_AS_NUMBERS.fullmatch(cell) for cell in cells) and (cells != "").any():
-        return _exact_numbers(cells)
+        return exact_numbers(cells)
     return cells
 
 
