@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import numpy as np
 
-CANCELLED = (
-    1e-6  # power of the mean below which, relative to that of the channels, it is what rounding has left: -60 dB
-)
+# power of the mean below which, relative to that of the channels, it is what rounding has left: -60 dB
+CANCELLED = 1e-6
 DC = 0.05  # of full scale
-CLIPPED, NEAR_FULL, LEVEL = (
-    0.01,
-    0.98,
-    2.0**-15,
-)  # share of samples at the peak; how large that is at least; a step of 16 bits
+# share of samples at the peak; how large that is at least; a step of 16 bits
+CLIPPED, NEAR_FULL, LEVEL = (0.01, 0.98, 2.0**-15)
 
+# what it is called, and what it means
 FAULTS = {
     "channels cancel": "their mean is silence: Audio(channel=0) takes one of them",
     "digital silence": "every sample is 0",
     "DC offset": f"the mean is beyond {DC:g} of full scale: Audio(highpass_hz=20) takes it away",
     "clipping": f"more than {CLIPPED:.0%} of the samples are at full scale",
-}  # what it is called, and what it means
+}
 
 
 def cancels(y: np.ndarray, mean: np.ndarray) -> bool:

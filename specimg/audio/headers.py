@@ -97,13 +97,8 @@ _CHUNKED = {
     b"riff": (40, "<4s12xQ", b"data", 8),  # w64; its sizes count the head
     b"caff": (8, ">4sQ", b"data", 1),  # caf
 }
-_UNFINISHED = (
-    2**31,
-    2**32,
-    0x7F000000 + 2**16,
-    2**63,
-    2**64,
-)  # just below them are the sizes that writers into pipes leave
+# just below them are the sizes that writers into pipes leave
+_UNFINISHED = (2**31, 2**32, 0x7F000000 + 2**16, 2**63, 2**64)
 _SLACK = 2**16  # bytes: what they take off for the header
 
 

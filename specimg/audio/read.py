@@ -21,10 +21,8 @@ from .faults import cancels, find_faults
 from .levels import NORMALIZERS, normalize_level
 from .readers import SampleBuffer, Sound, name_of
 
-MARGIN, MARGIN_SAMPLES = (
-    2.0,
-    4000,
-)  # s, and samples of the lower rate, behind which nothing reaches a sample through soxr's filter
+# s, and samples of the lower rate, behind which nothing reaches a sample through soxr's filter
+MARGIN, MARGIN_SAMPLES = (2.0, 4000)
 
 
 @register

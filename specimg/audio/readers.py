@@ -50,9 +50,8 @@ from .headers import (
 if TYPE_CHECKING:
     import av
 
-Sound = (
-    str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
-)  # a path, or the bytes of a file, or a file that is open
+# a path, or the bytes of a file, or a file that is open
+Sound = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
 
 MAX_FRAMES_PER_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
 UNKNOWN = 2**63 - 1  # libsndfile's number of samples where it does not know
@@ -66,14 +65,8 @@ WHOLE_HEADERS = ("mov", "asf", "avi")  # whose header says how long each stream 
 PREROLL = 0.5  # s that are decoded before a point that is sought: a frame of mp3 needs the ones before it
 TOLERANCE = 0.25  # s by which such a header may be wrong
 MPEG_IN_WAV = (0x50, 0x55)  # layers I and II, and III
-LOOSE = (
-    "mp3",
-    "aac",
-    "ac3",
-    "eac3",
-    "dts",
-    "loas",
-)  # frame after frame without a container: tags may stand before and behind
+# frame after frame without a container: tags may stand before and behind
+LOOSE = ("mp3", "aac", "ac3", "eac3", "dts", "loas")
 
 
 class SampleBuffer:
@@ -598,9 +591,8 @@ class _Opener:
                     "holds bare samples: without a header nobody knows their sampling rate and their format; convert it to wav, or "
                     "load it with NumPy and give (y, sr)",
                 )
-            if (
-                decoder_of_name(self.name) == "av"
-            ):  # by such a name libsndfile would hand any bytes to an mp3 decoder, which prints
+            # by such a name libsndfile would hand any bytes to an mp3 decoder, which prints
+            if decoder_of_name(self.name) == "av":
                 return self._av()
             return self._soundfile_or_av(self.whole(), 0, self.size)
         if not chunk.is_unfinished(self.file, self.size):
@@ -711,9 +703,8 @@ def open_recording(source: Sound) -> Reader:
     if is_path:
         _check_path(name)
     path: str | bytes | None = None
-    if is_path and not name.lower().endswith(
-        ".raw"
-    ):  # of which soundfile wants to know the sampling rate, whatever is in it
+    # of which soundfile wants to know the sampling rate, whatever is in it
+    if is_path and not name.lower().endswith(".raw"):
         path = name if os.name == "nt" else os.fsencode(name)  # as bytes: a name need not be UTF-8
     file = None
     try:

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-_OF_TORCH = (
-    "DataLoader worker"  # in torch's error when a process that loads data is gone; fastai may put a line before it
-)
+# in torch's error when a process that loads data is gone; fastai may put a line before it
+_OF_TORCH = "DataLoader worker"
 
 
 @contextlib.contextmanager

@@ -110,12 +110,10 @@ class SpecImage(PILBase):
     _tensor_cls = TensorSpec
     _show_args = {"cmap": "magma"}
 
-    facts: tuple[str, int, int] | None = (
-        None  # text chunk, width and height as stored; None after a transform that is not followed
-    )
-    part: tuple[float, float, float, float] = (
-        WHOLE  # left, top, right, bottom, as shares of the stored picture; beyond it is padding
-    )
+    # text chunk, width and height as stored; None after a transform that is not followed
+    facts: tuple[str, int, int] | None = None
+    # left, top, right, bottom, as shares of the stored picture; beyond it is padding
+    part: tuple[float, float, float, float] = WHOLE
 
     @classmethod
     def create(cls, fn: str | os.PathLike | bytes | Image.Image, **kwargs: Any) -> SpecImage:
@@ -196,9 +194,8 @@ class SpecImage(PILBase):
         # of CMYK fastai would make RGBA on the way, so each band goes by itself
         made = type(self)(Image.merge("CMYK", list(map(cut, self.split()))) if self.mode == "CMYK" else cut(self))
         inside = all(0 <= at and at + want <= have for at, want, have in zip(first, size, self.size))
-        made.facts = (
-            self.facts if inside or pad_mode == PadMode.Zeros else None
-        )  # mirrored edges are no part of the sound
+        # mirrored edges are no part of the sound
+        made.facts = self.facts if inside or pad_mode == PadMode.Zeros else None
         made.part = _part_of(self.part, first, size, self.size)
         return made
 

@@ -200,9 +200,8 @@ def feature_table(
     ((12, 181), {'ok'})
     """
     table, folder = as_table(clips, folder)
-    clip_features(
-        np.zeros(1, np.float32), audio.sr or LENIENT_SR, **settings
-    )  # wrong settings are an error now, not a status of each file
+    # wrong settings are an error now, not a status of each file
+    clip_features(np.zeros(1, np.float32), audio.sr or LENIENT_SR, **settings)
     spans = [tuple(None if second != second else second for second in span) for span in times_of(table)]
     todo = [(inside(folder, path), *span) for path, span in zip(table["path"], spans)]
     work, rows = functools.partial(_features_of_chunk, os.fspath(folder), audio, settings), []

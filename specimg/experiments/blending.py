@@ -284,9 +284,8 @@ class Blend(CompetitionPredictions):
             return self.gain
         counts = self._aligned.counts
         fitted = self._aligned.value(self._aligned.cross_fitted()[counts], counts)
-        return round(
-            fitted - self._aligned.sign * float(self.best), 12
-        )  # without rounding errors of equal sums in another order
+        # without rounding errors of equal sums in another order
+        return round(fitted - self._aligned.sign * float(self.best), 12)
 
     # -- what is shown
 

@@ -32,14 +32,8 @@ from .fold_run import FoldRun
 from .held_out import fold_numbers, split_fold
 from .task import Task, refuse_nan, score_predictions
 
-_PREDICTION_COLUMNS = {
-    "picture",
-    "target",
-    "prediction",
-    "loss",
-    "confidence",
-    "right",
-}  # columns of predictions, which facts must not replace
+# columns of predictions, which facts must not replace
+_PREDICTION_COLUMNS = {"picture", "target", "prediction", "loss", "confidence", "right"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +70,10 @@ class FoldSetup:
 def _make_loaders(table: pd.DataFrame, tree: SpecTree, task: Task, **options) -> SpecDataLoaders:
     known = table[[name for name in (*KEY, "label", "weight", "is_valid") if name in table]]
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", r"\d+ labels? seen once in training"
-        )  # the assignment of folds warned, once for all
-        warnings.filterwarnings(
-            "ignore", r"\d+ of \d+ clips of training have no picture of the variant"
-        )  # drawing warned
+        # the assignment of folds warned, once for all
+        warnings.filterwarnings("ignore", r"\d+ labels? seen once in training")
+        # drawing warned
+        warnings.filterwarnings("ignore", r"\d+ of \d+ clips of training have no picture of the variant")
         warnings.filterwarnings("ignore", TWINS)  # said once, of all folds
         return SpecDataLoaders.from_tree(tree, known, vocab=list(task.vocab), **options)
 
@@ -145,9 +137,8 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
     recipe = setup.config.recipe.replace(seed=fold_run.seed)
     history = fit(learn, recipe, fold_run.folder / "fit", predictions=False)
     oof = _predict_held_out(learn, table, setup.config)
-    save_classifier(
-        learn, fold_run.folder / "classifier", golden=0, predictions=oof
-    )  # the clips of a fold need not be in its folder
+    # the clips of a fold need not be in its folder
+    save_classifier(learn, fold_run.folder / "classifier", golden=0, predictions=oof)
     score = score_predictions(oof, setup.task.metric)
     oof.save(fold_run.folder / "oof.npz")
     done = {

@@ -41,13 +41,8 @@ from .drawing import draw_clips, join_pictures, predict_pictures
 from .fold_run import MOST_DONE, FoldRun, check_paths, mean_predictions, plan_fold_runs
 from .task import Score, Task, has_threshold, read_table, refuse_nan, save_submission, score_predictions, scored_mask
 
-PARTS = (
-    "run.toml",
-    "run.json",
-    "competition.json",
-    "answers.csv",
-    "folds.csv",
-)  # of every run; the last is written last
+# of every run; the last is written last
+PARTS = ("run.toml", "run.json", "competition.json", "answers.csv", "folds.csv")
 MOST_RUN_JSON = 2**22  # bytes of run.json, and of score.json, which lists the networks
 
 

@@ -290,9 +290,8 @@ def score_predictions(predictions: Predictions, metric: str) -> Score:
     if not counts.any():
         return Score(np.nan, metric)
     counted = predictions.subset(counts)
-    counted = counted.subset(
-        clip_index(counted.table).argsort()
-    )  # so that the interval does not depend on the order of rows
+    # so that the interval does not depend on the order of rows
+    counted = counted.subset(clip_index(counted.table).argsort())
     try:
         value = get_metric(metric).function(_truth(counted.hot, counted.is_multi), counted.probs)
     except ValueError as exc:

@@ -47,9 +47,8 @@ class Recording:
     label: str  # as people call it; of several labels joined by semicolons
     start: float | None = None  # s
     end: float | None = None  # s
-    is_cut: bool = (
-        False  # a golden clip already, which is taken as it is: to decode and encode it would change its last bit
-    )
+    # a golden clip already, which is taken as it is: to decode and encode it would change its last bit
+    is_cut: bool = False
 
 
 # ---------------------------------------------------------------------- what is kept

@@ -55,9 +55,8 @@ def _embed(x: np.ndarray, perplexity: float, seed: int) -> tuple[np.ndarray, str
     if len(x) > MANY and importlib.util.find_spec("openTSNE"):
         import openTSNE
 
-        by = openTSNE.TSNE(
-            perplexity=perplexity, initialization=init, random_state=seed, n_jobs=1
-        )  # with one thread it is reproducible
+        # with one thread it is reproducible
+        by = openTSNE.TSNE(perplexity=perplexity, initialization=init, random_state=seed, n_jobs=1)
         return np.asarray(by.fit(x)), "openTSNE"
     if len(x) > MANY:
         warn(

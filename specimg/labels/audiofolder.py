@@ -34,14 +34,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-LABEL_COLUMNS = (
-    "label",
-    "labels",
-    "class",
-    "category",
-    "target",
-    "species",
-)  # in the order in which they are looked for
+# in the order in which they are looked for
+LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "species")
 ROWS = 16  # sounds of a parquet file that are in memory at once
 # what a file of sound begins with, for sounds that have no name
 _ENDINGS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3", b"FORM": ".aiff"}

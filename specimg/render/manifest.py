@@ -28,9 +28,8 @@ LOCK_TIMEOUT = 60  # s to wait for another process
 MAX_CELL = 1 << 20  # bytes of a name or a reason
 # parts of SQLite's messages that are not about the database itself
 _OF_THE_DISK = {"full": errno.ENOSPC, "readonly": errno.EROFS, "I/O": errno.EIO, "unable to open": errno.EIO}
-_SUPER_JOURNAL = bytes.fromhex(
-    "d9d505f920a163d7"
-)  # end of a journal that names another file, which SQLite would delete
+# end of a journal that names another file, which SQLite would delete
+_SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 DRAWN, PARTIAL, FAILED, UNREADABLE = "drawn", "partial", "failed", "unreadable"  # status
 HAS_PICTURE = (DRAWN, PARTIAL)
 

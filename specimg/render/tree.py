@@ -63,9 +63,8 @@ if TYPE_CHECKING:
 FORMAT = 2  # of a tree; in its key, raised when the same renderer draws other bytes
 UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # the name is what is wrong, not the disk
 IN_FLIGHT = 600  # s; younger files without a row may belong to a process that is still drawing
-UNSEEN = (
-    "unseen"  # status that a worker gives a recording it cannot read, of which this process knew the size; never stored
-)
+# status that a worker gives a recording it cannot read, of which this process knew the size; never stored
+UNSEEN = "unseen"
 
 
 # ---------------------------------------------------------------------- drawing
@@ -96,9 +95,8 @@ def _draw_one(
         raise  # a package that is not installed is not a fault of the file
     except ValueError as exc:
         return Row(*job, FAILED, str(exc), None, None)
-    except (
-        Exception
-    ) as exc:  # whatever else one file does must not end the run; as its cause is unknown, it is tried again
+    # whatever else one file does must not end the run; as its cause is unknown, it is tried again
+    except Exception as exc:
         return Row(*job, UNREADABLE, f"{type(exc).__name__}: {exc}", None, None)
     try:
         _write_picture(os.path.join(images, job.picture), png)

@@ -36,9 +36,8 @@ class Wavelets:
 
     def _options(self, sr: float, freqs: np.ndarray) -> dict:
         step = 2.0 ** (2.0 / self.bins_per_octave)
-        alpha = (step - 1) / (
-            step + 1
-        )  # width over frequency: from halfway to the bin below to halfway to the bin above
+        # width over frequency: from halfway to the bin below to halfway to the bin above
+        alpha = (step - 1) / (step + 1)
         return dict(
             freqs=freqs, sr=sr, alpha=alpha, gamma=self.gamma, filter_scale=self.filter_scale, window=self.window
         )

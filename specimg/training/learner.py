@@ -60,10 +60,8 @@ from .recipe import Recipe
 from .schedule import DEFAULT_RATE
 
 _STATS_BATCHES = 16
-_OWN_STATS = {
-    "mean": [0.5],
-    "std": [0.5],
-}  # pictures of 0 to 1 become -1 to 1, for networks without statistics of their own
+# pictures of 0 to 1 become -1 to 1, for networks without statistics of their own
+_OWN_STATS = {"mean": [0.5], "std": [0.5]}
 _WAVE_STATS = {"mean": [0.0], "std": [1.0]}  # waveforms as they are
 _HEAD = {"ps": None, "lin_ftrs": None, "concat_pool": True}  # of timm's networks; the defaults of `spec_learner`
 

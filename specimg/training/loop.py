@@ -32,10 +32,8 @@ from .schedule import (
     stopped_early,
 )
 
-SEARCHED = (
-    1e-5,
-    1.0,
-)  # learning rates tried: smaller ones train nothing in a few epochs, and pull fastai's suggestions down
+# learning rates tried: smaller ones train nothing in a few epochs, and pull fastai's suggestions down
+SEARCHED = (1e-5, 1.0)
 _TORCH_CANNOT_WRITE = ("PytorchStreamWriter", "inline_container", "iostream")  # of its errors where a disk is full
 KEPT = (1e-5, 3e-2)  # learning rates accepted: outside lie suggestions from a loss that never rose or never fell
 

@@ -247,9 +247,8 @@ def predict_all(
     except FileNotFoundError as exc:
         raise ValueError(_pictures_gone(clips)) from exc
     outputs, targets, losses = (passed.all(name) for name in ("outputs", "targets", "losses"))
-    if passed.rows and len(passed.rows) < len(
-        rows
-    ):  # of the others, which the loader names, the pictures cannot be read
+    # of the others, which the loader names, the pictures cannot be read
+    if passed.rows and len(passed.rows) < len(rows):
         rows = passed.rows
         clips = _clips(source, rows, learn.dls.path)
     n = len(rows)

@@ -30,10 +30,8 @@ _FIRST = ["path", "picture", "target", "prediction", "loss", "confidence", "righ
 _NUMBERS = ("start", "end", "loss", "weight")  # columns of numbers, where there are any
 _FORMAT = 1  # of the file that `save` writes
 _MOST_TEXT, _MOST_TEXT_OF_CLIP = 2**22, 2**14  # bytes of the table in that file: of its labels, and of each clip
-_MOST_LISTS, _MOST_LISTS_OF_CLIP = (
-    1000,
-    64,
-)  # brackets in it, those of names included: a list takes twenty times the memory of its text
+# brackets in it, those of names included: a list takes twenty times the memory of its text
+_MOST_LISTS, _MOST_LISTS_OF_CLIP = (1000, 64)
 THRESHOLD = 0.5  # with several labels a clip, those of a higher probability are predicted
 
 

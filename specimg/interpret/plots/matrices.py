@@ -49,9 +49,8 @@ def draw_matrix(ax: Axes, table: pd.DataFrame, normalize: bool) -> None:
     cell = inches(ax).min() / n
     size, every = text_that_fits(cell)
     names = [short(label, 30) for label in table.index][::every]
-    rotation = (
-        90 if max(map(len, names)) * 0.65 * size / 72 > cell * every else 0
-    )  # letters are about 0.65 as wide as high
+    # letters are about 0.65 as wide as high
+    rotation = 90 if max(map(len, names)) * 0.65 * size / 72 > cell * every else 0
     ax.set_xticks(range(0, n, every), names, rotation=rotation, fontsize=size, parse_math=False)
     ax.set_yticks(range(0, n, every), names, fontsize=size, parse_math=False)
     ax.set_xlabel("predicted")

@@ -22,9 +22,8 @@ from .tracks import is_audacity, is_textgrid, read_audacity, read_textgrid
 
 MAX_BYTES = 1 << 28  # of a file: 256 MiB, some two million rows
 ENDINGS = (".txt", ".csv", ".tsv", ".json", ".textgrid")  # of the files of a folder that are looked into
-_OWN_CSV = (
-    b'"path","start","end","label"'  # write_events: the names of files, which need not be UTF-8, are kept byte for byte
-)
+# write_events: the names of files, which need not be UTF-8, are kept byte for byte
+_OWN_CSV = b'"path","start","end","label"'
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,8 @@ from ...core.values import choose
 from ...core.warnings import warn
 from ..csv_text import exact_numbers
 
-COLUMNS = [
-    "path",
-    "start",
-    "end",
-    "low_hz",
-    "high_hz",
-    "label",
-    "annotator",
-    "probability",
-]  # of every table of annotations
+# of every table of annotations
+COLUMNS = ["path", "start", "end", "low_hz", "high_hz", "label", "annotator", "probability"]
 
 # The names of columns, with letters and digits only, the first that a table has counts. What is a start in one program's table ("OFFSET"
 # beside "DURATION", Kaleidoscope) is an end in another's ("onset_s" beside "offset_s", crowsetta): so starts are looked for first.
@@ -52,15 +44,8 @@ ROLES = {
 }
 _KEPT_AS_NUMBERS = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?|")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
-_OWN = [
-    "path",
-    "start",
-    "end",
-    "label",
-    "probability",
-    "mean",
-    "windows",
-]  # of write_events, whose labels are as they are
+# of write_events, whose labels are as they are
+_OWN = ["path", "start", "end", "label", "probability", "mean", "windows"]
 
 
 # ---------------------------------------------------------------------- cells

@@ -95,9 +95,8 @@ def _choose_negatives(free: np.ndarray, n_labelled: int, negatives: float | None
     if negatives is None:
         return free
     n = min(len(free), int(n_labelled * negatives / (1 - negatives) + 1e-9))
-    return np.sort(
-        np.random.RandomState(seed).permutation(free)[:n]
-    )  # frozen by numpy: the same with every version of it
+    # frozen by numpy: the same with every version of it
+    return np.sort(np.random.RandomState(seed).permutation(free)[:n])
 
 
 def _give_labels(
