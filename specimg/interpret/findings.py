@@ -442,7 +442,7 @@ class Findings:
             return False
         return not any(f"{os.sep}{path}".endswith(f"{os.sep}{os.fspath(path_or_row)}") for path in self.table["path"])
 
-    def _predict(self, name: str, on: str = "probabilities") -> Predictions:
+    def _predict(self, name: str, on: str) -> Predictions:
         """What the network makes of a recording that is none of the clips."""
         if self.learn is not None:
             with self.learn.no_bar(), self.learn.no_logging():

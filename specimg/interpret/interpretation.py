@@ -220,14 +220,16 @@ class SpecInterpretation(Findings):
         -------
         Figure
         """
-        found = self.nearest(path_or_row, k, on)
         labels = self.table["target"].where(self.predictions.labelled, self.table["prediction"])
         if self._is_elsewhere(path_or_row):
             name = os.fspath(path_or_row)
+            predicted = self._predict(name, on)
+            found = tsne.nearest_to(self.predictions, predicted.features(on)[0], name, k, on)
             clip = pd.Series({"path": name, "picture": name if name.endswith(".png") else "", "recording": name})
-            label = self._predict(name).table["prediction"][0]
+            label = predicted.table["prediction"][0]
             lead = f"the file\npredicted {short(named(label), 30)}"
         else:
+            found = self.nearest(path_or_row, k, on)
             row = tsne.find_row(self.predictions, path_or_row)
             clip, label = self.table.loc[row], labels[row]
             lead = f"the clip\n{short(named(label), 40)}"
