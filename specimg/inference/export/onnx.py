@@ -37,8 +37,8 @@ from torch import Tensor, nn
 
 from ... import __version__
 from ...core.files import write_atomic
+from ...data.graph.front import front_end
 from ..predictor import Predictor
-from .front import front_end
 
 OPSET = 18  # of ONNX: the lowest that torch's exporter writes; onnxruntime 1.14 reads it
 

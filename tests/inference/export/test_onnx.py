@@ -11,10 +11,11 @@ import torch
 
 from specimg.audio import Audio
 from specimg.data import PictureInput, WaveInput
+from specimg.data.graph import AudioFrontEnd
 from specimg.data.images import FitSize
 from specimg.data.waves import FitWave
 from specimg.inference import Calibration, Classifier, Ensemble
-from specimg.inference.export import AudioFrontEnd, onnx as export
+from specimg.inference.export import onnx as export
 from specimg.inference.export.onnx import ProbabilityNet, to_exported, to_onnx
 from specimg.models.networks import create_spec_net
 from specimg.render.renderer import Renderer

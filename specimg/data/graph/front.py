@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from ...audio import Audio
 from ...audio.levels import RMS_LEVEL
-from ...data.images import FitSize
-from ...data.inputs import NetworkInput, WaveInput
-from ...data.waves import FitWave
 from ...render.renderer import Renderer
 from ...spectrogram.picture import _palette
+from ..images import FitSize
+from ..inputs import NetworkInput, WaveInput
+from ..waves import FitWave
 from .pixels import FILTERS, cut_columns, own_range, resize, resize_levels, to_colours, to_levels
 from .representations import feature_module, list_graph_representations, without_module
 from .transform import cut_or_pad, normalize, window_firsts
@@ -60,7 +60,7 @@ def cannot_draw(renderer: Renderer, fit: FitSize | None = None, n_samples: int |
 
     Examples
     --------
-    >>> from specimg.inference.export import cannot_draw
+    >>> from specimg.data.graph import cannot_draw
     >>> cannot_draw(sp.Renderer(audio=sp.Audio(trim_db=40)))
     ['Audio(trim_db=40.0)']
     """
@@ -161,7 +161,7 @@ class AudioFrontEnd(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from specimg.inference.export import AudioFrontEnd
+    >>> from specimg.data.graph import AudioFrontEnd
     >>> front = AudioFrontEnd(sp.Renderer(sp.Mel(n_mels=32, n_fft=256, hop_length=64)), sr=8000)
     >>> front(torch.zeros(2, 4000)).shape
     torch.Size([2, 1, 32, 63])

@@ -78,5 +78,5 @@ def cut_columns(levels: Tensor, first, columns: int, blank: Tensor) -> Tensor:
     first : a whole number, or a tensor of one
     """
     width = levels.shape[3]
-    at = torch.arange(columns) + first
+    at = torch.arange(columns, device=levels.device) + first
     return torch.where(at < width, levels.index_select(3, at.clamp(max=width - 1)), blank)

@@ -46,7 +46,7 @@ def list_graph_representations() -> list[str]:
 
     Examples
     --------
-    >>> from specimg.inference.export import list_graph_representations
+    >>> from specimg.data.graph import list_graph_representations
     >>> list_graph_representations()
     ['delta', 'gammatone', 'gfcc', 'mel', 'mfcc', 'scaled', 'stack', 'stft']
     """
@@ -83,7 +83,7 @@ def feature_module(spec: Representation, sr: int) -> nn.Module:
     Examples
     --------
     >>> import torch
-    >>> from specimg.inference.export import feature_module
+    >>> from specimg.data.graph import feature_module
     >>> feature_module(sp.Mel(n_mels=40), sr=16000)(torch.zeros(1, 16000).double()).shape
     torch.Size([1, 1, 40, 32])
     """
@@ -192,7 +192,7 @@ def _pcen(power: Tensor, pcen: Pcen, frames_per_second: float) -> Tensor:
     constant = pcen.time_constant * frames_per_second
     share = (np.sqrt(1 + 4 * constant**2) - 1) / (2 * constant**2)
     power = power * pcen.multiplier
-    at = torch.arange(power.shape[1], dtype=torch.float64)
+    at = torch.arange(power.shape[1], dtype=torch.float64, device=power.device)
     age = at.unsqueeze(1) - at  # frames from one to the other; below 0: in the future
     weights = torch.where(age >= 0, share * torch.exp(age.clamp(min=0) * np.log(1 - share)), torch.zeros_like(age))
     begin = torch.exp((at + 1) * np.log(1 - share)).unsqueeze(1)  # as if the power had always been 1
@@ -264,7 +264,7 @@ class DeltaModule(_DerivedModule):
         inside = x.shape[-1] - self.spec.width + 1
         slopes = sum(float(w) * x[..., i : i + inside].double() for i, w in enumerate(weights))
         edge = self.spec.width // 2
-        at = (torch.arange(inside + 2 * edge) - edge).clamp(0, inside - 1)
+        at = (torch.arange(inside + 2 * edge, device=x.device) - edge).clamp(0, inside - 1)
         return slopes.index_select(-1, at).float()
 
 

@@ -42,8 +42,10 @@ def cut_or_pad(y: Tensor, n_samples: int, pad: str, first=0) -> Tensor:
 
     first : where the part to be kept begins, a whole number or a tensor of one; above 0 only where nothing is padded
     """
-    at = torch.arange(n_samples)
-    n = torch.full((1,), y.shape[1], dtype=torch.int64)  # a tensor: the exporter knows no remainder by a symbol
+    at = torch.arange(n_samples, device=y.device)
+    n = torch.full(
+        (1,), y.shape[1], dtype=torch.int64, device=y.device
+    )  # a tensor: the exporter knows no remainder by a symbol
     if pad == "silence":
         return y.index_select(1, torch.minimum(at + first, n - 1)) * (at + first < n)
     period = n if pad == "repeat" else (2 * (n - 1)).clamp(min=1)
@@ -68,7 +70,8 @@ def cut_frames(y: Tensor, n_fft: int, hop_length: int, center: bool, pad_mode: s
         begin = -pad
     n = y.shape[1]
     frames = (n - 2 * begin - n_fft) // hop_length + 1
-    at = (torch.arange(frames) * hop_length).unsqueeze(1) + torch.arange(begin, begin + n_fft)
+    here = dict(device=y.device)
+    at = (torch.arange(frames, **here) * hop_length).unsqueeze(1) + torch.arange(begin, begin + n_fft, **here)
     if pad_mode == "edge":
         at = at.clamp(0, n - 1)
     elif pad_mode == "reflect":

@@ -8,17 +8,11 @@ from PIL import Image
 
 from specimg.audio import Audio, fit_length as fit_samples
 from specimg.audio.levels import RMS_LEVEL, normalize_level
+from specimg.data.graph import AudioFrontEnd, WaveFrontEnd, cannot_draw, feature_module, list_graph_representations
+from specimg.data.graph.pixels import FILTERS, resize, resize_levels, to_levels
+from specimg.data.graph.transform import Fourier, cut_frames, cut_or_pad, normalize
 from specimg.data.images import FitSize, SpecImage
 from specimg.data.waves import FitWave, TensorWave
-from specimg.inference.export import (
-    AudioFrontEnd,
-    WaveFrontEnd,
-    cannot_draw,
-    feature_module,
-    list_graph_representations,
-)
-from specimg.inference.export.pixels import FILTERS, resize, resize_levels, to_levels
-from specimg.inference.export.transform import Fourier, cut_frames, cut_or_pad, normalize
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import (
     Chroma,
