@@ -4,11 +4,12 @@
       recipe.toml            the recipe as given
       training.json          what was settled at the start: seed, learning rate, network, data, versions; and how recordings are drawn
       history.csv            one row per epoch
-      checkpoints/last.pth   weights, optimizer state and history after the last finished epoch
+      checkpoints/last.pth   weights, optimizer state and history after the last finished epoch; averaged weights where the recipe asks for them
       checkpoints/best.pth   weights of the best epoch, where the recipe asks for them
       predictions.npz        of the validation clips, when it is finished
 
-`TrainingFolder` and `InMemory` have the same methods: `claimed`, `open`, `note`, `save`, `save_best`, `load_best`. Every write is atomic,
+`TrainingFolder` and `InMemory` have the same methods: `claimed`, `open`, `note`, `save`, `save_best`,
+`save_average`, `load_best`. Every write is atomic,
 last.pth after best.pth and before history.csv, so a training can be killed at any moment. A lock, a file that is gone afterwards, keeps a
 second process out. Checkpoints are read with `weights_only=True`, so one from elsewhere runs no code; what it holds is checked entry by
 entry, and a folder that holds links is refused. Folders of earlier versions, with run.json for training.json, are read too.
@@ -53,6 +54,11 @@ def folder_action(names: set[str]) -> str:
     return "begin" if names <= {"recipe.toml", _FACTS, "checkpoints"} else "refuse"
 
 
+def _answering(learn: Learner, progress: Progress) -> dict[str, torch.Tensor]:
+    """The weights that this epoch was validated with."""
+    return progress.average["model"] if progress.recipe.ema and progress.average else learn.model.state_dict()
+
+
 class InMemory:
     """A training without a folder: nothing is written, the best weights are kept in memory."""
 
@@ -72,8 +78,11 @@ class InMemory:
     def save(self, learn: Learner, progress: Progress) -> None:
         """Write nothing."""
 
-    def save_best(self, learn: Learner) -> None:
-        self.best = {name: part.detach().clone() for name, part in learn.model.state_dict().items()}
+    def save_best(self, learn: Learner, progress: Progress) -> None:
+        self.best = {name: part.detach().clone() for name, part in _answering(learn, progress).items()}
+
+    def save_average(self, progress: Progress) -> None:
+        """Write nothing."""
 
     def load_best(self, learn: Learner) -> None:
         learn.model.load_state_dict(self.best)
@@ -94,12 +103,19 @@ _FACT_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "weights_from": (_is_text_or_none, "text or null"),
     "clip_weights": (_is_text_or_none, "text or null"),
     "classifier": (lambda part: part is None or isinstance(part, dict), "an object or null"),
+    "average": (lambda part: part is None or isinstance(part, dict), "an object or null"),
     "versions": (
         lambda part: isinstance(part, dict) and all(isinstance(number, str) for number in part.values()),
         "an object of texts",
     ),
 }
-_OPTIONAL_FACTS = ("weights_from", "clip_weights", "classifier", "versions")  # earlier versions had not all of them
+_OPTIONAL_FACTS = (
+    "weights_from",
+    "clip_weights",
+    "classifier",
+    "average",
+    "versions",
+)  # earlier versions had not all of them
 
 
 def _check_facts(facts: Any) -> dict:
@@ -133,6 +149,10 @@ def _check_rows(rows: Any) -> None:
             raise ValueError(f"its epoch {number} is not as fit writes it")
 
 
+def _is_tensors(part: Any) -> bool:
+    return isinstance(part, dict) and all(isinstance(tensor, torch.Tensor) for tensor in part.values())
+
+
 def _check_state(state: Any, entries: tuple[str, ...]) -> dict:
     """The content of a checkpoint. ValueError with the first entry that is missing or of another kind."""
     if not isinstance(state, dict):
@@ -140,9 +160,13 @@ def _check_state(state: Any, entries: tuple[str, ...]) -> dict:
     for name in entries:
         if name not in state:
             raise ValueError(f"its entry {name!r} is missing")
-    model = state["model"]
-    if not isinstance(model, dict) or not all(isinstance(part, torch.Tensor) for part in model.values()):
+    if not _is_tensors(state["model"]):
         raise ValueError("its entry 'model' is no set of tensors")
+    average = state.get("average")
+    if average is not None:
+        known = isinstance(average, dict) and type(average.get("n")) is int and 0 <= average["n"] < 2**63
+        if not known or not _is_tensors(average.get("model")):
+            raise ValueError("its entry 'average' is no set of averaged weights")
     if "rows" in entries:
         _check_rows(state["rows"])
         if not isinstance(state["opt"], dict if state["rows"] else (dict, type(None))):
@@ -391,7 +415,24 @@ class TrainingFolder:
             raise ValueError(
                 f"{self.last_file} has no column {recipe.monitor!r}, which {self.recipe_file} monitors; {self._begin_again}"
             )
-        return Progress(recipe, facts["seed"], facts["pretrained"], facts["lr"], state["rows"], state["opt"])
+        average = state.get("average")
+        if average is not None:
+            self._check_average(average, state["model"])
+        return Progress(
+            recipe,
+            facts["seed"],
+            facts["pretrained"],
+            facts["lr"],
+            state["rows"],
+            state["opt"],
+            average,
+            facts.get("average"),
+        )
+
+    def _check_average(self, average: dict, model: dict[str, torch.Tensor]) -> None:
+        shapes, expected = ({name: part.shape for name, part in parts.items()} for parts in (average["model"], model))
+        if shapes != expected:
+            raise ValueError(f"{self.last_file} holds averaged weights of another network; {self._begin_again}")
 
     def note(self, learn: Learner, progress: Progress) -> None:
         """Write training.json.
@@ -411,6 +452,7 @@ class TrainingFolder:
             "weights_from": getattr(learn, "weights_from", None),
             "clip_weights": clip_weights(learn),
             "classifier": classifier_of(learn),
+            "average": progress.judged,
             "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
         }
         write_atomic(self.facts_file, json.dumps(facts, indent=2, ensure_ascii=False).encode())
@@ -426,19 +468,33 @@ class TrainingFolder:
             The finished epochs.
         """
         opt = learn.opt.state_dict() if progress.rows else None
-        self._write(self.last_file, {"model": learn.model.state_dict(), "opt": opt, "rows": progress.rows})
+        state = {"model": learn.model.state_dict(), "opt": opt, "rows": progress.rows}
+        self._write(self.last_file, state if progress.average is None else {**state, "average": progress.average})
         if progress.rows:
             write_atomic(self.history_file, progress.table().to_csv(index=False).encode())
 
-    def save_best(self, learn: Learner) -> None:
+    def save_best(self, learn: Learner, progress: Progress) -> None:
         """Write the weights of the best epoch.
 
         Parameters
         ----------
         learn : Learner
             The learner in training.
+        progress : Progress
+            With the averaged weights, where the recipe validates with them.
         """
-        self._write(self.best_file, {"model": learn.model.state_dict()})
+        self._write(self.best_file, {"model": _answering(learn, progress)})
+
+    def save_average(self, progress: Progress) -> None:
+        """Write the averaged weights of a training that is over into its last checkpoint.
+
+        Parameters
+        ----------
+        progress : Progress
+            With the averaged weights.
+        """
+        state = self._load(self.last_file, torch.device("cpu"), ("model", "opt", "rows"))
+        self._write(self.last_file, {**state, "average": progress.average})
 
     def load_best(self, learn: Learner) -> None:
         """Load the weights of the best epoch.
@@ -483,8 +539,18 @@ class TrainingFolder:
             predict_all(learn).save(self.predictions_file)
         learn.model.train(training)
 
+    def load_weights(self, learn: Learner) -> None:
+        """Give the learner `weights`.
+
+        Parameters
+        ----------
+        learn : Learner
+            Of the same network.
+        """
+        self._load_model(self.last_file.parent, learn, {"model": self.weights()[0]})
+
     def weights(self) -> tuple[dict[str, torch.Tensor], bool]:
-        """The weights of the training: of the best epoch where its recipe keeps them, else of the last.
+        """The weights of the training: of the best epoch or averaged ones where its recipe keeps them, else of the last.
 
         Returns
         -------
@@ -499,8 +565,14 @@ class TrainingFolder:
         facts, recipe, cpu = self.facts(), self.recipe(), torch.device("cpu")
         last = self._load(self.last_file, cpu, ("model", "opt", "rows"))
         progress = Progress(recipe, facts["seed"], facts["pretrained"], facts["lr"], last["rows"])
-        best = recipe.best_model and self.best_file.exists()
-        return (self._load(self.best_file, cpu, ("model",)) if best else last)["model"], progress.finished
+        averaged = last.get("average") and (
+            recipe.ema or facts.get("average")
+        )  # the mean of the last epochs: when it is whole
+        if averaged:
+            self._check_average(last["average"], last["model"])
+        if recipe.best_model and self.best_file.exists():
+            return self._load(self.best_file, cpu, ("model",))["model"], progress.finished
+        return (last["average"] if averaged else last)["model"], progress.finished
 
     def _write(self, file: Path, state: dict) -> None:
         data = io.BytesIO()

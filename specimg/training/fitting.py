@@ -21,9 +21,9 @@ from ..core.reading import read_bytes
 from ..core.text import count
 from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
-from .loop import train_phases
+from .loop import conclude, train_phases
 from .recipe import Recipe
-from .schedule import Progress, best_row, typed
+from .schedule import Progress, typed
 
 MOST_HISTORY = 2**22  # bytes of history.csv, which has a row for each epoch
 
@@ -95,7 +95,7 @@ def fit(
         progress = store.open(learn, recipe)
         try:
             if progress.rows and progress.finished:
-                _restore(learn, progress, store)
+                conclude(learn, progress, store, log)
                 log(
                     f"the training in {out} is finished after {count(len(progress.rows), 'epoch')}: nothing is trained, "
                     "its weights are loaded"
@@ -107,12 +107,6 @@ def fit(
         finally:
             learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
-
-
-def _restore(learn: Learner, progress: Progress, store: InMemory | TrainingFolder) -> None:
-    """Load the weights of the best epoch, if the recipe keeps them; those of the last are loaded already."""
-    if progress.recipe.best_model and best_row(progress.rows, progress.recipe.monitor) is not None:
-        store.load_best(learn)
 
 
 def _train(
@@ -172,7 +166,7 @@ def read_history(out: str | os.PathLike) -> pd.DataFrame:
 
 
 def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
-    """Load the weights of a training folder into a learner: the best ones where its recipe keeps them, else the last.
+    """Load the weights of a training folder into a learner: the best or averaged ones where its recipe keeps them, else the last.
 
     Parameters
     ----------
@@ -204,6 +198,6 @@ def load_training(learn: Learner, out: str | os.PathLike) -> pd.DataFrame:
     if store.action() == "begin":
         raise ValueError(f"{store.path} holds no training; fit(learn, recipe, out={str(store.path)!r}) begins one")
     progress = store.read(learn)
-    _restore(learn, progress, store)
+    store.load_weights(learn)
     learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history

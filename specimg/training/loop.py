@@ -18,6 +18,7 @@ from pathlib import Path
 from fastai.vision.all import Callback, CancelFitException, Learner, SuggestionMethod, find_bs
 
 from ..core.text import count
+from .averaging import Ema, WeightAverage, averaging, judged
 from .checkpoint import InMemory, TrainingFolder
 from .learner import seed_generators
 from .schedule import (
@@ -66,8 +67,15 @@ class _Epochs(Callback):
     order = 55  # after the Recorder, whose figures it takes; before callbacks that may stop training
     run_valid = False
 
-    def __init__(self, progress: Progress, phase: str, store: InMemory | TrainingFolder, table: _Table) -> None:
-        self.this_training, self.phase, self.store, self.table = progress, phase, store, table
+    def __init__(
+        self,
+        progress: Progress,
+        phase: str,
+        store: InMemory | TrainingFolder,
+        table: _Table,
+        average: WeightAverage | None,
+    ) -> None:
+        self.this_training, self.phase, self.store, self.table, self.average = progress, phase, store, table, average
         self.skip = progress.done(phase)  # fastai counts through the epochs that it skips
 
     def before_epoch(self) -> None:
@@ -102,8 +110,11 @@ class _Epochs(Callback):
         if progress.problem:
             raise CancelFitException
         progress.rows.append(row)
+        if self.average is not None:
+            self.average.after_epoch_of(self.learn.model, progress.todo("unfrozen"))
+            progress.average = self.average.state()
         if progress.recipe.best_model and best_row(progress.rows, progress.recipe.monitor) == len(progress.rows) - 1:
-            self.store.save_best(self.learn)  # first: an epoch that counts as done has left its weights
+            self.store.save_best(self.learn, progress)  # first: an epoch that counts as done has left its weights
         self.store.save(self.learn, progress)
         self.table.add(row)
         if stopped_early(progress.rows, progress.recipe):
@@ -162,7 +173,14 @@ def _find_lr(learn: Learner, progress: Progress) -> float:
     return float(f"{found:.2g}")  # the number that is printed is the one that is used
 
 
-def _train(learn: Learner, progress: Progress, phase: str, store: InMemory | TrainingFolder, table: _Table) -> None:
+def _train(
+    learn: Learner,
+    progress: Progress,
+    phase: str,
+    store: InMemory | TrainingFolder,
+    table: _Table,
+    average: WeightAverage | None,
+) -> None:
     """The remaining epochs of one phase."""
     recipe, done = progress.recipe, progress.done(phase)
     _set_frozen(learn, phase)
@@ -175,13 +193,29 @@ def _train(learn: Learner, progress: Progress, phase: str, store: InMemory | Tra
         div_final=recipe.div_final,
         pct_start=recipe.pct_start,
         wd=recipe.wd,
-        cbs=_Epochs(progress, phase, store, table),
+        cbs=[_Epochs(progress, phase, store, table, average), *([] if average is None else [average])],
         start_epoch=done,
     )
     # skipped epochs left empty rows, at which the recorder's plots would fail
     learn.recorder.values, learn.recorder.iters = learn.recorder.values[done:], learn.recorder.iters[done:]
     if progress.problem:
         raise ValueError(progress.problem)
+
+
+def conclude(learn: Learner, progress: Progress, store: InMemory | TrainingFolder, log: Callable[[str], None]) -> None:
+    """Give the learner, which holds the weights of the last epoch, those that the recipe asks for: averaged ones, or the best epoch's."""
+    average = averaging(learn, progress)
+    if average is not None and progress.judged is None:
+        average.after_training(learn, progress.seed)
+        progress.average = average.state()
+        store.save_average(progress)
+        progress.judged = judged(learn, average)
+        store.note(learn, progress)
+        log(average.said(progress.judged))
+    if average is not None:
+        learn.model.load_state_dict(progress.average["model"])
+    if progress.recipe.best_model and best_row(progress.rows, progress.recipe.monitor) is not None:
+        store.load_best(learn)
 
 
 def train_phases(
@@ -205,12 +239,17 @@ def train_phases(
         log(f"lr {progress.lr} found" + ("" if progress.lr == found else f" (suggested: {found}, kept within {KEPT})"))
     for row in progress.rows:
         table.add(row)
-    for phase in PHASES:
-        if progress.todo(phase):
-            _train(learn, progress, phase, store, table)
+    average = averaging(learn, progress)
+    try:
+        for phase in PHASES:
+            if progress.todo(phase):
+                _train(learn, progress, phase, store, table, average)
+    finally:
+        if isinstance(average, Ema):  # interrupted within validation
+            average.restore(learn.model)
     if stopped_early(progress.rows, recipe):
         log(f"stopped early: no better {recipe.monitor} for {recipe.early_stopping} epochs")
+    conclude(learn, progress, store, log)
     best = best_row(progress.rows, recipe.monitor) if recipe.best_model else None
     if best is not None:
-        store.load_best(learn)
         log(f"back to epoch {best + 1}, the best by {recipe.monitor}: {progress.rows[best][recipe.monitor]:.4f}")

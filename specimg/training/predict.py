@@ -134,9 +134,9 @@ class _Collector(Callback):
 
 
 @contextlib.contextmanager
-def _quiet_recorder(learn: Learner) -> Iterator[None]:
+def idle_recorder(learn: Learner, metrics: bool = False) -> Iterator[None]:
     """An idle Recorder in place of the learner's own, which would reset its history at the start of this pass."""
-    recorders, idle = [cb for cb in learn.cbs if isinstance(cb, Recorder)], Recorder(valid_metrics=False)
+    recorders, idle = [cb for cb in learn.cbs if isinstance(cb, Recorder)], Recorder(valid_metrics=metrics)
     learn.remove_cbs(recorders)
     learn.add_cb(idle)  # fastai's progress bar needs one
     try:
@@ -151,7 +151,7 @@ def _run_once(learn: Learner, dl: DataLoader, activations: Activations) -> _Coll
     as_valid = getattr(dl.dataset, "set_split_idx", None)
     with contextlib.ExitStack() as stack:
         stack.enter_context(activations)
-        stack.enter_context(_quiet_recorder(learn))
+        stack.enter_context(idle_recorder(learn))
         if as_valid is not None:
             stack.enter_context(as_valid(1))
         if _takes_reduction(learn.loss_func):

@@ -60,6 +60,13 @@ class Recipe(Value):
         Restore the weights of the epoch with the best `monitor` at the end.
     monitor : str, default "valid_loss"
         Column of the history. Lower is better where its name contains "loss" or "error", else higher.
+    ema : float, default 0
+        Decay per step of an exponential moving average of the weights, which validation uses after every epoch and which stays at the
+        end; below 1, 0.99 to 0.9999 are usual, 0 is off. It rises to this value: the average over the first steps is short.
+    average_last : int, default 0
+        At the end the mean of the weights after each of the last so many unfrozen epochs, 2 to `epochs`, takes their place; 0 is off.
+        Statistics of batch normalisation are measured again, in one more pass over the training clips. The table shows the weights
+        of each epoch; what the average and the last epoch score on the validation clips is printed, and kept in training.json, with `ema` too.
     precision : {"auto", "full", "half"}, default "auto"
         "half" is mixed precision (CUDA only), "full" float32, "auto" half on CUDA and full elsewhere.
     seed : int, optional
@@ -68,12 +75,15 @@ class Recipe(Value):
     Raises
     ------
     ValueError
-        A field is out of its range, there is no epoch at all, or `loss` and `label_smoothing` are both given.
+        A field is out of its range, there is no epoch at all, `loss` and `label_smoothing` are both given, or `average_last` with
+        `ema`, `best_model` or `early_stopping`.
 
     References
     ----------
     .. [1] Smith, "A disciplined approach to neural network hyper-parameters", 2018, arXiv:1803.09820 (one-cycle policy).
     .. [2] Zhang et al., "mixup: Beyond empirical risk minimization", ICLR 2018, arXiv:1710.09412.
+    .. [3] Tarvainen and Valpola, "Mean teachers are better role models", NIPS 2017, arXiv:1703.01780 (moving average of weights).
+    .. [4] Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018, arXiv:1803.05407.
 
     Examples
     --------
@@ -97,6 +107,8 @@ class Recipe(Value):
     early_stopping: int = 0
     best_model: bool = False
     monitor: str = "valid_loss"
+    ema: float = 0.0
+    average_last: int = 0
     precision: str = "auto"
     seed: int | None = None
 
@@ -116,6 +128,11 @@ class Recipe(Value):
             "label_smoothing": (0 <= self.label_smoothing < 1, "0 (off) or more, and below 1"),
             "clip": (self.clip is None or self.clip > 0, "above 0, or None (off)"),
             "early_stopping": (self.early_stopping >= 0, "0 (off) or more"),
+            "ema": (0 <= self.ema < 1, "0 (off) or more, and below 1"),
+            "average_last": (
+                self.average_last == 0 or 2 <= self.average_last <= self.epochs,
+                f"0 (off), or from 2 to epochs={self.epochs}",
+            ),
             "seed": (self.seed is None or 0 <= self.seed < 2**32, "from 0 to 2**32 - 1, or None"),
         }
 
@@ -131,3 +148,13 @@ class Recipe(Value):
                 f"Recipe(loss={self.loss}, label_smoothing={self.label_smoothing:g}): both are remedies for wrong labels; "
                 "set label_smoothing=0, or leave out loss"
             )
+        for name in ("ema", "best_model", "early_stopping") if self.average_last else ():
+            if getattr(self, name):
+                why = {
+                    "ema": "both average the weights",
+                    "best_model": "one returns the mean of several epochs, the other a single one",
+                    "early_stopping": "which epochs are the last is known only where none stops the training",
+                }
+                raise ValueError(
+                    f"Recipe(average_last={self.average_last}, {name}={getattr(self, name)}): {why[name]}; give one of them"
+                )

@@ -35,8 +35,9 @@ def search_length(batches: int, epochs: int) -> int:
 
 
 def epoch_seed(seed: int, phase: str, epoch: int) -> int:
-    """The seed of one epoch, counted from 0 within its phase, or of the "search"; neighbouring epochs are unrelated."""
-    return int(np.random.SeedSequence((seed, ("search", *PHASES).index(phase), epoch)).generate_state(1)[0])
+    """The seed of one epoch, counted from 0 within its phase, of the "search" or the "average"; neighbouring epochs are unrelated."""
+    parts = ("search", *PHASES, "average")
+    return int(np.random.SeedSequence((seed, parts.index(phase), epoch)).generate_state(1)[0])
 
 
 def given_rate(lr: float | str, pretrained: bool) -> float | None:
@@ -103,6 +104,10 @@ class Progress:
     lr: float | None  # None until it is found
     rows: list[dict] = field(default_factory=list)  # the finished epochs, a row of the history each
     opt: dict | None = None  # the optimizer's state after them, where read from a folder
+    average: dict | None = None  # `WeightAverage.state` after them, where the recipe averages weights
+    judged: dict | None = (
+        None  # what that average scored on the validation clips in the end, and the last epoch's weights
+    )
     problem: str = ""  # why it cannot go on
 
     @classmethod
