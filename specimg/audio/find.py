@@ -25,7 +25,7 @@ AUDIO_SUFFIXES = _SOUNDFILE + _AV
 COMPANIONS = (
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".md", ".rst", ".htm", ".html", ".pdf",
     ".doc", ".docx", ".rtf", ".xls", ".xlsx", ".ods", ".parquet", ".db", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".npy", ".npz", ".pkl",
-    ".h5", ".py", ".r", ".ipynb", ".sh", ".log", ".bib", ".md5", ".sha256", ".textgrid", ".lab", ".eaf", ".svl",
+    ".f32", ".h5", ".py", ".r", ".ipynb", ".sh", ".log", ".bib", ".md5", ".sha256", ".textgrid", ".lab", ".eaf", ".svl",
 )  # fmt: skip
 _PAPERS = {"readme", "license", "licence", "copying", "changelog", "notice", "authors", "makefile"}  # have no ending
 

@@ -41,6 +41,7 @@ from .batches import Batches, Transforms, augmentation
 from .clip_table import Columns, Corrections, add_pictures, drawn_tree, label_table, labels_of_folders, without_damaged
 from .images import FitSize
 from .inputs import NetworkInput, PictureInput
+from .live import live_clips, refuse_live
 from .loader import SpecBlock
 from .sizes import Sizing, blank_levels
 from .sources import as_clips
@@ -444,6 +445,7 @@ class SpecDataLoaders(ClipDataLoaders):
         num_workers: int | None = None,
         device: str | torch.device | None = None,
         shuffle: bool = True,
+        live: bool = False,
         n_jobs: int = -1,
         progress: bool = True,
     ) -> SpecDataLoaders:
@@ -506,6 +508,9 @@ class SpecDataLoaders(ClipDataLoaders):
             Where batches go; None: the GPU where there is one.
         shuffle : bool, default True
             Draw training's clips in random order.
+        live : bool, default False
+            Draw training's pictures in the batch, on the device, by the same renderer: in every epoch of another random part of `seconds`
+            (method "crop"). Samples are decoded once, into one file beside the pictures; validation keeps the tree's pictures.
         n_jobs, progress : int and bool, default -1 and True
             Settings of drawing, as in `render_tree`.
 
@@ -518,16 +523,21 @@ class SpecDataLoaders(ClipDataLoaders):
         ------
         ValueError
             For a missing column, names that lead out of the folder, where no file is found or can be drawn, for a label that occurs only in
-            validation, and for arguments that do not go together.
+            validation, for arguments that do not go together, and for a look that cannot be drawn live.
         """
         sizing = Sizing(size, method, seconds, windows)  # checked before an hour of drawing
+        if live:
+            refuse_live(renderer or Renderer(), variants, item_tfms)
         split = Split(valid_pct, valid_col, fold, fold_col, group_col, seed)
         columns = Columns(fn_col, label_col, label_delim, suffix, start_col, end_col, weight_col)
         batches = Batches(bs, val_bs, balance, item_tfms, batch_tfms, num_workers, device, shuffle)
         root = Path(path) / folder
         table = label_table(df, root, columns, split, corrections, all_named=bool(folder))
         tree = drawn_tree(table, root, renderer or Renderer(), cache, n_jobs, progress, variants)
-        return cls._from_pictures(table, tree, path, split, sizing, batches, vocab, variants, augment)
+        decoding = dict(n_jobs=n_jobs, progress=progress)
+        return cls._from_pictures(
+            table, tree, path, split, sizing, batches, vocab, variants, augment, live=live, **decoding
+        )
 
     @classmethod
     @shows(from_df, but=["folder", "renderer", "cache", "n_jobs", "progress"])
@@ -581,8 +591,13 @@ class SpecDataLoaders(ClipDataLoaders):
         vocab: Sequence[str] | None = None,
         variants: Sequence = (),
         augment: Augment | str | None = "default",
+        live: bool = False,
+        n_jobs: int = -1,
+        progress: bool = True,
     ) -> SpecDataLoaders:
         """A label table whose clips have pictures in the tree -> DataLoaders."""
+        if live:
+            refuse_live(tree.renderer, variants, batches.item_tfms)
         clips = split_clips(add_pictures(table, tree), split, vocab)
         clips = replace(clips, clips=without_damaged(clips.clips, described=sizing.method != "squish"))
         warn_of_twins(clips.clips, picture_digests(clips.clips["picture"]), "is_valid")
@@ -590,13 +605,20 @@ class SpecDataLoaders(ClipDataLoaders):
         info = describe(pictures[0])
         sizing = sizing.settled(pictures, clips.evaluated["picture"].tolist())
         fit = FitSize(sizing.size, sizing.method, sizing.seconds, sizing.windows or 1, blank_levels(info))
+        changes = augmentation(augment, Augment, partial(SpecAugment, fill=blank_levels(info)))
+        if live:
+            drawn = live_clips(clips, tree, fit, n_jobs, progress)
+            clips, block, get_x, changes = drawn.clips, drawn.block, drawn.get_x, [drawn.draw, *changes]
+        else:
+            clips = add_variants(clips, tree, variants)  # after the size, which goes by recordings as they are
+            block, get_x = SpecBlock(tree.renderer), ColReader("picture")
         made = batches.dataloaders(
-            add_variants(clips, tree, variants),  # after the size, which goes by recordings as they are
-            SpecBlock(tree.renderer),
-            ColReader("picture"),
+            clips,
+            block,
+            get_x,
             path,
             item_tfms=[fit],
-            batch_tfms=augmentation(augment, Augment, partial(SpecAugment, fill=blank_levels(info))),
+            batch_tfms=changes,
             input=PictureInput(tree.renderer, fit),
             tree=tree,
         )

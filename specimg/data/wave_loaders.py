@@ -186,7 +186,9 @@ class WaveDataLoaders(ClipDataLoaders):
         return self.input.audio
 
     @classmethod
-    @shows(SpecDataLoaders.from_df, but=["renderer", "variants", "cache", "size", "method", "n_jobs", "progress"])
+    @shows(
+        SpecDataLoaders.from_df, but=["renderer", "variants", "cache", "size", "method", "live", "n_jobs", "progress"]
+    )
     def from_df(
         cls,
         df: pd.DataFrame,

@@ -190,10 +190,12 @@ class AudioFrontEnd(nn.Module):
         self.register_buffer("blank", blank)
 
     def forward(self, samples: Tensor) -> Tensor:
+        return self.fitted(samples) / 255.0
+
+    def fitted(self, samples: Tensor) -> Tensor:
+        """The picture as the network sees it, in whole levels of 0 to 255."""
         levels, frames = self.levels(samples)
-        if self.fit is not None:
-            levels = self._fitted(levels, frames)
-        return levels / 255.0
+        return levels if self.fit is None else self._fitted(levels, frames)
 
     def levels(self, samples: Tensor) -> tuple[Tensor, int]:
         """The picture as it is stored: levels, float32 `(batch, channels, height, width)`, low notes at the bottom; and its frames."""

@@ -100,7 +100,11 @@ class Fourier(nn.Module):
     One step of Cooley & Tukey (1965): with n_fft = A B, sample B a + b and bin c + A d, it is a transform of length A over `a`, a
     rotation by b c / n_fft, and a transform of length B over `b`. Two small matrix products instead of one large: for 2048 samples
     a quarter of the time, 0.1 MB of numbers instead of 34, and a tenth of the rounding. A prime length is one product.
+
+    ONNX has products and no such transform of doubles. Where nothing is exported, `products = False` takes torch's own, in a fifth of the time.
     """
+
+    products = True
 
     def __init__(self, n_fft: int):
         super().__init__()
@@ -114,6 +118,9 @@ class Fourier(nn.Module):
         self.register_buffer("second", as_double(np.block([[cos, sin], [-sin, cos]])))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.products:
+            found = torch.fft.rfft(frames)
+            return found.real, found.imag
         # no product takes a transposed factor: onnxruntime 1.23 would fuse the two, for which it has no kernel in float64
         re, im = (self.first @ frames.unflatten(-1, (self.a, self.b))).split(self.a, -2)  # (..., c, b)
         turned = torch.cat([re * self.turn_re - im * self.turn_im, re * self.turn_im + im * self.turn_re], -1)
