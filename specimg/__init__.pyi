@@ -47,6 +47,7 @@ from .experiments import (
     feature_baseline as feature_baseline,
     linear_baseline as linear_baseline,
     linear_probe as linear_probe,
+    push_to_hub as push_to_hub,
 )
 from .inference import (
     check_classifier as check_classifier,

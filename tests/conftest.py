@@ -12,6 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when timm is imported: no t
 import numpy as np
 import pytest
 import soundfile as sf
+from hub_server import hub  # noqa: F401  a fixture
 
 
 @pytest.fixture

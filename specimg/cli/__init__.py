@@ -26,12 +26,19 @@ from typing import TextIO
 
 from ..core.offscreen import offscreen
 from ..core.text import printable
-from . import classifier as keeping, render as drawing, report as looking, runs as competing, train as training
+from . import classifier as keeping, render as drawing, report as looking, runs as competing, sharing, train as training
 from .common import in_options
 
 __all__ = ["main"]
 
-GROUPS = (drawing, training, looking, keeping, competing)  # modules with `add(commands)`, in the order of the help
+GROUPS = (
+    drawing,
+    training,
+    looking,
+    keeping,
+    sharing,
+    competing,
+)  # modules with `add(commands)`, in the order of the help
 
 
 _LINES = "\n\t"

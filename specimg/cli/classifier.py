@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..inference.classifier import Classifier
 
 
-_TRAINED = "folder of what was trained: of train, keep or cv, or of fit(out=)"
+_TRAINED = "folder of what was trained: of train, keep or cv, or of fit(out=); or hf://user/name on the Hub"
 _QUOTE = "in csv files put an apostrophe before text that a spreadsheet would run as a formula (=, +, -, @)"
 
 

@@ -109,12 +109,14 @@ def renderer_from(args: argparse.Namespace) -> Renderer:
 
 
 def open_classifier(folder: str) -> Classifier:
-    """The classifier in a folder of keep, train or fit(out=); of a run the mean of its networks."""
+    """The classifier in a folder of keep, train or fit(out=), here or on the Hub; of a run the mean of its networks."""
+    from ..core.hub import local_folder
     from ..experiments import Run
-    from ..inference import load_classifier
+    from ..inference import SETTINGS, load_classifier
     from ..training.trained import kind_of
 
-    return Run.open(folder).classifier() if kind_of(folder) == "run" else load_classifier(folder)
+    here = local_folder(folder, [SETTINGS, "run.toml"], "a classifier")
+    return Run.open(here).classifier() if kind_of(here) == "run" else load_classifier(folder)
 
 
 # ---------------------------------------------------------------------- commands

@@ -14,6 +14,13 @@ def _options(args) -> dict:
     return {**given, "progress": sys.stderr.isatty()}
 
 
+def _source(args) -> str | Path:
+    """What the page is about, here."""
+    from ..core.hub import local_folder
+
+    return local_folder(args.source, ["run.toml"], "a run")
+
+
 def _print_size(path: Path) -> None:
     print(f"{str(path)!r}, {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
@@ -22,20 +29,23 @@ def _report(args) -> None:
     """Write one HTML page of a run or a training: scores, figures, and every clip to see and to hear."""
     from ..reports import report
 
-    _print_size(report(args.source, args.out, **_options(args)))
+    _print_size(report(_source(args), args.out, **_options(args)))
 
 
 def _review(args) -> None:
     """Write one HTML page to review the clips whose label is most likely wrong; it saves corrections.csv."""
     from ..reports import review_sheet
 
-    _print_size(review_sheet(args.source, args.out, **_options(args)))
+    _print_size(review_sheet(_source(args), args.out, **_options(args)))
 
 
 def _add_page(parser, out: str, cam: int) -> None:
     """The options of both pages."""
     add = partial(option, parser)
-    add("source", "folder that cv or train wrote, training folder of fit(out=), or predictions (Predictions.save)")
+    add(
+        "source",
+        "folder that cv or train wrote, training folder of fit(out=), or predictions (Predictions.save); or a run on the Hub, hf://user/name",
+    )
     add("--out", "the page", out)
     add("--title", "default the network and the data")
     add("--audio", "folder of the recordings, if they have moved", metavar="FOLDER")

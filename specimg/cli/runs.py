@@ -11,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from ..core.hub import is_address
 from ..core.text import count
 from .classifier import check_folder
 from .common import add_command, add_settings, option, read_settings, read_value
@@ -158,7 +159,7 @@ def _check(args) -> None:
     """
     from ..competitions import check_submission
 
-    if Path(args.submission).is_dir():
+    if Path(args.submission).is_dir() or is_address(args.submission):
         check_folder(args.submission)
         return
     against = args.against
@@ -208,7 +209,7 @@ def _add_predictions(parser) -> None:
 def add(commands) -> None:
     """Add the commands of this module."""
     add = partial(option, add_command(commands, "fetch", _fetch, "specimg fetch ESC-50 data"))
-    add("name", "of the data set", nargs="?")
+    add("name", "of the data set; or hf://datasets/user/name on the Hub", nargs="?")
     add("folder", "where data sets are kept; default the user's cache folder", nargs="?")
 
     example = "specimg cv plan.toml --set recipe.epochs=2 arch=resnet18 --only 0"
@@ -244,6 +245,6 @@ def add(commands) -> None:
 
     example = "specimg check submission.csv sample_submission.csv"
     add = partial(option, add_command(commands, "check", _check, example, "  specimg check dog-or-not"))
-    add("submission", "csv file; or the folder of a classifier")
+    add("submission", "csv file; or the folder of a classifier, or hf://user/name on the Hub")
     sample = "the competition's sample_submission.csv, or the folder of a run, which has the labels too"
     add("against", f"of a submission: {sample}", nargs="?")

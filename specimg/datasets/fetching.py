@@ -5,6 +5,7 @@ into it. So a folder of that name with that note is complete, and a second call 
 
     fetch("ESC-50")                      # in the package's cache
     fetch("ESC-50", "data")              # data/ESC-50/ESC-50-master
+    fetch("hf://datasets/user/birds")    # a data set on the Hugging Face Hub, through its own library and cache
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from .. import __version__
 from ..core.cache import default_cache
 from ..core.failures import FULL
 from ..core.files import inside, write_atomic
+from ..core.hub import HubAddress, Listing, download, is_address, parse_address
 from ..core.reading import read_json
+from ..core.text import amount, count
 from .archives import announce, obtain
 from .catalogue import DataSet, find_dataset
 from .unpack import unpack_all
@@ -125,6 +128,36 @@ def _disk_error(folder: Path, exc: OSError) -> OSError:
     return OSError(exc.errno or errno.EIO, f"fetching into {str(folder)!r} failed: {exc}")
 
 
+@contextlib.contextmanager
+def _bars(progress: bool):
+    """Within it huggingface_hub shows bars only if asked to."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    quiet = not progress and not are_progress_bars_disabled()
+    if quiet:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if quiet:
+            enable_progress_bars()
+
+
+def _fetch_from_hub(address: HubAddress, folder: Path, progress: bool) -> Path:
+    """The folder of a data set on the Hub."""
+    if address.type != "dataset":
+        raise ValueError(
+            f"{address} is no data set; those begin with hf://datasets/, and load_classifier takes classifiers"
+        )
+
+    def tell(listing: Listing) -> None:
+        size = f"{amount(sum(listing.sizes.values()))} in {count(len(listing.sizes), 'file')}"
+        print(f"{address}: {size}; licence: {listing.license or 'not named'}; see {address.url}", flush=True)
+
+    with _bars(progress):
+        return download(address, into=folder, tell=tell)
+
+
 def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progress: bool = True) -> Path:
     """The folder of a public data set, which is downloaded, checked and unpacked if it is not there yet.
 
@@ -134,7 +167,8 @@ def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progr
     Parameters
     ----------
     name : str or DataSet
-        One of `list_datasets()`, or a data set of your own.
+        One of `list_datasets()`, or a data set of your own; or one on the Hugging Face Hub, `hf://datasets/user/name[@revision][:subfolder]`, as
+        `labels_from_audiofolder` reads it.
     folder : str or path-like, default None
         Where data sets are kept; None is `datasets` in the package's cache ($SPECIMG_CACHE, /kaggle/working, the user's cache
         folder). Archives that you put there by hand are used instead of a download, and stay; downloaded ones are deleted after
@@ -147,7 +181,7 @@ def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progr
     Path
         `<folder>/<name>`, or the only folder in it: `ESC-50/ESC-50-master`, `mini_speech_commands/mini_speech_commands`,
         `UrbanSound8K/UrbanSound8K`, `FSDD/free-spoken-digit-dataset-1.0.9`; the words' folders are in `speech_commands_v1` and
-        `_v2` themselves, and four folders in `FSDKaggle2018`. Files that macOS adds (`__MACOSX`, `._*`, `.DS_Store`) are left out.
+        `_v2` themselves, and four folders in `FSDKaggle2018`. Of the Hub: `<folder>/datasets--user--name/<commit>`. Files that macOS adds (`__MACOSX`, `._*`, `.DS_Store`) are left out.
 
     Raises
     ------
@@ -163,9 +197,12 @@ def fetch(name: str | DataSet, folder: str | os.PathLike | None = None, *, progr
     --------
     >>> sp.fetch("ESC-50")                      # doctest: +SKIP
     PosixPath('/home/me/.cache/specimg/datasets/ESC-50/ESC-50-master')
+    >>> sp.labels_from_audiofolder(sp.fetch("hf://datasets/user/birds"))      # doctest: +SKIP
     """
-    data = name if isinstance(name, DataSet) else find_dataset(name)
     folder = default_cache() / "datasets" if folder is None else Path(folder).expanduser()
+    if is_address(name):
+        return _fetch_from_hub(parse_address(name), folder, progress)
+    data = name if isinstance(name, DataSet) else find_dataset(name)
     found = _finished(folder / data.name, data)
     if found:
         return found

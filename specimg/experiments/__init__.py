@@ -9,7 +9,7 @@ From below: `config` is the configuration of a run, `held_out` who is held out w
 from clips to probabilities, `fold_run` one network, `run` all of them as read from a folder; `storage` writes that folder, `fold_training`
 trains a network, `cross_validation` all networks; `blending` combines runs. `significance` says by how much one run is better, `candidates`
 is what is compared, `comparison` (with `learning_curves`) what is read from a folder, `comparing` makes one. `probe` ranks pictures without
-training; `baseline` (with `audio_features`) are linear models to beat.
+training; `baseline` (with `audio_features`) are linear models to beat. `hub` pushes what was trained to the Hugging Face Hub.
 """
 
 from .audio_features import clip_features, feature_columns, feature_table
@@ -21,6 +21,7 @@ from .comparison import Comparison
 from .config import RunConfig, open_competition
 from .cross_validation import cross_validate
 from .fold_run import FoldRun
+from .hub import push_to_hub
 from .probe import LinearProbe, linear_probe
 from .run import Run
 from .significance import Difference, paired_difference, verdict
@@ -49,5 +50,6 @@ __all__ = [
     "linear_probe",
     "open_competition",
     "paired_difference",
+    "push_to_hub",
     "verdict",
 ]

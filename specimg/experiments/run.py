@@ -26,6 +26,7 @@ import pandas as pd
 
 from ..competitions import Competition
 from ..core.files import refuse_links, write_atomic
+from ..core.hub import local_folder
 from ..core.reading import is_number, read_bytes, read_json
 from ..core.text import count
 from ..core.warnings import warn
@@ -264,7 +265,7 @@ class Run(CompetitionPredictions):
         Parameters
         ----------
         folder : str or path-like
-            Folder of the run.
+            Folder of the run; or an address on the Hub, `hf://user/name[@revision][:subfolder]`, that `push_to_hub` filled.
 
         Returns
         -------
@@ -274,8 +275,10 @@ class Run(CompetitionPredictions):
         ------
         ValueError
             The folder holds no run, or no fold of it has finished.
+        ConnectionError
+            The Hub is out of reach, and it is not in huggingface_hub's cache.
         """
-        run = cls(folder)
+        run = cls(local_folder(folder, PARTS[:1], "a run"))
         run._require_finished()
         return run
 

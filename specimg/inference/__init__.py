@@ -6,8 +6,8 @@
     check_classifier("dog-or-not/")            # do today's libraries draw and predict as those of then?
 
 The folder holds numbers (safetensors) and text (JSON): loading builds the network by name and fills in the numbers; nothing in the
-folder is ever executed. `folder` names its files, `settings` checks its JSON, `save` and `load` write and read it, `model_card` writes its
-README, `golden` keeps clips that show drift. `classifier` predicts, `long_recordings` window by window, `ensemble` makes one network of
+folder is ever executed. `folder` names its files, `settings` checks its JSON, `save` and `load` write and read it, `opening` takes it from the Hub
+too, `hub` prepares it for there, `model_card` writes its README, `golden` keeps clips that show drift. `classifier` predicts, `long_recordings` window by window, `ensemble` makes one network of
 several, `calibration` fits probabilities and thresholds, `events` merges windows, and `export` writes one file for other programs (ONNX).
 """
 
@@ -17,7 +17,7 @@ from .ensemble import Ensemble
 from .events import merge_events, read_events, write_events
 from .folder import CARD, GOLDEN, SETTINGS, WEIGHTS
 from .golden import check_classifier, drift_verdict
-from .load import load_classifier
+from .opening import load_classifier
 from .save import save_classifier
 
 __all__ = [

@@ -24,12 +24,13 @@ import soundfile
 from ..audio import AudioError
 from ..audio.decode import decode
 from ..core.files import write_atomic
+from ..core.hub import local_folder
 from ..core.reading import parse_json, read_bytes
 from ..core.values import Value, register
 from ..data.images import SpecImage
 from .classifier import Classifier
-from .folder import GOLDEN, facts_of, to_json, versions_now
-from .load import MOST_OTHER, load_classifier, read_checked, read_classifier_json
+from .folder import GOLDEN, SETTINGS, facts_of, to_json, versions_now
+from .load import MOST_OTHER, load_folder, read_checked, read_classifier_json
 from .settings import check_settings
 
 SECONDS = 5.0  # of a golden clip at most
@@ -256,19 +257,44 @@ def _read_entries(held: Any, n_classes: int, files: dict) -> list[GoldenClip]:
     return entries
 
 
+def read_golden(folder: Path) -> list[GoldenClip]:
+    """The entries of golden.json of the classifier in a folder; none where it keeps no golden clips. ValueError if it is damaged."""
+    told = check_settings(read_classifier_json(folder))
+    if f"{GOLDEN}/{FILE}" not in told.files:
+        return []
+    return _read_entries(_read_list(folder, told.files), len(told.vocab), told.files)
+
+
 def golden_recordings(folder: str | os.PathLike | None) -> list[Recording]:
     """The golden clips of the classifier in a folder; none where it keeps none, or they cannot be read."""
     if folder is None:
         return []
-    name = f"{GOLDEN}/{FILE}"
     try:
-        told = check_settings(read_classifier_json(Path(folder)))
-        if name not in told.files:
-            return []
-        entries = _read_entries(_read_list(Path(folder), told.files), len(told.vocab), told.files)
+        entries = read_golden(Path(folder))
     except (ValueError, OSError):
         return []
     return [Recording(os.path.join(folder, GOLDEN, entry.clip), entry.label, is_cut=True) for entry in entries]
+
+
+def has_golden(folder: Path) -> bool:
+    """Whether the classifier in a folder keeps golden clips."""
+    return f"{GOLDEN}/{FILE}" in (read_classifier_json(folder).get("files") or {})
+
+
+def check_loaded(clf: Classifier, folder: Path) -> pd.DataFrame:
+    """The table of `check_classifier`, of a classifier that was loaded from a folder."""
+    files = read_classifier_json(folder).get("files") or {}
+    if not has_golden(folder):
+        raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")
+    try:
+        held = _read_list(folder, files)
+        rows = [_check_one(clf, folder, files, entry) for entry in _read_entries(held, len(clf.vocab), files)]
+    except (ValueError, OSError, SyntaxError) as exc:
+        raise ValueError(f"the golden clips in {str(folder)!r} cannot be read: {exc}") from exc
+    table = pd.DataFrame(rows)[["clip", "label", "pixels", "of", "levels", "drift", "verdict", "reason"]]
+    now, then = versions_now(), held["versions"]
+    table.attrs["versions"] = {name: (str(then.get(name, "?")), now[name]) for name in now}
+    return table
 
 
 def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
@@ -277,7 +303,7 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     Parameters
     ----------
     folder : str or path
-        That `save_classifier` wrote.
+        That `save_classifier` wrote; or an address on the Hub, `hf://user/name[@revision][:subfolder]`.
 
     Returns
     -------
@@ -297,18 +323,5 @@ def check_classifier(folder: str | os.PathLike) -> pd.DataFrame:
     >>> sp.check_classifier(folder)["verdict"].tolist()
     ['same']
     """
-    folder = Path(folder)
-    clf = load_classifier(folder)
-    files = read_classifier_json(folder).get("files") or {}
-    name = f"{GOLDEN}/{FILE}"
-    if name not in files:
-        raise ValueError(f"{str(folder)!r} keeps no golden clips; save_classifier(..., golden=6) keeps some")
-    try:
-        held = _read_list(folder, files)
-        rows = [_check_one(clf, folder, files, entry) for entry in _read_entries(held, len(clf.vocab), files)]
-    except (ValueError, OSError, SyntaxError) as exc:
-        raise ValueError(f"the golden clips in {str(folder)!r} cannot be read: {exc}") from exc
-    table = pd.DataFrame(rows)[["clip", "label", "pixels", "of", "levels", "drift", "verdict", "reason"]]
-    now, then = versions_now(), held["versions"]
-    table.attrs["versions"] = {name: (str(then.get(name, "?")), now[name]) for name in now}
-    return table
+    folder = local_folder(folder, [SETTINGS], "a classifier")
+    return check_loaded(load_folder(folder), folder)

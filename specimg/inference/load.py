@@ -1,6 +1,6 @@
 """A folder becomes a classifier again, after every check: nothing in it is executed, and nothing that does not fit is taken.
 
-    clf = load_classifier("dog-or-not/")
+    clf = load_folder(Path("dog-or-not"))       # load_classifier is for users: it takes addresses on the Hub, too
 
 In this order: the JSON's entries (`settings`), size and digest of the golden clips, the size of each file of weights, and the names and
 shapes in its header; then the network is built by name, within the memory that its weights call for, and compared with them;
@@ -318,45 +318,11 @@ def _load_training(folder: Path) -> Classifier:
     return _classifier(model.eval(), settings, folder)
 
 
-def load_classifier(folder: str | os.PathLike) -> Classifier:
-    """Load a trained classifier; runs no code from its folder.
-
-    Parameters
-    ----------
-    folder : str or path
-        The folder that `save_classifier` wrote, in this or in the first format; or that of `specimg train`, or of `fit(out=)`.
-        `Run.classifier` makes one of a cross-validation.
-
-    Returns
-    -------
-    Classifier
-        On the CPU; `clf.to("cuda")` moves it.
-
-    Raises
-    ------
-    ValueError
-        With the reason, if a file is missing, cut short, changed or of another classifier, if the JSON holds what does not fit or is
-        absurd, and where the weights are not the network's.
-
-    Warns
-    -----
-    UserWarning
-        Warns of files that are not the classifier's, which are not opened, and of a model card that was changed.
-
-    Examples
-    --------
-    >>> folder = sp.save_classifier(learn, "cat-or-dog", golden=0)
-    >>> sp.load_classifier(folder).vocab
-    ['cat', 'dog']
-    """
-    folder = Path(folder)
+def load_folder(folder: Path) -> Classifier:
+    """The classifier in a folder of `save_classifier`, of `fit(out=)` or of `specimg train`. ValueError with the reason if there is none."""
     kind = kind_of(folder)
     if kind == "trained":
-        return load_classifier(find_training(folder).classifier)
-    if kind == "run":
-        raise ValueError(
-            f"{str(folder)!r} is the run of a cross-validation; Run.open({str(folder)!r}).classifier() makes one classifier of its networks"
-        )
+        return load_folder(find_training(folder).classifier)
     if kind == "training":
         with _named(folder):
             return _load_training(folder)

@@ -1,12 +1,15 @@
 """The model card: what a classifier takes, how it was trained, how good it is and its limits, for a person to read.
 
 It is plain Markdown beside the weights, README.md, made of what is known; the rest is left out. Add to it what only you can
-know: who recorded, under which licence, what it must not be used for.
+know: who recorded, under which licence, what it must not be used for. On its way to the Hub it gets the metadata that the Hub reads.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +18,9 @@ from ..training import Predictions
 from .calibration import FEW, coverage_curve
 from .classifier import Classifier
 from .ensemble import Ensemble
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 SHOWN = 60  # labels that are listed
 REJECTED = (0.0, 0.5, 0.7, 0.9)  # of `reject_below` in the card
@@ -175,3 +181,67 @@ def write_card(
     for title, body in parts.items():
         lines += ["", f"## {title}", "", *body]
     return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------------- for the Hub
+
+TASK = "audio-classification"
+TAGS = ("audio", "spectrogram", "fastai", "timm")
+
+
+def _results(training: dict, datasets: Sequence[str]) -> Iterator[EvalResult]:
+    """Scores as the Hub lists them, with their intervals in words and as numbers."""
+    from huggingface_hub import EvalResult
+
+    data = next(iter(datasets), training.get("competition") or "own recordings")
+    for score in training.get("scores") or []:
+        low, high, clips = score.get("low"), score.get("high"), score["clips"]
+        between = "" if low is None else f", 95 % interval {low:.4f} to {high:.4f}"
+        yield EvalResult(
+            task_type=TASK,
+            dataset_type=data,
+            dataset_name=data,
+            dataset_split=str(score["on"]),
+            metric_type=str(score["metric"]),
+            metric_value=float(score["score"]),
+            metric_name=f"{score['metric']} ({score['on']}{between}, {count(clips, 'clip')})",
+            metric_args=None if low is None else {"low": low, "high": high, "level": 0.95, "clips": clips},
+        )
+
+
+def hub_card(
+    card: str,
+    training: dict,
+    repo: str,
+    *,
+    license: str | None = None,
+    datasets: Sequence[str] = (),
+    widget: Sequence[dict[str, Any]] = (),
+) -> str:
+    """A card with the metadata that the Hub reads, and with its name there; what somebody wrote into either stays.
+
+    training : what is known of the training, its scores among it
+    widget : the clips that its page offers, as the Hub describes them
+    """
+    from huggingface_hub import ModelCardData, RepoCard
+
+    found = RepoCard(card if card.startswith("---") else f"---\n{{}}\n---\n\n{card}")
+    written, results = found.data.to_dict(), list(_results(training, datasets))
+    known = ModelCardData(
+        license=license,
+        library_name="specimg",
+        pipeline_tag=TASK,
+        tags=["specimg", *TAGS],
+        datasets=list(datasets) or None,
+        model_name=repo.rpartition("/")[2] if results else None,
+        eval_results=results or None,
+        widget=list(widget) or None,
+    ).to_dict()
+    asked = {name for name, given in (("license", license), ("datasets", datasets), ("widget", widget)) if given}
+    kept = {name: entry for name, entry in written.items() if name not in asked}
+    tags = list(dict.fromkeys([*known["tags"], *written.get("tags", [])]))
+    found.data = found.card_data_class(**{**known, **kept, "tags": tags})
+    address = f"hf://{repo}"
+    own = re.sub(r"(load_classifier\()(['\"]).*?\2\)", lambda call: f"{call[1]}{address!r})", found.text)
+    found.text = re.sub(r"(?<=`specimg check )[^`]+", address, own)
+    return str(found)

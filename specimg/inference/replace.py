@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.files import OutsideError, exchange, is_temporary, locked, temporary_name
+from ..core.files import OutsideError, exchange, is_temporary, link_or_copy, locked, temporary_name
 from .folder import CARD, GOLDEN, SETTINGS, is_own_file
 
 _LOCK = ".partial-lock"  # in a folder that is being written, so that nobody takes it for an abandoned one
@@ -59,22 +59,15 @@ def _remove_abandoned(place: Path, folder: Path) -> None:
                     shutil.rmtree(entry.path)
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except (OSError, NotImplementedError):  # a disk without hard links
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
 def _carry_over(folder: Path, new: Path) -> None:
     """Take what is not the classifier's from the old folder into the new one, and the old one's permissions."""
     for name in _foreign(folder):
         source, target = folder / name, new / name
         target.parent.mkdir(exist_ok=True)
         if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, target, symlinks=True, copy_function=_link_or_copy)
+            shutil.copytree(source, target, symlinks=True, copy_function=link_or_copy)
         else:
-            _link_or_copy(source, target)
+            link_or_copy(source, target)
     os.chmod(new, stat.S_IMODE(folder.stat().st_mode))
 
 

@@ -46,7 +46,7 @@ from .clip_lengths import longest_clip
 from .ensemble import Ensemble
 from .folder import CARD, FORMAT, GOLDEN, SETTINGS, facts_of, is_own_file, to_json, versions_now, weights_names
 from .golden import Recording, golden_recordings, write_golden
-from .load import load_classifier
+from .load import load_folder
 from .model_card import write_card
 from .replace import replacing
 from .settings import check_settings
@@ -168,7 +168,7 @@ def _together(parts: list[Classifier], tta: TTA) -> Classifier:
 def _of_run(run, predictions: Predictions | None) -> _Trained:
     """A run: the classifiers of its folds, and the out-of-fold predictions of each."""
     config = getattr(run, "config", None)
-    parts = [load_classifier(member.folder / "classifier") for member in run.fold_runs]
+    parts = [load_folder(member.folder / "classifier") for member in run.fold_runs]
     clf = _together(parts, getattr(config, "tta", TTA()))
     lengths = [(part.about.get("training") or {}).get("longest_clip") for part in parts]
     recipe, task, score = getattr(config, "recipe", None), getattr(run, "task", None), getattr(run, "score", None)

@@ -44,6 +44,7 @@ from ..core.arguments import names_arguments
 from ..core.cache import default_cache
 from ..core.failures import FULL, explained
 from ..core.files import files_below, unlinked, write_atomic
+from ..core.hub import local_folder
 from ..core.parallel import WorkerError, map_chunks
 from ..core.progress import progress_bar
 from ..core.text import examples
@@ -226,7 +227,7 @@ class SpecTree:
         Parameters
         ----------
         folder : str or os.PathLike
-            Folder of the tree.
+            Folder of the tree; or an address on the Hub, `hf://user/name[@revision][:subfolder]`, that `push_to_hub` filled.
 
         Returns
         -------
@@ -237,8 +238,10 @@ class SpecTree:
         ------
         ValueError
             If there is no tree, or its files are damaged.
+        ConnectionError
+            If the Hub is out of reach, and it is not in huggingface_hub's cache.
         """
-        folder = Path(folder)
+        folder = local_folder(folder, ["renderer.json"], "a tree")
         _images_of(folder)
         try:
             facts = read_facts(folder)

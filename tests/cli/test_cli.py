@@ -44,6 +44,7 @@ COMMANDS = [
     "predict",
     "windows",
     "export",
+    "push",
     "fetch",
     "cv",
     "compare",
