@@ -7,9 +7,10 @@
 
 From below: `config` is the configuration of a run, `held_out` who is held out when, `task` what is scored and predicted, `drawing` the way
 from clips to probabilities, `fold_run` one network, `run` all of them as read from a folder; `storage` writes that folder, `fold_training`
-trains a network, `cross_validation` all networks; `blending` combines runs. `significance` says by how much one run is better, `candidates`
-is what is compared, `comparison` (with `learning_curves`) what is read from a folder, `comparing` makes one. `probe` ranks pictures without
-training; `baseline` (with `audio_features`) are linear models to beat. `hub` pushes what was trained to the Hugging Face Hub.
+trains a network, `cross_validation` all networks; `blending` combines runs. `significance` says by how much one run is better,
+`post_processing` which steps after the network help, `candidates` is what is compared, `comparison` (with `learning_curves`) what is read from
+a folder, `comparing` makes one. `probe` ranks pictures without training; `baseline` (with `audio_features`) are linear models to beat. `hub` pushes what
+was trained to the Hugging Face Hub.
 """
 
 from .audio_features import clip_features, feature_columns, feature_table
@@ -22,6 +23,7 @@ from .config import RunConfig, open_competition
 from .cross_validation import cross_validate
 from .fold_run import FoldRun
 from .hub import push_to_hub
+from .post_processing import PostProcessingChoice, choose_post_processing, default_candidates
 from .probe import LinearProbe, linear_probe
 from .run import Run
 from .significance import Difference, paired_difference, verdict
@@ -36,13 +38,16 @@ __all__ = [
     "FoldRun",
     "LinearBaseline",
     "LinearProbe",
+    "PostProcessingChoice",
     "Run",
     "RunConfig",
     "Score",
     "blend",
+    "choose_post_processing",
     "clip_features",
     "compare",
     "cross_validate",
+    "default_candidates",
     "feature_baseline",
     "feature_columns",
     "feature_table",

@@ -37,6 +37,7 @@ from .drawing import draw_clips, draw_variants, join_pictures
 from .fold_run import FoldRun, plan_fold_runs
 from .fold_training import FoldSetup, drop_checkpoints, free_gpu, predict_test, train_fold
 from .held_out import add_pseudo_labels, assign_folds, fold_numbers, split_fold, warn_related
+from .post_processing import choose_post_processing
 from .run import Run, drawn_test_clips
 from .storage import begin_run, claimed, is_new, record_pictures
 from .task import Score, Task
@@ -286,6 +287,8 @@ def run_cross_validation(
     run = Run(plan.out)
     run.keep_score()
     log(f"{run!r}; {time.perf_counter() - began:.0f} s")
+    if len(run.fold_runs) == run.n_planned and not run.has_chosen:
+        choose_post_processing(run, log=log)
     return run
 
 

@@ -30,7 +30,7 @@ from ..core.hub import local_folder
 from ..core.reading import is_number, read_bytes, read_json
 from ..core.text import count
 from ..core.warnings import warn
-from ..inference import Classifier, load_classifier
+from ..inference import Classifier, PostProcessing, load_classifier
 from ..inference.save import classifier_of_run
 from ..labels.tables import KEY, clip_index
 from ..metrics import get_metric
@@ -45,6 +45,8 @@ from .task import Score, Task, has_threshold, read_table, refuse_nan, save_submi
 # of every run; the last is written last
 PARTS = ("run.toml", "run.json", "competition.json", "answers.csv", "folds.csv")
 MOST_RUN_JSON = 2**22  # bytes of run.json, and of score.json, which lists the networks
+POST_PROCESSING = "post_processing.json"  # what `choose_post_processing` chose
+MOST_POST_PROCESSING = 2**24  # bytes of it: it may have two numbers a label
 
 
 # ---------------------------------------------------------------------- what runs and blends share
@@ -90,8 +92,18 @@ class CompetitionPredictions:
         n_classes = len(self.task.vocab)
         return self.predictions.hot[counts].mean(axis=0) if counts.any() else np.full(n_classes, 1 / n_classes)
 
-    def best_threshold(self) -> float:
+    @property
+    def post_processing(self) -> PostProcessing:
+        """What `submission` does with the windows of one recording; nothing, unless it was chosen out of fold."""
+        return PostProcessing()
+
+    def best_threshold(self, post_processing: PostProcessing | None = None) -> float:
         """The probability from which to decide for a label, of 0.02, 0.04 ... 0.98, that scores best out of fold.
+
+        Parameters
+        ----------
+        post_processing : PostProcessing, optional
+            What was done before the decision; default that of this run.
 
         Returns
         -------
@@ -105,13 +117,18 @@ class CompetitionPredictions:
         metric = get_metric(self.task.metric)
         if not has_threshold(metric.name):
             raise ValueError(f"{metric.name} takes probabilities, not decisions: there is no threshold to choose")
+        chosen = self.post_processing if post_processing is None else post_processing
         counted = self.predictions.subset(scored_mask(self.predictions))
         truth, sign = counted.hot.astype(int), 1 if metric.greater_is_better else -1
-        scores = [sign * metric.function(truth, counted.probs, threshold=step / 50) for step in range(1, 50)]
+        probs = chosen.of(counted.table, counted.probs)
+        scores = [sign * metric.function(truth, probs, threshold=step / 50) for step in range(1, 50)]
         return float(np.argmax(scores) + 1) / 50
 
     def submission(
-        self, path: str | os.PathLike = "submission.csv", threshold: float | str | None = None
+        self,
+        path: str | os.PathLike = "submission.csv",
+        threshold: float | str | None = None,
+        post_processing: PostProcessing | None = None,
     ) -> pd.DataFrame:
         """Write the predictions in the competition's format and check them against its rows and columns.
 
@@ -124,6 +141,9 @@ class CompetitionPredictions:
             The file; one that exists is replaced.
         threshold : float or "oof", optional
             For decisions; default the format's own, "oof" takes `best_threshold()`.
+        post_processing : PostProcessing, optional
+            What is done with the windows of each recording; default what was chosen out of fold (`choose_post_processing`), and
+            `PostProcessing()` does nothing.
 
         Returns
         -------
@@ -135,12 +155,13 @@ class CompetitionPredictions:
         ValueError
             The competition would not accept it; nothing is written.
         """
-        threshold = self.best_threshold() if threshold == "oof" else threshold
+        chosen = self.post_processing if post_processing is None else post_processing
+        threshold = self.best_threshold(chosen) if threshold == "oof" else threshold
         if self.task.has_test:
             clips, probs = self.test_clips, self.test_probs
         else:
             clips, probs = self.predictions.table, self.predictions.probs
-        return save_submission(self.task, clips, probs, self.prior, path, threshold)
+        return save_submission(self.task, clips, chosen.of(clips, probs), self.prior, path, threshold)
 
 
 # ---------------------------------------------------------------------- the run
@@ -194,6 +215,14 @@ def _read_kept_score(file: Path) -> dict[str, Any]:
         if not is_number(number, below=1e300) and (number is not None or name == "clips"):
             raise ValueError(f"its entry {name!r} is {number!r:.40}")
     return about
+
+
+def _read_chosen(file: Path) -> tuple[Any, PostProcessing]:
+    """(the networks it was chosen with, the steps) of post_processing.json. ValueError if it holds something else."""
+    about = read_json(file, max_bytes=MOST_POST_PROCESSING)
+    if not isinstance(about, dict) or not {"of", "chosen"} <= set(about):
+        raise ValueError("it does not hold what was chosen")
+    return about["of"], PostProcessing.from_dict(about["chosen"])
 
 
 class Run(CompetitionPredictions):
@@ -336,6 +365,36 @@ class Run(CompetitionPredictions):
             write_atomic(
                 self.folder / "score.json", json.dumps({**self.score.to_dict(), "of": self._state}, indent=1).encode()
             )
+
+    @functools.cached_property
+    def post_processing(self) -> PostProcessing:  # type: ignore[override]
+        """What was chosen out of fold, and `submission` and `classifier` apply; nothing, with a warning, if its file is of other networks."""
+        found = self._kept_choice()
+        if found is not None and found[0] != self._state:
+            warn(
+                f"{str(self.folder / POST_PROCESSING)!r} was chosen with other networks than those of this run, and is not applied; "
+                "choose_post_processing(run) chooses again"
+            )
+            return PostProcessing()
+        return PostProcessing() if found is None else found[1]
+
+    def _kept_choice(self) -> tuple[Any, PostProcessing] | None:
+        """(the networks it was chosen with, the steps); None if nothing was chosen."""
+        file = self.folder / POST_PROCESSING
+        if not file.is_file():
+            return None
+        try:
+            return _read_chosen(file)
+        except ValueError as exc:
+            raise ValueError(
+                f"{str(file)!r} cannot be read ({exc}); remove it, or choose_post_processing(run) chooses again"
+            ) from exc
+
+    @property
+    def has_chosen(self) -> bool:
+        """Whether post-processing was chosen, or refused, with the networks that are finished now."""
+        found = self._kept_choice()
+        return found is not None and found[0] == self._state
 
     @functools.cached_property
     def predictions(self) -> Predictions:  # type: ignore[override]

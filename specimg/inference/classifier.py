@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from .calibration import Calibration
 from .clip_lengths import warn_far_longer
 from .ensemble import Ensemble, most_in_a_batch
 from .long_recordings import predict_windows
+from .post_processing import PostProcessing
 
 UNKNOWN = "unknown"  # what `reject_below` makes of a label
 THRESHOLD = 0.5  # of several labels those of a higher probability are predicted, where no others were fitted
@@ -60,6 +61,8 @@ class Classifier:
         Arguments with which `create_spec_net` makes the network, or each of an ensemble's.
     about : dict, default {}
         "training" and "versions", as the folder holds them, and "folder", from which it was loaded.
+    post_processing : PostProcessing, default PostProcessing()
+        What `predict_windows` does with the probabilities of the windows of one recording.
 
     Examples
     --------
@@ -77,6 +80,7 @@ class Classifier:
     calibration: Calibration = Calibration()
     network: dict = field(default_factory=dict)
     about: dict = field(default_factory=dict)
+    post_processing: PostProcessing = PostProcessing()
 
     # -- what it is
 
@@ -292,7 +296,14 @@ class Classifier:
         return self.table_of(names, probs, status, reject_below)
 
     def predict_windows(
-        self, items: Any, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
+        self,
+        items: Any,
+        seconds: float | None = None,
+        overlap: float = 0.0,
+        *,
+        bs: int = 32,
+        progress: bool = True,
+        post_processing: PostProcessing | None = None,
     ) -> pd.DataFrame:
         """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
 
@@ -308,6 +319,9 @@ class Classifier:
             Windows a batch.
         progress : bool, default True
             Show a bar, on terminals and in notebooks.
+        post_processing : PostProcessing, default None
+            What is done with the windows of each recording; None: what was chosen out of fold for this classifier, if anything was.
+            `PostProcessing()` does nothing. Its steps act on probabilities at temperature 1, as they were chosen.
 
         Returns
         -------
@@ -323,7 +337,8 @@ class Classifier:
         ValueError
             For impossible numbers, and where the classifier does not determine how long a window is.
         """
-        return predict_windows(self, items, seconds, overlap, bs=bs, progress=progress)
+        chosen = self.post_processing if post_processing is None else post_processing
+        return predict_windows(self, items, seconds, overlap, bs=bs, progress=progress, post_processing=chosen)
 
     def embed(self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:
         """Inputs of the network's last layer for each recording: for neighbours, clusters and maps.
@@ -394,6 +409,22 @@ class Classifier:
         return to_exported(self, path, audio=audio, **options)
 
     # -- the table
+
+    def for_steps(self, post_processing: PostProcessing) -> Classifier:
+        """This classifier as steps of post-processing need it: at temperature 1, and with their thresholds.
+
+        Parameters
+        ----------
+        post_processing : PostProcessing
+            The steps, which act on its probabilities.
+
+        Returns
+        -------
+        Classifier
+            A copy with the same network.
+        """
+        thresholds = post_processing.thresholds or self.calibration.thresholds
+        return replace(self, calibration=Calibration(thresholds=thresholds))
 
     def labels_of(self, probs: np.ndarray) -> list[str]:
         """The label of each clip.

@@ -262,6 +262,7 @@ def _classifier(model: nn.Module, settings: Settings, folder: Path) -> Classifie
         settings.calibration,
         settings.network_options,
         about,
+        settings.post_processing,
     )
 
 

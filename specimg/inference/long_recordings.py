@@ -29,6 +29,7 @@ from ..core.progress import progress_bar
 from ..data import NetworkInput
 from ..data.sources import list_sources
 from .ensemble import most_in_a_batch
+from .post_processing import PostProcessing
 from .predictor import Predictor
 
 # ---------------------------------------------------------------------- how long a window is
@@ -115,8 +116,10 @@ def _as_paths(items) -> list[str]:
     return names
 
 
-def _window_table(clf: Predictor, spans: list[tuple], probs: list[np.ndarray], highest_rate: int) -> pd.DataFrame:
-    """The table of windows.
+def _window_table(
+    clf: Predictor, spans: list[tuple], probs: list[np.ndarray], highest_rate: int, post_processing: PostProcessing
+) -> pd.DataFrame:
+    """The table of windows, after post-processing.
 
     spans : (path, start, end, status) of each; probs : the batches of those that are "ok", in order
     """
@@ -124,6 +127,7 @@ def _window_table(clf: Predictor, spans: list[tuple], probs: list[np.ndarray], h
     found = np.full((len(windows), len(clf.vocab)), np.nan, np.float32)
     if probs:
         found[windows["status"] == "ok"] = np.concatenate(probs)
+    found = post_processing.of(windows, found).astype(np.float32)
     table = clf.table_of(windows["path"].tolist(), found, windows["status"].tolist())
     table.insert(1, "start", windows["start"])
     table.insert(2, "end", windows["end"])
@@ -133,13 +137,21 @@ def _window_table(clf: Predictor, spans: list[tuple], probs: list[np.ndarray], h
 
 
 def predict_windows(
-    clf: Predictor, items, seconds: float | None = None, overlap: float = 0.0, *, bs: int = 32, progress: bool = True
+    clf: Predictor,
+    items,
+    seconds: float | None = None,
+    overlap: float = 0.0,
+    *,
+    bs: int = 32,
+    progress: bool = True,
+    post_processing: PostProcessing = PostProcessing(),
 ) -> pd.DataFrame:
     """Label every window of long recordings, which are streamed; see `Classifier.predict_windows`."""
     seconds = window_seconds(clf.input, seconds)
     check_windows(seconds, overlap)
     if bs < 1:
         raise ValueError(f"bs={bs}: give 1 or more windows a batch")
+    clf = clf.for_steps(post_processing) if post_processing.steps else clf
     paths, read = _as_paths(items), _read_once(clf.input, seconds)
     spans, probs, batch, highest_rate = [], [], [], 0
 
@@ -159,4 +171,4 @@ def predict_windows(
                 run_batch()
         if batch:
             run_batch()
-    return _window_table(clf, spans, probs, highest_rate)
+    return _window_table(clf, spans, probs, highest_rate, post_processing)

@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from ..data import NetworkInput
+from .post_processing import PostProcessing
 
 
 class Predictor(Protocol):
@@ -30,6 +31,9 @@ class Predictor(Protocol):
 
     def activate(self, logits: Tensor) -> Tensor:
         """Logits (batch, classes) -> probabilities."""
+
+    def for_steps(self, post_processing: PostProcessing) -> Predictor:
+        """The same at temperature 1, with the thresholds of these steps."""
 
     def probabilities(self, x: Tensor) -> np.ndarray:
         """float32 (batch, classes) for a batch of inputs."""

@@ -48,6 +48,7 @@ from .folder import CARD, FORMAT, GOLDEN, SETTINGS, facts_of, is_own_file, to_js
 from .golden import Recording, golden_recordings, write_golden
 from .load import load_folder
 from .model_card import write_card
+from .post_processing import PostProcessing
 from .replace import replacing
 from .settings import check_settings
 
@@ -186,6 +187,7 @@ def _of_run(run, predictions: Predictions | None) -> _Trained:
     }
     if score is not None and score == score:
         training["scores"] = [_score_entry(score.metric, float(score), score.low, score.high, score.n, "out of fold")]
+    clf = replace(clf, post_processing=getattr(run, "post_processing", PostProcessing()))
     return _Trained(clf, training, run.predictions if predictions is None else predictions, "out of fold")
 
 
@@ -324,6 +326,7 @@ def _write(what: _Trained, folder: Path, golden: int) -> None:
 
 def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], training: dict) -> dict:
     """classifier.json."""
+    chosen = {"post_processing": clf.post_processing.to_dict()} if clf.post_processing.steps else {}
     return {
         "format": FORMAT,
         "versions": versions_now(),
@@ -333,6 +336,7 @@ def settings_of(clf: Classifier, weights: list[str], files: dict[str, dict], tra
         "network": {**clf.network, "size": list(clf.network["size"])},
         "weights": weights,
         "calibration": clf.calibration.to_dict(),
+        **chosen,
         "training": training,
         "files": files,
     }

@@ -21,6 +21,7 @@ from ..data.tta import TTA
 from ..render.renderer import Renderer
 from .calibration import Calibration
 from .folder import FORMAT, is_own_file, weights_names
+from .post_processing import ClassTemperature, PostProcessing
 
 MOST_CLASSES = 1_000_000
 MOST_NETWORKS = 200  # in an ensemble
@@ -247,6 +248,7 @@ class Settings(Value):
     training: dict
     files: dict  # name -> FileFacts, of every other file; format 1 has none
     audio: Audio | None = None
+    post_processing: PostProcessing = PostProcessing()
 
     def _check(self) -> None:
         self._check_vocab()
@@ -256,6 +258,17 @@ class Settings(Value):
         n, thresholds = len(self.vocab), len(self.calibration.thresholds)
         found, rule = f"{thresholds} numbers", f"one for each of {n} labels"
         _need(thresholds in (0, n), "calibration.thresholds", found, rule)
+        self._check_post_processing()
+
+    def _check_post_processing(self) -> None:
+        """Every list that has one number a label has as many as there are labels."""
+        n, chosen = len(self.vocab), self.post_processing
+        fitted = [len(step.temperatures) for step in chosen.steps if isinstance(step, ClassTemperature)]
+        for name, found, fits in [
+            ("thresholds", len(chosen.thresholds), len(chosen.thresholds) in (0, n)),
+            *(("temperatures", m, m == n) for m in fitted),
+        ]:
+            _need(fits, f"post_processing.{name}", f"{found} numbers", f"one for each of {n} labels")
 
     def _check_vocab(self) -> None:
         _need(1 <= len(self.vocab) <= MOST_CLASSES, "vocab", self.vocab, f"a list of 1 to {MOST_CLASSES} labels")

@@ -80,7 +80,7 @@ def _release_levels(release, thresholds: np.ndarray, labels: list[str]) -> np.nd
     return out
 
 
-def _is_on(p: np.ndarray, threshold: float, release: float, fresh: np.ndarray) -> np.ndarray:
+def is_on(p: np.ndarray, threshold: float, release: float, fresh: np.ndarray) -> np.ndarray:
     """Which windows belong to an event: from one at `threshold` on, until one is below `release` (or nan).
 
     fresh : windows that do not continue the one before
@@ -93,7 +93,7 @@ def _is_on(p: np.ndarray, threshold: float, release: float, fresh: np.ndarray) -
 
 def _events_of(starts, ends, p, threshold: float, release: float, fresh: np.ndarray, max_gap: float) -> list[tuple]:
     """(start, end, highest p, mean p, windows) of each event of one label in one recording."""
-    on = _is_on(p, threshold, release, fresh)
+    on = is_on(p, threshold, release, fresh)
     first = np.flatnonzero(on & (fresh | ~np.r_[False, on[:-1]]))
     last = np.flatnonzero(on & np.r_[fresh[1:] | ~on[1:], True])
     events = []
