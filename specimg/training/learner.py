@@ -56,6 +56,7 @@ from ..models.networks import (
     split_stages,
 )
 from ..models.weights import named_weights, use_own_weights, use_weights
+from .blending import BlendedLabels, blends
 from .recipe import Recipe
 from .schedule import DEFAULT_RATE
 
@@ -388,6 +389,8 @@ def spec_learner(
     learn.weights_from = found or f"{arch} from scratch"
     if own:
         learn.add_cb(ExtraLoss())
+    if blends(dls) and not data.is_multi and not any(isinstance(cb, BlendedLabels) for cb in learn.cbs):
+        learn.add_cb(BlendedLabels())
     if found:
         learn.freeze()
     return learn
