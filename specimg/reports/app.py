@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +46,17 @@ def import_gradio() -> Any:
 
 
 def named_classifiers(classifiers: Any) -> dict[str, Classifier]:
-    """Name -> classifier, of one or several classifiers or their folders."""
-    given = list(classifiers) if isinstance(classifiers, (list, tuple)) else [classifiers]
+    """Name -> classifier, of one or several classifiers or their folders; names are those of the folders, where none are given."""
+    if isinstance(classifiers, Mapping):
+        given, names = list(classifiers.values()), [str(name) for name in classifiers]
+    else:
+        given, names = list(classifiers) if isinstance(classifiers, (list, tuple)) else [classifiers], []
     if not given:
         raise ValueError("there is no classifier to try; give one or several, or their folders")
     loaded = [one if isinstance(one, Classifier) else load_classifier(one) for one in given]
-    names = [os.path.basename(one.about.get("folder", "")) or "classifier" for one in loaded]
+    if not names:
+        folders = [one.about.get("folder", "classifier") if isinstance(one, Classifier) else one for one in given]
+        names = [os.path.basename(os.path.normpath(folder)) for folder in folders]
     return {
         name if names.count(name) == 1 else f"{i}. {name}": one for i, (name, one) in enumerate(zip(names, loaded), 1)
     }
@@ -125,14 +130,17 @@ def _fill(gr: Any, told: Answer | None) -> list:
 
 
 def make_app(
-    classifiers: Classifier | str | os.PathLike | Sequence, *, reject_below: float = 0.0, most_seconds: float = SECONDS
+    classifiers: Classifier | str | os.PathLike | Sequence | Mapping,
+    *,
+    reject_below: float = 0.0,
+    most_seconds: float = SECONDS,
 ) -> gradio.Blocks:
     """The page to try classifiers on, as a Gradio app that is not yet launched; `serve` launches it with files and requests fenced in.
 
     Parameters
     ----------
-    classifiers : Classifier, path, or sequence of them
-        Classifiers or their folders; several answer side by side.
+    classifiers : Classifier, path, sequence of them, or mapping of names to them
+        Classifiers or their folders, also on the Hub; several answer side by side.
     reject_below : float, default 0.0
         Where the slider stands: a clip is labelled "unknown" where the largest probability is lower.
     most_seconds : float, default 600
@@ -217,7 +225,7 @@ def make_app(
 
 
 def serve(
-    classifiers: Classifier | str | os.PathLike | Sequence,
+    classifiers: Classifier | str | os.PathLike | Sequence | Mapping,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -233,8 +241,8 @@ def serve(
 
     Parameters
     ----------
-    classifiers : Classifier, path, or sequence of them
-        Classifiers or their folders; several answer side by side.
+    classifiers : Classifier, path, sequence of them, or mapping of names to them
+        Classifiers or their folders, also on the Hub; several answer side by side.
     host : str, optional
         Address to listen on; default that of the environment variable GRADIO_SERVER_NAME, else "127.0.0.1", this machine only.
     port : int, optional

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def _folder_name(name: str) -> str:
 
 
 def write_space(
-    classifiers: Classifier | str | os.PathLike | Sequence,
+    classifiers: Classifier | str | os.PathLike | Sequence | Mapping,
     out: str | os.PathLike,
     *,
     title: str | None = None,
@@ -70,10 +70,10 @@ def write_space(
 
     Parameters
     ----------
-    classifiers : Classifier, path, or sequence of them
-        Classifiers or their folders.
+    classifiers : Classifier, path, sequence of them, or mapping of names to them
+        Classifiers or their folders, also on the Hub.
     out : str or path
-        The folder: new, or that of an earlier Space, whose files are replaced.
+        The folder: new, or that of an earlier Space, where a classifier of another name stays beside those that are written.
     title : str, optional
         Of the Space; default the names of the classifiers.
     golden : int, default 6
@@ -110,12 +110,13 @@ def write_space(
     if not is_new and not (app.is_file() and app.read_text(encoding="utf-8", errors="replace") == _APP):
         raise ValueError(f"{str(out)!r} holds something that is no Space of specimg; give a new folder for it")
     named = named_classifiers(classifiers)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(app, _APP.encode())  # first: what is not finished may be written again
     folders = [_folder_name(name) for name in named]
     for i, (folder, clf) in enumerate(zip(folders, named.values()), 1):
         save_classifier(
             clf, out / CLASSIFIERS / (folder if folders.count(folder) == 1 else f"{i}-{folder}"), golden=golden
         )
-    write_atomic(app, _APP.encode())
     write_atomic(out / "requirements.txt", _REQUIREMENTS.format(requirement=requirement).encode())
     python = ".".join(map(str, sys.version_info[:2]))
     shown = json.dumps(title or ", ".join(named), ensure_ascii=False)  # JSON's strings are YAML's
