@@ -117,7 +117,7 @@ def _windows(args: argparse.Namespace) -> None:
     if args.out:
         check_target(args.out, list_sources(items)[0], args.format)
     options = _event_options(args, clf)
-    windows = clf.predict_windows(items, args.seconds, args.overlap)
+    windows = clf.predict_windows(items, args.seconds, args.overlap, frames=args.frames)
     if args.table:
         _write_csv(windows, args.table, args.quote_formulas)
     failed = windows[windows["status"] != "ok"]
@@ -148,6 +148,11 @@ def _add_windows(commands: argparse._SubParsersAction) -> None:
     add("audio", "recordings of any length, or one folder of them", nargs="+")
     add("--seconds", "length of a window in seconds; default that of the training clips", type=float)
     add("--overlap", "overlap of consecutive windows in seconds", 0.0)
+    add(
+        "--frames",
+        "events by the network's own frames; of a network trained with an attention head",
+        action="store_true",
+    )
     start = "probability that starts an event; default the classifier's own for each label, else 0.5"
     add("--threshold", start, type=float)
     add("--release", "probability down to which it continues; default 0.6 of the threshold", type=float)

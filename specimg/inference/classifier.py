@@ -34,6 +34,7 @@ from ..render.renderer import Renderer
 from .calibration import Calibration
 from .clip_lengths import warn_far_longer
 from .ensemble import Ensemble, most_in_a_batch
+from .frames import check_frames
 from .long_recordings import predict_windows
 from .post_processing import PostProcessing
 
@@ -189,6 +190,33 @@ class Classifier:
         """
         return self.activate(self.model.eval()(x.to(self.device))).cpu().numpy()
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether the network answers for each frame too: `spec_learner(..., head="attention")`."""
+        return getattr(self.model, "has_frames", False)
+
+    @torch.inference_mode()
+    def frame_probabilities(self, x: Tensor) -> np.ndarray:
+        """Probabilities of each frame of a batch, at the classifier's temperature.
+
+        Parameters
+        ----------
+        x : Tensor
+            What `to_input` returns, stacked.
+
+        Returns
+        -------
+        ndarray
+            float32 (batch, frames, classes); the frames divide a clip's picture evenly in time, one clip's windows one after the other.
+
+        Raises
+        ------
+        ValueError
+            The network has no frames.
+        """
+        check_frames(self)
+        return self.activate(self.model.eval().answers(x.to(self.device))[1]).cpu().numpy()
+
     @torch.inference_mode()
     def embeddings(self, x: Tensor) -> np.ndarray:
         """Inputs of the network's last layer for a batch.
@@ -301,6 +329,7 @@ class Classifier:
         seconds: float | None = None,
         overlap: float = 0.0,
         *,
+        frames: bool = False,
         bs: int = 32,
         progress: bool = True,
         post_processing: PostProcessing | None = None,
@@ -315,13 +344,16 @@ class Classifier:
             Length of a window; None: what the classifier was trained on (`Audio(duration=...)`, or the `seconds` of its crops).
         overlap : float, default 0.0
             Seconds that a window shares with the one before.
+        frames : bool, default False
+            A row for each frame of the windows, at the network's own time step, of a network with head="attention". Where windows overlap
+            each time is taken from the window in which it lies nearer to the middle.
         bs : int, default 32
             Windows a batch.
         progress : bool, default True
             Show a bar, on terminals and in notebooks.
         post_processing : PostProcessing, default None
             What is done with the windows of each recording; None: what was chosen out of fold for this classifier, if anything was.
-            `PostProcessing()` does nothing. Its steps act on probabilities at temperature 1, as they were chosen.
+            for windows, and nothing with frames. `PostProcessing()` does nothing. Its steps act on probabilities at temperature 1, as they were chosen.
 
         Returns
         -------
@@ -331,14 +363,19 @@ class Classifier:
             window ends with the recording, and overlaps the one before it as far as it must. A recording shorter than a window is one row,
             padded as in training. A recording that cannot be read is a row with the reason and without times; one that breaks off has rows
             up to there, and then one with the reason that starts there. A window with NaN samples is a row with the reason.
+            With `frames`, a row a frame, which follow each other without gaps, `attrs["step"]` is their length in seconds, and a recording
+            shorter than one is a row with the reason.
 
         Raises
         ------
         ValueError
-            For impossible numbers, and where the classifier does not determine how long a window is.
+            For impossible numbers, and where the classifier does not determine how long a window is. With `frames`, where the network has
+            none, or the classifier reads a window in several crops, or cuts silence out of it.
         """
-        chosen = self.post_processing if post_processing is None else post_processing
-        return predict_windows(self, items, seconds, overlap, bs=bs, progress=progress, post_processing=chosen)
+        chosen = self.post_processing if post_processing is None and not frames else post_processing or PostProcessing()
+        return predict_windows(
+            self, items, seconds, overlap, frames=frames, bs=bs, progress=progress, post_processing=chosen
+        )
 
     def embed(self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:
         """Inputs of the network's last layer for each recording: for neighbours, clusters and maps.

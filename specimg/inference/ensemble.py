@@ -65,7 +65,32 @@ class Ensemble(nn.Module):
         Tensor
             (batch, classes).
         """
-        logits = torch.stack([network(x) for network in self.networks])
+        return self._mean([network(x) for network in self.networks])
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether all networks answer for frames, too."""
+        return all(getattr(network, "has_frames", False) for network in self.networks)
+
+    def answers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the mean probabilities, of clips and of frames.
+
+        Parameters
+        ----------
+        x : Tensor
+            The networks' input.
+
+        Returns
+        -------
+        tuple of Tensor
+            (batch, classes), and (batch, frames, classes).
+        """
+        clips, frames = zip(*(network.answers(x) for network in self.networks))
+        return self._mean(clips), self._mean(frames)
+
+    def _mean(self, several: Sequence[Tensor]) -> Tensor:
+        """Logits of the mean of the probabilities, the classes along the last axis."""
+        logits = torch.stack(list(several))
         share = math.log(len(self.networks))
         if not self.is_multi:
             return F.log_softmax(logits, dim=-1).logsumexp(dim=0) - share

@@ -8,7 +8,7 @@ So what `Audio` does to a clip it does to each window by itself: trimming, cutti
 the window, and resampling and filters read silence beyond its edges, not the neighbour's sound. A classifier that reads
 several crops of a clip reads a window of a crop's length once.
 
-`specimg.merge_events` makes events of the windows.
+With `frames=True` a row is a frame of a network with head="attention" (see `frames`). `specimg.merge_events` makes events of either.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..core.progress import progress_bar
 from ..data import NetworkInput
 from ..data.sources import list_sources
 from .ensemble import most_in_a_batch
+from .frames import check_frames, frames_of_windows, shown_seconds
 from .post_processing import PostProcessing
 from .predictor import Predictor
 
@@ -142,6 +143,7 @@ def predict_windows(
     seconds: float | None = None,
     overlap: float = 0.0,
     *,
+    frames: bool = False,
     bs: int = 32,
     progress: bool = True,
     post_processing: PostProcessing = PostProcessing(),
@@ -154,9 +156,12 @@ def predict_windows(
     clf = clf.for_steps(post_processing) if post_processing.steps else clf
     paths, read = _as_paths(items), _read_once(clf.input, seconds)
     spans, probs, batch, highest_rate = [], [], [], 0
+    if frames:
+        check_frames(clf, read)
+    answer = clf.frame_probabilities if frames else clf.probabilities
 
     def run_batch() -> None:
-        probs.append(clf.probabilities(torch.stack(batch)))
+        probs.append(answer(torch.stack(batch)))
         batch.clear()
 
     with progress_bar(_count_windows(paths, seconds, overlap) if progress else 0, "windows", progress) as bar:
@@ -171,4 +176,11 @@ def predict_windows(
                 run_batch()
         if batch:
             run_batch()
-    return _window_table(clf, spans, probs, highest_rate, post_processing)
+    step = None
+    if frames and probs:
+        step = shown_seconds(read, seconds) / probs[0].shape[1]
+        spans, probs = frames_of_windows(spans, np.concatenate(probs), step)
+    table = _window_table(clf, spans, probs, highest_rate, post_processing)
+    if step is not None:
+        table.attrs["step"] = step
+    return table

@@ -38,6 +38,13 @@ class Predictor(Protocol):
     def probabilities(self, x: Tensor) -> np.ndarray:
         """float32 (batch, classes) for a batch of inputs."""
 
+    @property
+    def has_frames(self) -> bool:
+        """Does the network answer for each frame, too?"""
+
+    def frame_probabilities(self, x: Tensor) -> np.ndarray:
+        """float32 (batch, frames, classes) for a batch of inputs."""
+
     def table_of(
         self, names: Sequence[str], probs: np.ndarray, status: Sequence[str], reject_below: float | None = None
     ) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from ..audio import Audio
 from ..core.values import Value, choose, register
 from ..data.inputs import NetworkInput, input_from_dict
 from ..data.tta import TTA
+from ..models.heads import HEADS
 from ..render.renderer import Renderer
 from .calibration import Calibration
 from .folder import FORMAT, is_own_file, weights_names
@@ -198,8 +199,10 @@ class NetworkOptions(Value):
     ps: float | tuple[float, ...] | None = None
     lin_ftrs: tuple[int, ...] | None = None
     concat_pool: bool = True
+    head: str = "avgmax"
 
     def _check(self) -> None:
+        choose(self.head, HEADS, "network.head")
         is_name = _ARCH.fullmatch(self.arch) and len(self.arch) <= 200
         _need(is_name, "network.arch", self.arch, "the name of a network of specimg's or timm's")
         _check_count("network.n_channels", self.n_channels, 4)

@@ -21,6 +21,7 @@ from timm.models import get_arch_pretrained_cfgs, group_parameters, split_model_
 from torch import Tensor, nn
 
 from ..core.values import choose
+from .heads import HEADS, AttentionHead, create_map_head
 from .nets import Net, create_net, list_nets, net_facts
 from .nets.backbone import REFUSALS, ChannelsFirst, check_timm_name, create_timm_network
 from .nets.base import features_of
@@ -54,14 +55,34 @@ class Normalise(nn.Module):
 class SpecNet(nn.Sequential):
     """Body and head. Input (batch, channels, height, width) or (batch, windows, channels, height, width), 0 to 1.
 
-    Output (batch, classes): logits. Those of several windows are averaged, before any softmax or sigmoid.
+    Output (batch, classes): logits. Those of several windows are averaged, before any softmax or sigmoid. In training with a head that
+    answers for frames too they hang on the output, as `.frames`: (batch, frames of all windows, classes).
     """
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether the head answers for each frame."""
+        return isinstance(self[1], AttentionHead)
+
     def forward(self, x: Tensor) -> Tensor:
-        return _over_windows(super().forward, x)
+        if not (self.has_frames and self.training):
+            return _over_windows(super().forward, x)
+        clip, frames = self.answers(x)
+        clip.frames = frames  # for the loss, whatever stands between
+        return clip
+
+    def answers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the clips (batch, classes), and of the frames of their windows (batch, frames of all windows, classes)."""
+        plain = _plain(x)
+        clip, frames = self[1].answers(self[0](plain if plain.ndim == 4 else plain.flatten(0, 1)))
+        if plain.ndim == 4:
+            return clip, frames
+        return clip.unflatten(0, plain.shape[:2]).mean(1), frames.unflatten(0, plain.shape[:2]).flatten(1, 2)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(batch, features): the input of the last linear layer, averaged over windows."""
+        """(batch, features): the input of the last linear layer, averaged over windows, and over frames where there are any."""
+        if self.has_frames:
+            return _over_windows(lambda x: self[1].embed(self[0](x)), x)
         last = max(i for i, layer in enumerate(self[1]) if isinstance(layer, nn.Linear))
         return _over_windows(lambda x: self[1][:last](self[0](x)), x)
 
@@ -75,10 +96,14 @@ def _pooled(x: Tensor) -> Tensor:
     return x.mean((2, 3)) if x.ndim == 4 else x
 
 
+def _plain(x: Tensor) -> Tensor:
+    """Without fastai's image types, which slow every layer down; no layer needs them."""
+    return x.as_subclass(Tensor) if isinstance(x, TensorBase) else x
+
+
 def _over_windows(network: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`network(x)`; the mean over windows if `x` has an axis of them."""
-    if isinstance(x, TensorBase):
-        x = x.as_subclass(Tensor)  # fastai's image types slow every layer down, and no layer needs them
+    x = _plain(x)
     if x.ndim == 4:
         return network(x)
     return network(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)
@@ -217,6 +242,66 @@ def _sizes_accepted(arch: str, n_channels: int, size: tuple[int, int]) -> str:
     return f"{smallest} or more in height and in width; set `size=` of the DataLoaders, or draw larger pictures"
 
 
+class TokensToMap(nn.Module):
+    """(batch, tokens, features) of a transformer to (batch, features, height, width); tokens that are no part of the grid are left out."""
+
+    def __init__(self, grid: tuple[int, int], prefix: int) -> None:
+        super().__init__()
+        self.grid, self.prefix = grid, prefix
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.prefix :].transpose(1, 2).unflatten(2, self.grid)
+
+    def extra_repr(self) -> str:
+        return f"grid={self.grid}, prefix={self.prefix}"
+
+
+def _turn_to_map(net: nn.Module, features: tuple[int, ...]) -> list[nn.Module]:
+    """The layer that makes a map (features, height, width) of what a network gives; [] where it is one, or cannot become one."""
+    if len(features) == 3:
+        return [ChannelsFirst()] if getattr(net, "output_fmt", None) == "NHWC" else []
+    grid, prefix = getattr(getattr(net, "patch_embed", None), "grid_size", None), getattr(net, "num_prefix_tokens", 0)
+    known = len(features) == 2 and grid is not None and grid[0] * grid[1] + prefix == features[0]
+    return [TokensToMap(tuple(grid), prefix)] if known else []
+
+
+def create_map_body(
+    arch: str, n_channels: int, size: tuple[int, int], head: str
+) -> tuple[nn.Sequential, tuple[int, ...]]:
+    """As `create_body`, of a network whose output is a map, or tokens that form a grid; ValueError, with the reason, of any other."""
+    check_arch(arch)
+    needs = f"head={head!r} needs a map of features, from which to pool"
+    if is_own(arch):
+        raise ValueError(
+            f"{needs}; {arch} is a network of our own, which has a head of its own. Choose a network of timm's"
+        )
+    _check_kind(arch, size)
+    try:
+        net = _create_network(arch, n_channels, size, global_pool="")
+        features = features_of(net, n_channels, size)
+    except (*REFUSALS, TypeError) as exc:
+        create_body(arch, n_channels, size)  # where no head at all would go on these pictures, that is the reason
+        reason = " ".join(str(exc).split())[:200]
+        raise ValueError(
+            f"{needs}; {arch} cannot be had without its own pooling ({reason}); head='avgmax' takes it"
+        ) from exc
+    body = nn.Sequential(Normalise([0.0] * n_channels, [1.0] * n_channels), net, *_turn_to_map(net, features))
+    found = features_of(body, n_channels, size)
+    if len(found) != 3:
+        what = (
+            f"tokens {tuple(found)} that form no grid known"
+            if len(found) == 2
+            else f"{found[0]} features, pooled already"
+        )
+        raise ValueError(f"{needs}; {arch} gives {what}; head='avgmax' takes it")
+    if head == "attention" and found[2] == 1:
+        raise ValueError(
+            f"head='attention' needs several frames, and {arch} makes a single one of pictures of {size[1]} columns; give wider "
+            "pictures (size= of the DataLoaders), a network with a smaller stride, or head='gem'"
+        )
+    return body, found
+
+
 def create_body(arch: str, n_channels: int, size: tuple[int, int]) -> tuple[nn.Sequential, tuple[int, ...]]:
     """The body of a network with random weights, and the shape of one picture's features after it.
 
@@ -251,12 +336,23 @@ def add_head(
     ps: float | list[float] = 0.5,
     lin_ftrs: list[int] | None = None,
     concat_pool: bool = True,
+    head: str = "avgmax",
 ) -> SpecNet:
-    """`body` with fastai's head (`create_head`); a map of features is pooled first."""
-    is_map = len(features) == 3
-    head = create_head(features[0], n_classes, lin_ftrs=lin_ftrs, ps=ps, pool=is_map, concat_pool=concat_pool)
-    apply_init(head, nn.init.kaiming_normal_)
-    return SpecNet(body, head)
+    """`body` with a head: fastai's (`create_head`), before which a map of features is pooled, or another of `HEADS`."""
+    if len(features) == 3:
+        layers = create_map_head(head, features[0], n_classes, ps, lin_ftrs, concat_pool)
+    else:
+        layers = create_head(features[0], n_classes, lin_ftrs=lin_ftrs, ps=ps, pool=False, concat_pool=concat_pool)
+    apply_init(layers, nn.init.kaiming_normal_)
+    return SpecNet(body, layers)
+
+
+def create_body_for(
+    head: str, arch: str, n_channels: int, size: tuple[int, int]
+) -> tuple[nn.Sequential, tuple[int, ...]]:
+    """`create_body`, or `create_map_body` where the head needs one."""
+    choose(head, HEADS, "head")
+    return create_body(arch, n_channels, size) if head == "avgmax" else create_map_body(arch, n_channels, size, head)
 
 
 def create_spec_net(
@@ -265,8 +361,8 @@ def create_spec_net(
     """A network with random weights and identity normalisation, ready for a state dict.
 
     `spec_learner` keeps these arguments as `learn.net_options`. For timm's networks `head` may hold `ps` (dropout before the last
-    layer; half of it before the others), `lin_ftrs` (hidden sizes, default [512]) and `concat_pool` (average and maximum, not the
-    average alone); for our own `net` holds the options.
+    layer; half of it before the others), `lin_ftrs` (hidden sizes, default [512]), `concat_pool` (average and maximum, not the
+    average alone) and `head` ("avgmax", "gem" or "attention"); for our own `net` holds the options.
     """
     check_arch(arch)
     if is_own(arch):
@@ -277,7 +373,7 @@ def create_spec_net(
         return _create_named(arch, n_channels, n_classes, tuple(size), net or {})
     if net:
         raise ValueError(f"net={net!r}: options of our own networks, and {arch} is timm's; list_nets() names ours")
-    body, features = create_body(arch, n_channels, tuple(size))
+    body, features = create_body_for(head.get("head", "avgmax"), arch, n_channels, tuple(size))
     return add_head(body, features, n_classes, **head)
 
 

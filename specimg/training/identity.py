@@ -15,6 +15,7 @@ import hashlib
 import torch
 from fastai.vision.all import Learner
 
+from .frames import FrameLoss
 from .losses import ClipWeights
 
 
@@ -39,6 +40,13 @@ def shown_pictures(learn: Learner) -> dict:
     }
 
 
+def _head_of(learn: Learner) -> dict:
+    """The head, where it is another than the usual one, and the share of the loss that is on frames."""
+    head = (getattr(learn, "net_options", None) or {}).get("head")
+    shares = [cb.share for cb in learn.cbs if isinstance(cb, FrameLoss)]
+    return ({} if head is None else {"head": head}) | ({"frame_share": shares[0]} if shares else {})
+
+
 def network_of(learn: Learner) -> dict:
     """What a learner must have in common with the training that it resumes."""
     arch, vocab = getattr(learn, "arch", type(learn.model)), getattr(learn.dls, "vocab", None)
@@ -48,6 +56,7 @@ def network_of(learn: Learner) -> dict:
         "classes": getattr(learn.dls, "c", None) if vocab is None else [str(label) for label in vocab],
         "training_items": getattr(learn.dls.train, "n", None),
         **shown_pictures(learn),
+        **_head_of(learn),
     }
 
 

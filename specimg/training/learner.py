@@ -41,13 +41,14 @@ from ..core.arguments import names_arguments
 from ..core.values import choose
 from ..core.warnings import warn
 from ..metrics import fastai_metric
+from ..models.heads import HEADS
 from ..models.nets import net_facts
 from ..models.networks import (
     ExtraLoss,
     Normalise,
     SpecNet,
     add_head,
-    create_body,
+    create_body_for,
     create_spec_net,
     has_stages,
     is_own,
@@ -56,7 +57,7 @@ from ..models.networks import (
     split_stages,
 )
 from ..models.weights import named_weights, use_own_weights, use_weights
-from .blending import BlendedLabels, blends
+from .frames import FrameLoss
 from .recipe import Recipe
 from .schedule import DEFAULT_RATE
 
@@ -64,7 +65,12 @@ _STATS_BATCHES = 16
 # pictures of 0 to 1 become -1 to 1, for networks without statistics of their own
 _OWN_STATS = {"mean": [0.5], "std": [0.5]}
 _WAVE_STATS = {"mean": [0.0], "std": [1.0]}  # waveforms as they are
-_HEAD = {"ps": None, "lin_ftrs": None, "concat_pool": True}  # of timm's networks; the defaults of `spec_learner`
+_HEAD = {
+    "ps": None,
+    "lin_ftrs": None,
+    "concat_pool": True,
+    "head": "avgmax",
+}  # of timm's networks; the defaults of `spec_learner`
 
 
 # ---------------------------------------------------------------- facts of the DataLoaders
@@ -210,10 +216,16 @@ def _timm_network(
     arch: str, data: _Data, pretrained: bool | str, weights: str | Path | None, **head
 ) -> tuple[SpecNet, dict, str | None, dict]:
     """(network, its own statistics, where its weights come from, the head's options)."""
-    body, features = create_body(arch, data.n_channels, data.size)
+    body, features = create_body_for(head["head"], arch, data.n_channels, data.size)
     found = use_weights(body[1], pretrained, weights)
     head["ps"] = (0.5 if found else 0.2) if head["ps"] is None else head["ps"]
-    return add_head(body, features, data.n_classes, **head), body[1].pretrained_cfg, found, head
+    model = add_head(body, features, data.n_classes, **head)
+    return (
+        model,
+        body[1].pretrained_cfg,
+        found,
+        {name: x for name, x in head.items() if (name, x) != ("head", "avgmax")},
+    )
 
 
 def _own_network(
@@ -300,6 +312,8 @@ def spec_learner(
     ps: float | list[float] | None = None,
     lin_ftrs: list[int] | None = None,
     concat_pool: bool = True,
+    head: str = "avgmax",
+    frame_share: float = 0.5,
     net: dict | None = None,
     **kwargs,
 ) -> SpecLearner:
@@ -338,7 +352,13 @@ def spec_learner(
     lin_ftrs : list of int, optional
         Widths of the head's hidden layers; None is [512].
     concat_pool : bool, default True
-        Pool by average and maximum, rather than the average alone.
+        Pool by average and maximum, rather than the average alone; of head="avgmax".
+    head : {"avgmax", "gem", "attention"}, default "avgmax"
+        What stands on the network's map of features: average and maximum over it; a generalised mean, whose exponent is learnt; or
+        the head of sound event detection, which answers for the clip and for each frame (see `specimg.models.heads`). The second
+        and third are for timm's networks with a map, and for transformers whose tokens form a grid.
+    frame_share : float, default 0.5
+        With head="attention", the share of the training loss that is on the frames: on the maximum over time of each label; 0 to 1.
     net : dict, optional
         Options of one of our own networks, such as dict(attention="soft"); see its class.
     loss_func, opt_func, lr, cbs, path, model_dir, wd, wd_bn_bias, train_bn, moms, default_cbs
@@ -351,7 +371,7 @@ def spec_learner(
     Raises
     ------
     ValueError
-        The architecture is unknown, pictures do not fit it, weights do not fit or cannot be found, or the DataLoaders would train on
+        The architecture is unknown, the network has no map of features for the head, pictures do not fit it, weights do not fit or cannot be found, or the DataLoaders would train on
         nothing or normalise a second time.
 
     Examples
@@ -365,15 +385,15 @@ def spec_learner(
     data = _read_data(dls)
     if seed is not None:
         seed_generators(dls, seed)
-    head = dict(ps=ps, lin_ftrs=lin_ftrs, concat_pool=concat_pool)
+    options_of_head = dict(ps=ps, lin_ftrs=lin_ftrs, concat_pool=concat_pool, head=choose(head, HEADS, "head"))
     own = is_own(arch) if isinstance(arch, str) else False
     if own:
-        model, cfg, found, options = _own_network(arch, data, pretrained, weights, net, **head)
+        model, cfg, found, options = _own_network(arch, data, pretrained, weights, net, **options_of_head)
         split = split_named if split in ("stages", "body") else split
     elif net:
         raise ValueError(f"net={net!r}: options of our own networks, and {arch} is timm's; list_nets() names ours")
     else:
-        model, cfg, found, options = _timm_network(arch, data, pretrained, weights, **head)
+        model, cfg, found, options = _timm_network(arch, data, pretrained, weights, **options_of_head)
     first = model if own else model[0]
     first[0] = Normalise(*_statistics(stats, cfg, dls, data.n_channels))
     known = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}
@@ -389,8 +409,10 @@ def spec_learner(
     learn.weights_from = found or f"{arch} from scratch"
     if own:
         learn.add_cb(ExtraLoss())
-    if blends(dls) and not data.is_multi and not any(isinstance(cb, BlendedLabels) for cb in learn.cbs):
-        learn.add_cb(BlendedLabels())
+    elif model.has_frames:
+        learn.add_cb(FrameLoss(frame_share))
+    elif frame_share != 0.5:
+        raise ValueError(f"frame_share={frame_share!r} is of head='attention', and head={head!r} has no frames")
     if found:
         learn.freeze()
     return learn

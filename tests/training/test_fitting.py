@@ -717,8 +717,8 @@ def test_resumed_with_worker_processes(tmp_path):
 
 def test_a_process_killed_in_training_loses_the_epoch_only(tmp_path, uninterrupted):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import trainings as t; learn = t.make_learner(); "
-        f"learn.add_cb(t.Stop({3 * BATCHES + 1}, 'kill')); t.fit(learn, t.BUSY, out=sys.argv[2])"
+        "import sys; sys.path.insert(0, sys.argv[1]); import trainings as t; from specimg.training import fit; learn = t.make_learner(); "
+        f"learn.add_cb(t.Stop({3 * BATCHES + 1}, 'kill')); fit(learn, t.BUSY, out=sys.argv[2])"
     )
     killed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, Path(__file__).parents[1], tmp_path / "run"],

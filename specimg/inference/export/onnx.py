@@ -44,14 +44,19 @@ OPSET = 18  # of ONNX: the lowest that torch's exporter writes; onnxruntime 1.14
 
 
 class ProbabilityNet(nn.Module):
-    """Input -> probabilities float32 `(batch, classes)`: a front end where there is one, the network, temperature, softmax or sigmoid."""
+    """Input -> probabilities float32 `(batch, classes)`: a front end where there is one, the network, temperature, softmax or sigmoid.
+
+    Of a network with frames, both: of clips, and of frames `(batch, frames, classes)`.
+    """
 
     def __init__(self, clf: Predictor, front: nn.Module):
         super().__init__()
         self.front, self.network, self.activate = front, copy.deepcopy(clf.model).cpu(), clf.activate
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activate(self.network(self.front(x)))
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        if not getattr(self.network, "has_frames", False):
+            return self.activate(self.network(self.front(x)))
+        return tuple(map(self.activate, self.network.answers(self.front(x))))
 
 
 # ---------------------------------------------------------------------- what goes in
@@ -155,7 +160,8 @@ def to_onnx(
 ) -> Path:
     """Write a classifier as one ONNX file: normalisation, network, temperature, and softmax or sigmoid.
 
-    The input is "picture", float32 `(batch, channels, height, width)` in [0, 1], as `Classifier.to_input` returns it ("waveform",
+    Of a network with head="attention" there is a second output, "frames", float32 `(batch, frames, classes)`, which divide the picture
+    evenly in time. The input is "picture", float32 `(batch, channels, height, width)` in [0, 1], as `Classifier.to_input` returns it ("waveform",
     `(batch, 1, 1, samples)`, for networks of waveforms); with `audio=True` it is "samples", float32 `(batch, n)` in [-1, 1], mono, at
     the file's "sample_rate". The output is "probabilities", float32 `(batch, classes)`. An ensemble is one graph.
 
@@ -201,7 +207,12 @@ def to_onnx(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         written = torch.onnx.export(
-            program, dynamo=True, opset_version=opset, verbose=False, input_names=[name], output_names=["probabilities"]
+            program,
+            dynamo=True,
+            opset_version=opset,
+            verbose=False,
+            input_names=[name],
+            output_names=["probabilities", "frames"] if clf.has_frames else ["probabilities"],
         )
     model = written.model_proto
     _without_traces(model)

@@ -202,6 +202,20 @@ class Windowed(torch.nn.Module):
 # ---------------------------------------------------------------------- torch's own
 
 
+@pytest.mark.parametrize("audio", [False, True])
+def test_frames_are_a_second_output(tmp_path, audio):
+    torch.manual_seed(0)
+    model = create_spec_net("test_resnet", 1, 3, (32, 96), head="attention").eval()
+    clf = classifier(model, fit=FitSize((32, 96)), is_multi=True, temperature=2.0)
+    session = open_session(clf.to_onnx(tmp_path / "frames.onnx", audio=audio))
+    ys = clips()
+    x = torch.stack([clf.to_input((y, SR)) for y in ys])
+    whole, frames = session.run(["probabilities", "frames"], {"samples": ys} if audio else {"picture": x.numpy()})
+    assert frames.shape == (3, 3, 3)
+    np.testing.assert_allclose(whole, clf.probabilities(x), atol=1e-4)
+    np.testing.assert_allclose(frames, clf.frame_probabilities(x), atol=1e-4)
+
+
 def test_an_exported_program_answers_without_specimg(tmp_path):
     audio = Audio(sr=SR, normalize="peak")
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1000, 3))
