@@ -116,6 +116,8 @@ def _examples(request, doctest_namespace):
     shutil.copytree(request.getfixturevalue("_example_recordings"), folder)
     doctest_namespace.update(sp=sp, np=np, pd=pd)
     source = "\n".join(example.source for example in request.node.dtest.examples)
+    if re.search(r"\b(make_app|serve|write_space)\(", source):
+        pytest.importorskip("gradio", reason="gradio is not installed: pip install specimg[serve]")
     for name in ("dls", "learn", "clf", "interp", "comp", "run"):
         if re.search(rf"\b{name}\b", source) and not re.search(rf"^{name} = ", source, re.M):
             doctest_namespace[name] = request.getfixturevalue("_example_objects")(name)

@@ -5,7 +5,7 @@
 
 Pixels: levels (of 255) by which the two ways differ, for each representation that can be drawn live, at the network's own size and as
 drawn. Seconds: ResNet18 at 128 x 216 (5 s at 22,050 Hz), the two ways in turns, the median of their epochs, in one thread. Accuracy:
-drums with whole kits held out, the same recipe and seeds for both ways, and with waveforms mixed. Only ratios mean something elsewhere.
+drums with whole kits held out, the same recipe and seeds for both ways, and with clips blended. Only ratios mean something elsewhere.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 
 import specimg as sp
+from specimg.data import WaveAugment
 from specimg.data.graph import list_graph_representations
 from specimg.metrics import wilson_interval
 from specimg.spectrogram import mel_and_deltas
@@ -108,14 +109,17 @@ def seconds(args, table: pd.DataFrame) -> None:
 def accuracy(args, table: pd.DataFrame) -> None:
     table = table.assign(is_valid=table["group"].isin(HELD_OUT))
     look = sp.Renderer(MEL, audio=sp.Audio(sr=22050, duration=1.5))
-    ways = {"tree": {}, "live": {"live": True}}
+    mix = WaveAugment(shift=0, gain_db=0, noise_db=None, mix=0.5)
+    ways = {"tree": {}, "live": {"live": True}, "live, waveforms mixed": {"live": True, "wave_augment": mix}}
+    ways["tree, cut_mix"] = {"augment": sp.Augment(hiss=0, cut_mix=0.5)}
+    ways["tree, band_gain"] = {"augment": sp.Augment(hiss=0, band_gain=0.075)}
     print(
         f"\naccuracy on {int(table.is_valid.sum())} drums of {len(HELD_OUT)} kits held out, {args.arch} from scratch, {args.epochs} epochs"
     )
     for name, options in ways.items():
         right = []
         for seed in range(args.seeds):
-            dls = loaders(args, table, options.get("live", False), look, size=64, valid_col="is_valid")
+            dls = loaders(args, table, look=look, size=64, valid_col="is_valid", **{"live": False, **options})
             learn = sp.spec_learner(dls, args.arch, pretrained=False, seed=seed)
             with learn.no_bar(), learn.no_logging():
                 sp.fit(learn, sp.Recipe(epochs=args.epochs, freeze_epochs=0, seed=seed))

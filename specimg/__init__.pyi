@@ -72,7 +72,7 @@ from .labels import (
 )
 from .models import create_net as create_net, list_nets as list_nets
 from .render import Renderer as Renderer, SpecTree as SpecTree, render_tree as render_tree
-from .reports import report as report, review_sheet as review_sheet
+from .reports import report as report, review_sheet as review_sheet, serve as serve
 from .spectrogram import (
     Chroma as Chroma,
     Cqt as Cqt,

@@ -26,7 +26,15 @@ from typing import TextIO
 
 from ..core.offscreen import offscreen
 from ..core.text import printable
-from . import classifier as keeping, render as drawing, report as looking, runs as competing, sharing, train as training
+from . import (
+    classifier as keeping,
+    render as drawing,
+    report as looking,
+    runs as competing,
+    serve as serving,
+    sharing,
+    train as training,
+)
 from .common import in_options
 
 __all__ = ["main"]
@@ -36,6 +44,7 @@ GROUPS = (
     training,
     looking,
     keeping,
+    serving,
     sharing,
     competing,
 )  # modules with `add(commands)`, in the order of the help

@@ -21,8 +21,9 @@ from .loaders import ClipDataLoaders, SpecDataLoaders
 from .sizes import Sizing
 from .split import Split, SplitClips, split_clips
 from .tta import TTA
+from .wave_augment import WaveAugment
 from .wave_loaders import WaveBlock, WaveDataLoaders
-from .waves import TensorWave, WaveAugment
+from .waves import TensorWave
 
 __all__ = [
     "Augment",

@@ -10,12 +10,15 @@ All of it runs on whole batches, on the device where they are, and only in train
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from fastai.vision.all import TensorImage, Transform
 
 from ..core.values import Value, register
+from .batches import augmentation
+from .blend import Blend, partners
 
 # of the range, from the fill: gain leaves it alone; the zero of a signed picture lies between two levels
 SILENT = 0.51 / 255
@@ -53,6 +56,14 @@ class Augment(Value):
         Gaps in time and in frequency (SpecAugment).
     time_mask, freq_mask : float, default 0
         Share of the width and of the height: the largest gap.
+    band_gain : float, default 0
+        Share of the range: random bands of frequency are up to this much louder or softer, with slopes between them (FilterAugment [2]_), as
+        another room or microphone would have it; 0.075 is 6 dB of 80, the paper's.
+    bands : tuple of int, default (3, 6)
+        Fewest and most of these bands, of each batch.
+    cut_mix : float, default 0
+        Share of the clips of which a part in time, of random place and length, is another clip's (CutMix [3]_ along time only). Each label
+        counts by its share of the time.
 
     Raises
     ------
@@ -61,7 +72,10 @@ class Augment(Value):
 
     References
     ----------
-    Park et al. (2019), "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", arXiv 1904.08779.
+    .. [1] Park et al. (2019), "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", arXiv 1904.08779.
+    .. [2] Nam, Kim & Park (2022), "FilterAugment: An Acoustic Environmental Data Augmentation Method", ICASSP, arXiv 2110.03282 (the
+       linear kind).
+    .. [3] Yun et al. (2019), "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV, arXiv 1905.04899.
 
     Examples
     --------
@@ -79,11 +93,17 @@ class Augment(Value):
     time_mask: float = 0.0
     freq_masks: int = 1
     freq_mask: float = 0.0
+    band_gain: float = 0.0
+    bands: tuple[int, ...] = (3, 6)
+    cut_mix: float = 0.0
 
     def _check(self):
-        for name in ("shift", "stretch", "freq_shift", "gain", "noise", "hiss", "time_mask", "freq_mask"):
+        for name in ("shift", "stretch", "freq_shift", "gain", "noise", "hiss", "time_mask", "freq_mask", "band_gain"):
             self._need(0 <= getattr(self, name) < 1, "give a share, 0 (off) to below 1", name)
         self._need(min(self.time_masks, self.freq_masks) >= 0, "give 0 (off) or more", "time_masks", "freq_masks")
+        self._need(0 <= self.cut_mix <= 1, "give a share, 0 (off) to 1", "cut_mix")
+        fits = len(self.bands) == 2 and 1 <= self.bands[0] <= self.bands[1]
+        self._need(fits, "give two numbers, the fewest and the most, 1 or more", "bands")
 
 
 def _uniform(n: int, most: float, like: torch.Tensor) -> torch.Tensor:
@@ -114,6 +134,22 @@ def _hiss(level: torch.Tensor, most: float) -> torch.Tensor:
     loudness = _uniform(n, most, level)
     hiss = loudness + HISS_SLOPE * _uniform(n, 1.0, level) * slope + HISS_GRAIN * grain
     return torch.where(loudness > 0, hiss, torch.zeros_like(hiss))
+
+
+def _band_gains(level: torch.Tensor, most: float, bands: tuple[int, ...]) -> torch.Tensor:
+    """FilterAugment, `(n, 1, height, 1)`: gains from -most to most at random rows, and straight lines between them."""
+    n, height = len(level), level.shape[-2]
+    knots = min(int(torch.randint(bands[0], bands[1] + 1, (1,))), height - 1) + 1  # the edges of that many bands
+    if knots < 2:
+        return _uniform(n, most, level)
+    inner = torch.randperm(height - 2)[: knots - 2].sort().values + 1
+    rows = torch.cat([torch.tensor([0]), inner, torch.tensor([height - 1])]).to(level.device)
+    gains = _uniform(n * len(rows), most, level).view(n, -1)
+    at = torch.arange(height, device=level.device)
+    right = torch.bucketize(at, rows).clamp(min=1)
+    left = right - 1
+    along = ((at - rows[left]) / (rows[right] - rows[left])).to(level.dtype)
+    return (gains[:, left] + along * (gains[:, right] - gains[:, left])).view(n, 1, height, 1)
 
 
 def _gaps(n: int, length: int, most: float, like: torch.Tensor) -> torch.Tensor:
@@ -164,6 +200,9 @@ class SpecAugment(Transform):
         if s.gain:
             audible = level.abs() > SILENT
             level = torch.where(audible, level + _uniform(n, s.gain, level), level)
+        if s.band_gain:
+            black_and_audible = (fill == 0) & (level > SILENT)  # of a signed picture it would be no gain
+            level = torch.where(black_and_audible, level + _band_gains(level, s.band_gain, s.bands), level)
         if s.noise:
             std = _uniform(n, s.noise, level).abs()
             level = level + std * torch.randn_like(level)
@@ -176,3 +215,37 @@ class SpecAugment(Transform):
         out = (level + fill).clamp(0, 1).as_subclass(type(x))
         out.set_meta(x, as_copy=True)  # which clips these are
         return out
+
+
+class CutMixTime(Blend):
+    """fastai batch transform that puts a part in time of another picture into some of `(n, channels, height, width)`, in training only.
+
+    Of how long it is every share is as likely (Beta(1, 1), as in the paper).
+
+    share : of the pictures
+    """
+
+    order, moves = (
+        15,
+        True,
+    )  # after the pictures became floats, before noise and gaps; the seconds of the part are another clip's
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+
+    def _blend(self, x: TensorImage) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, bool]:
+        y, width = x.as_subclass(torch.Tensor), x.shape[-1]
+        others, drawn = partners(len(y), y.device), torch.rand(3, len(y), 1, device=y.device)
+        columns = (drawn[0] * (width + 1)).floor().clamp(max=width) * (drawn[1] < self.share)
+        first = (drawn[2] * (width - columns + 1)).floor()
+        at = torch.arange(width, device=y.device)
+        inside = (at >= first) & (at < first + columns)
+        made = torch.where(inside[:, None, None, :], y[others], y)
+        return made.as_subclass(type(x)), 1 - columns.flatten() / width, others, False
+
+
+def picture_changes(augment: Augment | str | None, fill: tuple[float, ...] = (0.0,)) -> list[Transform]:
+    """The transforms of an `Augment`, "default" (its defaults) or None (none)."""
+    changes = augmentation(augment, Augment, partial(SpecAugment, fill=fill))
+    return [CutMixTime(changes[0].settings.cut_mix), *changes] if changes and changes[0].settings.cut_mix else changes

@@ -3,7 +3,7 @@
     dls = SpecDataLoaders.from_csv("birds", "labels.csv", renderer=look, method="crop", seconds=5, live=True)
 
 Only training's clips come so, a random part of each in every epoch; what may be done to a waveform (`WaveAugment`) is done before it is
-drawn. Whatever is evaluated - validation, training's clips when they are predicted on, new recordings - takes the tree's way, which is
+drawn; `x.waves` of a batch is what was drawn, to be heard. Whatever is evaluated - validation, training's clips when they are predicted on, new recordings - takes the tree's way, which is
 the saved classifier's: there is one renderer and one kind of classifier, and its figures are the same.
 
 A part is drawn by itself, as `predict_windows` draws its windows. With `ref="max"` its own loudest cell is white; where a tree's
@@ -33,6 +33,7 @@ from .graph.transform import Fourier
 from .images import WHOLE, FitSize, OpenPicture, SpecImage, TensorSpec
 from .loader import SpecBlock
 from .split import SplitClips
+from .wave_augment import WaveAugment, wave_changes
 from .waves import TensorWave
 
 AT_ONCE = 4  # clips that a CPU draws at once, whose frames stay in its cache
@@ -42,8 +43,14 @@ WAY_OUT = "leave out live=True, and pictures are drawn ahead"
 # ---------------------------------------------------------------------- what can be drawn live
 
 
-def refuse_live(renderer: Renderer, variants: Sequence = (), item_tfms: object = None) -> None:
+def refuse_live(live: bool, renderer: Renderer, variants: Sequence, item_tfms: object, wave_augment: object) -> None:
     """ValueError, with every reason, for what cannot be drawn in a batch."""
+    if not live:
+        raise ValueError(
+            "wave_augment changes waveforms before they are drawn in the batch, and these are drawn ahead; give live=True too"
+        )
+    if not (wave_augment is None or isinstance(wave_augment, WaveAugment)):
+        raise ValueError(f"wave_augment={wave_augment!r}: give None or WaveAugment(...)")
     why = cannot_draw(renderer.replace(audio=Audio(sr=renderer.audio.sr)), n_samples=1)
     if why:
         raise ValueError(f"no batch can be drawn live with {', nor with '.join(why)}; {WAY_OUT}")
@@ -142,10 +149,10 @@ class OpenLive(OpenPicture):
 class DrawLive(Transform):
     """Batch transform: waveforms float32 `(n, 1, 1, samples)` become pictures `(n, channels, height, width)`, in whole levels of 0 to 255.
 
-    Drawn on the device where they are, in double precision.
+    Drawn on the device where they are, in double precision. `x.waves`, float32 `(n, samples)`, is what was drawn.
     """
 
-    order, moves = 5, False  # before levels become floats of 0 to 1; every sound stays where it is
+    order, moves = -10, False  # before everything that changes pictures; every sound stays where it is
 
     def __init__(self, front: AudioFrontEnd):
         super().__init__()
@@ -162,6 +169,7 @@ class DrawLive(Transform):
         with torch.no_grad():
             out = TensorSpec(torch.cat([front.fitted(part) for part in parts]).to(x.device))
         out.set_meta(x, as_copy=True)  # which clips these are
+        out.waves = samples  # to be heard
         return out
 
 
@@ -188,16 +196,18 @@ class Live:
 
     clips : those of training that have samples, and all others
     block, get_x : input of a DataBlock
-    draw : the batch transform
+    draw : the batch transforms: what changes waveforms, and what draws them
     """
 
     clips: SplitClips
     block: TransformBlock
     get_x: ReadLive
-    draw: DrawLive
+    draw: list[Transform]
 
 
-def live_clips(clips: SplitClips, tree: SpecTree, fit: FitSize, n_jobs: int, progress: bool) -> Live:
+def live_clips(
+    clips: SplitClips, tree: SpecTree, fit: FitSize, wave_augment: WaveAugment | None, n_jobs: int, progress: bool
+) -> Live:
     """Decode training's clips, and put together what draws them. ValueError for what cannot be drawn so."""
     jobs = _jobs(clips.train, tree)
     waves, reasons = keep_waves(tree.root, tree.source, tree.renderer.audio, jobs, n_jobs=n_jobs, progress=progress)
@@ -218,4 +228,5 @@ def live_clips(clips: SplitClips, tree: SpecTree, fit: FitSize, n_jobs: int, pro
     opened = OpenLive(tree, waves, samples, fit.method == "crop")
     plain = SpecBlock(tree.renderer)
     block = TransformBlock(type_tfms=[opened], batch_tfms=plain.batch_tfms, dl_type=plain.dl_type)
-    return Live(clips, block, ReadLive(tree), DrawLive(front))
+    changes = wave_changes(wave_augment, tree.renderer.audio.replace(sr=sr), tree.root.parent, n_jobs, progress)
+    return Live(clips, block, ReadLive(tree), [*changes, DrawLive(front)])

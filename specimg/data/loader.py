@@ -215,7 +215,17 @@ class ClipDL(TfmdDL):
             return self._pre_show_batch(b, max_n=max_n)
         samples = self._pre_show_batch(b, max_n=max_n)[2]
         titles = [label_text(sample[1]) if len(sample) > 1 else "" for sample in samples]
-        return self._sheet(samples, b[0], titles, ctxs, nrows, ncols, figsize)[0].figure
+        return self._sheet(samples, b[0], self._blended(b, titles), ctxs, nrows, ncols, figsize)[0].figure
+
+    def _blended(self, b, titles: list[str]) -> list[str]:
+        """The titles; of clips that are blends, every label with its share."""
+        shares, vocab = getattr(b[0], "shares", None), [str(label) for label in getattr(self, "vocab", None) or ()]
+        target = None if len(b) < 2 or not vocab else b[1].as_subclass(torch.Tensor).cpu()
+        if shares is not None and target is not None:
+            target = shares.cpu() @ torch.nn.functional.one_hot(target.long(), len(vocab)).float()
+        if target is None or target.ndim != 2 or ((target == 0) | (target == 1)).all():
+            return titles
+        return [_shared_title(row.tolist(), vocab) for row in target[: len(titles)]]
 
     def show_results(self, b, out, max_n=9, ctxs=None, show=True, nrows=None, ncols=None, figsize=None):
         """Draw up to `max_n` clips with their label and, below it, what was predicted; returns the matplotlib Figure."""
@@ -259,6 +269,12 @@ class SpecDL(ClipDL):
         span = spans[0] if spans else (start + left * (end - start), start + right * (end - start))
         info = replace(info, height=pixels.shape[1], width=pixels.shape[2])
         draw_pixels(ax, flat, info, title, span, (top, bottom))
+
+
+def _shared_title(row: list[float], vocab: list[str]) -> str:
+    """ "kick 0.6, snare 0.4"; labels that are there as a whole without a number."""
+    heard = [(share, label) for share, label in zip(row, vocab) if share > 0.005]
+    return ", ".join(f"{label} {share:.1g}" if share < 0.995 else label for share, label in sorted(heard, reverse=True))
 
 
 def label_text(y) -> str:

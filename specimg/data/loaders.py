@@ -16,7 +16,6 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,8 +35,8 @@ from ..render.plan import name_below
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
 from ..spectrogram.picture import describe
-from .augment import Augment, SpecAugment
-from .batches import Batches, Transforms, augmentation
+from .augment import Augment, picture_changes
+from .batches import Batches, Transforms
 from .clip_table import Columns, Corrections, add_pictures, drawn_tree, label_table, labels_of_folders, without_damaged
 from .images import FitSize
 from .inputs import NetworkInput, PictureInput
@@ -47,6 +46,7 @@ from .sizes import Sizing, blank_levels
 from .sources import as_clips
 from .split import Split, add_variants, split_clips
 from .twins import picture_digests, warn_of_twins
+from .wave_augment import WaveAugment
 
 T = TypeVar("T")
 Folder = str | os.PathLike
@@ -446,6 +446,7 @@ class SpecDataLoaders(ClipDataLoaders):
         device: str | torch.device | None = None,
         shuffle: bool = True,
         live: bool = False,
+        wave_augment: WaveAugment | None = None,
         n_jobs: int = -1,
         progress: bool = True,
     ) -> SpecDataLoaders:
@@ -510,7 +511,10 @@ class SpecDataLoaders(ClipDataLoaders):
             Draw training's clips in random order.
         live : bool, default False
             Draw training's pictures in the batch, on the device, by the same renderer: in every epoch of another random part of `seconds`
-            (method "crop"). Samples are decoded once, into one file beside the pictures; validation keeps the tree's pictures.
+            (method "crop"). Samples are decoded once, into one file beside the pictures; validation keeps the tree's pictures. A batch's
+            `x.waves`, float32 `(n, samples)`, is what was drawn.
+        wave_augment : WaveAugment, default None
+            How waveforms are changed in training, with `live=True`, before they are drawn and `augment` changes pictures.
         n_jobs, progress : int and bool, default -1 and True
             Settings of drawing, as in `render_tree`.
 
@@ -526,8 +530,8 @@ class SpecDataLoaders(ClipDataLoaders):
             validation, for arguments that do not go together, and for a look that cannot be drawn live.
         """
         sizing = Sizing(size, method, seconds, windows)  # checked before an hour of drawing
-        if live:
-            refuse_live(renderer or Renderer(), variants, item_tfms)
+        if live or wave_augment is not None:
+            refuse_live(live, renderer or Renderer(), variants, item_tfms, wave_augment)
         split = Split(valid_pct, valid_col, fold, fold_col, group_col, seed)
         columns = Columns(fn_col, label_col, label_delim, suffix, start_col, end_col, weight_col)
         batches = Batches(bs, val_bs, balance, item_tfms, batch_tfms, num_workers, device, shuffle)
@@ -536,7 +540,7 @@ class SpecDataLoaders(ClipDataLoaders):
         tree = drawn_tree(table, root, renderer or Renderer(), cache, n_jobs, progress, variants)
         decoding = dict(n_jobs=n_jobs, progress=progress)
         return cls._from_pictures(
-            table, tree, path, split, sizing, batches, vocab, variants, augment, live=live, **decoding
+            table, tree, path, split, sizing, batches, vocab, variants, augment, live, wave_augment, **decoding
         )
 
     @classmethod
@@ -592,12 +596,13 @@ class SpecDataLoaders(ClipDataLoaders):
         variants: Sequence = (),
         augment: Augment | str | None = "default",
         live: bool = False,
+        wave_augment: WaveAugment | None = None,
         n_jobs: int = -1,
         progress: bool = True,
     ) -> SpecDataLoaders:
         """A label table whose clips have pictures in the tree -> DataLoaders."""
-        if live:
-            refuse_live(tree.renderer, variants, batches.item_tfms)
+        if live or wave_augment is not None:
+            refuse_live(live, tree.renderer, variants, batches.item_tfms, wave_augment)
         clips = split_clips(add_pictures(table, tree), split, vocab)
         clips = replace(clips, clips=without_damaged(clips.clips, described=sizing.method != "squish"))
         warn_of_twins(clips.clips, picture_digests(clips.clips["picture"]), "is_valid")
@@ -605,10 +610,10 @@ class SpecDataLoaders(ClipDataLoaders):
         info = describe(pictures[0])
         sizing = sizing.settled(pictures, clips.evaluated["picture"].tolist())
         fit = FitSize(sizing.size, sizing.method, sizing.seconds, sizing.windows or 1, blank_levels(info))
-        changes = augmentation(augment, Augment, partial(SpecAugment, fill=blank_levels(info)))
+        changes = picture_changes(augment, blank_levels(info))
         if live:
-            drawn = live_clips(clips, tree, fit, n_jobs, progress)
-            clips, block, get_x, changes = drawn.clips, drawn.block, drawn.get_x, [drawn.draw, *changes]
+            drawn = live_clips(clips, tree, fit, wave_augment, n_jobs, progress)
+            clips, block, get_x, changes = drawn.clips, drawn.block, drawn.get_x, [*drawn.draw, *changes]
         else:
             clips = add_variants(clips, tree, variants)  # after the size, which goes by recordings as they are
             block, get_x = SpecBlock(tree.renderer), ColReader("picture")

@@ -31,7 +31,7 @@ from ..audio import Audio, AudioError, recording_seconds
 from ..audio.read import read_clip
 from ..core.text import examples
 from ..core.warnings import warn
-from .batches import Batches, augmentation
+from .batches import Batches
 from .clip_table import Columns, Corrections, label_table
 from .inputs import WaveInput
 from .loader import ClipDL, label_text
@@ -40,7 +40,8 @@ from .sizes import covering_windows
 from .sources import as_clips
 from .split import Split, SplitClips, split_clips
 from .twins import digest_of, repeated_digests, warn_of_twins
-from .waves import AugmentWaves, ReadWave, RecordingPart, TensorWave, WaveAugment, draw_wave, fit_wave, wave_sizing
+from .wave_augment import WaveAugment, wave_changes
+from .waves import ReadWave, RecordingPart, TensorWave, draw_wave, fit_wave, wave_sizing
 
 PEEK = 0.05  # s of a file that are decoded to see that it is a recording
 
@@ -187,7 +188,8 @@ class WaveDataLoaders(ClipDataLoaders):
 
     @classmethod
     @shows(
-        SpecDataLoaders.from_df, but=["renderer", "variants", "cache", "size", "method", "live", "n_jobs", "progress"]
+        SpecDataLoaders.from_df,
+        but=["renderer", "variants", "cache", "size", "method", "live", "wave_augment", "n_jobs", "progress"],
     )
     def from_df(
         cls,
@@ -231,7 +233,7 @@ class WaveDataLoaders(ClipDataLoaders):
         ValueError
             If clips come to no common length or cannot be read, and as in `SpecDataLoaders.from_df`.
         """
-        sizing, changes = wave_sizing(audio, seconds, windows), augmentation(augment, WaveAugment, AugmentWaves)
+        sizing, changes = wave_sizing(audio, seconds, windows), wave_changes(augment, audio)
         columns, split, batches = take(Columns, kwargs), take(Split, kwargs), take(Batches, kwargs)
         clips = cls._readable_clips(df, path, audio, columns, split, **kwargs)
         if sizing.method == "crop" and windows is None:

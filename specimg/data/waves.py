@@ -23,7 +23,6 @@ from matplotlib.axes import Axes
 from ..audio import Audio, AudioError, filter_band, fit_length
 from ..audio.read import condition, read_clip
 from ..core.figures import new_figure, write_message
-from ..core.values import Value, register
 from ..render.renderer import as_channels
 from .images import EncodedSound, FitTransform, Samples, window_starts
 from .sizes import Sizing
@@ -210,86 +209,3 @@ def wave_sizing(audio: Audio | None, seconds: float | None = None, windows: int 
 def fit_wave(audio: Audio, sizing: Sizing) -> FitWave:
     """The transform that brings clips to `sizing.seconds`."""
     return FitWave(audio, max(1, round(sizing.seconds * audio.sr)), sizing.windows or 1)
-
-
-# ---------------------------------------------------------------------- augmentation
-
-
-@register
-@dataclass(frozen=True)
-class WaveAugment(Value):
-    """How strongly waveforms are changed in training; 0, or None for the noise, switches off.
-
-    Parameters
-    ----------
-    shift : float, default 0.1
-        Share of the window, 0 to below 1: the sound begins up to this much earlier or later; silence comes in.
-    gain_db : float, default 6.0
-        dB: up to this much louder or softer.
-    noise_db : float, default 20.0
-        dB: white noise, at its loudest this far below the clip and up to 40 dB softer; None for no noise.
-
-    Raises
-    ------
-    ValueError
-        For numbers out of range.
-
-    Examples
-    --------
-    >>> from specimg.data import WaveAugment
-    >>> WaveAugment(noise_db=None)
-    WaveAugment(noise_db=None)
-    """
-
-    shift: float = 0.1
-    gain_db: float = 6.0
-    noise_db: float | None = 20.0
-
-    def _check(self):
-        self._need(0 <= self.shift < 1, "give a share, 0 (off) to below 1", "shift")
-        self._need(self.gain_db >= 0, "it goes both ways: give 0 (off) or more", "gain_db")
-
-
-def _uniform(like: torch.Tensor) -> torch.Tensor:
-    """A number from -1 to 1 for each waveform, `(n, 1, 1, 1)`."""
-    return torch.rand(len(like), 1, 1, 1, device=like.device, dtype=like.dtype) * 2 - 1
-
-
-def _shifted(x: torch.Tensor, most: float) -> torch.Tensor:
-    """Each waveform later or earlier by up to `most` of its length; zeros come in, nothing comes round."""
-    length = x.shape[-1]
-    at = torch.arange(length, device=x.device) - (_uniform(x) * most * length).round().long()
-    inside = (at >= 0) & (at < length)
-    return x.gather(-1, at.clamp(0, length - 1).expand_as(x)) * inside
-
-
-class AugmentWaves(Transform):
-    """fastai batch transform that applies a `WaveAugment` to `(n, 1, 1, samples)`, in training only.
-
-    What would leave [-1, 1] is made softer as a whole: clipping would add overtones.
-    """
-
-    order, split_idx = 20, 0
-
-    def __init__(self, settings: WaveAugment = WaveAugment()):
-        super().__init__()
-        self.settings = settings
-
-    @property
-    def moves(self) -> bool:
-        """Whether a sound stands elsewhere in the window afterwards."""
-        return bool(self.settings.shift)
-
-    def encodes(self, x: TensorWave) -> TensorWave:
-        s, y = self.settings, x.as_subclass(torch.Tensor)
-        if s.shift:
-            y = _shifted(y, s.shift)
-        if s.noise_db is not None:
-            level = y.square().mean(-1, keepdim=True).sqrt()
-            below = s.noise_db + NOISE_RANGE * _uniform(y).abs()
-            y = y + torch.randn_like(y) * level * 10 ** (-below / 20)
-        if s.gain_db:
-            y = y * 10 ** (_uniform(y) * s.gain_db / 20)
-        out = (y / y.abs().amax(-1, keepdim=True).clamp(min=1)).as_subclass(type(x))
-        out.set_meta(x, as_copy=True)  # which clips these are
-        return out

@@ -11,12 +11,13 @@ generator has to be saved, and on a CPU a training that was killed and resumed e
 >>> sp.Recipe(epochs=10, freeze_epochs=5).replace(lr=0.003).lr
 0.003
 
-`recipe` holds the choices, `learner` makes what is trained, `losses` what is minimised; `schedule` follows from a recipe epoch by
+`recipe` holds the choices, `learner` makes what is trained, `losses` what is minimised (`blending` for clips that are blends); `schedule` follows from a recipe epoch by
 epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `loop` trains, `fitting` is
 the public API. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
 `predictions` is the table of the results.
 """
 
+from .blending import BlendedLabels
 from .checkpoint import TrainingFolder
 from .fitting import fit, load_training, read_history
 from .learner import SpecLearner, spec_learner
@@ -27,6 +28,7 @@ from .recipe import Recipe
 from .trained import find_training
 
 __all__ = [
+    "BlendedLabels",
     "ClipWeights",
     "GeneralizedCrossEntropy",
     "Loss",

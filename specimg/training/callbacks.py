@@ -20,6 +20,7 @@ import torch
 from fastai.vision.all import Callback, GradientClip, Learner, MixedPrecision, MixUp, in_notebook
 
 from ..core.values import choose
+from .blending import BlendedLabels
 from .identity import device_of
 from .losses import ClipWeights, Loss, is_multi_loss
 from .recipe import Recipe
@@ -83,6 +84,11 @@ def check_learner(learn: Learner, recipe: Recipe) -> None:
         raise ValueError(
             f"mixup={recipe.mixup} needs a loss that fastai can blend, torch's CrossEntropyLoss is none; "
             "give the learner fastai's CrossEntropyLossFlat"
+        )
+    if recipe.mixup and any(isinstance(cb, BlendedLabels) for cb in learn.cbs):
+        raise ValueError(
+            f"mixup={recipe.mixup} blends pictures, and the loaders blend clips already (WaveAugment(mix=...), Augment(cut_mix=...)); "
+            "set one of them to 0"
         )
     for cb in learn.cbs:
         if isinstance(cb, ClipWeights):

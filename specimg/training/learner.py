@@ -57,6 +57,7 @@ from ..models.networks import (
     split_stages,
 )
 from ..models.weights import named_weights, use_own_weights, use_weights
+from .blending import BlendedLabels, blends
 from .frames import FrameLoss
 from .recipe import Recipe
 from .schedule import DEFAULT_RATE
@@ -413,6 +414,8 @@ def spec_learner(
         learn.add_cb(FrameLoss(frame_share))
     elif frame_share != 0.5:
         raise ValueError(f"frame_share={frame_share!r} is of head='attention', and head={head!r} has no frames")
+    if blends(dls) and not data.is_multi and not any(isinstance(cb, BlendedLabels) for cb in learn.cbs):
+        learn.add_cb(BlendedLabels())
     if found:
         learn.freeze()
     return learn

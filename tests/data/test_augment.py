@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import soundfile as sf
 import torch
+from fastai.vision.all import TensorCategory, TensorImage, TensorMultiCategory
 
 from specimg.data import SpecDataLoaders, TensorSpec
-from specimg.data.augment import Augment, SpecAugment
+from specimg.data.augment import Augment, CutMixTime, SpecAugment
 from specimg.datasets import sine
 from specimg.render.renderer import Renderer
 from specimg.spectrogram import Delta, Mel, Stack
@@ -15,7 +16,7 @@ from specimg.spectrogram.picture import read_planes
 
 torch.set_num_threads(1)
 HEIGHT, WIDTH = 20, 64
-KNOBS = {name: value for name, value in Augment().to_dict().items() if name != "kind"}
+KNOBS = {name: value for name, value in Augment().to_dict().items() if name not in ("kind", "bands")}
 OFF = Augment(**dict.fromkeys(KNOBS, 0))
 
 
@@ -269,3 +270,63 @@ def test_nothing_is_mid_grey_where_a_picture_is_signed(sounds):
     assert (x[:, 0, :, 40:] == 0).all() and torch.allclose(
         x[:, 1, :, 40:].as_subclass(torch.Tensor), torch.tensor(128 / 255)
     )
+
+
+# ---------------------------------------------------------------------- bands and parts in time
+
+
+def test_bands_of_frequency_get_a_gain_that_is_even_in_time_and_changes_slowly():
+    torch.manual_seed(0)
+    x = TensorImage(torch.full((40, 1, 64, 30), 0.5))
+    x[:, :, :4] = 0
+    settings = Augment(hiss=0, band_gain=0.1)
+    out = SpecAugment(settings)(x, split_idx=0).as_subclass(torch.Tensor)
+    gain = out[:, 0] - 0.5
+    assert (gain[..., :1] == gain).all() and not out[:, :, :4].any()  # silence stays
+    profile = gain[:, 4:, 0]
+    assert 0.09 < profile.abs().max() <= 0.1 and len({round(float(p), 4) for p in profile[:, 20]}) > 30
+    turns = (profile.diff(dim=1).diff(dim=1).abs() > 1e-5).sum(1)
+    assert (turns <= 2 * 5).all() and (turns >= 1).all()  # straight lines between at most 7 rows
+    signed = SpecAugment(settings, fill=(0.5,))(TensorImage(torch.rand(2, 1, 64, 30)), split_idx=0)
+    assert signed.shape == (2, 1, 64, 30)
+    x = TensorImage(torch.rand(2, 1, 64, 30))
+    assert torch.equal(SpecAugment(settings, fill=(0.5,))(x, split_idx=0), x)  # a signed picture has no gain to shift
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 5])
+def test_bands_fit_low_pictures(height):
+    x = TensorImage(torch.full((3, 1, height, 8), 0.5))
+    assert SpecAugment(Augment(hiss=0, band_gain=0.1))(x, split_idx=0).shape == x.shape
+
+
+def test_a_part_in_time_is_another_clips_and_labels_count_by_the_time():
+    torch.manual_seed(0)
+    n = 64
+    x = TensorImage(torch.arange(n).view(-1, 1, 1, 1).expand(n, 1, 8, 50) / n)
+    out, y = CutMixTime(1.0)((x, TensorCategory(torch.arange(n))), split_idx=0)
+    owner = (out.as_subclass(torch.Tensor)[:, 0] * n).round().long()
+    assert (owner[:, :1] == owner).all()  # the whole height
+    counted = torch.stack([(owner[:, 0] == clip).float().mean(1) for clip in range(n)], 1)
+    torch.testing.assert_close(counted, out.shares)
+    kept = out.shares.diagonal()
+    assert kept.min() < 0.1 and kept.max() > 0.9 and (owner[:, 0].diff(dim=1) != 0).sum(1).max() <= 2
+    multi, soft = CutMixTime(1.0)((x, TensorMultiCategory(torch.eye(n))), split_idx=0)
+    found = (multi.as_subclass(torch.Tensor)[:, 0, 0] * n).round().long()
+    want = torch.stack([(found == clip).float().mean(1) for clip in range(n)], 1)
+    torch.testing.assert_close(soft.as_subclass(torch.Tensor), want)
+    some, _ = CutMixTime(0.25)((x, TensorCategory(torch.arange(n))), split_idx=0)
+    assert 4 < int((some.shares.diagonal() < 1).sum()) < 30
+    assert CutMixTime(1.0)((x, y), split_idx=1)[0] is x
+
+
+def test_parts_of_parts_keep_count():
+    torch.manual_seed(0)
+    x = TensorImage(torch.arange(6).view(-1, 1, 1, 1).expand(6, 1, 4, 60) / 6)
+    first = CutMixTime(1.0)((x, TensorCategory(torch.arange(6))), split_idx=0)
+    assert torch.allclose(CutMixTime(1.0)(first, split_idx=0)[0].shares.sum(1), torch.ones(6))
+
+
+@pytest.mark.parametrize("settings", [dict(cut_mix=1.1), dict(bands=(3,)), dict(bands=(5, 2)), dict(band_gain=1.0)])
+def test_bands_and_parts_that_make_no_sense_are_refused(settings):
+    with pytest.raises(ValueError, match="give "):
+        Augment(**settings)

@@ -16,17 +16,9 @@ from PIL import Image
 from specimg.audio import Audio, AudioError, read_audio
 from specimg.data.loader import ClipDL
 from specimg.data.tta import TTA, fit_with_tta, with_tta
+from specimg.data.wave_augment import AugmentWaves, WaveAugment
 from specimg.data.wave_loaders import WaveBlock, WaveDataLoaders, WaveDL
-from specimg.data.waves import (
-    AugmentWaves,
-    FitWave,
-    ReadWave,
-    RecordingPart,
-    TensorWave,
-    WaveAugment,
-    draw_recording,
-    draw_wave,
-)
+from specimg.data.waves import FitWave, ReadWave, RecordingPart, TensorWave, draw_recording, draw_wave
 from specimg.datasets import sine
 from specimg.interpret import SpecInterpretation
 from specimg.training import predict_all

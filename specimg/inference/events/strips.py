@@ -86,10 +86,10 @@ def _shown_labels(windows: pd.DataFrame, table: pd.DataFrame, labels, events: pd
 
 
 def _clock_axis(ax, edges: np.ndarray) -> None:
-    """Time in the recording below the strips, with at most eight marks where they are a day or less apart."""
-    length = edges[-1] - edges[0]
+    """Time in the recording below the strips, with a mark an inch, at most eight, where they are a day or less apart."""
+    length, most = edges[-1] - edges[0], np.clip(round(ax.get_window_extent().width / ax.figure.dpi), 1, 8)
     ax.set(xlim=(edges[0], edges[-1]), xlabel="time (h:mm:ss)")
-    ax.xaxis.set_major_locator(MultipleLocator(next((step for step in STEPS if length / step <= 8), STEPS[-1])))
+    ax.xaxis.set_major_locator(MultipleLocator(next((step for step in STEPS if length / step <= most), STEPS[-1])))
     ax.xaxis.set_major_formatter(FuncFormatter(clock))
 
 
