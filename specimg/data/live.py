@@ -93,24 +93,17 @@ def _name_of(picture: str, images: Path) -> str:
 
 @dataclass(frozen=True)
 class LiveClip:
-    """A clip of training: the name of its picture, and the file of that, where it is shown and evaluated."""
+    """A clip of training: its picture, which names its samples, and which is opened where it is shown and evaluated."""
 
-    name: str
     picture: str
 
 
 class ReadLive(Transform):
     """What is opened of a row of the table of clips: of training a `LiveClip`, else the picture or the recording that it names."""
 
-    def __init__(self, tree: SpecTree):
-        super().__init__()
-        self.images = tree.images
-
-    def encodes(self, row):
+    def encodes(self, row):  # without an annotation, by which fastai would convert what is returned
         picture = row["picture"]
-        if bool(row.get("is_valid", True)) or not isinstance(picture, str):
-            return picture
-        return LiveClip(_name_of(picture, self.images), picture)
+        return picture if bool(row.get("is_valid", True)) or not isinstance(picture, str) else LiveClip(picture)
 
 
 class OpenLive(OpenPicture):
@@ -121,7 +114,7 @@ class OpenLive(OpenPicture):
 
     def __init__(self, tree: SpecTree, waves: Waves, samples: int, crop: bool):
         super().__init__(tree.renderer)
-        self.waves, self.samples, self.crop = waves, samples, crop
+        self.images, self.waves, self.samples, self.crop = tree.images, waves, samples, crop
         self.training = False
 
     def __call__(self, b, split_idx=None, **kwargs):
@@ -137,9 +130,10 @@ class OpenLive(OpenPicture):
     def encodes(self, o: LiveClip):
         if not self.training:
             return SpecImage.create(o.picture)
-        wave = self.waves.clips[o.name]
+        name = _name_of(o.picture, self.images)
+        wave = self.waves.clips[name]
         first = random.randint(0, max(0, wave.count - self.samples)) if self.crop else 0
-        y = fit_length(self.waves.read(o.name, first, self.samples), self.samples)
+        y = fit_length(self.waves.read(name, first, self.samples), self.samples)
         x = TensorWave(torch.from_numpy(y)[None, None])
         begin = wave.begin + first / wave.sr
         x.spans, x.part = [(begin, begin + self.samples / wave.sr)], WHOLE
@@ -229,4 +223,4 @@ def live_clips(
     plain = SpecBlock(tree.renderer)
     block = TransformBlock(type_tfms=[opened], batch_tfms=plain.batch_tfms, dl_type=plain.dl_type)
     changes = wave_changes(wave_augment, tree.renderer.audio.replace(sr=sr), tree.root.parent, n_jobs, progress)
-    return Live(clips, block, ReadLive(tree), [*changes, DrawLive(front)])
+    return Live(clips, block, ReadLive(), [*changes, DrawLive(front)])

@@ -21,7 +21,9 @@ from ..competitions import Competition
 from ..competitions.layouts.from_toml import CompetitionFile
 from ..core.values import Value, choose, register
 from ..data.augment import Augment
+from ..data.live import refuse_live
 from ..data.tta import TTA
+from ..data.wave_augment import WaveAugment
 from ..render.renderer import Renderer
 from ..training import Recipe
 
@@ -40,6 +42,8 @@ _LOADING = (
     "seconds",
     "windows",
     "augment",
+    "live",
+    "wave_augment",
     "shuffle",
     "num_workers",
     "device",
@@ -175,6 +179,9 @@ class RunConfig(Value):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it must be {rule}")
         for name, known in {"competition": _COMPETITION, "loaders": _DRAWING + _LOADING, "learner": _LEARNING}.items():
             object.__setattr__(self, name, self._options(name, known))
+        live, waves = bool(self.loaders.get("live")), self.loading.get("wave_augment")
+        if live or waves is not None:
+            refuse_live(live, self.renderer, self.variants, None, waves)
 
     def _options(self, name: str, known: tuple[str, ...]) -> dict:
         """A copy of one of the dictionaries as TOML can hold it. ValueError for an unknown option."""
@@ -218,8 +225,9 @@ class RunConfig(Value):
         options = {name: value for name, value in self.loaders.items() if name in _LOADING}
         if self.variants:
             options["variants"] = self.variants
-        if isinstance(options.get("augment"), dict):
-            options["augment"] = Augment.from_dict(options["augment"])
+        for name, kind in (("augment", Augment), ("wave_augment", WaveAugment)):
+            if isinstance(options.get(name), dict):
+                options[name] = kind.from_dict(options[name])
         if options.get("device") is not None:
             options["device"] = torch.device(options["device"])  # fastai takes no name of one
         return options

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import specimg as sp
-from specimg.data import TensorSpec, TensorWave
+from specimg.data import TensorSpec, TensorWave, WaveAugment
 from specimg.data.live import DrawLive
 from specimg.inference import load_classifier
 from specimg.spectrogram import Chroma, mel_and_deltas
@@ -173,3 +173,17 @@ def test_pieces_of_a_batch_are_drawn_as_each_clip_alone(folder):
     together = draw(TensorWave(waves), split_idx=0)
     alone = torch.cat([draw(TensorWave(wave[None]), split_idx=0) for wave in waves])
     assert torch.equal(together, alone)
+
+
+def test_a_cross_validation_is_live_too_and_refuses_before_it_draws(folder, tmp_path):
+    table = sp.labels_from_folders(folder)
+    comp = sp.Competition("tiny", folder, table)
+    look, recipe = sp.Renderer(MEL, audio=sp.Audio(sr=SR)), sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3, seed=0)
+    loading = dict(bs=4, size=32, cache=tmp_path / "cache", method="crop", seconds=0.25, live=True, progress=False)
+    loading["wave_augment"] = WaveAugment(mix=0.5)
+    options = dict(folds=2, loaders=loading, learner=dict(pretrained=False))
+    run = sp.cross_validate(comp, look, "mini_resnet", recipe, out=tmp_path / "run", **options)
+    assert len(run.oof) == len(table) and next((tmp_path / "cache").glob("*/waves.f32")).is_file()
+    with pytest.raises(ValueError, match="the representation chroma"):
+        sp.cross_validate(comp, sp.Renderer(Chroma()), "mini_resnet", recipe, out=tmp_path / "no", **options)
+    assert not (tmp_path / "no").exists()

@@ -328,6 +328,18 @@ def test_spoken_digits_have_the_renderers_pixels(fsdd):
     assert pixels > 100_000 and off / pixels < 5e-4
 
 
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.slug)
+def test_everything_is_computed_where_the_samples_are(spec):
+    """On torch's device without memory, where a tensor made elsewhere is an error, as it is on a GPU."""
+    for audio in (Audio(sr=SR), Audio(sr=SR, duration=0.5, pad="reflect", normalize="rms")):
+        for fit in (FitSize((16, 24)), FitSize((16, 24), "crop", seconds=0.3), FitSize((16, 24), "pad", seconds=0.6)):
+            front = AudioFrontEnd(Renderer(spec, Picture(height=30), audio), fit, n_samples=8000).to("meta")
+            for part in front.modules():
+                if isinstance(part, Fourier):
+                    part.products = fit.method == "squish"
+            assert front(torch.empty(2, 8000, device="meta")).shape[-2:] == (16, 24)
+
+
 # ---------------------------------------------------------------------- waveforms
 
 
