@@ -22,6 +22,7 @@ from ..core.text import printable
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
     from ..render.renderer import Renderer
+TRACK = "who follows: wandb, tensorboard or mlflow; pip install it first"  # said of --track
 SHOWN = 10  # failures that are printed without --verbose
 
 

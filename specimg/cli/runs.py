@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core.hub import is_address
 from ..core.text import count
 from .classifier import check_folder
-from .common import add_command, add_settings, option, read_settings, read_value
+from .common import TRACK, add_command, add_settings, option, read_settings, read_value
 
 
 def _fetch(args) -> None:
@@ -109,7 +109,8 @@ def _cv(args) -> None:
 
     config, out = _plan(args.plan, args.set)
     out = _folder(args, out)
-    run = run_cross_validation(open_competition(config.competition), config, out, test=not args.no_test, only=args.only)
+    comp, how = open_competition(config.competition), {"test": not args.no_test, "only": args.only, "track": args.track}
+    run = run_cross_validation(comp, config, out, **how)
     print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
     print(f"out of fold: {run.score}")
 
@@ -221,6 +222,7 @@ def add(commands) -> None:
     text = "numbers of the folds to train now; the others in another call"
     add("--only", text, nargs="+", type=int, metavar="FOLD")
     add("--no-test", "do not predict the test set", action="store_true")
+    add("--track", TRACK, metavar="NAME")
 
     example = "specimg compare runs/compare --baseline 'resnet18, mel' --curves curves.png"
     add = partial(option, add_command(commands, "compare", _compare, example))

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 from ..core.files import unlinked
 from ..core.text import count
-from .common import add_command, add_renderer, in_options, option, read_column, read_settings, read_value, renderer_from
+from .common import (
+    TRACK,
+    add_command,
+    add_renderer,
+    in_options,
+    option,
+    read_column,
+    read_settings,
+    read_value,
+    renderer_from,
+)
 
 if TYPE_CHECKING:
     from ..data import SpecDataLoaders
@@ -71,8 +81,10 @@ def _train(args: argparse.Namespace) -> None:
     """Train a classifier on a folder of labelled folders, on file names, or on a csv."""
     from ..core.failures import explained
     from ..models.networks import check_arch
+    from ..training.tracking import as_track
 
     check_arch(args.arch)  # before an hour of drawing
+    as_track(args.track)
     out = Path(args.out)
     _check_out(Path(args.source), out)
     with explained(out, "finished epochs are kept, and the same command continues", "fewer processes at once"):
@@ -85,7 +97,8 @@ def _train_into(out: Path, args: argparse.Namespace) -> None:
     from ..inference import save_classifier
     from ..interpret import SpecInterpretation
     from ..labels.corrections import read_corrections, write_corrections
-    from ..training import Recipe, fit
+    from ..reports.tracked import final_figures
+    from ..training import Recipe, Track, fit
     from ..training.learner import spec_learner
 
     recipe = Recipe(
@@ -113,8 +126,9 @@ def _train_into(out: Path, args: argparse.Namespace) -> None:
     pretrained = {"yes": True, "no": False}.get(args.pretrained, args.pretrained)
     learn = spec_learner(dls, args.arch, pretrained=pretrained, weights=args.weights, seed=args.seed, path=out)
     print(f"network: {learn.weights_from}")
+    track = None if args.track is None else Track(args.track, name=out.absolute().name)
     old = out / "run"  # of version 0.1
-    fit(learn, recipe, out=old if (old / "recipe.toml").exists() else out / "training", predictions=False)
+    fit(learn, recipe, out=old if (old / "recipe.toml").exists() else out / "training", predictions=False, track=track)
     save_classifier(learn, out / "classifier")  # first: it must not depend on the figures
     with learn.no_bar():
         interp = SpecInterpretation.from_learner(learn)
@@ -122,10 +136,7 @@ def _train_into(out: Path, args: argparse.Namespace) -> None:
     if baseline is not None:
         print(in_options(baseline.compare(interp.predictions, learn), args.parser))
     interp.predictions.save(out / "predictions.npz")
-    figures = {"learning_curves": interp.plot_learning_curves(), "top_losses": interp.plot_top_losses(9)}
-    if not dls.is_multi:
-        figures["confusion"] = interp.plot_confusion_matrix()
-    for name, figure in figures.items():
+    for name, figure in final_figures(interp).items():
         figure.savefig(out / f"{name}.png", dpi=110)
     print(f"the classifier is in {str(out / 'classifier')!r}, its figures beside it")
     print(f"to see and hear its mistakes: specimg report {out}")
@@ -177,6 +188,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     add("--bs", "clips per batch; default 16 to 64, by the number of clips", type=int)
     add("--size", "height and width in pixels; default those of the pictures", type=int)
     add("--seed", "of the split and of training", 0)
+    add("--track", TRACK, metavar="NAME")
     few = f"compare with a linear model; default up to {BASELINE_CLIPS} clips, for which it takes seconds"
     add("--baseline", few, action=argparse.BooleanOptionalAction)
 

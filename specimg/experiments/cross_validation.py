@@ -11,9 +11,10 @@ fold that no other process is working on.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from ..core.arguments import names_arguments
 from ..core.failures import explained
 from ..core.progress import line_logger
 from ..core.text import count, examples
+from ..core.wiring import provided
 from ..data.sizes import Sizing
 from ..data.tta import TTA
 from ..data.twins import picture_digests, warn_of_twins
@@ -31,7 +33,8 @@ from ..labels.tables import clip_index
 from ..models.networks import check_arch, check_weights
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
-from ..training import Recipe
+from ..training import Recipe, Track
+from ..training.tracking import FILE as TRACKING, as_track, followed
 from .config import RunConfig
 from .drawing import draw_clips, draw_variants, join_pictures
 from .fold_run import FoldRun, plan_fold_runs
@@ -156,6 +159,7 @@ class _Plan:
     fold_runs: list[FoldRun]
     out: Path
     log: Callable[[str], None]
+    track: Track | None = None  # with the group of the run
 
     @property
     def is_done(self) -> bool:
@@ -241,7 +245,7 @@ def _draw(plan: _Plan) -> SpecTree:
 def _carry_out(plan: _Plan) -> None:
     """Draw all clips; then, network by network, train it and predict held-out clips and test set."""
     tree = _draw(plan)
-    setup = FoldSetup.open(plan.task, plan.config, tree, _drawn_clips(plan.table, tree))
+    setup = FoldSetup.open(plan.task, plan.config, tree, _drawn_clips(plan.table, tree), plan.track)
     record_pictures(plan.out, tree, setup.size)
     test_clips = None if plan.test is None else drawn_test_clips(plan.test, tree)
     for fold_run in plan.fold_runs:
@@ -257,6 +261,20 @@ def _carry_out(plan: _Plan) -> None:
                 predict_test(fold_run, test_clips, setup)
 
 
+def _show_whole(run: Run, track: Track | None) -> None:
+    """A tracker is shown the finished run, once: its score, its pictures and its report, in the group of its networks."""
+    if track is None or len(run.fold_runs) < run.n_planned or (run.folder / TRACKING).exists():
+        return
+    about = {"config": run.config.to_dict(), "competition": run.task.slug, "networks": run.n_planned}
+    with (
+        followed(track.replace(name=track.group), about, run.folder) as tracked,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        score = {"score": run.score, "low": run.score.low, "high": run.score.high}
+        tracked.finish(lambda: [("score", {name: float(x) for name, x in score.items() if x == x})])
+        tracked.finish(lambda: provided("training_pages")(run, Path(scratch)))
+
+
 def run_cross_validation(
     comp: Competition,
     config: RunConfig,
@@ -265,6 +283,7 @@ def run_cross_validation(
     test: bool = True,
     only: Sequence[int] | None = None,
     log: Callable[[str], None] | None = print,
+    track: str | Track | None = None,
 ) -> Run:
     """`cross_validate` by a configuration; `config.competition` is replaced by where `comp` lies."""
     began, log = time.perf_counter(), line_logger(log)
@@ -275,7 +294,11 @@ def run_cross_validation(
         )
     pseudo = None if config.pseudo is None else str(Path(config.pseudo).absolute())  # the working folder may change
     config = config.replace(competition=_location(comp), pseudo=pseudo)
+    track = as_track(track)
     plan = _make_plan(comp, config, Path(out).absolute(), test, only, log)
+    if track is not None:
+        group = track.group or track.name or plan.out.name
+        plan = replace(plan, track=track.replace(group=group))
     _log_plan(plan)
     try:
         if not plan.is_done:
@@ -286,6 +309,7 @@ def run_cross_validation(
         raise
     run = Run(plan.out)
     run.keep_score()
+    _show_whole(run, plan.track)
     log(f"{run!r}; {time.perf_counter() - began:.0f} s")
     if len(run.fold_runs) == run.n_planned and not run.has_chosen:
         choose_post_processing(run, log=log)
@@ -311,6 +335,7 @@ def cross_validate(
     test: bool = True,
     only: Sequence[int] | None = None,
     log: Callable[[str], None] | None = print,
+    track: str | Track | None = None,
 ) -> Run:
     """Train a network for each fold, and return the run: out-of-fold predictions, score, predictions of the test set.
 
@@ -352,6 +377,8 @@ def cross_validate(
         Numbers of the folds to train now; the others may follow in another call, or in another process.
     log : callable or None, default print
         Takes each line of the log; None is silent.
+    track : {"wandb", "tensorboard", "mlflow"} or Track, optional
+        Who follows, as in `fit`: one training a network, all in one group, and when the run is finished its score, pictures and report.
 
     Returns
     -------
@@ -361,7 +388,7 @@ def cross_validate(
     Raises
     ------
     ValueError
-        Options exclude each other, weights are not found, a fold would be empty, a network gives nan, or `out` holds another run.
+        Options exclude each other, `track` is unknown, weights are not found, a fold would be empty, a network gives nan, or `out` holds another run.
     OSError
         The disk is full, or a process that draws or loads data was killed: what is finished is kept, and the same call continues.
 
@@ -390,4 +417,4 @@ def cross_validate(
         loaders=loaders or {},
         learner=learner or {},
     )
-    return run_cross_validation(comp, config, out, test=test, only=only, log=log)
+    return run_cross_validation(comp, config, out, test=test, only=only, log=log, track=track)

@@ -23,7 +23,7 @@ from ..data.twins import TWINS
 from ..inference import load_classifier, save_classifier
 from ..labels.tables import KEY, clip_index
 from ..render.tree import SpecTree
-from ..training import Predictions, fit, predict_all
+from ..training import Predictions, Track, fit, predict_all
 from ..training.learner import spec_learner
 from ..training.losses import ClipWeights
 from .config import RunConfig
@@ -46,9 +46,12 @@ class FoldSetup:
     table: pd.DataFrame  # the clips of training that have a picture
     size: tuple[int, int]  # pixels: height, width
     seconds: float | None  # that pictures are cropped or padded to
+    track: Track | None = None  # who follows, with the group of the run
 
     @classmethod
-    def open(cls, task: Task, config: RunConfig, tree: SpecTree, table: pd.DataFrame) -> FoldSetup:
+    def open(
+        cls, task: Task, config: RunConfig, tree: SpecTree, table: pd.DataFrame, track: Track | None = None
+    ) -> FoldSetup:
         """With a size of pictures that is settled once, so that it is the same in all folds."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # each fold's own loaders will warn
@@ -57,7 +60,7 @@ class FoldSetup:
             )
             dls = _make_loaders(whole, tree, task, path=tree.root, **{**config.loading, "variants": ()})
         transform = next(step for step in dls.valid.after_item.fs if isinstance(step, FitSize))
-        return cls(task, config, tree, table, tuple(dls.size), transform.seconds)
+        return cls(task, config, tree, table, tuple(dls.size), transform.seconds, track)
 
     def loaders(self, table: pd.DataFrame, fold_run: FoldRun) -> SpecDataLoaders:
         """Loaders of the split of a fold."""
@@ -135,7 +138,8 @@ def train_fold(fold_run: FoldRun, table: pd.DataFrame, setup: FoldSetup, log: Ca
     began = time.perf_counter()
     learn = _make_learner(fold_run, table, setup, log)
     recipe = setup.config.recipe.replace(seed=fold_run.seed)
-    history = fit(learn, recipe, fold_run.folder / "fit", predictions=False)
+    track = None if setup.track is None else setup.track.replace(name=str(fold_run))
+    history = fit(learn, recipe, fold_run.folder / "fit", predictions=False, track=track)
     oof = _predict_held_out(learn, table, setup.config)
     # the clips of a fold need not be in its folder
     save_classifier(learn, fold_run.folder / "classifier", golden=0, predictions=oof)

@@ -12,7 +12,7 @@ generator has to be saved, and on a CPU a training that was killed and resumed e
 0.003
 
 `recipe` holds the choices, `learner` makes what is trained, `losses` what is minimised (`blending` for clips that are blends); `schedule` follows from a recipe epoch by
-epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `loop` trains, `fitting` is
+epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `tracking` tells others, `loop` trains, `fitting` is
 the public API. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
 `predictions` is the table of the results.
 """
@@ -25,6 +25,7 @@ from .losses import ClipWeights, GeneralizedCrossEntropy, Loss, SoftBootstrap
 from .predict import predict_all
 from .predictions import Predictions
 from .recipe import Recipe
+from .tracking import Track, list_trackers
 from .trained import find_training
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
     "Recipe",
     "SoftBootstrap",
     "SpecLearner",
+    "Track",
     "TrainingFolder",
     "find_training",
     "fit",
+    "list_trackers",
     "load_training",
     "predict_all",
     "read_history",

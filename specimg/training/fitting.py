@@ -8,22 +8,31 @@ load_training(learn, "trained/first")                            # its weights i
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
+import fastai
 import pandas as pd
+import torch
 from fastai.vision.all import Learner
 
+from .. import __version__
 from ..core.arguments import names_arguments
 from ..core.failures import explained
 from ..core.progress import line_logger
 from ..core.reading import read_bytes
 from ..core.text import count
+from ..core.wiring import provided
 from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
+from .identity import network_of
 from .loop import conclude, train_phases
 from .recipe import Recipe
 from .schedule import Progress, typed
+from .tracking import Track, Tracked, as_track, followed
 
 MOST_HISTORY = 2**22  # bytes of history.csv, which has a row for each epoch
 
@@ -40,7 +49,12 @@ def _keep_predictions(learn: Learner, store: TrainingFolder, log: Callable[[str]
 
 @names_arguments
 def fit(
-    learn: Learner, recipe: Recipe = Recipe(), out: str | os.PathLike | None = None, *, predictions: bool = True
+    learn: Learner,
+    recipe: Recipe = Recipe(),
+    out: str | os.PathLike | None = None,
+    *,
+    predictions: bool = True,
+    track: str | Track | None = None,
 ) -> pd.DataFrame:
     """Train a learner by a recipe; the same call with the same `out` resumes after the last finished epoch.
 
@@ -60,6 +74,9 @@ def fit(
         None writes nothing. `report`, `SpecInterpretation.from_run` and `load_classifier` take it.
     predictions : bool, default True
         With `out`, predict the validation clips once more at the end, and keep that.
+    track : {"wandb", "tensorboard", "mlflow"} or Track, optional
+        Who follows the training: recipe, renderer and network, a point per epoch on each curve, at the end the largest losses, the confusion
+        matrix and the report. Resumed with the same `out` it stays one training there, where the library can.
 
     Returns
     -------
@@ -71,7 +88,9 @@ def fit(
     ------
     ValueError
         The learner cannot follow the recipe, no learning rate is found, a loss is not finite, another process trains in `out`, or `out`
-        holds another recipe, another network, other data, other files or a link.
+        holds another recipe, another network, other data, other files or a link; `track` is unknown or does not begin.
+    ModuleNotFoundError
+        The library that `track` names is not installed.
     OSError
         The disk is full, or a process that loads data was killed: what is finished is kept, and the same call resumes.
 
@@ -89,6 +108,7 @@ def fit(
     if not isinstance(recipe, Recipe):
         raise ValueError(f"recipe={recipe!r} is not a Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)
+    track = as_track(track)
     log = line_logger(print if learn.logger is print else learn.logger)
     store = InMemory() if out is None else TrainingFolder(out)
     with explained(store.name, f"finished epochs are kept, and {store.how_to_resume}"), store.claimed():
@@ -101,7 +121,7 @@ def fit(
                     "its weights are loaded"
                 )
             else:
-                _train(learn, recipe, progress, store, log)
+                _train_followed(learn, recipe, progress, store, log, track)
             if predictions and isinstance(store, TrainingFolder) and not store.predictions_file.exists():
                 _keep_predictions(learn, store, log)
         finally:
@@ -110,7 +130,12 @@ def fit(
 
 
 def _train(
-    learn: Learner, recipe: Recipe, progress: Progress, store: InMemory | TrainingFolder, log: Callable[[str], None]
+    learn: Learner,
+    recipe: Recipe,
+    progress: Progress,
+    store: InMemory | TrainingFolder,
+    log: Callable[[str], None],
+    tracked: Tracked,
 ) -> None:
     """The epochs that are left."""
     if progress.rows:
@@ -122,10 +147,44 @@ def _train(
         log(f"nothing here is pretrained, so the {skipped} frozen epoch{'s are' if skipped > 1 else ' is'} skipped")
     try:
         with equipped(learn, recipe):
-            train_phases(learn, progress, store, log)
+            train_phases(learn, progress, store, log, tracked)
     except KeyboardInterrupt:
         log(f"stopped after {len(progress.rows)} of {progress.total} epochs; {store.how_to_resume}")
         raise
+
+
+def _about(learn: Learner, recipe: Recipe, progress: Progress) -> dict[str, Any]:
+    """What a tracker is told of a training before its first epoch."""
+    given, clips = getattr(learn.dls, "input", None), getattr(learn.dls, "clips", ())
+    drawn = (
+        {} if given is None else {"renderer": given.reader.to_dict(), "size": list(given.size), "method": given.method}
+    )
+    return {
+        "recipe": {**recipe.to_dict(), "seed": progress.seed},
+        **drawn,
+        "network": network_of(learn),
+        "weights_from": getattr(learn, "weights_from", None),
+        "clips": {"training": getattr(learn.dls.train, "n", None), "all": len(clips)},
+        "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
+    }
+
+
+def _train_followed(
+    learn: Learner,
+    recipe: Recipe,
+    progress: Progress,
+    store: InMemory | TrainingFolder,
+    log: Callable[[str], None],
+    track: Track | None,
+) -> None:
+    """The epochs that are left, then what a tracker shows of the end. A training of a group leaves the report to the group."""
+    place = store.path if isinstance(store, TrainingFolder) else None
+    about = {} if track is None else _about(learn, recipe, progress)
+    with followed(track, about, place, len(progress.rows)) as tracked, tempfile.TemporaryDirectory() as scratch:
+        _train(learn, recipe, progress, store, log, tracked)
+        learn.history, learn.recipe = progress.table(), progress.settled
+        page = track is not None and track.group is None
+        tracked.finish(lambda: provided("training_pages")(learn, Path(scratch), page=page))
 
 
 def read_history(out: str | os.PathLike) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from .schedule import (
     search_length,
     stopped_early,
 )
+from .tracking import Tracked
 
 # learning rates tried: smaller ones train nothing in a few epochs, and pull fastai's suggestions down
 SEARCHED = (1e-5, 1.0)
@@ -43,10 +44,10 @@ KEPT = (1e-5, 3e-2)  # learning rates accepted: outside lie suggestions from a l
 
 
 class _Table:
-    """Prints epochs as lines under one header: plain text, the same in a notebook and in a log file."""
+    """Prints epochs as lines under one header: plain text, the same in a notebook and in a log file. Who follows the training is told, too."""
 
-    def __init__(self, log: Callable[[str], None], total: int) -> None:
-        self.log, self.total, self.headed = log, total, False
+    def __init__(self, log: Callable[[str], None], total: int, tracked: Tracked) -> None:
+        self.log, self.total, self.tracked, self.headed = log, total, tracked, False
 
     def add(self, row: dict) -> None:
         cells = {name: "" if figure is None else f"{figure:.4f}" for name, figure in row.items() if name != "phase"}
@@ -59,6 +60,7 @@ class _Table:
         for texts in [cells] if self.headed else [dict(zip(row, row)), cells]:
             self.log("  ".join(texts[name].rjust(max(8, len(name))) for name in row))
         self.headed = True
+        self.tracked.add(row)
 
 
 class _Epochs(Callback):
@@ -219,10 +221,10 @@ def conclude(learn: Learner, progress: Progress, store: InMemory | TrainingFolde
 
 
 def train_phases(
-    learn: Learner, progress: Progress, store: InMemory | TrainingFolder, log: Callable[[str], None]
+    learn: Learner, progress: Progress, store: InMemory | TrainingFolder, log: Callable[[str], None], tracked: Tracked
 ) -> None:
     """Find the learning rate, train phase by phase, and restore the best epoch where the recipe asks for it."""
-    recipe, table = progress.recipe, _Table(log, progress.total)
+    recipe, table = progress.recipe, _Table(log, progress.total, tracked)
     learn.create_opt()
     learn.model.zero_grad(set_to_none=True)  # fastai's optimizer would decay frozen weights that still have gradients
     if progress.lr is None and not search_length(len(learn.dls.train), progress.total):

@@ -194,7 +194,7 @@ def untrained(monkeypatch) -> Trained:
         )
         return learn
 
-    def fit(learn, recipe, out, predictions):
+    def fit(learn, recipe, out, predictions, track):
         history = pd.DataFrame(
             {"phase": ["unfrozen"], "epoch": 1, "lr": 0.1, "train_loss": 1.0, "valid_loss": 1.0, "seconds": 0.0}
         )
