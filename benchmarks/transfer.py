@@ -87,7 +87,25 @@ def pictures_of(mel: sp.Mel) -> dict[str, sp.Renderer]:
     return {name: sp.Renderer(kind) for name, kind in kinds.items()}
 
 
+def variants_of(mel: sp.Mel, sr: int) -> dict[str, sp.Renderer]:
+    """The mel spectrogram of a set with one choice changed."""
+    hop = mel.hop_length
+    kinds = {
+        "more bands": mel.replace(n_mels=224 if sr > 8000 else 96),
+        "half the hop": mel.replace(hop_length=hop // 2),
+        "twice the hop": mel.replace(hop_length=2 * hop),
+        "windows of half the length": mel.replace(win_length=mel.n_fft // 2),
+        "fixed range": mel.replace(ref=1.0),
+        "three equal channels": sp.Stack(mel, mel, mel),
+        "three windows": sp.three_windows(sr=sr, hop=hop / sr, n_mels=mel.n_mels, top_db=mel.top_db),
+    }
+    nearest = sp.Renderer(mel, sp.Picture(height=64, width=64, resample="nearest"))
+    return {name: sp.Renderer(kind) for name, kind in kinds.items()} | {"nearest": nearest}
+
+
 LOOKS = {data: pictures_of(mel) for data, mel in MELS.items()}
+RATES = {"drums": 22050, "digits": 8000}  # Hz of the recordings
+VARIED = {data: variants_of(mel, RATES[data]) for data, mel in MELS.items()}
 SIZES = {"drums": (64, 128), "digits": (64, 64)}
 
 
@@ -249,7 +267,7 @@ def make_loaders(data: str, split: str, setting: Setting, folder: Path, cache) -
             root,
             group_col="group",
             valid_col="held_out",
-            renderer=LOOKS[data][setting.look],
+            renderer=(LOOKS[data] | VARIED[data])[setting.look],
             cache=cache,
             augment=None if setting.augment is None else Augment(**FORMER_AUGMENT | setting.augment),
             progress=False,
@@ -483,6 +501,12 @@ def rounds() -> dict[str, dict[str, Setting]]:
             "all augmentation": EARLIER.but(augment={}),
         },
         "pictures": {name: SHORT.but(look=name) for name in LOOKS["drums"]},  # ranked by training; see `probe`
+        "looks": {  # the mel spectrogram with one choice changed
+            "mel": SHORT,
+            **{name: SHORT.but(look=name) for name in VARIED["drums"]},
+            "64 x 128": SHORT.but(loaders=dict(size=(64, 128))),
+            "128 x 64": SHORT.but(loaders=dict(size=(128, 64))),
+        },
     }
 
 

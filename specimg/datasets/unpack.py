@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import io
 import lzma
 import os
 import re
@@ -32,6 +33,7 @@ from .archives import Archive
 BLOCK = 4096  # bytes that the smallest file takes on a disk
 DEPTH = 100  # folders in a name: more make os.makedirs exceed Python's recursion limit
 NAME = 1 << 16  # bytes of a name: tar takes any number, a zip at most this many
+NAMES = 1 << 28  # bytes of all names together, which are checked, and so are held, before the first file is written
 DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -93,11 +95,20 @@ class _TarInfo(tarfile.TarInfo):
         return info
 
 
+class _ZipFile(io.BufferedReader):
+    """A file whose table of members, which `zipfile` reads at once, is bounded."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > NAMES:
+            raise ValueError(f"its table of members takes {amount(size)}; {amount(NAMES)} are read")
+        return super().read(size)
+
+
 @contextlib.contextmanager
 def _members(path: Path) -> Iterator[Iterable[_Member]]:
     """The members of an archive, to be read while it is open."""
     if path.name.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
+        with _ZipFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
             yield (
                 _Member(i.orig_filename, i.file_size, _zip_kind(i), functools.partial(archive.open, i))
                 for i in archive.infolist()
@@ -130,9 +141,12 @@ def _is_clutter(path: str) -> bool:
 
 def _plan(members: Iterable[_Member], into: Path, free: int) -> list[tuple[_Member, str]]:
     """(member, path) of all that is unpacked; ValueError if one must not be, or if they need more than `free` bytes."""
-    plan, needed = [], 0
+    plan, needed, named = [], 0, 0
     for member in members:
         path = _target(member, into)
+        named += len(path)
+        if named > NAMES:
+            raise ValueError(f"up to {member} ... the names of its members take {amount(named)}; {amount(NAMES)} are read")
         needed += max(BLOCK, -(-member.size // BLOCK) * BLOCK)
         if needed > free:
             raise NoRoomError(

@@ -143,6 +143,25 @@ def test_a_name_of_100_megabytes_is_refused_before_it_is_read(site, tmp_path, ki
     tracemalloc.stop()
 
 
+def test_the_names_of_all_members_together_are_bounded(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "NAMES", 1_000_000)
+    data = tarred({f"{i}/" + "n" * 60_000: b"" for i in range(200)})  # 12 MB of names in 60 kB
+    known = site.dataset(data, file="small.tar.gz")
+    tracemalloc.start()
+    refused(site, tmp_path / "data", known, "up to its member '16/nnn.* take 1.0 MB; 1.0 MB are read")
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+def test_the_table_of_a_zip_is_refused_before_it_is_read(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacking, "NAMES", 1_000_000)
+    known = site.dataset(zipped({f"{i}/" + "n" * 60_000: b"" for i in range(200)}))
+    tracemalloc.start()
+    refused(site, tmp_path / "data", known, "its table of members takes 12.0 MB; 1.0 MB are read")
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_more_than_the_disk_takes_is_refused_before_anything_is_written(site, tmp_path, monkeypatch, kind):
     members = {"small.wav": b"a", "bomb.wav": bytes(3_000_000)}
