@@ -507,6 +507,11 @@ def rounds() -> dict[str, dict[str, Setting]]:
             "64 x 128": SHORT.but(loaders=dict(size=(64, 128))),
             "128 x 64": SHORT.but(loaders=dict(size=(128, 64))),
         },
+        "average": {  # weights averaged over steps, or over the last epochs
+            "none": PROPOSED,
+            "ema 0.99": PROPOSED.but(recipe=dict(ema=0.99)),
+            "last 3 epochs": PROPOSED.but(recipe=dict(average_last=3)),
+        },
     }
 
 
