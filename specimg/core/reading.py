@@ -18,6 +18,7 @@ import math
 import os
 import re
 import stat
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -376,7 +377,7 @@ def is_number(part: object, below: float | None = None) -> bool:
     part : object
         As JSON or torch gives it.
     below : float, default None
-        The bound of its size, which nan is never below. None: nan and infinity are numbers too.
+        The bound of its size, which nan is never below. None: nan and infinity are numbers too, whole ones that no float holds are not.
 
     Returns
     -------
@@ -387,7 +388,11 @@ def is_number(part: object, below: float | None = None) -> bool:
     >>> is_number(3), is_number(True), is_number(1e40, below=1e30)
     (True, False, False)
     """
-    return isinstance(part, (int, float)) and not isinstance(part, bool) and (below is None or abs(part) < below)
+    if isinstance(part, bool) or not isinstance(part, (int, float)):
+        return False
+    if below is None:
+        return isinstance(part, float) or abs(part) <= sys.float_info.max
+    return abs(part) < below
 
 
 def refuse_packed(path: str | os.PathLike) -> None:

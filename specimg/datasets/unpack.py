@@ -146,7 +146,9 @@ def _plan(members: Iterable[_Member], into: Path, free: int) -> list[tuple[_Memb
         path = _target(member, into)
         named += len(path)
         if named > NAMES:
-            raise ValueError(f"up to {member} ... the names of its members take {amount(named)}; {amount(NAMES)} are read")
+            raise ValueError(
+                f"up to {member} ... the names of its members take {amount(named)}; {amount(NAMES)} are read"
+            )
         needed += max(BLOCK, -(-member.size // BLOCK) * BLOCK)
         if needed > free:
             raise NoRoomError(

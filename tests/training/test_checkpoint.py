@@ -262,6 +262,7 @@ def optimizer(change):
         (rows(lambda r: [r[0], {**r[1], "phase": "x"}]), "its epoch 2 is not as fit writes it"),
         (rows(lambda r: [r[0], {**r[1], "valid_loss": "x"}]), "its epoch 2 is not as fit writes it"),
         (rows(lambda r: [r[0], {"phase": "unfrozen"}]), "its epoch 2 is not as fit writes it"),
+        (rows(lambda r: [r[0], {**r[1], "valid_loss": 10**400}]), "its epoch 2 is not as fit writes it"),
         (optimizer(lambda o: None), "its entry 'opt' is no state of an optimizer"),
         (optimizer(lambda o: {}), "holds a state of another optimizer: it lacks entries"),
         (optimizer(lambda o: {**o, "hypers": []}), "another optimizer: it is of 2 tensors in 0 groups, not of 2 in 1"),
