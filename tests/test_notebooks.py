@@ -81,6 +81,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 THERE = {  # on Kaggle, and too large or too much leant on to be exchanged
     "fastai",
     "timm",
+    "huggingface_hub",
     "torch",
     "librosa",
     "matplotlib",

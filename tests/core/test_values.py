@@ -87,7 +87,15 @@ OTHERS = [
 
 
 # Values with required fields and rules between them, which the tests of their own rooms cover.
-ELSEWHERE = ("specimg.competitions", "specimg.data.s", "specimg.datasets", "specimg.experiments", "specimg.inference")
+ELSEWHERE = (
+    "specimg.competitions",
+    "specimg.core.hub",
+    "specimg.data.s",
+    "specimg.datasets",
+    "specimg.experiments",
+    "specimg.inference",
+    "specimg.training.tracking",
+)
 
 
 def specimens():
