@@ -76,6 +76,7 @@ OTHERS = [
     12,
     [0.5],
     [0.9, 0.5],
+    [1, 2],
     GeneralizedCrossEntropy(),
     Pcen(),
     Chroma(n_chroma=24),
