@@ -123,7 +123,8 @@ def accuracy(args, table: pd.DataFrame) -> None:
             learn = sp.spec_learner(dls, args.arch, pretrained=False, seed=seed)
             with learn.no_bar(), learn.no_logging():
                 sp.fit(learn, sp.Recipe(epochs=args.epochs, freeze_epochs=0, seed=seed))
-            right.append(float(learn.validate()[1]))
+            with learn.no_bar():
+                right.append(float(learn.validate()[1]))
         n = int(table.is_valid.sum()) * args.seeds
         _, low, high = (float(np.mean(right)), *wilson_interval(round(np.mean(right) * n), n)[-2:])
         print(

@@ -2,7 +2,8 @@
 
 A spectrogram is not a photograph: left and right are before and after, up and down are high and low. So nothing is ever flipped
 or rotated. What leaves a sound the same sound: beginning a little earlier or later, playing a little faster or slower, another
-voice's pitch (a small shift of the frequency axis), another loudness, some noise, and short gaps in time and frequency (SpecAugment). Mixup, which needs the labels too, belongs to `Recipe(mixup=...)`.
+voice's pitch (a small shift of the frequency axis), another loudness, some noise, and short gaps in time and frequency (SpecAugment). Mixup of whole pictures belongs to `Recipe(mixup=...)`;
+parts in time of another clip (`cut_mix`) change the labels here, see `blend`.
 
 All of it runs on whole batches, on the device where they are, and only in training.
 """

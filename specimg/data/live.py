@@ -37,6 +37,9 @@ from .wave_augment import WaveAugment, wave_changes
 from .waves import TensorWave
 
 AT_ONCE = 4  # clips that a CPU draws at once, whose frames stay in its cache
+MOST_SAMPLES = (
+    2**23
+)  # that another device draws at once: frames of a quarter of a gigabyte, where they overlap fourfold
 WAY_OUT = "leave out live=True, and pictures are drawn ahead"
 
 
@@ -146,7 +149,8 @@ class DrawLive(Transform):
     Drawn on the device where they are, in double precision. `x.waves`, float32 `(n, samples)`, is what was drawn.
     """
 
-    order, moves = -10, False  # before everything that changes pictures; every sound stays where it is
+    order, split_idx = -10, 0  # before everything that changes pictures
+    moves = False  # every sound stays where it is
 
     def __init__(self, front: AudioFrontEnd):
         super().__init__()
@@ -159,7 +163,7 @@ class DrawLive(Transform):
         where = torch.device("cpu") if x.device.type == "mps" else x.device  # which has no double precision
         samples = x.as_subclass(torch.Tensor)[:, 0, 0].to(where)
         front = self.front.to(where)
-        parts = samples.split(AT_ONCE if where.type == "cpu" else len(samples))
+        parts = samples.split(AT_ONCE if where.type == "cpu" else max(1, MOST_SAMPLES // samples.shape[1]))
         with torch.no_grad():
             out = TensorSpec(torch.cat([front.fitted(part) for part in parts]).to(x.device))
         out.set_meta(x, as_copy=True)  # which clips these are

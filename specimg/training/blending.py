@@ -16,6 +16,14 @@ def blends(dls: DataLoaders) -> bool:
     return any(getattr(transform, "blends", False) for transform in transforms)
 
 
+def _rows(pred: Tensor, rows: Tensor) -> Tensor:
+    """Outputs of these rows, with those of their frames where the network gives them."""
+    taken, frames = pred[rows], getattr(pred, "frames", None)
+    if frames is not None:
+        taken.frames = frames[rows]
+    return taken
+
+
 class BlendedLabels(MixHandler):
     """fastai callback: the training loss of a blend is the sum of the losses of its labels, each by its share.
 
@@ -32,6 +40,8 @@ class BlendedLabels(MixHandler):
     >>> from specimg.training import BlendedLabels
     >>> learn = sp.spec_learner(dls, "mini_resnet", pretrained=False, cbs=BlendedLabels())
     """
+
+    order = 1  # after the recipe's own loss and that of frames, which it wraps
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +80,6 @@ class BlendedLabels(MixHandler):
             )
         rows, clips = shares.nonzero(as_tuple=True)
         with NoneReduce(self.old_lf) as lf:
-            losses = lf(pred[rows], *(y[clips] for y in yb)).as_subclass(Tensor)
+            losses = lf(_rows(pred, rows), *(y[clips] for y in yb)).as_subclass(Tensor)
         summed = losses.new_zeros(len(pred)).index_add(0, rows, losses * shares[rows, clips].to(losses.dtype))
         return reduce_loss(summed, getattr(self.old_lf, "reduction", "mean"))

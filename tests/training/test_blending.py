@@ -85,3 +85,10 @@ def test_what_does_not_go_with_blends_is_refused(dls):
         learn.no_logging(),
     ):
         learn.fit(1)
+
+
+def test_frames_count_by_the_same_shares(dls):
+    learn = sp.spec_learner(dls, "test_resnet", pretrained=False, head="attention", seed=0)
+    with learn.no_bar(), learn.no_logging():
+        history = sp.fit(learn, sp.Recipe(epochs=1, freeze_epochs=0, lr=1e-3, seed=0))
+    assert history["train_loss"].notna().all() and learn.loss_func is dls.loss_func
