@@ -31,7 +31,7 @@ from ..inference.model_card import hub_card
 from ..render.tree import SpecTree
 from ..training import Predictions, find_training
 from ..training.trained import kind_of
-from .run import PARTS, Run
+from .run import PARTS, POST_PROCESSING, Run
 
 TREE = "renderer.json"  # marks a tree
 _MARKS = (SETTINGS, PARTS[0], TREE)  # what was of another kind in the repository goes
@@ -53,7 +53,7 @@ def _stage(folder: Path, out: Path, names: Sequence[str]) -> None:
 def _belongs_to_run(name: str) -> bool:
     found = _OF_RUN.fullmatch(name)
     inner = found[4] if found else None
-    return name in (*PARTS, "score.json") or (
+    return name in (*PARTS, "score.json", POST_PROCESSING) or (
         found is not None and (inner is None or inner == SETTINGS or is_own_file(inner))
     )
 
@@ -147,7 +147,7 @@ def _prepare(what: Any, place: Path, golden: int, address: HubAddress, card: Car
     out.mkdir()
     if isinstance(what, Run):
         _stage_run(what, out, address, card)
-        return out, (*PARTS, "score.json", "seed*-fold*/*")
+        return out, (*PARTS, "score.json", POST_PROCESSING, "seed*-fold*/*")
     if isinstance(what, SpecTree):
         _stage_tree(what, out, address, card)
         return out, ("renderer.json", "manifest.*", "images/*")

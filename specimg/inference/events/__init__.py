@@ -5,11 +5,13 @@
     write_events(events, "night.txt")                                       # Audacity; "night.csv", "night.selections.txt" (Raven)
     plot_windows(windows, events=events)
 
-`merging` makes the events, `formats` writes them for other programs, `strips` draws probabilities over time.
+`merging` makes the events, `formats` writes them for other programs, `scoring` compares them with annotated ones, `strips` draws probabilities over
+time.
 """
 
 from .formats import list_event_formats, read_events, write_events
 from .merging import merge_events
+from .scoring import event_scores
 from .strips import plot_windows
 
-__all__ = ["list_event_formats", "merge_events", "plot_windows", "read_events", "write_events"]
+__all__ = ["event_scores", "list_event_formats", "merge_events", "plot_windows", "read_events", "write_events"]
