@@ -49,6 +49,14 @@ def read_value(text: str) -> object:
     return text
 
 
+def read_duration(text: str) -> float:
+    """ "90m", "1.5h" or "30s" in seconds; a number alone is refused, for it would be read in two ways."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if not found or not float(found[1]) > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 90m, 1.5h or 30s")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def read_column(text: str) -> int | str:
     """A column by position or by name."""
     return int(text) if text.isdecimal() else text

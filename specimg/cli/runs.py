@@ -8,13 +8,14 @@ specimg blend runs/a runs/b --out submission.csv
 from __future__ import annotations
 
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 from ..core.hub import is_address
 from ..core.text import count
 from .classifier import check_folder
-from .common import TRACK, add_command, add_settings, option, read_settings, read_value
+from .common import TRACK, add_command, add_settings, option, read_duration, read_settings, read_value
 
 
 def _fetch(args) -> None:
@@ -125,20 +126,25 @@ def _compare(args) -> None:
         found.plot_curves(args.metric).savefig(args.curves, dpi=110)
 
 
+def _competition_of(run, location: str) -> dict:
+    """The run's competition at another place: a folder, or a TOML file."""
+    known = run.config.competition
+    if "toml" in known and not location.endswith(".toml"):  # the file names the test rows
+        raise ValueError(
+            f"the competition of {str(run.folder)!r} is described by a TOML file; give one for the new test set as --competition, "
+            f"not {location!r}"
+        )
+    return {"toml": location} if location.endswith(".toml") else {**known, "folder": location}
+
+
 def _open_run(folder: str, args):
     """The run in a folder; with --competition it predicts the test set there."""
     from ..experiments import Run, open_competition
 
-    run, location = Run.open(folder), args.competition
-    if location is None:
+    run = Run.open(folder)
+    if args.competition is None:
         return run
-    known = run.config.competition
-    if "toml" in known and not location.endswith(".toml"):  # the file names the test rows
-        raise ValueError(
-            f"the competition of {folder!r} is described by a TOML file; give one for the new test set as --competition, "
-            f"not {location!r}"
-        )
-    about = {"toml": location} if location.endswith(".toml") else {**known, "folder": location}
+    about = _competition_of(run, args.competition)
     return run.predict_test(open_competition(about), args.cache, progress=sys.stderr.isatty())
 
 
@@ -147,8 +153,27 @@ def _write_submission(predictions, args) -> None:
     print(f"{count(len(table), 'row')} in {args.out!r}, checked")
 
 
+def _submit_within(args, began: float) -> None:
+    from ..experiments import Run, open_competition, submit_within
+
+    run = Run.open(args.folder)
+    about = run.config.competition if args.competition is None else _competition_of(run, args.competition)
+    threshold = run.best_threshold() if args.threshold == "oof" else args.threshold
+    print(run)
+    options = dict(workers=args.workers, threshold=threshold, runtime=args.runtime, onnx=args.onnx, began=began)
+    report = submit_within(run, open_competition(about), args.budget, args.out, **options)
+    print(f"{count(report.rows, 'row')} in {args.out!r}, checked")
+
+
 def _submit(args) -> None:
-    """Write a run's submission, and check it."""
+    """Write a run's submission, and check it; with --budget, predict the test set now, on CPUs, with as many networks as surely end in that time."""
+    began = time.monotonic()
+    if args.budget is not None:
+        _submit_within(args, began)
+        return
+    for name in ("workers", "onnx"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name} is of --budget; give that too")
     run = _open_run(args.folder, args)
     print(run)
     _write_submission(run, args)
@@ -234,6 +259,13 @@ def add(commands) -> None:
     submit = add_command(commands, "submit", _submit, "specimg submit runs/first --out submission.csv")
     option(submit, "folder", "folder that cv wrote", metavar="RUN")
     option(submit, "--out", "the submission", "submission.csv")
+    text = "such as 90m: measure this machine, and predict the test set now with the largest part of the networks that surely ends in time; "
+    text += "a kill leaves a valid submission"
+    option(submit, "--budget", text, type=read_duration, metavar="TIME")
+    option(submit, "--workers", "of --budget: worker processes; default one a core", type=int, metavar="N")
+    text = "of --budget: where the networks are kept as ONNX files; what is there is taken"
+    option(submit, "--onnx", text, metavar="FOLDER")
+    option(submit, "--runtime", "of --budget: onnxruntime or openvino", "onnxruntime")
     _add_predictions(submit)
 
     example = "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv"

@@ -7,7 +7,7 @@
 
 From below: `config` is the configuration of a run, `held_out` who is held out when, `task` what is scored and predicted, `drawing` the way
 from clips to probabilities, `fold_run` one network, `run` all of them as read from a folder; `storage` writes that folder, `fold_training`
-trains a network, `cross_validation` all networks; `blending` combines runs. `significance` says by how much one run is better,
+trains a network, `cross_validation` all networks; `budget` (with `budget_workers`) submits within a time; `blending` combines runs. `significance` says by how much one run is better,
 `post_processing` which steps after the network help, `candidates` is what is compared, `comparison` (with `learning_curves`) what is read from
 a folder, `comparing` makes one. `probe` ranks pictures without training; `baseline` (with `audio_features`) are linear models to beat. `hub` pushes what
 was trained to the Hugging Face Hub.
@@ -16,6 +16,7 @@ was trained to the Hugging Face Hub.
 from .audio_features import clip_features, feature_columns, feature_table
 from .baseline import FeatureBaseline, LinearBaseline, feature_baseline, linear_baseline
 from .blending import Blend, blend
+from .budget import Pace, SubmissionReport, estimate_seconds, largest_part, submit_within
 from .candidates import Candidate
 from .comparing import compare
 from .comparison import Comparison
@@ -38,23 +39,28 @@ __all__ = [
     "FoldRun",
     "LinearBaseline",
     "LinearProbe",
+    "Pace",
     "PostProcessingChoice",
     "Run",
     "RunConfig",
     "Score",
+    "SubmissionReport",
     "blend",
     "choose_post_processing",
     "clip_features",
     "compare",
     "cross_validate",
     "default_candidates",
+    "estimate_seconds",
     "feature_baseline",
     "feature_columns",
     "feature_table",
+    "largest_part",
     "linear_baseline",
     "linear_probe",
     "open_competition",
     "paired_difference",
     "push_to_hub",
+    "submit_within",
     "verdict",
 ]

@@ -82,11 +82,16 @@ class Calibration(Value):
 # ---------------------------------------------------------------------- temperature
 
 
-def _logits(probs: np.ndarray, is_multi: bool) -> np.ndarray:
+def logits_of(probs: np.ndarray, is_multi: bool) -> np.ndarray:
     """float64 (clips, classes) that softmax, or the sigmoid, turns back into `probs`."""
     probs = np.asarray(probs, np.float64)
     above = np.log(np.maximum(probs, TINY))
     return above - np.log(np.maximum(1 - probs, NEAR_ONE)) if is_multi else above
+
+
+def probabilities_of(logits: np.ndarray, is_multi: bool) -> np.ndarray:
+    """float64 (clips, classes): softmax, or the sigmoid."""
+    return expit(logits) if is_multi else softmax(logits, axis=1)
 
 
 def _log_likelihood(logits: np.ndarray, hot: np.ndarray, is_multi: bool) -> float:
@@ -119,8 +124,7 @@ def rescale(probs: np.ndarray, temperature: float, is_multi: bool = False) -> np
     >>> rescale(np.array([[0.9, 0.1]]), 2.0).round(3)
     array([[0.75, 0.25]])
     """
-    scaled = _logits(probs, is_multi) / temperature
-    return expit(scaled) if is_multi else softmax(scaled, axis=1)
+    return probabilities_of(logits_of(probs, is_multi) / temperature, is_multi)
 
 
 def fit_temperature(probs: np.ndarray, hot: np.ndarray, is_multi: bool = False) -> float:
@@ -153,7 +157,7 @@ def fit_temperature(probs: np.ndarray, hot: np.ndarray, is_multi: bool = False) 
     """
     from scipy.optimize import minimize_scalar
 
-    logits, hot = _logits(probs, is_multi), np.asarray(hot, bool)
+    logits, hot = logits_of(probs, is_multi), np.asarray(hot, bool)
     low, high = map(math.log, TEMPERATURES)
     found = minimize_scalar(
         lambda log_t: -_log_likelihood(logits / math.exp(log_t), hot, is_multi), bounds=(low, high), method="bounded"
@@ -255,7 +259,7 @@ def calibrate(predictions: Predictions, source: str = "held out") -> Calibration
     kept = _counted(predictions)
     temperature = fit_temperature(kept.probs, kept.hot, kept.is_multi)
     probs = rescale(kept.probs, temperature, kept.is_multi)
-    logits = _logits(kept.probs, kept.is_multi)
+    logits = logits_of(kept.probs, kept.is_multi)
     nll = [-_log_likelihood(logits / t, kept.hot, kept.is_multi) for t in (1.0, temperature)]
     thresholds = tuple(float(f"{t:.6g}") for t in fit_thresholds(probs, kept.hot)) if kept.is_multi else ()
     return Calibration(temperature, thresholds, len(kept), source, tuple(float(f"{n:.6g}") for n in nll))

@@ -2,35 +2,20 @@
 
 import json
 import shutil
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from miniatures.birds import birdclef
+from scapes import scape_run
 
 import specimg as sp
 from specimg.experiments import choose_post_processing
 from specimg.inference import PostProcessing, RecordingScale, scale_by_best
 
-torch.set_num_threads(1)
-LOOK = sp.Renderer(sp.Mel(n_mels=16, n_fft=512, hop_length=128), audio=sp.Audio(sr=16000))
-
 
 @pytest.fixture(scope="module")
 def scapes(tmp_path_factory):
-    """(competition, run, what the log said) of a miniature, one epoch on two folds."""
-    folder, said = tmp_path_factory.mktemp("scapes"), []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is odd in the miniature
-        comp = sp.Competition.open("birdclef-2026", birdclef(folder / "birdclef-2026", "birdclef-2026"))
-        run = sp.cross_validate(
-            comp, LOOK, "test_resnet", sp.Recipe(epochs=1, lr=3e-3, seed=0), folds=2, out=folder / "run",
-            loaders=dict(bs=8, size=32, method="crop", seconds=1.0, n_jobs=1, progress=False, cache=folder / "cache"),
-            learner=dict(pretrained=False), log=said.append,
-        )  # fmt: skip
-    return comp, run, "\n".join(said)
+    return scape_run(tmp_path_factory.mktemp("scapes"))
 
 
 @pytest.fixture
