@@ -120,11 +120,12 @@ def renderer_from(args: argparse.Namespace) -> Renderer:
 def open_classifier(folder: str) -> Classifier:
     """The classifier in a folder of keep, train or fit(out=), here or on the Hub; of a run the mean of its networks."""
     from ..core.hub import local_folder
+
+    here = local_folder(folder, ["classifier.json", "run.toml"], "a classifier")  # before torch is imported
     from ..experiments import Run
-    from ..inference import SETTINGS, load_classifier
+    from ..inference import load_classifier
     from ..training.trained import kind_of
 
-    here = local_folder(folder, [SETTINGS, "run.toml"], "a classifier")
     return Run.open(here).classifier() if kind_of(here) == "run" else load_classifier(folder)
 
 

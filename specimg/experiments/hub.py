@@ -34,6 +34,7 @@ from ..training.trained import kind_of
 from .run import PARTS, POST_PROCESSING, Run
 
 TREE = "renderer.json"  # marks a tree
+_OF_WHOLE_RUN = (*PARTS, "score.json", POST_PROCESSING)
 _MARKS = (SETTINGS, PARTS[0], TREE)  # what was of another kind in the repository goes
 _OF_RUN = re.compile(
     r"seed\d+-fold\d+/(done\.json|(oof|test)\.npz|fit/(recipe\.toml|training\.json|history\.csv)|classifier/(.+))"
@@ -53,9 +54,7 @@ def _stage(folder: Path, out: Path, names: Sequence[str]) -> None:
 def _belongs_to_run(name: str) -> bool:
     found = _OF_RUN.fullmatch(name)
     inner = found[4] if found else None
-    return name in (*PARTS, "score.json", POST_PROCESSING) or (
-        found is not None and (inner is None or inner == SETTINGS or is_own_file(inner))
-    )
+    return name in _OF_WHOLE_RUN or (found is not None and (inner is None or inner == SETTINGS or is_own_file(inner)))
 
 
 def _write_card(out: Path, title: str, lines: list[str], training: dict, address: HubAddress, card: Card) -> None:
@@ -147,7 +146,7 @@ def _prepare(what: Any, place: Path, golden: int, address: HubAddress, card: Car
     out.mkdir()
     if isinstance(what, Run):
         _stage_run(what, out, address, card)
-        return out, (*PARTS, "score.json", POST_PROCESSING, "seed*-fold*/*")
+        return out, (*_OF_WHOLE_RUN, "seed*-fold*/*")
     if isinstance(what, SpecTree):
         _stage_tree(what, out, address, card)
         return out, ("renderer.json", "manifest.*", "images/*")
