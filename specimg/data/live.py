@@ -149,8 +149,7 @@ class DrawLive(Transform):
     Drawn on the device where they are, in double precision. `x.waves`, float32 `(n, samples)`, is what was drawn.
     """
 
-    order, split_idx = -10, 0  # before everything that changes pictures
-    moves = False  # every sound stays where it is
+    order, moves = -10, False  # before everything that changes pictures; every sound stays where it is
 
     def __init__(self, front: AudioFrontEnd):
         super().__init__()

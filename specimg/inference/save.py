@@ -34,6 +34,7 @@ from ..core.text import examples
 from ..core.warnings import warn
 from ..data.images import FitSize
 from ..data.inputs import input_of
+from ..data.live import DrawLive
 from ..data.tta import TTA
 from ..data.waves import FitWave
 from ..metrics import bootstrap_score
@@ -76,7 +77,7 @@ class _Trained:
 
 def _own_transforms(dl: DataLoader) -> list[str]:
     """What a loader does to validation's inputs beyond what a `Classifier` does."""
-    known = (FitSize, FitWave, ToTensor, IntToFloatTensor)
+    known = (FitSize, FitWave, ToTensor, IntToFloatTensor, DrawLive)  # the last has nothing to draw there
     if getattr(dl, "input", None) is None:  # of somebody's own DataBlock: one that cuts is refused
         known += (Resize,)
     return [

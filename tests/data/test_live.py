@@ -118,7 +118,11 @@ def test_a_classifier_trained_live_is_like_any_other(folder, tmp_path):
 
 
 def test_clips_are_shown_over_their_own_seconds(folder):
-    figure = loaders(folder, audio=sp.Audio(sr=SR), method="crop", seconds=0.25).show_batch(max_n=2)
+    dls = loaders(folder, audio=sp.Audio(sr=SR), method="crop", seconds=0.25)
+    x, y = dls.train.one_batch()
+    figure = dls.show_batch((x, y), max_n=2)
+    shown = np.asarray(figure.axes[0].images[0].get_array()).reshape(x.shape[-2:])
+    np.testing.assert_allclose(shown, x[0, 0] * 255, atol=1)
     left, right = figure.axes[0].get_xlim()
     assert right - left == pytest.approx(0.25, abs=0.01) and figure.axes[0].get_xlabel() == "seconds"
 
