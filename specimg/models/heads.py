@@ -34,7 +34,7 @@ class GeM(nn.Module):
     --------
     >>> import torch
     >>> from specimg.models.heads import GeM
-    >>> GeM(p=2.0)(torch.tensor([3.0, 4.0]).reshape(1, 1, 1, 2)).item() ** 2        # (9 + 16) / 2
+    >>> round(GeM(p=2.0)(torch.tensor([3.0, 4.0]).reshape(1, 1, 1, 2)).item() ** 2, 4)        # (9 + 16) / 2
     12.5
     """
 

@@ -29,6 +29,7 @@ from ..core.text import count, examples
 from ..core.warnings import warn
 from ..inference import Classifier, load_classifier
 from ..interpret.cam import Cam, clip_cams
+from ..interpret.frames import FrameCurves, frame_curves, has_frames
 from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
 from ..spectrogram.picture import MEND
@@ -37,6 +38,7 @@ from .sound import LEAST, MOST, Sound, clip_sound, describe_bitrate, embed_first
 from .subject import Subject
 
 GRID = 12, 24  # rows and columns of a class map
+MOST_CURVES = 6  # labels whose frames are drawn below a spectrogram
 MB = 1_000_000
 AT_ONCE = 64  # clips handed to threads at once
 
@@ -86,7 +88,7 @@ class Media:
     pictures, sounds, cams : list of (str or None)
         base64 of WebP pictures, Ogg Opus sounds and uint8 class maps; None if not embedded.
     columns : dict of str to list
-        Columns of the page's table of clips: left and edge (seconds), axes, picture, sound, begin, seconds, why, cam.
+        Columns of the page's table of clips: left and edge (seconds), axes, picture, sound, begin, seconds, why, cam, frames.
     axes : list of dict
         The distinct axes, which `columns["axes"]` numbers.
     reasons : list of str
@@ -335,6 +337,36 @@ def _put_cams(media: Media, subject: Subject, order: np.ndarray, files: list[str
     return f"Class maps (Grad-CAM of the predicted class) of {count(n, 'clip')}{f', not of the other {rest:,}' * bool(rest)}."
 
 
+# ---------------------------------------------------------------------- frames
+
+
+def _shown_curves(curves: FrameCurves) -> dict:
+    """Edges in seconds, and [number of a label, percent of each frame] of the labels that are highest anywhere."""
+    highest = np.argsort(-curves.probs.max(axis=0), kind="stable")[:MOST_CURVES]
+    percent = np.round(100 * curves.probs.T).astype(int)
+    return {
+        "edges": np.round(curves.edges, 4).tolist(),
+        "labels": [[int(number), percent[number].tolist()] for number in highest],
+    }
+
+
+def _put_frames(media: Media, subject: Subject, order: np.ndarray, files: list, options: MediaOptions) -> str:
+    """Curves of the frames of the first clips; returns a sentence about them."""
+    media.columns["frames"] = [None] * len(order)
+    try:
+        for network, rows in _networks(subject, order) if options.cam and len(order) else []:
+            if not has_frames(network):
+                continue
+            rows = [i for i in rows if i < options.cam and files[i] and os.path.isfile(files[i])]
+            for i, curves in zip(rows, frame_curves(network, [files[i] for i in rows])):
+                if curves is not None and np.isfinite(curves.probs).all():
+                    media.columns["frames"][i] = _shown_curves(curves)
+    except (ValueError, OSError) as exc:
+        return f" There are no curves of frames: {exc}"
+    n = sum(frames is not None for frames in media.columns["frames"])
+    return f" Curves of the {MOST_CURVES} labels that are highest in any frame, of {count(n, 'clip')}." if n else ""
+
+
 # ---------------------------------------------------------------------- all of it
 
 
@@ -398,7 +430,7 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, o
     made = _embed_sounds(subject, keys, recordings, pictures, spans, budget, options)
     _put_sounds(media, made, spans, recordings, why, folder)
     drawn = [file or recording for file, recording in zip(files, recordings)]  # in memory where no picture is stored
-    maps = _put_cams(media, subject, order, drawn, options)
+    maps = _put_cams(media, subject, order, drawn, options) + _put_frames(media, subject, order, drawn, options)
     media.summary = f"{_summary(media, again, options.kbits)} {maps}" if len(table) else ""
     return media
 

@@ -21,7 +21,16 @@ from .blending import BlendedLabels
 from .checkpoint import TrainingFolder
 from .fitting import fit, load_training, read_history
 from .learner import SpecLearner, spec_learner
-from .losses import ClipWeights, GeneralizedCrossEntropy, Loss, SoftBootstrap
+from .losses import (
+    AsymmetricLoss,
+    BinaryCrossEntropy,
+    ClipWeights,
+    FocalLoss,
+    GeneralizedCrossEntropy,
+    Loss,
+    SoftAUC,
+    SoftBootstrap,
+)
 from .predict import predict_all
 from .predictions import Predictions
 from .recipe import Recipe
@@ -30,11 +39,15 @@ from .trained import find_training
 
 __all__ = [
     "BlendedLabels",
+    "AsymmetricLoss",
+    "BinaryCrossEntropy",
     "ClipWeights",
+    "FocalLoss",
     "GeneralizedCrossEntropy",
     "Loss",
     "Predictions",
     "Recipe",
+    "SoftAUC",
     "SoftBootstrap",
     "SpecLearner",
     "Track",

@@ -22,7 +22,7 @@ from fastai.vision.all import Callback, GradientClip, Learner, MixedPrecision, M
 from ..core.values import choose
 from .blending import BlendedLabels
 from .identity import device_of
-from .losses import ClipWeights, Loss, is_multi_loss
+from .losses import BinaryCrossEntropy, ClipWeights, Loss, is_multi_loss
 from .recipe import Recipe
 
 
@@ -74,12 +74,14 @@ def check_learner(learn: Learner, recipe: Recipe) -> None:
         )
     choose(recipe.monitor, ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)], "monitor")
     mixed_precision(recipe.precision, device_of(learn).type)
-    if recipe.label_smoothing and not _cross_entropy(loss):
+    if recipe.loss is not None:
+        _check_loss(loss, recipe.loss)
+    elif recipe.label_smoothing and is_multi_loss(loss):
+        _check_loss(loss, BinaryCrossEntropy())
+    elif recipe.label_smoothing and not _cross_entropy(loss):
         raise ValueError(
             f"label_smoothing={recipe.label_smoothing} needs a cross entropy, and the loss is {loss}; set it to 0"
         )
-    if recipe.loss is not None:
-        _check_loss(loss, recipe.loss)
     if recipe.mixup and recipe.loss is None and isinstance(loss, torch.nn.CrossEntropyLoss):
         raise ValueError(
             f"mixup={recipe.mixup} needs a loss that fastai can blend, torch's CrossEntropyLoss is none; "
@@ -124,8 +126,10 @@ def _callbacks(learn: Learner, recipe: Recipe, half: bool) -> list[Callback]:
     """The callbacks that the recipe adds; with `half` mixed precision is the first."""
     loss = learn.loss_func
     cbs = [MixedPrecision()] if half else []
-    if recipe.loss:
-        cbs += [_TrainingLoss(recipe.loss.function(is_multi_loss(loss)), loss)]
+    several = is_multi_loss(loss)
+    if recipe.loss or (recipe.label_smoothing and several):
+        other = (recipe.loss or BinaryCrossEntropy()).function(bool(several), recipe.label_smoothing)
+        cbs += [_TrainingLoss(other, loss)]
     elif recipe.label_smoothing:
         cbs += [_TrainingLoss(_smoothed(loss, recipe.label_smoothing), loss)]
     cbs += [MixUp(recipe.mixup)] if recipe.mixup else []

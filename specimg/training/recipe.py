@@ -49,9 +49,11 @@ class Recipe(Value):
     mixup : float, default 0
         Alpha of the Beta distribution from which MixUp draws its weights; 0 is off, 0.2 to 0.4 are usual.
     label_smoothing : float, default 0
-        Share of the target spread evenly over all classes, in training only; 0 (off) to below 1.
+        Share of the target spread evenly over all classes, or of several labels a clip over present and absent, in training only; 0
+        (off) to below 1.
     loss : Loss, optional
-        `GeneralizedCrossEntropy` or `SoftBootstrap`, against wrong labels, in training only. None is the learner's own loss.
+        In training only: `GeneralizedCrossEntropy` or `SoftBootstrap`, against wrong labels; `FocalLoss`, `AsymmetricLoss` or
+        `BinaryCrossEntropy`, for rare ones; `SoftAUC`, for the ranking. None is the learner's own loss.
     clip : float, optional
         Largest norm of the gradient, above 0. None is off.
     early_stopping : int, default 0
@@ -75,7 +77,7 @@ class Recipe(Value):
     Raises
     ------
     ValueError
-        A field is out of its range, there is no epoch at all, `loss` and `label_smoothing` are both given, or `average_last` with
+        A field is out of its range, there is no epoch at all, `label_smoothing` goes with a `loss` against wrong labels, or `average_last` with
         `ema`, `best_model` or `early_stopping`.
 
     References
@@ -143,7 +145,7 @@ class Recipe(Value):
                 raise ValueError(f"Recipe({name}={getattr(self, name)!r}): it must be {rule}")
         if self.epochs + self.freeze_epochs == 0:
             raise ValueError("Recipe(epochs=0, freeze_epochs=0) trains nothing; give one epoch or more")
-        if self.loss is not None and self.label_smoothing:
+        if self.loss is not None and self.label_smoothing and not self.loss.takes_smoothing:
             raise ValueError(
                 f"Recipe(loss={self.loss}, label_smoothing={self.label_smoothing:g}): both are remedies for wrong labels; "
                 "set label_smoothing=0, or leave out loss"

@@ -34,10 +34,14 @@ from specimg.render.renderer import Renderer
 from specimg.spectrogram import Mel
 from specimg.training import Recipe, fit, predict_all
 from specimg.training.losses import (
+    AsymmetricLoss,
+    BinaryCrossEntropy,
     ClipWeights,
+    FocalLoss,
     GeneralizedCrossEntropy,
     Loss,
     LossFunction,
+    SoftAUC,
     SoftBootstrap,
     is_multi_loss,
 )
@@ -194,7 +198,7 @@ def test_lq_lets_a_hopeless_label_go_and_cross_entropy_does_not():
         (lambda: SoftBootstrap(beta="half"), "'half' is not a finite number"),
         (
             lambda: Loss.from_dict({"kind": "l1"}),
-            "unknown loss 'l1'; choose one of generalizedcrossentropy, softbootstrap",
+            "unknown loss 'l1'; choose one of asymmetricloss, binarycrossentropy, focalloss, generalizedcrossentropy",
         ),
     ],
 )
@@ -562,3 +566,150 @@ def test_predictions_of_a_learner_that_has_it_as_its_own(loaders, is_multi, soun
     losses = [learn.loss_func(learn.model(x[None]), y[None]).item() for x, y in zip(*learn.dls.valid.one_batch())]
     assert found.table["loss"].tolist() == pytest.approx(losses, rel=1e-4)
     assert isinstance(learn.loss_func, LossFunction) and learn.loss_func.reduction == "mean"
+
+
+# ---------------------------------------------------------------------- rare labels and the ranking
+
+
+def naive(loss, logits, target):
+    """The mean loss of several labels a clip, label by label and pair by pair."""
+    costs, p = [], logits.sigmoid()
+    n, classes = logits.shape
+    cross_entropy = -(target * p.log() + (1 - target) * (1 - p).log())
+    if isinstance(loss, SoftAUC):
+        for label in range(classes):
+            have = [i for i in range(n) if target[i, label] == 1]
+            lack = [i for i in range(n) if target[i, label] == 0]
+            pairs = [math.log(1 + math.exp(logits[j, label] - logits[i, label])) for i in have for j in lack]
+            costs += [np.mean(pairs)] if pairs else []
+        return np.mean(costs) + loss.bce * cross_entropy.mean().item()
+    for p_, t in zip(p.flatten().tolist(), target.flatten().tolist()):
+        if isinstance(loss, BinaryCrossEntropy):
+            costs.append(-math.log(p_) * loss.pos_weight if t else -math.log(1 - p_))
+        elif isinstance(loss, FocalLoss):
+            weight = 1 if loss.alpha is None else loss.alpha if t else 1 - loss.alpha
+            costs.append(weight * -((1 - p_) ** loss.gamma * math.log(p_) if t else p_**loss.gamma * math.log(1 - p_)))
+        else:
+            q = max(p_ - loss.shift, 0)
+            costs.append(
+                -((1 - p_) ** loss.gamma_present * math.log(p_) if t else q**loss.gamma_absent * math.log(1 - q))
+            )
+    return np.mean(costs)
+
+
+RARE = [
+    BinaryCrossEntropy(pos_weight=3.0),
+    FocalLoss(),
+    FocalLoss(gamma=1.5, alpha=0.25),
+    AsymmetricLoss(),
+    AsymmetricLoss(gamma_absent=2, gamma_present=0, shift=0),
+    SoftAUC(),
+    SoftAUC(bce=0),
+]
+
+
+@pytest.mark.parametrize("loss", RARE, ids=str)
+def test_losses_of_several_labels_against_a_naive_formula(loss):
+    logits, target = some_logits(), some_targets()
+    target[:, 0] = 1  # a label that all clips have
+    found = loss.function(is_multi=True)(logits, target)
+    assert found.item() == pytest.approx(naive(loss, logits, target), rel=1e-6)
+    by_clip = LossFunction(loss, True, "none")(logits, target)
+    assert by_clip.shape == logits.shape and by_clip.mean().item() == pytest.approx(found.item())
+
+
+@pytest.mark.parametrize("loss", RARE, ids=str)
+@pytest.mark.parametrize("several", [False, True])
+def test_losses_far_out_are_finite_and_fall_towards_the_truth(loss, several):
+    target = some_targets() if several else some_labels()
+    hot = target if several else F.one_hot(target, 4).double()
+    function, ends = loss.function(several), []
+    for scale in (-500.0, -1.0, 0.0, 1.0, 500.0):
+        logits = (scale * (2 * hot - 1)).requires_grad_()
+        value = function(logits, target)
+        value.backward()
+        assert value.isfinite() and logits.grad.isfinite().all()
+        ends.append(value.item())
+    assert ends == sorted(ends, reverse=True) and ends[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_one_label_a_clip():
+    logits, target = some_logits(), some_labels()
+    each = F.cross_entropy(logits, target, reduction="none")
+    p = logits.softmax(1)[torch.arange(6), target]
+    weights = (1.0, 2.0, 3.0, 4.0)
+    for loss, expected in (
+        (FocalLoss(gamma=2), (1 - p) ** 2 * each),
+        (AsymmetricLoss(gamma_present=1), (1 - p) * each),
+        (BinaryCrossEntropy(weights), torch.tensor(weights, dtype=torch.float64)[target] * each),
+    ):
+        torch.testing.assert_close(LossFunction(loss, reduction="none")(logits, target), expected)
+    hot = F.one_hot(target, 4).double()
+    auc = naive(SoftAUC(bce=0), logits, hot) + 0.25 * each.mean().item()
+    assert SoftAUC().function()(logits, target).item() == pytest.approx(auc)
+
+
+@pytest.mark.parametrize("loss", [*RARE, BinaryCrossEntropy()], ids=str)
+def test_label_smoothing_goes_with_each(loss):
+    logits, labels, targets = some_logits(), some_labels(), some_targets()
+    several = loss.function(True, smoothing=0.2)(logits, targets)
+    assert several.item() == pytest.approx(loss.function(True)(logits, 0.8 * targets + 0.1).item())
+    one = loss.function(smoothing=0.2)(logits, labels)
+    if loss == BinaryCrossEntropy():
+        assert one.item() == pytest.approx(F.cross_entropy(logits, labels, label_smoothing=0.2).item())
+    elif not isinstance(loss, SoftAUC):
+        of_each = [loss.function()(logits, torch.full((6,), label)).item() for label in range(4)]
+        assert one.item() == pytest.approx(0.8 * loss.function()(logits, labels).item() + 0.2 * np.mean(of_each))
+    assert one.isfinite() and one.item() != pytest.approx(loss.function()(logits, labels).item())
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("loss", [*RARE, None], ids=str)
+def test_a_recipe_trains_with_each_smoothed_and_weighted(loss, several):
+    def learner():
+        set_seed(0)
+        items = list(zip(torch.randn(24, 1, 4, 6), some_targets(24).float() if several else some_labels(24)))
+        dls = DataLoaders(DataLoader(items, bs=8), DataLoader(items, bs=8))
+        usual = BCEWithLogitsLossFlat() if several else CrossEntropyLossFlat()
+        return Learner(dls, nn.Sequential(nn.Flatten(), nn.Linear(24, 4)), loss_func=usual)
+
+    ends = []
+    for smoothing in (0.0, 0.1):
+        learn = learner()
+        usual = learn.loss_func
+        with learn.no_bar(), learn.no_logging():
+            fit(learn, Recipe(epochs=1, freeze_epochs=0, lr=0.01, seed=0, loss=loss, label_smoothing=smoothing))
+        assert learn.loss_func is usual
+        ends.append(learn.history["train_loss"].iloc[-1])
+    assert all(map(math.isfinite, ends)) and ends[0] != ends[1]
+    # clips of weight 0 leave no trace in the gradient of a loss of single clips
+    logits = some_logits().float().requires_grad_()
+    target = some_targets() if several else some_labels()
+    if loss is not None and not isinstance(loss, SoftAUC):
+        function = LossFunction(loss, several, "none")
+        weights = torch.tensor([0.0, 1, 2, 1, 1, 1])
+        (function(logits, target).reshape(6, -1).mean(1) * weights).mean().backward()
+        assert not logits.grad[0].any() and logits.grad[1].any()
+
+
+def test_losses_out_of_range_and_weights_of_another_number():
+    for make, reason in (
+        (lambda: FocalLoss(gamma=-1), "FocalLoss.gamma=-1"),
+        (lambda: FocalLoss(alpha=1), "between 0 and 1, or None"),
+        (lambda: AsymmetricLoss(shift=1), "below 1"),
+        (lambda: AsymmetricLoss(gamma_absent=-1), "gamma_absent=-1"),
+        (lambda: SoftAUC(bce=-1), "give 0 or more"),
+        (lambda: BinaryCrossEntropy(pos_weight=(1, 0)), "give numbers above 0"),
+        (
+            lambda: BinaryCrossEntropy((1, 2)).function(True)(some_logits(), some_targets()),
+            "2 weights, and there are 4 labels",
+        ),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            make()
+
+
+@pytest.mark.parametrize("loss", [*RARE, BinaryCrossEntropy((1, 2))], ids=str)
+def test_these_losses_travel_in_a_recipe(loss):
+    recipe = Recipe(loss=loss, label_smoothing=0.1)
+    assert Recipe.from_toml(recipe.to_toml()) == recipe and Recipe.from_json(recipe.to_json()).loss == loss

@@ -334,7 +334,7 @@ def _reason(exc: Exception) -> str:
     return getattr(exc, "reason", None) or getattr(exc, "strerror", None) or str(exc)
 
 
-def _batches(
+def fitted_batches(
     pipeline: PicturePipeline, names: list[str], sources: list, bs: int, failures: list[str]
 ) -> Iterator[list[FittedClip | None]]:
     """The clips, `bs` at a time; None for unreadable ones and those unlike the first, noted with the reason in `failures`."""
@@ -413,7 +413,7 @@ def clip_cams(
     def cams() -> Iterator[Cam | None]:
         failures, layers = [], layer
         with progress_bar(len(names), "cams", progress) as bar:
-            for at, batch in zip(range(0, len(names), bs), _batches(pipeline, names, found, bs, failures)):
+            for at, batch in zip(range(0, len(names), bs), fitted_batches(pipeline, names, found, bs, failures)):
                 fitted = [(clip, number) for clip, number in zip(batch, numbers[at : at + bs]) if clip is not None]
                 seen, wanted = [clip for clip, _ in fitted], [number for _, number in fitted]
                 if fitted and not isinstance(layers, list):  # the layer is searched once

@@ -80,7 +80,31 @@ function sonogram(card) {
     axes = page.axes[clips.axes[i]] || { ticks: [], unit: "" },
     seconds = isNumber(clips.left[i]) ? secondTicks(clips.left[i], clips.edge[i]) : [],
     unit = el("div.units", { ariaHidden: "true" }, axes.unit);
-  return el("div.sonogram", edge("hertz", axes.ticks, "top"), plate(card), edge("seconds", seconds, "left"), unit);
+  return el("div.sonogram", edge("hertz", axes.ticks, "top"), plate(card), edge("seconds", seconds, "left"), unit, curves(i));
+}
+
+// ---------------------------------------------------------------- frames
+
+// a curve for each label, in steps over the seconds of the picture above, from 0 to 1
+function curves(i) {
+  const frames = clips.frames && clips.frames[i];
+  if (!frames || !isNumber(clips.left[i])) return null;
+  const svg = (tag, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    return node;
+  };
+  const x = (t) => Math.min(100, Math.max(0, (100 * (t - clips.left[i])) / (clips.edge[i] - clips.left[i]))).toFixed(2),
+    colour = (k, at) => `k${1 + (page.vocab.length <= 6 ? k : at)}`, // of few labels each keeps its own on every card
+    name = frames.labels.map(([k, percent]) => `${page.vocab[k]} up to ${Math.max(...percent)} %`).join(", "),
+    root = svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": `Frames: ${name}` });
+  root.append(...[0, 50, 100].map((y) => svg("line", { class: "grid", x1: 0, x2: 100, y1: y, y2: y })));
+  frames.labels.forEach(([k, percent], at) => {
+    const points = percent.flatMap((p, t) => [`${x(frames.edges[t])},${100 - p}`, `${x(frames.edges[t + 1])},${100 - p}`]);
+    root.append(svg("polyline", { class: `curve ${colour(k, at)}`, points: points.join(" ") }));
+  });
+  const keys = frames.labels.map(([k], at) => el(`span.key.${colour(k, at)}`, { title: page.vocab[k] }, el("i"), shortened(page.vocab[k], 24)));
+  return [edge("scale", [["1", 0], ["0", 1]], "top"), el("div.curves", root), el("div.keys", keys)];
 }
 
 // a label with its probability, where one belongs to it
