@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..core.figures import new_figure
+from ..core.offscreen import offscreen
 from ..core.text import count
 from ..core.values import choose
 from ..data.waves import draw_recording
+from ..experiments import Run
 from ..inference import load_classifier
+from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
-from . import statistics, tsne
+from . import players, statistics, tsne
 from .cam import Cam, clip_cams
 from .findings import Findings
 from .plots import bars, lines, matrices, panels, scatter, style
 from .plots.style import named, number, short
+from .recordings import find_recordings, folder_of_run, tree_of
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 
 class SpecInterpretation(Findings):
@@ -156,6 +166,59 @@ class SpecInterpretation(Findings):
                 fontsize="small",
             )
         return figure
+
+    def listen(
+        self, k: int = 9, largest: bool = True, cam: bool = False, audio: str | os.PathLike | None = None
+    ) -> HTML:
+        """The clips of `plot_top_losses` with a player under each, for a notebook: the sound that was drawn, as small Opus files inside it.
+
+        Parameters
+        ----------
+        k : int, default 9
+            Number of clips.
+        largest : bool, default True
+            The highest losses, else the lowest.
+        cam : bool, default False
+            Overlay Grad-CAM of the predicted label.
+        audio : path, optional
+            Folder of the recordings, where they have moved.
+
+        Returns
+        -------
+        IPython.display.HTML
+            A clip without a sound has the reason in its place.
+
+        Raises
+        ------
+        ValueError
+            For `cam` without a network.
+
+        Examples
+        --------
+        >>> interp.listen(2).data.count("<audio")
+        2
+        """
+        worst = self.top_losses(k, largest)
+        cams = self._cams(worst) if cam else [None] * len(worst)
+        tree, renderer = tree_of(worst["picture"]), self._renderer
+        known = tree.source if tree is not None else folder_of_run(self.run) if isinstance(self.run, Run) else None
+        folder = known if audio is None else Path(audio)
+        files, why = find_recordings(worst, folder, anywhere=self.learn is not None)
+        drawn = renderer or (tree.renderer if tree is not None else Renderer())
+        cards = []
+        with offscreen():
+            for row, one, file, reason, span in zip(worst.index, cams, files, why, clip_spans(worst)):
+                figure = new_figure(4, 3)
+                ax = figure.add_subplot()
+                if one is None:
+                    self._draw(ax, row)
+                else:
+                    one.plot(ax, title="")
+                panels.title_clip(ax, self._title(row))
+                cards.append(
+                    players.card(figure, self._title(row), players.player(file, reason, drawn.audio, *span[1:]))
+                )
+        return players.in_a_grid(cards)
 
     def plot_most_confused(
         self, k_pairs: int = 4, examples: int = 3, ax: Axes | Sequence[Axes] | None = None

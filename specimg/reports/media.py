@@ -23,18 +23,19 @@ import pandas as pd
 from fastai.vision.all import Learner
 
 from ..audio import Audio, recording_seconds
-from ..core.files import inside
+from ..audio.opus import LEAST, MOST, Sound, clip_sound, describe_bitrate
 from ..core.progress import progress_bar
 from ..core.text import count, examples
 from ..core.warnings import warn
 from ..inference import Classifier, load_classifier
 from ..interpret.cam import Cam, clip_cams
 from ..interpret.frames import FrameCurves, frame_curves, has_frames
+from ..interpret.recordings import find_recordings, is_below
 from ..labels.tables import clip_spans
 from ..render.renderer import Renderer
 from ..spectrogram.picture import MEND
 from .pictures import SmallPicture, small_picture
-from .sound import LEAST, MOST, Sound, clip_sound, describe_bitrate, embed_first, link_to, sound_bytes
+from .sound import embed_first, link_to, sound_bytes
 from .subject import Subject
 
 GRID = 12, 24  # rows and columns of a class map
@@ -106,54 +107,7 @@ class Media:
     summary: str = ""
 
 
-# ---------------------------------------------------------------------- recordings
-
-
-def _is_below(file: str | os.PathLike, folder: Path | None) -> bool:
-    """Whether a file lies below a folder, wherever links lead."""
-    return folder is not None and Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
-
-
-def find_recording(path: str, folder: Path | None, anywhere: bool = True) -> Path:
-    """The recording of a clip: below `folder`, or at an absolute path.
-
-    A file that is no longer at its absolute path is looked for by its name in `folder`. ValueError, with a message for the page, where there
-    is none, for a relative path that leads out of the folder, and unless `anywhere` for every file that does not lie below the folder.
-    """
-    if os.path.isabs(path):
-        moved = None if folder is None else folder / os.path.basename(path)
-        is_there = os.path.exists(path)
-        is_usable = is_there and (anywhere or _is_below(path, folder))
-        found = Path(path) if is_usable or moved is None or (is_there and not moved.is_file()) else moved
-    elif folder is None:
-        raise ValueError("The folder of the recordings is not known; name it with audio=.")
-    else:
-        try:
-            found = folder / inside(folder, path)
-        except ValueError as exc:
-            raise ValueError("The path of the recording leads out of its folder.") from exc
-    if not anywhere and not _is_below(found, folder):
-        raise ValueError(
-            "The file of predictions names a recording outside their folder, which is not opened; name the folder with audio=."
-        )
-    if not found.is_file():
-        raise ValueError("The recording is not where it was; name its folder with audio=.")
-    return found
-
-
-def _recordings(table: pd.DataFrame, folder: Path | None, anywhere: bool) -> tuple[list[Path | None], list[str]]:
-    """(the recording of each clip or None, why there is none); predictions of waveforms name the file itself."""
-    found: list[Path | None] = []
-    why: list[str] = []
-    for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
-        try:
-            named = isinstance(given, str) and os.path.isfile(given) and (anywhere or _is_below(given, folder))
-            found.append(Path(given) if named else find_recording(path, folder, anywhere))
-            why.append("")
-        except (ValueError, OSError) as exc:
-            found.append(None)
-            why.append(str(exc))
-    return found, why
+# ---------------------------------------------------------------------- pictures
 
 
 def _each(work: Callable, items: Sequence, bar) -> Iterator:
@@ -167,9 +121,6 @@ def _each(work: Callable, items: Sequence, bar) -> Iterator:
 
 def _text(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode("ascii")
-
-
-# ---------------------------------------------------------------------- pictures
 
 
 def _draw_again(renderer: Renderer | None, recording: Path | None, key: tuple) -> bytes | None:
@@ -413,9 +364,9 @@ def gather_media(subject: Subject, order: np.ndarray, page: str | os.PathLike, o
     table = subject.predictions.table.iloc[order].reset_index(drop=True)
     keys, files = clip_spans(table), table["picture"].tolist()
     if subject.is_read:
-        files = [file if file and _is_below(file, subject.pictures) else "" for file in files]
+        files = [file if file and is_below(file, subject.pictures) else "" for file in files]
     root = Path(options.audio) if options.audio is not None else subject.folder
-    recordings, why = _recordings(table, root, anywhere=not subject.is_read)
+    recordings, why = find_recordings(table, root, anywhere=not subject.is_read)
     with progress_bar(len(keys), "pictures", options.progress) as bar:
         found = list(_each(lambda row: _picture(subject, *row), list(zip(files, recordings, keys)), bar))
     pictures = [small for small, *_ in found]

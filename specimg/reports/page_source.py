@@ -26,6 +26,7 @@ from ..experiments.task import score_predictions
 from ..inference import load_classifier
 from ..inference.folder import versions_now
 from ..interpret import SpecInterpretation
+from ..interpret.recordings import folder_of_run, tree_of
 from ..metrics import wilson_interval
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
@@ -42,22 +43,6 @@ def _listed(versions: dict[str, str]) -> str:
 
 def _millions(n: int) -> str:
     return f"{n / 1e6:.1f} million" if n >= 1e6 else f"{n:,}"
-
-
-def _tree_of(pictures: pd.Series) -> SpecTree | None:
-    """The tree that the first of these pictures lies in which is there and in one."""
-    seen: set[str] = set()
-    for name in pictures:
-        if not name or os.path.dirname(name) in seen or not os.path.exists(name):
-            continue
-        seen.add(os.path.dirname(name))
-        for folder in [above.parent for above in Path(name).absolute().parents if above.name == "images"]:
-            if (folder / "renderer.json").is_file():
-                try:
-                    return SpecTree.open(folder)
-                except ValueError:  # of another version: its pictures can still be shown
-                    return None
-    return None
 
 
 def _add_clips(subject: Subject) -> None:
@@ -195,7 +180,7 @@ def _of_predictions(interp: SpecInterpretation, is_read: bool = False) -> Subjec
             "The page was made of predictions alone, which do not record the network and its training."
         )
     _add_history(subject)
-    subject = _completed(subject, tree or _tree_of(subject.predictions.table["picture"]))
+    subject = _completed(subject, tree or tree_of(subject.predictions.table["picture"]))
     _add_last_of_summary(subject)
     return subject
 
@@ -252,12 +237,6 @@ def _add_run(subject: Subject, run: Run) -> None:
         subject.seconds = float(config.loaders["seconds"])
 
 
-def _folder_of_run(run: Run) -> Path | None:
-    """Where the competition's recordings were when the run was trained."""
-    known = run.config.competition.get("folder")
-    return Path(known) if known else None
-
-
 def _of_run(run: Run, interp: SpecInterpretation) -> Subject:
     """A run, or the network of it that the interpretation is of."""
     p, everything = interp.predictions, run.predictions
@@ -269,8 +248,8 @@ def _of_run(run: Run, interp: SpecInterpretation) -> Subject:
         of = f"{len(p):,} of the run's {count(len(everything), 'clip')}"
         subject.notes.append(f"The page shows {of}, as one of its networks predicts them.")
     _add_run(subject, run)
-    tree = _tree_of(subject.predictions.table["picture"])
-    subject.folder = tree.source if tree is not None else _folder_of_run(run)
+    tree = tree_of(subject.predictions.table["picture"])
+    subject.folder = tree.source if tree is not None else folder_of_run(run)
     return _completed(subject, tree)
 
 
@@ -289,8 +268,8 @@ def _of_blend(blend: Blend, interp: SpecInterpretation) -> Subject:
             for name, weight, score in zip(names, table["weight"], table[blend.task.metric])
         },
     )
-    tree = _tree_of(interp.table["picture"])
-    subject.folder = tree.source if tree is not None else _folder_of_run(parts[0]) if parts else None
+    tree = tree_of(interp.table["picture"])
+    subject.folder = tree.source if tree is not None else folder_of_run(parts[0]) if parts else None
     subject.renderer = parts[0].config.renderer if parts else None
     return _completed(subject, tree)
 
@@ -358,7 +337,7 @@ def _of_training(found: TrainedFolder) -> Subject:
         interp = SpecInterpretation(Predictions.load(found.predictions), found.history)
         subject = Subject(interp.predictions, interp, interp.history, is_read=True)
         _add_classifier(subject, found.classifier)
-        tree = _tree_of(subject.predictions.table["picture"])
+        tree = tree_of(subject.predictions.table["picture"])
     if training is not None:
         _add_training(subject, training)
     subject = _completed(subject, tree)
