@@ -356,8 +356,11 @@ def _without_links(address: HubAddress, snapshot: Path, home: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 # a database is written in place, and the blob must not be
                 shutil.copyfile(real, target) if name.endswith(".db") else link_or_copy(real, target)
-        with contextlib.suppress(OSError):  # another process was faster
+        try:
             os.rename(new, home)
+        except OSError:
+            if not home.is_dir():  # else another process was faster
+                raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

@@ -25,6 +25,7 @@ from ..core.arguments import names_arguments
 from ..core.failures import explained
 from ..core.progress import line_logger
 from ..core.text import count, examples
+from ..core.warnings import warn
 from ..core.wiring import provided
 from ..data.sizes import Sizing
 from ..data.tta import TTA
@@ -41,7 +42,7 @@ from .fold_run import FoldRun, plan_fold_runs
 from .fold_training import FoldSetup, drop_checkpoints, free_gpu, predict_test, train_fold
 from .held_out import add_pseudo_labels, assign_folds, fold_numbers, split_fold, warn_related
 from .post_processing import choose_post_processing
-from .run import Run, drawn_test_clips
+from .run import Run, drawn_test_clips, read_about
 from .storage import begin_run, claimed, is_new, record_pictures
 from .task import Score, Task
 
@@ -266,13 +267,15 @@ def _show_whole(run: Run, track: Track | None) -> None:
     if track is None or len(run.fold_runs) < run.n_planned or (run.folder / TRACKING).exists():
         return
     about = {"config": run.config.to_dict(), "competition": run.task.slug, "networks": run.n_planned}
-    with (
-        followed(track.replace(name=track.group), about, run.folder) as tracked,
-        tempfile.TemporaryDirectory() as scratch,
-    ):
-        score = {"score": run.score, "low": run.score.low, "high": run.score.high}
-        tracked.finish(lambda: [("score", {name: float(x) for name, x in score.items() if x == x})])
-        tracked.finish(lambda: provided("training_pages")(run, Path(scratch)))
+    score = {name: float(x) for name, x in run.score.to_dict().items() if name != "clips" and x is not None}
+    try:
+        with (
+            followed(track.replace(name=track.group), about, run.folder) as tracked,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            tracked.finish(lambda: [("score", score), *provided("training_pages")(run, Path(scratch))])
+    except ValueError as exc:  # the run is finished whatever the tracker says
+        warn(str(exc))
 
 
 def run_cross_validation(
@@ -297,8 +300,8 @@ def run_cross_validation(
     track = as_track(track)
     plan = _make_plan(comp, config, Path(out).absolute(), test, only, log)
     if track is not None:
-        group = track.group or track.name or plan.out.name
-        plan = replace(plan, track=track.replace(group=group))
+        begun = read_about(plan.out).get("begun")  # folders of one name are several runs
+        plan = replace(plan, track=track.replace(group=track.group or f"{track.name or plan.out.name} ({begun})"))
     _log_plan(plan)
     try:
         if not plan.is_done:

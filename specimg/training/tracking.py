@@ -255,12 +255,12 @@ class _MLflow:
         active = mlflow.active_run() if track.group is None else None
         self.is_own = active is None
         self.id = active.info.run_id if active else self._begin(track, known)
-        if not known:
+        if not self.client.get_run(self.id).data.params:  # which MLflow lets nobody change
             flat = {name: str(value)[: self._LONGEST] for name, value in _flat(about).items() if value is not None}
             params = [entities.Param(_mlflow_name(name), value) for name, value in flat.items()]
             for i in range(0, len(params), self._MOST):
                 self.client.log_batch(self.id, params=params[i : i + self._MOST])
-            self.client.log_text(self.id, _as_json(about), "about.json")
+        self.client.log_text(self.id, _as_json(about), "about.json")
 
     def _begin(self, track: Track, known: str | None) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", track.project)

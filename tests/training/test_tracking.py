@@ -181,10 +181,9 @@ def test_a_run_is_a_group_of_its_networks(notes, sounds, tmp_path):
         )  # fmt: skip
 
     run = call()
-    begun = of(notes.told, "begin")
-    assert [(each["name"], each["group"]) for each in begun] == [
-        ("fold 0, seed 0", "r34"), ("fold 1, seed 0", "r34"), ("r34", "r34")
-    ]  # fmt: skip
+    begun, group = of(notes.told, "begin"), f"r34 ({run.about['begun']})"
+    assert [each["name"] for each in begun] == ["fold 0, seed 0", "fold 1, seed 0", group]
+    assert {each["group"] for each in begun} == {group}
     assert len({each["id"] for each in begun}) == 3
     whole = [each for each in notes.told if each["id"] == begun[2]["id"]]
     assert whole[1]["numbers"]["score"] == float(run.score)
@@ -287,10 +286,11 @@ def test_mlflow_keeps_it_in_a_store_of_files(sounds, tmp_path, monkeypatch):
         assert kept == {"about.json", "learning_curves.png", "top_losses.png", "confusion.png", "report.html"}
         with tracking.followed(Track("mlflow", name="fold 0", group="r34"), {}, None):
             pass
-        with tracking.followed(Track("mlflow", name="r34", group="r34"), {}, None) as parent:
-            parent.add({"epoch": 1, "map@3": 0.5})
+        for arch in ("resnet34", "resnet50"):  # the second one's is not the first one's, and MLflow keeps the first
+            with tracking.followed(Track("mlflow", name="r34", group="r34"), {"arch": arch}, None) as parent:
+                parent.add({"epoch": 1, "map@3": 0.5})
         runs = {each.info.run_name: each for each in client.search_runs([experiment])}
         assert runs["fold 0"].data.tags["mlflow.parentRunId"] == runs["r34"].info.run_id
-        assert runs["r34"].data.metrics == {"map_3": 0.5}
+        assert runs["r34"].data.metrics == {"map_3": 0.5} and runs["r34"].data.params == {"arch": "resnet34"}
     finally:
         mlflow.set_tracking_uri(before)
