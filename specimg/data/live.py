@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 import torch
 from fastai.vision.all import Transform, TransformBlock
 
 from ..audio import Audio, fit_length
 from ..core.text import count, examples
 from ..core.warnings import warn
+from ..render.manifest import Row
 from ..render.plan import Job
 from ..render.renderer import Renderer
 from ..render.tree import SpecTree
@@ -70,7 +70,7 @@ def refuse_live(live: bool, renderer: Renderer, variants: Sequence, item_tfms: o
 
 
 def _one(found: set, what: str, way_out: str) -> int:
-    """The one number of a set."""
+    """The one number of a set. ValueError where there are several."""
     if len(found) > 1:
         shown = examples(sorted(found))
         raise ValueError(f"the clips have {len(found)} {what} ({shown}), and a batch has one; {way_out}")
@@ -82,8 +82,8 @@ def _samples_of(fit: FitSize, audio: Audio, sr: int, waves: Sequence[Wave]) -> i
     seconds = audio.duration if fit.method == "squish" else fit.seconds
     if seconds is not None:
         return max(1, round(seconds * sr))
-    ways = "give Audio(duration=...), or method='crop' or 'pad' with seconds="
-    return _one({wave.count for wave in waves}, "lengths in samples", f"{ways}; or {WAY_OUT}")
+    trimmed = f"give Audio(duration=...), to which they are cut after trimming; or {WAY_OUT}"
+    return _one({wave.count for wave in waves}, "lengths in samples", trimmed)
 
 
 # ---------------------------------------------------------------------- transforms
@@ -173,18 +173,14 @@ class DrawLive(Transform):
 # ---------------------------------------------------------------------- clips and loaders
 
 
-def _jobs(clips: pd.DataFrame, tree: SpecTree) -> list[Job]:
-    """What has to be decoded for these clips."""
-    names = [_name_of(picture, tree.images) for picture in clips["picture"].unique()]
-    rows = tree.table.set_index("picture").loc[names].to_dict("index")
-
-    def seconds(value: float | None) -> float | None:
-        return None if value != value else value
-
-    return [
-        Job(row["path"], seconds(row["start"]), seconds(row["end"]), "", name, row["size"], row["mtime"])
-        for name, row in rows.items()
-    ]
+def _check_lengths(rows: list[Row], method: str, audio: Audio) -> None:
+    """ValueError, before anything is decoded, for clips that come to no common rate or length."""
+    if audio.sr is None:
+        rates = f"Audio(sr=None) draws each at its own; give Audio(sr=...), or {WAY_OUT}"
+        _one({row.sr for row in rows}, "sampling rates in Hz", rates)
+    if method == "squish" and audio.duration is None:
+        ways = f"give Audio(duration=...), or method='crop' or 'pad' with seconds=; or {WAY_OUT}"
+        _one({round(row.duration, 6) for row in rows}, "lengths in seconds", ways)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +202,9 @@ def live_clips(
     clips: SplitClips, tree: SpecTree, fit: FitSize, wave_augment: WaveAugment | None, n_jobs: int, progress: bool
 ) -> Live:
     """Decode training's clips, and put together what draws them. ValueError for what cannot be drawn so."""
-    jobs = _jobs(clips.train, tree)
+    rows = tree.rows(_name_of(picture, tree.images) for picture in clips.train["picture"].unique())
+    _check_lengths(rows, fit.method, tree.renderer.audio)
+    jobs = [Job(*row[: len(Job._fields)]) for row in rows]
     waves, reasons = keep_waves(tree.root, tree.source, tree.renderer.audio, jobs, n_jobs=n_jobs, progress=progress)
     if reasons:
         told = examples([f"{job.path}: {reasons[job.picture]}" for job in jobs if job.picture in reasons], mark="; ")
@@ -216,8 +214,7 @@ def live_clips(
         without = clips.clips["picture"].isin([str(tree.images / name) for name in reasons]) & ~clips.clips["is_valid"]
         clips = replace(clips, clips=clips.clips[~without].reset_index(drop=True))
     kept = [waves.clips[job.picture] for job in jobs if job.picture not in reasons]
-    rates = f"Audio(sr=None) draws each at its own; give Audio(sr=...), or {WAY_OUT}"
-    sr = _one({wave.sr for wave in kept}, "sampling rates in Hz", rates)
+    sr = kept[0].sr
     samples = _samples_of(fit, tree.renderer.audio, sr, kept)
     one_window = FitSize(fit.size, fit.method, fit.seconds, 1, tuple(level / 255 for level in fit.blank))
     look = tree.renderer.replace(audio=Audio(sr=sr))  # the samples are conditioned already

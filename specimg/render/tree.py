@@ -297,6 +297,27 @@ class SpecTree:
         """The rows of `table` that show recordings as they are, not variants of them."""
         return self.table[self.table["variant"] == ""].reset_index(drop=True)
 
+    def rows(self, pictures: Iterable[str]) -> list[Row]:
+        """The rows of pictures, as the manifest has them, numbers to the last digit.
+
+        Parameters
+        ----------
+        pictures : iterable of str
+            Their names below `images`, the column `picture` of `table`.
+
+        Returns
+        -------
+        list of Row
+            In the order of the names.
+
+        Raises
+        ------
+        KeyError
+            If there is no such picture.
+        """
+        known = {row.picture: row for row in self._rows}
+        return [known[picture] for picture in pictures]
+
     def picture(self, path: str | os.PathLike, start: float | None = None, variant: Variant | str = "") -> Path:
         """The PNG of a recording, or of a segment of it.
 

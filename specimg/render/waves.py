@@ -202,7 +202,10 @@ class _Writer:
         self.folder, self.clips = folder, dict(known)
         self.end = max((wave.first + wave.count for wave in known.values()), default=0)
         self.written = time.monotonic()
-        self.file = open(unlinked(folder, "waves.f32"), "r+b" if known else "wb")
+        path = unlinked(folder, "waves.f32")
+        if not known:  # a new file, so that who has mapped one whose index is lost keeps it
+            path.unlink(missing_ok=True)
+        self.file = open(path, "r+b" if known else "wb")
         self.file.truncate(self.end * BYTES)  # what a killed process has left behind them
         self.file.seek(self.end * BYTES)
 

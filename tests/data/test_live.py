@@ -156,7 +156,7 @@ def test_what_cannot_be_drawn_live_is_refused_before_anything_is_drawn(folder, o
 
 
 def test_one_length_and_one_rate_are_needed(folder, tmp_path, write_wav, sine):
-    with pytest.raises(ValueError, match=r"lengths in samples .*give Audio\(duration=...\), or method='crop'"):
+    with pytest.raises(ValueError, match=r"lengths in seconds .*give Audio\(duration=...\), or method='crop'"):
         loaders(folder, audio=sp.Audio(sr=SR))
     for i, sr in enumerate([8000, 16000] * 4):
         write_wav(tmp_path / "two" / "ab"[i // 4] / f"{i}.wav", sine(400, 0.5, sr), sr)

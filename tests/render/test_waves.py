@@ -134,3 +134,14 @@ def test_another_process_opens_its_own_map(folder):
     waves.read("0.wav.png")
     assert len(pickle.dumps(waves)) < 2000
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(waves)).read("0.wav.png"), waves.read("0.wav.png"))
+
+
+def test_who_reads_keeps_what_was_there_when_the_index_is_lost(folder):
+    waves, _ = keep(folder)
+    want = waves.read("4.wav.png")
+    (waves.folder / "waves.json").unlink()
+    jobs = jobs_of_files([f"{i}.wav" for i in (4, 0)], str(folder))
+    again, _ = keep(folder, jobs=jobs)
+    assert len(again) == 2
+    np.testing.assert_array_equal(waves.read("4.wav.png"), want)
+    np.testing.assert_array_equal(again.read("4.wav.png"), want)
