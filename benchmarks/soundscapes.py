@@ -463,12 +463,14 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(values, [0.025, 0.975]))
 
 
-def show() -> None:
-    """The table: means over seeds with intervals, and each difference to what it is added to."""
+def show(seeds: list[int]) -> None:
+    """The table of the settings that have all of these seeds: means with intervals, and each difference to what it is added to."""
     rows = read_rows()
-    rows[["auc", "map", "event_f1", "seconds"]] = rows[["auc", "map", "event_f1", "seconds"]].astype(float)
-    done = [name for name in SETTINGS if rows["setting"].eq(name).any()]
-    seeds = sorted(set.intersection(*(set(rows["seed"][rows["setting"] == name]) for name in done)))
+    numbers = ["auc", "map", "event_f1", "frame_f1", "seconds"]
+    rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
+    done = [name for name in SETTINGS if set(seeds) <= set(rows["seed"][rows["setting"] == name])]
+    if not done:
+        raise SystemExit(f"no setting has the seeds {seeds} yet: train them, or show fewer, --seeds 0")
     parts = {}
     for name in done:
         kept = [_kept_answers(name, seed) for seed in seeds]
@@ -483,7 +485,9 @@ def show() -> None:
         m: _resampled(parts, f) for m, f in (("auc", sp.metrics.macro_auc), ("map", sp.metrics.mean_average_precision))
     }
     print(f"{len(seeds)} seeds; intervals: 95 %, bootstrap over {N_TEST} recordings and the seeds\n")
-    print("| setting | macro ROC-AUC | mAP | event F1 | added: ROC-AUC | added: mAP |\n|---|---|---|---|---|---|")
+    print(
+        "| setting | macro ROC-AUC | mAP | event F1 | of frames | added: ROC-AUC | added: mAP |\n|---|---|---|---|---|---|---|"
+    )
     for name, post in parts:
         base = (name, False) if post else (_before(name, done), False)
         mine = rows[(rows["setting"] == name) & (rows["post"] == ("yes" if post else "no")) & rows["seed"].isin(seeds)]
@@ -491,7 +495,7 @@ def show() -> None:
             f"{mine[m].mean():.3f} ({_ends(drawn[m][name, post])[0]:.3f} to {_ends(drawn[m][name, post])[1]:.3f})"
             for m in drawn
         ]
-        cells.append(f"{mine['event_f1'].mean():.3f} ± {mine['event_f1'].std():.3f}")
+        cells += [_spread(mine["event_f1"]), _spread(mine["frame_f1"])]
         for m in drawn:
             if base[0] is None:
                 cells.append("")
@@ -502,6 +506,14 @@ def show() -> None:
             cells.append(f"{mine[m].mean() - old[m].mean():+.3f} ({low:+.3f} to {high:+.3f}), {word}")
         label = f"{name}, post-processed" if post else name
         print(f"| {label} | " + " | ".join(cells) + " |")
+
+
+def _spread(values: pd.Series) -> str:
+    """Mean and standard deviation over seeds; nothing where there is none."""
+    known = values.dropna()
+    if not len(known):
+        return ""
+    return f"{known.mean():.3f}" + (f" ± {known.std():.3f}" if len(known) > 1 else "")
 
 
 def _before(name: str, done: list[str]) -> str | None:
@@ -527,7 +539,7 @@ def main() -> None:
     elif args.command == "train":
         train_missing(args.settings, args.seeds)
     else:
-        show()
+        show(args.seeds)
 
 
 if __name__ == "__main__":

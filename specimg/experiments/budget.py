@@ -30,9 +30,9 @@ from ..competitions import Competition, SubmissionFormat, check_submission
 from ..core.files import write_atomic
 from ..core.progress import line_logger
 from ..core.text import count, examples
-from ..core.values import Value, choose, register
+from ..core.values import Value, register
 from ..inference import PostProcessing
-from ..inference.export.runtime import RUNTIMES
+from ..inference.export.runtime import check_runtime
 from ..labels.tables import KEY, clip_spans
 from .budget_workers import Answered, Exported, Job, answer_recording, export_network, start_worker
 from .run import Run
@@ -169,8 +169,9 @@ def _why(n: int, networks: int, windows: int, left: float, pace: Pace, longest: 
         f"{count(pace.workers, 'core')}; {count(windows, 'window')}, {_minutes(left)} left"
     )
     if n == networks:
-        return f"all {count(n, 'network')}, which surely end in {takes(n)} ({speed})"
-    return f"{n} of {networks} networks, which surely end in {takes(n)}; {n + 1} would take {takes(n + 1)} ({speed})"
+        those = "the one network, which surely ends" if n == 1 else f"all {n} networks, which surely end"
+        return f"{those} in {takes(n)} ({speed})"
+    return f"{n} of {networks} networks, which surely {'end' if n > 1 else 'ends'} in {takes(n)}; {n + 1} would take {takes(n + 1)} ({speed})"
 
 
 # ---------------------------------------------------------------------- the file
@@ -429,7 +430,7 @@ def _check(run: Run, task: Task, seconds: float, workers: int | None, runtime: s
         raise ValueError(f"a budget of {seconds!r} s; give seconds, above 0")
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers}; give 1 or more, or None for one a core")
-    choose(runtime, RUNTIMES, "runtime")
+    check_runtime(runtime)
 
 
 def submit_within(

@@ -34,6 +34,7 @@ from .run import POST_PROCESSING, CompetitionPredictions, Run
 from .significance import Difference, paired_difference
 from .task import Task, metric_value, scored_mask
 
+LEAST_UNITS = 5  # groups or recordings: of fewer, a step without effect is better for all of them too often by chance
 COLUMNS = ["steps", "score", "difference", "low", "high", "verdict"]
 
 
@@ -170,6 +171,8 @@ class PostProcessingChoice:
         The steps that are better, fitted on all windows, with thresholds.
     metric : str
         Name of the metric.
+    units : int, default 5
+        Groups, where the windows have them, else recordings, over which the intervals are. Of fewer than 5 nothing is chosen.
 
     Examples
     --------
@@ -182,6 +185,7 @@ class PostProcessingChoice:
     table: pd.DataFrame
     chosen: PostProcessing
     metric: str
+    units: int = LEAST_UNITS
 
     def __str__(self) -> str:
         t = self.table
@@ -196,6 +200,8 @@ class PostProcessingChoice:
             }
         )
         kept = " then ".join(map(repr, self.chosen.steps)) or "none is better than nothing"
+        if self.units < LEAST_UNITS:
+            kept = f"nothing: {self.units} groups or recordings are too few, {LEAST_UNITS} are needed"
         return f"{align_columns(shown)}\nchosen out of fold, on {count(self.chosen.clips, 'window')}: {kept}"
 
 
@@ -214,7 +220,7 @@ def _score(task: Task, windows: Predictions, steps: Sequence[WindowStep]) -> _Wi
 
 
 def choose_steps(
-    task: Task, windows: Predictions, candidates: Sequence[WindowStep]
+    task: Task, windows: Predictions, candidates: Sequence[WindowStep], may_choose: bool = True
 ) -> tuple[list[WindowStep], pd.DataFrame]:
     """Greedy: of the candidates that are significantly better than what is chosen so far, the best is added, until none is.
 
@@ -230,7 +236,7 @@ def choose_steps(
             rows += [_row(view, [step], difference) for view, step, difference in zip(views, left, found)]
             first = False
         better = [i for i, difference in enumerate(found) if difference.verdict == "better"]
-        if not better:
+        if not better or not may_choose:
             break
         i = max(better, key=lambda i: found[i].value)
         best = views[i]
@@ -274,13 +280,14 @@ def score_post_processing(
     if len(set(_folds(windows))) < 2 and any(step.learns for step in candidates):
         warn("post-processing that learns from labels is not scored: all labelled windows are of one fold")
         candidates = [step for step in candidates if not step.learns]
-    steps, table = choose_steps(task, windows, candidates)
+    units = windows.table["group" if "group" in windows.table else "path"].nunique()
+    steps, table = choose_steps(task, windows, candidates, may_choose=units >= LEAST_UNITS)
     everyone = np.ones(len(windows), bool)
     fitted = _through(steps, windows, everyone)
     after = post_processed(windows, steps)
     thresholds = tuple(float(f"{t:.6g}") for t in fit_thresholds(after.probs, after.hot)) if steps else ()
     chosen = PostProcessing(fitted.steps, thresholds, len(windows))
-    return PostProcessingChoice(table, chosen, task.metric)
+    return PostProcessingChoice(table, chosen, task.metric, units)
 
 
 def choose_post_processing(
@@ -306,7 +313,7 @@ def choose_post_processing(
 
     Notes
     -----
-    A step is chosen where its paired difference is "better" at 95 %, over groups or recordings. The chosen ones are scored on the windows that chose
+    A step is chosen where its paired difference is "better" at 95 %, over groups or recordings, of which there must be 5. The chosen ones are scored on the windows that chose
     them, so their score is a little too good.
 
     Examples

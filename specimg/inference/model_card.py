@@ -101,6 +101,21 @@ def _scores(training: dict) -> list[str]:
     return _table(head, rows) if rows else ["None was computed when it was saved."]
 
 
+def _windows(clf: Classifier) -> dict[str, list[str]]:
+    """The part on post-processing; none where nothing was chosen."""
+    chosen = clf.post_processing
+    if not chosen.steps:
+        return {}
+    steps = ", then ".join(f"`{step.kind}`" for step in chosen.steps)
+    text = f"`predict_windows` changes the probabilities of each recording's windows by {steps}, chosen out of fold on {chosen.clips} windows. "
+    return {
+        "Long recordings": [
+            text
+            + "What comes out ranks windows and is not calibrated; `post_processing=PostProcessing()` leaves it out."
+        ]
+    }
+
+
 def _calibration(clf: Classifier, predictions: Predictions | None) -> list[str]:
     c = clf.calibration
     if not c.clips:
@@ -171,6 +186,7 @@ def write_card(
         "How to use it": [*use, *check],
         "Scores": _scores(training),
         "Calibration": _calibration(clf, predictions),
+        **_windows(clf),
         "Training": _training(training),
         "Limits": _limits(clf, golden),
         "Made with": [

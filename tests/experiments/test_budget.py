@@ -19,6 +19,7 @@ from specimg.cli import main
 from specimg.experiments import Pace, budget, estimate_seconds, largest_part, submit_within
 from specimg.experiments.budget_workers import Exported, Job, answer_recording, export_network
 from specimg.inference import PostProcessing, RecordingScale, scale_by_best
+from specimg.inference.export import runtime
 
 PACE = Pace(draw=0.02, network=0.04, export=10.0, workers=4)
 
@@ -187,7 +188,7 @@ def test_a_part_of_the_networks_with_the_reason(scapes, given, monkeypatch):
     report = submit_within(run, opened(folder), 35, **options)
     assert (report.networks, report.planned) == (1, 2)
     assert any(
-        "1 of 2 networks, which surely end in 22 s; 2 would take 38 s (a window is drawn in 1000.0 ms" in line
+        "1 of 2 networks, which surely ends in 22 s; 2 would take 38 s (a window is drawn in 1000.0 ms" in line
         for line in said
     )
 
@@ -253,7 +254,7 @@ def test_windows_that_can_be_read_are_answered_where_others_cannot(scapes):
     assert list(answer.reasons) == [1] and answer.draw > 0 and answer.network > 0
 
 
-def test_what_cannot_be_submitted_is_refused(scapes, given):
+def test_what_cannot_be_submitted_is_refused(scapes, given, monkeypatch):
     (comp, run, _), (folder, options, _) = scapes, given
     with pytest.raises(ValueError, match="a budget of 0 s"):
         submit_within(run, comp, 0, **options)
@@ -261,6 +262,11 @@ def test_what_cannot_be_submitted_is_refused(scapes, given):
         submit_within(run, comp, 60, **{**options, "workers": 0})
     with pytest.raises(ValueError, match="unknown runtime 'tensorrt'"):
         submit_within(run, comp, 60, **{**options, "runtime": "tensorrt"})
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="openvino is not installed: pip install openvino"):
+        submit_within(run, comp, 60, **{**options, "runtime": "openvino"})
+    monkeypatch.undo()
+    monkeypatch.setattr(budget, "start_pool", lambda workers: Inline())
     whole = opened(folder)
     for path in set(whole.test["path"]):
         (folder / path).unlink()

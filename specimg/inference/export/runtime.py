@@ -9,13 +9,21 @@ batches do not fill many cores.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 import numpy as np
 
 from ...core.values import choose
 
-RUNTIMES = ("onnxruntime", "openvino")
+RUNTIMES = {"onnxruntime": "specimg[onnx]", "openvino": "openvino"}  # and what pip installs them by
+
+
+def check_runtime(runtime: str) -> None:
+    """ValueError for an unknown runtime, ModuleNotFoundError, with what to install, for one that is not there."""
+    choose(runtime, RUNTIMES, "runtime")
+    if importlib.util.find_spec(runtime) is None:
+        raise ModuleNotFoundError(f"{runtime} is not installed: pip install {RUNTIMES[runtime]}")
 
 
 def _onnxruntime(file: str):
@@ -65,13 +73,8 @@ class OnnxNetwork:
     """
 
     def __init__(self, file: str | os.PathLike, runtime: str = "onnxruntime"):
-        choose(runtime, RUNTIMES, "runtime")
-        try:
-            self._run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime](os.fspath(file))
-        except ModuleNotFoundError as exc:
-            raise ModuleNotFoundError(
-                f"{runtime} is not installed: pip install {'specimg[onnx]' if runtime == 'onnxruntime' else runtime}"
-            ) from exc
+        check_runtime(runtime)
+        self._run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime](os.fspath(file))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Probabilities of a batch.

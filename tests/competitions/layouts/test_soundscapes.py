@@ -36,8 +36,8 @@ def test_every_step_is_scored_out_of_fold_and_the_verdict_is_kept(scapes):
     about = json.loads((run.folder / "post_processing.json").read_text())
     assert about["metric"] == "macro_auc" and [row[0] for row in about["scores"]][:2] == ["none", "RecordingScale()"]
     assert {row[5] for row in about["scores"][1:]} <= {"better", "worse", "not significant", ""}
-    assert "chosen out of fold, on 9 windows" in said and run.has_chosen
-    assert run.post_processing == PostProcessing.from_dict(about["chosen"])
+    assert "chosen out of fold, on 9 windows: nothing: 2 groups or recordings are too few, 5 are needed" in said
+    assert run.has_chosen and run.post_processing.steps == PostProcessing.from_dict(about["chosen"]).steps == ()
 
 
 def test_the_submission_applies_what_was_chosen_and_is_accepted(copied, tmp_path):
@@ -56,6 +56,7 @@ def test_the_classifier_applies_it_to_windows(copied, tmp_path):
     comp, run = copied
     clf = sp.load_classifier(sp.save_classifier(run, tmp_path / "clf", golden=0))
     assert clf.post_processing == run.post_processing and clf.post_processing.thresholds == (0.5,) * 4
+    assert "by `recordingscale`, chosen out of fold on 9 windows" in (tmp_path / "clf/README.md").read_text()
     night = comp.folder / comp.test["path"].iloc[0]
     plain = clf.predict_windows(night, 1, post_processing=PostProcessing())
     found = clf.predict_windows(night, 1)
