@@ -25,7 +25,7 @@ from fastai.vision.all import (
 )
 
 from ..core.warnings import warn
-from ..labels.classes import sample_weights
+from ..labels.classes import Balance, sample_weights
 from .split import SplitClips
 
 Transforms: TypeAlias = Transform | Callable | Sequence | None  # none, one, or several
@@ -46,13 +46,16 @@ def augmentation(augment: Any, kind: type, make: Callable[[Any], Transform]) -> 
     return [make(augment)]
 
 
-def draw_weights(train: pd.DataFrame, balance: bool, shuffle: bool) -> list[float] | None:
+def draw_weights(train: pd.DataFrame, balance: bool | Balance, shuffle: bool) -> list[float] | None:
     """How often each clip of training is drawn, relative to the others; None: each once."""
+    if not isinstance(balance, (bool, Balance)):
+        raise ValueError(f"balance={balance!r}: give True, False or a Balance, such as Balance(power=0.5, least=20)")
     if not balance and "weight" not in train:
         return None
     if not shuffle:
         raise ValueError("weights draw clips at random; leave out shuffle=False, or weight_col and balance")
-    weights = sample_weights(train) if balance else train["weight"]
+    chosen = balance if isinstance(balance, Balance) else Balance()
+    weights = sample_weights(train, chosen) if balance else train["weight"]
     if not weights.any():
         raise ValueError("every clip of training has weight 0, so that none could be drawn; give some a larger weight")
     return weights.tolist()
@@ -86,7 +89,7 @@ class Batches:
 
     bs: int | None = None
     val_bs: int | None = None
-    balance: bool = False
+    balance: bool | Balance = False
     item_tfms: Transforms = None
     batch_tfms: Transforms = None
     num_workers: int | None = None

@@ -28,6 +28,7 @@ from fastcore.meta import delegates
 from ..core.arguments import names_arguments, parameter_texts
 from ..core.text import count, examples
 from ..labels.audiofolder import labels_from_audiofolder
+from ..labels.classes import Balance
 from ..labels.csv_text import read_csv_text
 from ..labels.split_folders import split_by_folders
 from ..labels.tables import labels_from_names, labels_of_every_folder
@@ -422,7 +423,7 @@ class SpecDataLoaders(ClipDataLoaders):
         end_col: Column = None,
         group_col: Column = None,
         weight_col: Column = None,
-        balance: bool = False,
+        balance: bool | Balance = False,
         valid_pct: float = 0.2,
         valid_col: Column = None,
         fold: int | str | None = None,
@@ -472,8 +473,9 @@ class SpecDataLoaders(ClipDataLoaders):
             Column of what must not occur in both training and validation: speaker, site, source.
         weight_col : str or int, default None
             Column of how often training draws a clip, relative to the others.
-        balance : bool, default False
-            Draw all classes equally often in training, besides.
+        balance : bool or Balance, default False
+            Draw all classes equally often in training, besides; `specimg.labels.Balance(power=0.5, least=20)`: by the square roots of
+            their counts, and each at least so often.
         valid_pct : float, default 0.2
             Share of the clips to hold out at random: stratified, and grouped if `group_col` is given.
         valid_col : str or int, default None

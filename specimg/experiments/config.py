@@ -24,6 +24,7 @@ from ..data.augment import Augment
 from ..data.live import refuse_live
 from ..data.tta import TTA
 from ..data.wave_augment import WaveAugment
+from ..labels.classes import Balance
 from ..render.renderer import Renderer
 from ..training import Recipe
 
@@ -48,7 +49,21 @@ _LOADING = (
     "num_workers",
     "device",
 )
-_LEARNING = ("pretrained", "weights", "stats", "split", "metrics", "ps", "lin_ftrs", "concat_pool", "net", "wd", "moms")
+_LEARNING = (
+    "pretrained",
+    "weights",
+    "stats",
+    "split",
+    "metrics",
+    "ps",
+    "lin_ftrs",
+    "concat_pool",
+    "head",
+    "frame_share",
+    "net",
+    "wd",
+    "moms",
+)
 _RESOURCES = {"cache", "n_jobs", "progress", "num_workers", "device", "val_bs"}  # where and how fast, not what
 
 
@@ -225,7 +240,7 @@ class RunConfig(Value):
         options = {name: value for name, value in self.loaders.items() if name in _LOADING}
         if self.variants:
             options["variants"] = self.variants
-        for name, kind in (("augment", Augment), ("wave_augment", WaveAugment)):
+        for name, kind in (("augment", Augment), ("wave_augment", WaveAugment), ("balance", Balance)):
             if isinstance(options.get(name), dict):
                 options[name] = kind.from_dict(options[name])
         if options.get("device") is not None:

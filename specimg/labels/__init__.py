@@ -7,12 +7,13 @@ recordings and makes windows of them. Tables are joined by name, never by order.
 
 from .annotations import label_windows, list_annotation_formats, read_annotations
 from .audiofolder import labels_from_audiofolder
-from .classes import class_counts, class_weights, sample_weights
+from .classes import Balance, class_counts, class_weights, sample_weights
 from .corrections import apply_corrections, read_corrections, write_corrections
 from .folds import add_folds, split_valid
 from .tables import clip_index, is_multilabel, labels_from_csv, labels_from_folders, labels_from_names
 
 __all__ = [
+    "Balance",
     "add_folds",
     "apply_corrections",
     "class_counts",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from ..core.text import count, examples, row_numbers
-from ..core.values import choose
+from ..core.values import Value, choose, register
 from ..core.warnings import warn
 from .sheets import MANY, Sheet, is_blank
 
@@ -91,13 +92,84 @@ def class_weights(labels: pd.DataFrame | Sequence) -> dict[str, float]:
     return {label: float(counts.sum() / (len(counts) * counts[label])) for label in sorted(counts.index)}
 
 
-def sample_weights(table: pd.DataFrame) -> pd.Series:
+@register
+@dataclass(frozen=True)
+class Balance(Value):
+    """How often training draws each class, against their counts: `balance=` of the loaders.
+
+    Parameters
+    ----------
+    power : float, default 1.0
+        Clips of a class are drawn as often as its count to the power of -`power` says, 0 to 1: 1 draws all classes alike, 0.5 in the
+        proportion of the square roots of their counts, 0 as they are.
+    least : int, default 0
+        Draws that each class can expect in an epoch at least, 0 or more; the other classes give them up.
+
+    References
+    ----------
+    .. [1] Mahajan et al., "Exploring the limits of weakly supervised pretraining", ECCV 2018, arXiv:1805.00932 (square root).
+
+    Examples
+    --------
+    >>> from specimg.labels import Balance
+    >>> Balance(power=0.5).class_weights(["dog"] * 9 + ["cat"])                  # three to one, of nine to one
+    {'cat': 2.5, 'dog': 0.8333333333333334}
+    >>> Balance(power=0, least=2).class_weights(["dog"] * 9 + ["cat"])
+    {'cat': 2.0, 'dog': 0.8888888888888888}
+    """
+
+    power: float = 1.0
+    least: int = 0
+
+    def _check(self) -> None:
+        self._need(0 <= self.power <= 1, "give 0, as they are, to 1, all classes alike", "power")
+        self._need(self.least >= 0, "give 0 or more draws", "least")
+
+    def class_weights(self, labels: pd.DataFrame | Sequence) -> dict[str, float]:
+        """How often a clip of each label is drawn, relative to one draw an epoch.
+
+        Parameters
+        ----------
+        labels : DataFrame or sequence
+            A table with the column `label`, or that column alone. Where clips carry several labels, labels are counted.
+
+        Returns
+        -------
+        dict of str to float
+            Sorted by label; the mean over clips is 1.
+
+        Raises
+        ------
+        ValueError
+            All clips are fewer than `least` for each label.
+        """
+        counts = class_counts(labels).sort_index()
+        total, wanted = int(counts.sum()), counts ** (1 - self.power)
+        if self.least * len(counts) > total:
+            raise ValueError(
+                f"Balance(least={self.least}) for {len(counts)} classes is more than the {total} draws of an epoch; give up "
+                f"to {total // len(counts)}"
+            )
+        lifted = pd.Series(False, index=counts.index)
+        while True:
+            draws = wanted.where(~lifted, 0) * (total - self.least * lifted.sum()) / max(wanted[~lifted].sum(), 1e-300)
+            short = ~lifted & (draws < self.least)
+            if not short.any():
+                break
+            lifted |= short
+        draws = draws.where(~lifted, self.least)
+        return {str(label): float(draws[label] / counts[label]) for label in counts.index}
+
+
+def sample_weights(table: pd.DataFrame, balance: Balance = Balance()) -> pd.Series:
     """Sampling weight of each row: its class weight times its `weight`, where the table has that column.
 
     Parameters
     ----------
     table : DataFrame
         With the column `label` and, optionally, `weight` (0 or more).
+    balance : Balance, default Balance()
+        How often each class is drawn.
 
     Returns
     -------
@@ -115,9 +187,9 @@ def sample_weights(table: pd.DataFrame) -> pd.Series:
     >>> sample_weights(pd.DataFrame({"label": ["dog", "dog", "cat"], "weight": [1, 0.5, 1]})).tolist()
     [0.75, 0.375, 1.5]
     """
-    by_class = class_weights(table)
-    balance = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in label_lists(table)]
-    weights = pd.Series(balance, index=table.index, dtype=float, name="weight")
+    by_class = balance.class_weights(table)
+    of_rows = [np.mean([by_class[label] for label in labels]) if labels else 1.0 for labels in label_lists(table)]
+    weights = pd.Series(of_rows, index=table.index, dtype=float, name="weight")
     if "weight" in table:
         weights *= Sheet(table, "the table").numbers("weight")
     if not weights.any():

@@ -29,6 +29,7 @@ from specimg.data import Augment, SpecBlock, SpecDataLoaders, SpecImage, TensorS
 from specimg.data.images import FitSize, OpenPicture, window_starts
 from specimg.data.loader import SpecDL
 from specimg.datasets import click, sine
+from specimg.labels import Balance
 from specimg.render.renderer import Renderer
 from specimg.render.tree import SpecTree, render_tree
 from specimg.spectrogram import Delta, Mel, Stack
@@ -745,6 +746,18 @@ def test_balance_draws_every_class_alike(sounds):
     shares = dls.train.clips["label"][drawn(dls)].value_counts(normalize=True)
     assert plain.train.clips["label"][drawn(plain)].value_counts(normalize=True)["low"] < 0.25
     assert shares.to_dict() == pytest.approx({"high": 1 / 3, "low": 1 / 3, "mid": 1 / 3}, abs=0.06)
+
+
+@pytest.mark.filterwarnings("ignore:5 recordings below")
+def test_balance_by_square_roots_and_a_least_count(sounds):
+    few = sounds.table.drop(sounds.table.index[(sounds.table["label"] == "low") & (sounds.table["fname"].str[0] > "2")])
+    for balance in (Balance(power=0.5), Balance(power=0, least=5)):
+        dls = load(sounds, few, balance=balance)
+        labels = dls.train.clips["label"]
+        expected = {label: weight * (labels == label).mean() for label, weight in balance.class_weights(labels).items()}
+        assert labels[drawn(dls)].value_counts(normalize=True).to_dict() == pytest.approx(expected, abs=0.06)
+    with pytest.raises(ValueError, match=r"balance='sqrt': give True, False or a Balance"):
+        load(sounds, balance="sqrt")
 
 
 def test_weights_that_draw_nothing_or_by_no_chance(sounds):

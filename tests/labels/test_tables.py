@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from specimg.labels.classes import check_labels, class_counts, class_weights, sample_weights, sort_labels
+from specimg.labels.classes import Balance, check_labels, class_counts, class_weights, sample_weights, sort_labels
 from specimg.labels.folds import add_folds, split_valid
 from specimg.labels.tables import (
     is_multilabel,
@@ -487,6 +487,40 @@ def test_sample_weights():
         sample_weights(table.assign(weight=[1, -1, 1, 1]))
     with pytest.raises(ValueError, match="every row has weight 0"):
         sample_weights(table.assign(weight=0))
+
+
+@pytest.mark.parametrize(
+    "balance, draws",
+    [
+        (Balance(), [50, 50, 50]),
+        (Balance(power=0), [100, 40, 10]),
+        (Balance(power=0.5), [150 * root / (10 + 40**0.5 + 10**0.5) for root in (10, 40**0.5, 10**0.5)]),
+        (Balance(power=0, least=20), [130 * 100 / 140, 130 * 40 / 140, 20]),
+        (Balance(power=0, least=39), [72, 39, 39]),  # the second class falls below only once the third was lifted
+        (Balance(power=0.5, least=50), [50, 50, 50]),
+    ],
+    ids=str,
+)
+def test_balance_says_how_many_draws_each_class_can_expect(balance, draws):
+    labels = ["a"] * 100 + ["b"] * 40 + ["c"] * 10
+    weights = balance.class_weights(labels)
+    found = [weights[label] * labels.count(label) for label in "abc"]
+    assert found == pytest.approx(draws) and sum(found) == pytest.approx(150)
+    assert sample_weights(table_of(labels), balance).sum() == pytest.approx(150)
+    if balance == Balance():
+        assert weights == pytest.approx(class_weights(labels))
+    assert Balance.from_toml(balance.to_toml()) == balance
+
+
+def test_balances_that_cannot_be():
+    with pytest.raises(
+        ValueError, match=r"Balance\(least=51\) for 3 classes is more than the 150 draws of an epoch; give up to 50"
+    ):
+        Balance(least=51).class_weights(["a"] * 100 + ["b"] * 40 + ["c"] * 10)
+    with pytest.raises(ValueError, match=r"Balance\(power=2\)"):
+        Balance(power=2)
+    with pytest.raises(ValueError, match=r"Balance\(least=-1\)"):
+        Balance(least=-1)
 
 
 def test_sample_weights_of_several_labels_are_their_mean():
