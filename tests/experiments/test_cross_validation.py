@@ -50,6 +50,7 @@ from specimg.experiments.held_out import add_pseudo_labels, assign_folds, split_
 from specimg.experiments.run import CompetitionPredictions, _sure
 from specimg.experiments.task import Score, Task, fill_rows, save_submission, score_predictions
 from specimg.inference import load_classifier
+from specimg.labels import Balance
 from specimg.labels.tables import KEY, clip_spans
 from specimg.metrics import get_metric
 from specimg.render.renderer import Renderer
@@ -57,7 +58,7 @@ from specimg.render.tree import render_tree
 from specimg.spectrogram import Mel
 from specimg.training import Predictions, Recipe
 from specimg.training.learner import spec_learner
-from specimg.training.losses import ClipWeights, GeneralizedCrossEntropy
+from specimg.training.losses import ClipWeights, GeneralizedCrossEntropy, SoftAUC
 
 torch.set_num_threads(1)
 
@@ -1577,6 +1578,26 @@ def test_choices_travel_through_toml():
         "metrics"
     ] == ["accuracy"]
     assert RunConfig(learner={"metrics": "accuracy"}).learning("map@3")["metrics"] == ["map@3", "accuracy"]
+
+
+def test_a_run_of_networks_with_frames_averaged_weights_and_a_loss_of_the_ranking(comp, home, tmp_path):
+    run = go(
+        comp,
+        tmp_path / "frames",
+        recipe=RECIPE.replace(ema=0.9, loss=SoftAUC(), label_smoothing=0.1),
+        learner={"pretrained": False, "head": "attention", "frame_share": 0.3},
+        loaders={"size": (32, 64), "balance": Balance(power=0.5, least=2)},
+    )
+    again = RunConfig.from_toml(run.config.to_toml())
+    assert again == run.config and again.loading["balance"] == Balance(power=0.5, least=2)
+    assert Run.open(tmp_path / "frames").config.learner["head"] == "attention"
+    clf = run.classifier()
+    assert clf.has_frames and clf.network["head"] == "attention" and len(run.predictions) == 18
+    frames = clf.predict_windows(home / "töne/train/00.wav", seconds=0.3, frames=True, progress=False)
+    assert len(frames) == 2 and np.isfinite(frames[[f"p_{label}" for label in sorted(HZ)]].to_numpy()).all()
+    assert {"averaged", "last"} <= set(
+        json.loads(next((tmp_path / "frames").rglob("training.json")).read_text())["average"]
+    )
 
 
 def test_places_are_no_part_of_a_run():
