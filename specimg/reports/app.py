@@ -185,7 +185,7 @@ def make_app(
                     one = answer(clf, path, unsure, most_seconds)
                     best = max(one.probabilities.values(), default=None)
                     rows.append(
-                        {"file": os.path.basename(path), "classifier": name, "answer": one.words, "probability": best}
+                        {"file": os.path.basename(path), "classifier": name, "probability": best, "answer": one.words}
                     )
         table = pd.DataFrame(rows).round(3)
         return [

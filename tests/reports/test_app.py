@@ -199,7 +199,7 @@ def test_several_files_become_a_table(visit, sounds, tmp_path):
     with page.expect_download() as download:
         page.get_by_text("Download as answers.csv").click()
     lines = download.value.path().read_text().splitlines()
-    assert lines[0] == "file,classifier,answer,probability" and len(lines) == 5
+    assert lines[0] == "file,classifier,probability,answer" and len(lines) == 5
     assert sum("no label: " in line for line in lines) == 2
 
 
