@@ -16,8 +16,8 @@ PACKAGE = Path(specimg.__file__).parent
 FLOORS = [
     {"core"},
     {"audio", "spectrogram", "metrics", "datasets", "models"},
-    {"labels", "render", "training"},
-    {"competitions", "data"},
+    {"labels", "render"},
+    {"competitions", "data", "training"},
     {"inference"},
     {"experiments"},
     {"interpret"},

@@ -205,30 +205,100 @@ _EXPANDED = {
 _PLAIN = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 
 
-def _from_efficientnet_pytorch(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """`state` under timm's names where it has those of EfficientNet-PyTorch: `_blocks.3._bn0.bias` is `blocks.2.0.bn1.bias`.
+# Transformers' EfficientNetForImageClassification -> timm, and its ConvNextForImageClassification
+_HUB_STEM = {
+    "embeddings.convolution": "conv_stem",
+    "embeddings.batchnorm": "bn1",
+    "encoder.top_conv": "conv_head",
+    "encoder.top_bn": "bn2",
+}
+_HUB_SQUEEZE = {"squeeze_excite.reduce": "se.conv_reduce", "squeeze_excite.expand": "se.conv_expand"}
+_HUB_EXPANDED = _HUB_SQUEEZE | {
+    "expansion.expand_conv": "conv_pw",
+    "expansion.expand_bn": "bn1",
+    "depthwise_conv.depthwise_conv": "conv_dw",
+    "depthwise_conv.depthwise_norm": "bn2",
+    "projection.project_conv": "conv_pwl",
+    "projection.project_bn": "bn3",
+}
+_HUB_PLAIN = _HUB_SQUEEZE | {
+    "depthwise_conv.depthwise_conv": "conv_dw",
+    "depthwise_conv.depthwise_norm": "bn1",
+    "projection.project_conv": "conv_pw",
+    "projection.project_bn": "bn2",
+}
+_HUB_CONVNEXT = (
+    (r"^embeddings\.patch_embeddings\.", "stem.0."),
+    (r"^embeddings\.layernorm\.", "stem.1."),
+    (r"^layernorm\.", "head.norm."),
+    (r"^encoder\.stages\.(\d+)\.downsampling_layer\.", r"stages.\1.downsample."),
+    (r"^encoder\.stages\.(\d+)\.layers\.(\d+)\.", r"stages.\1.blocks.\2."),
+    (r"\.dwconv\.", ".conv_dw."),
+    (r"\.layernorm\.", ".norm."),
+    (r"\.pwconv([12])\.", r".mlp.fc\1."),
+    (r"\.layer_scale_parameter$", ".gamma"),
+)
 
-    There the blocks are numbered through, here within their stages; a name that has no place in `net` is left as it is.
+
+def _in_stages(
+    net: nn.Module,
+    state: dict[str, Tensor],
+    blocks: str,
+    expands: str,
+    outside: dict[str, str],
+    expanded: dict[str, str],
+    plain: dict[str, str],
+) -> dict[str, Tensor]:
+    """`state` of an EfficientNet whose blocks are numbered through, under timm's names, which number them within their stages.
+
+    `blocks` is what stands before the number of a block, `expands` the layer that only blocks with an expansion have, and the tables
+    name the layers. A name that has no place in `net` is left as it is.
     """
-    if "_conv_stem.weight" not in state:
-        return state
     places = [f"blocks.{s}.{i}" for s, stage in enumerate(getattr(net, "blocks", ())) for i in range(len(stage))]
 
     def rename(name: str) -> str:
-        if not name.startswith("_blocks."):
-            layer, _, rest = name.partition(".")
-            return f"{_STEM.get(layer, layer)}.{rest}"
-        _, number, layer, rest = name.split(".", 3)
-        table = _EXPANDED if f"_blocks.{number}._expand_conv.weight" in state else _PLAIN
+        if not name.startswith(blocks):
+            layer, _, tensor = name.rpartition(".")
+            return f"{outside.get(layer, layer)}.{tensor}"
+        number, _, rest = name.removeprefix(blocks).partition(".")
+        layer, _, tensor = rest.rpartition(".")
+        table = expanded if f"{blocks}{number}.{expands}.weight" in state else plain
         known = number.isdecimal() and int(number) < len(places) and layer in table
-        return f"{places[int(number)]}.{table[layer]}.{rest}" if known else name
+        return f"{places[int(number)]}.{table[layer]}.{tensor}" if known else name
 
     return {rename(name): tensor for name, tensor in state.items()}
 
 
+def _from_efficientnet_pytorch(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` under timm's names where it has those of EfficientNet-PyTorch: `_blocks.3._bn0.bias` is `blocks.2.0.bn1.bias`."""
+    if "_conv_stem.weight" not in state:
+        return state
+    return _in_stages(net, state, "_blocks.", "_expand_conv", _STEM, _EXPANDED, _PLAIN)
+
+
+def _from_transformers(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` under timm's names where it has those of Transformers' ConvNeXt or EfficientNet, with their prefix or without.
+
+    `convnext.encoder.stages.1.layers.0.dwconv.bias` is `stages.1.blocks.0.conv_dw.bias`.
+    """
+    bare = {name.removeprefix("convnext.").removeprefix("efficientnet."): tensor for name, tensor in state.items()}
+    if "embeddings.patch_embeddings.weight" in bare and "encoder.stages.0.layers.0.dwconv.weight" in bare:
+
+        def rename(name: str) -> str:
+            for pattern, replacement in _HUB_CONVNEXT:
+                name = re.sub(pattern, replacement, name)
+            return name
+
+        return {rename(name): tensor for name, tensor in bare.items()}
+    if "embeddings.convolution.weight" in bare and "encoder.top_conv.weight" in bare:
+        table = (_HUB_STEM, _HUB_EXPANDED, _HUB_PLAIN)
+        return _in_stages(net, bare, "encoder.blocks.", "expansion.expand_conv", *table)
+    return state
+
+
 def _fitted(net: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Match]:
     """`state` with the network's names and shapes as far as possible, and how well it then matches."""
-    plain = _from_efficientnet_pytorch(net, _unwrapped(net, state))
+    plain = _from_transformers(net, _from_efficientnet_pytorch(net, _unwrapped(net, state)))
     fitted = _with_channels(net, plain)
     match = compare(net, fitted)
     if match.fits:

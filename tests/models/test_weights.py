@@ -540,6 +540,86 @@ def test_every_name_of_efficientnet_pytorch_has_its_place(lite0, tmp_path):
         load_pretrained(make_net("resnet18"), tmp_path / "w.pth")
 
 
+# Transformers' names, in the order of timm's: written out layer by layer
+def convnext_names_there(depths):
+    parts = ("weight", "bias")
+    pairs = {"stem.0": "embeddings.patch_embeddings", "stem.1": "embeddings.layernorm", "head.norm": "layernorm"}
+    for stage, depth in enumerate(depths):
+        if stage:
+            pairs |= {
+                f"stages.{stage}.downsample.{i}": f"encoder.stages.{stage}.downsampling_layer.{i}" for i in (0, 1)
+            }
+        for block in range(depth):
+            here, there = f"stages.{stage}.blocks.{block}", f"encoder.stages.{stage}.layers.{block}"
+            layers = {"conv_dw": "dwconv", "norm": "layernorm", "mlp.fc1": "pwconv1", "mlp.fc2": "pwconv2"}
+            pairs |= {f"{here}.{a}": f"{there}.{b}" for a, b in layers.items()}
+    named = {f"{a}.{part}": f"convnext.{b}.{part}" for a, b in pairs.items() for part in parts}
+    named |= {
+        f"stages.{s}.blocks.{b}.gamma": f"convnext.encoder.stages.{s}.layers.{b}.layer_scale_parameter"
+        for s, depth in enumerate(depths)
+        for b in range(depth)
+    }
+    return named | {f"head.fc.{part}": f"classifier.{part}" for part in parts}
+
+
+def efficientnet_names_there(depths):
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    pairs, places = {}, [f"blocks.{stage}.{i}" for stage, depth in enumerate(depths) for i in range(depth)]
+
+    def add(here, there, parts):
+        pairs.update({f"{here}.{part}": f"efficientnet.{there}.{part}" for part in parts})
+
+    add("conv_stem", "embeddings.convolution", ["weight"])
+    add("bn1", "embeddings.batchnorm", norm)
+    add("conv_head", "encoder.top_conv", ["weight"])
+    add("bn2", "encoder.top_bn", norm)
+    for number, here in enumerate(places):
+        there, later = f"encoder.blocks.{number}", number >= depths[0]  # blocks of the first stage have no expansion
+        if later:
+            add(f"{here}.conv_pw", f"{there}.expansion.expand_conv", ["weight"])
+            add(f"{here}.bn1", f"{there}.expansion.expand_bn", norm)
+        add(f"{here}.conv_dw", f"{there}.depthwise_conv.depthwise_conv", ["weight"])
+        add(f"{here}.{'bn2' if later else 'bn1'}", f"{there}.depthwise_conv.depthwise_norm", norm)
+        add(f"{here}.se.conv_reduce", f"{there}.squeeze_excite.reduce", ["weight", "bias"])
+        add(f"{here}.se.conv_expand", f"{there}.squeeze_excite.expand", ["weight", "bias"])
+        add(f"{here}.{'conv_pwl' if later else 'conv_pw'}", f"{there}.projection.project_conv", ["weight"])
+        add(f"{here}.{'bn3' if later else 'bn2'}", f"{there}.projection.project_bn", norm)
+    return pairs | {f"classifier.{part}": f"classifier.{part}" for part in ("weight", "bias")}
+
+
+@pytest.mark.parametrize(
+    "arch, names, total",
+    [
+        ("convnext_base", convnext_names_there([3, 3, 27, 3]), 344),
+        ("tf_efficientnet_b1", efficientnet_names_there([2, 3, 3, 4, 4, 5, 2]), 508),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "model.model.", "model._orig_mod.model."])
+def test_every_name_of_transformers_has_its_place(arch, names, total, prefix):
+    with torch.device("meta"):  # names and shapes alone
+        donor = timm.create_model(arch, in_chans=1, num_classes=7)
+        net = make_net(arch, in_chans=1)
+    state = donor.state_dict()
+    assert set(names) == set(state) and len(set(names.values())) == len(state) == total
+    there = {prefix + names[name]: tensor for name, tensor in state.items()}
+    fitted, match = weights._fitted(net, there)
+    assert match.fits and match.matched == total - 2  # all but the classifier, each once
+    assert all(fitted[name] is there[prefix + names[name]] for name in net.state_dict())
+
+
+def test_convnexts_of_transformers_are_loaded_and_others_refused(tmp_path):
+    torch.manual_seed(4)
+    donor = timm.create_model("convnext_atto", in_chans=1, num_classes=7)
+    names = convnext_names_there([2, 2, 6, 2])
+    save_file({names[name]: tensor for name, tensor in donor.state_dict().items()}, tmp_path / "model.safetensors")
+    net = make_net("convnext_atto", in_chans=1)
+    assert load_pretrained(net, tmp_path / "model.safetensors").fits and same(net, donor.state_dict())
+    with pytest.raises(ValueError, match="does not fit convnext_femto"):
+        load_pretrained(make_net("convnext_femto", in_chans=1), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="does not fit tf_efficientnet_b0"):
+        load_pretrained(make_net("tf_efficientnet_b0"), tmp_path / "model.safetensors")
+
+
 @pytest.fixture
 def package(lite0, tmp_path, monkeypatch):
     """The package as pip would leave it, with random weights and code that must not run; the file."""
