@@ -3,6 +3,7 @@
     python benchmarks/transfer.py search --data ../shared/data      # one factor after the other, on development groups
     python benchmarks/transfer.py defaults --data ../shared/data    # on the reported groups, beside others
     python benchmarks/transfer.py probe --data ../shared/data       # linear_probe's ranks of pictures beside training's
+    python benchmarks/transfer.py compare --data ../shared/data     # former and present defaults, judged by sp.compare
     python benchmarks/transfer.py show                              # tables of what has been trained so far
 
 Two sets of real sound, with groups that never stand on both sides of a split: `drums` (ten kinds of drum, 14 kits) and
@@ -37,6 +38,7 @@ from torch.nn import functional as F
 
 import specimg as sp
 from specimg.data.augment import SILENT, Augment, SpecAugment, _gaps, _hiss, _uniform
+from specimg.experiments import Candidate
 from specimg.spectrogram import mel_and_deltas
 from specimg.training.schedule import DEFAULT_RATE
 
@@ -617,6 +619,34 @@ def show_probe(file: Path) -> None:
             print(f"{data}: rank correlation {found.statistic:.2f} over {len(both)} pictures (p {found.pvalue:.3f})")
 
 
+# ---------------------------------------------------------------- former and present defaults through compare
+
+
+def compare_defaults(folder: Path, cache, out: Path, sets=None) -> None:
+    """Let `sp.compare` judge present defaults beside the former ones, on all development groups, each held out once."""
+    for data in sets or SPLITS:
+        table, root = clips(data, "a", folder)
+        loading = {"size": SIZES[data], "cache": cache, "progress": False, "num_workers": 0}
+        former = Candidate(
+            "as it was",
+            ARCH,
+            LOOKS[data]["mel"],
+            sp.Recipe(**FORMER_RECIPE),
+            loaders={"bs": 64, "augment": Augment(**FORMER_AUGMENT)},
+        )
+        found = sp.compare(
+            sp.Competition(data, root, table.drop(columns="held_out"), metric="accuracy"),
+            recipe=sp.Recipe(epochs=7),
+            out=out / data,
+            candidates=[former, Candidate("Recipe(epochs=7)", ARCH, LOOKS[data]["mel"])],
+            baseline="as it was",
+            folds=3,
+            loaders=loading,
+            learner={"weights": str(folder / "weights" / f"{ARCH}.safetensors")},
+        )
+        print(found, flush=True)
+
+
 # ---------------------------------------------------------------- the reported groups
 
 
@@ -704,7 +734,7 @@ def plot_curves(file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=["search", "probe", "defaults", "show"])
+    parser.add_argument("table", choices=["search", "probe", "defaults", "compare", "show"])
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="folder that holds drums, fsdd and weights"
     )
@@ -716,6 +746,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", choices=list(SPLITS), help="default both")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--cache", default=None, help="where pictures are kept; default the user's cache folder")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/transfer"), help="folder of `compare`, which resumes there"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--curves", type=Path, help="with show: draw the learning curves into this file")
     args = parser.parse_args()
@@ -733,6 +766,8 @@ def main() -> None:
             args.cache,
             curves=True,
         )
+    if args.table == "compare":
+        compare_defaults(args.data, args.cache, args.out, args.sets)
     if args.table == "probe":
         probe(RESULTS / "transfer_probe.csv", args.data, args.cache)
     if args.table in ("search", "show"):
