@@ -26,15 +26,13 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import fastai
 import numpy as np
 import torch
 from fastai.vision.all import Learner
 
-from .. import __version__
 from ..core.files import is_temporary, locked, refuse_links, write_atomic
 from ..core.reading import is_number, read_json, refuse_packed
-from .identity import classifier_of, clip_weights, device_of, differences, network_of
+from .identity import classifier_of, clip_weights, device_of, differences, network_of, versions_of_training
 from .predict import predict_all
 from .recipe import Recipe
 from .schedule import PHASES, Progress
@@ -453,7 +451,7 @@ class TrainingFolder:
             "clip_weights": clip_weights(learn),
             "classifier": classifier_of(learn),
             "average": progress.judged,
-            "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
+            "versions": versions_of_training(),
         }
         write_atomic(self.facts_file, json.dumps(facts, indent=2, ensure_ascii=False).encode())
 

@@ -14,12 +14,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import fastai
 import pandas as pd
-import torch
 from fastai.vision.all import Learner
 
-from .. import __version__
 from ..core.arguments import names_arguments
 from ..core.failures import explained
 from ..core.progress import line_logger
@@ -28,7 +25,7 @@ from ..core.text import count
 from ..core.wiring import provided
 from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
-from .identity import network_of
+from .identity import network_of, versions_of_training
 from .loop import conclude, train_phases
 from .recipe import Recipe
 from .schedule import Progress, typed
@@ -165,7 +162,7 @@ def _about(learn: Learner, recipe: Recipe, progress: Progress) -> dict[str, Any]
         "network": network_of(learn),
         "weights_from": getattr(learn, "weights_from", None),
         "clips": {"training": getattr(learn.dls.train, "n", None), "all": len(clips)},
-        "versions": {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__},
+        "versions": versions_of_training(),
     }
 
 

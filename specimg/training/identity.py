@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 
+import fastai
 import torch
 from fastai.vision.all import Learner
 
+from .. import __version__
 from .frames import FrameLoss
 from .losses import ClipWeights
 
@@ -38,6 +40,11 @@ def shown_pictures(learn: Learner) -> dict:
         "method": given.method,
         "clips": hashlib.blake2b(table.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
     }
+
+
+def versions_of_training() -> dict[str, str]:
+    """Version of each library that has a hand in a training."""
+    return {"specimg": __version__, "fastai": fastai.__version__, "torch": torch.__version__}
 
 
 def _head_of(learn: Learner) -> dict:

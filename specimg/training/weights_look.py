@@ -102,6 +102,21 @@ class AudioPretrained:
 # -100 dB, and a sine of full scale lies below 55 dB.
 _BIRDSET = dict(htk=True, norm=None, ref=1.0, top_db=80.0, pad_mode="reflect")
 _BIRDSET_RANGE = Picture(low=-100, high=55)
+
+
+def _birdset(arch: str, weights: str, module: str, **mel: int) -> AudioPretrained:
+    """One of BirdSet's two networks, which differ in nothing but their windows and bands."""
+    return AudioPretrained(
+        arch,
+        Renderer(Mel(**mel, **_BIRDSET), _BIRDSET_RANGE, Audio(sr=32000)),
+        seconds=5.0,
+        mean=-4.268,
+        std=4.569,
+        layout="low-top",
+        source=f"huggingface.co/DBD-research-group/{weights}-BirdSet-XCL; {module} of BirdSet",
+    )
+
+
 # Perch 2.0: the front end in its paper (arXiv:2508.04665) and, to rounding, in github.com/duane-edgington/perch2-pytorch-port:
 # peak 0.25, amplitudes divided by the window's sum, HTK's scale, 0.1 ln(max(x, 1e-5)). Here the peak is 1, so that 0 dB is the sum of the
 # window, 320, over 0.25; 1e-5 is -50 dB, and a decibel is ln(10) / 100 of theirs.
@@ -110,23 +125,11 @@ _PERCH = Mel(
     htk=True, norm=None,
 )  # fmt: skip
 _LOOKS = {
-    "birdset-convnext": AudioPretrained(
-        "convnext_base",
-        Renderer(Mel(n_mels=128, n_fft=1024, hop_length=320, **_BIRDSET), _BIRDSET_RANGE, Audio(sr=32000)),
-        seconds=5.0,
-        mean=-4.268,
-        std=4.569,
-        layout="low-top",
-        source="huggingface.co/DBD-research-group/ConvNeXT-Base-BirdSet-XCL; convnext_bs.py of BirdSet",
+    "birdset-convnext": _birdset(
+        "convnext_base", "ConvNeXT-Base", "convnext_bs.py", n_mels=128, n_fft=1024, hop_length=320
     ),
-    "birdset-efficientnet": AudioPretrained(
-        "tf_efficientnet_b1",
-        Renderer(Mel(n_mels=256, n_fft=2048, hop_length=256, **_BIRDSET), _BIRDSET_RANGE, Audio(sr=32000)),
-        seconds=5.0,
-        mean=-4.268,
-        std=4.569,
-        layout="low-top",
-        source="huggingface.co/DBD-research-group/EfficientNet-B1-BirdSet-XCL; efficientnet_bs.py of BirdSet",
+    "birdset-efficientnet": _birdset(
+        "tf_efficientnet_b1", "EfficientNet-B1", "efficientnet_bs.py", n_mels=256, n_fft=2048, hop_length=256
     ),
     "perch-2": AudioPretrained(
         "tf_efficientnet_b3",
