@@ -13,6 +13,7 @@ import contextlib
 import csv
 import errno
 import io
+import itertools
 import os
 import shutil
 import sqlite3
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import inside, unlinked, write_atomic
+from ..core.files import all_plain, inside, unlinked, write_atomic
 
 LOCK_TIMEOUT = 60  # s to wait for another process
 MAX_CELL = 1 << 20  # bytes of a name or a reason
@@ -143,6 +144,7 @@ def _check_tables(db: sqlite3.Connection, path: Path) -> None:
 
 _KINDS = {"REAL": (float, type(None)), "INTEGER": (int, type(None)), "TEXT": (str,)}
 _CELLS = [(c, _KINDS[_TYPES.get(c, "TEXT")]) for c in Row._fields]
+_STATUS = (*HAS_PICTURE, FAILED, UNREADABLE)
 
 
 def _check_row(row: Row) -> None:
@@ -150,13 +152,23 @@ def _check_row(row: Row) -> None:
     for (column, kinds), value in zip(_CELLS, row):
         if not isinstance(value, kinds):
             raise ValueError(f"its row of {row.picture!r} has the {column} {value!r}")
-    if row.status not in (*HAS_PICTURE, FAILED, UNREADABLE):
+    if row.status not in _STATUS:
         raise ValueError(f"its row of {row.picture!r} has the status {row.status!r}")
     if row.picture == ".":
         raise ValueError("it has a picture without a name")
     for name in (row.picture, row.path):
         if inside("images", name) != name:
             raise ValueError(f"its name {name!r} is not written as names in a tree are")
+
+
+def _all_sound(rows: list[Row], kinds: set[tuple[type, ...]]) -> bool:
+    """Whether `_check_row` would pass every row, from the kinds of cells that rows have: a hundred thousand are looked at together."""
+    return (
+        all(issubclass(kind, allowed) for row_kinds in kinds for (_, allowed), kind in zip(_CELLS, row_kinds))
+        and {row.status for row in rows}.issubset(_STATUS)
+        and all_plain(row.picture for row in rows)
+        and all_plain(row.path for row in rows)
+    )
 
 
 # ---------------------------------------------------------------------- the database
@@ -283,9 +295,13 @@ class Manifest:
             (state,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
             if state != "ok":
                 raise _damaged(self.path, state)
-            found = [Row(*map(_restored, values)) for values in self._select()]
+            found = list(itertools.starmap(Row, self._select()))
+        kinds = {tuple(map(type, row)) for row in found}
+        if any(bytes in row_kinds for row_kinds in kinds):
+            found = [Row(*map(_restored, row)) for row in found]
+            kinds = {tuple(map(type, row)) for row in found}
         try:
-            for row in found:
+            for row in () if _all_sound(found, kinds) else found:
                 _check_row(row)
         except ValueError as exc:
             raise _damaged(self.path, exc) from exc

@@ -30,7 +30,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.arguments import names_arguments
 from ..core.cache import default_cache
 from ..core.failures import FULL, explained
-from ..core.files import files_below, unlinked, write_atomic
+from ..core.files import files_below, refuse_links, unlinked, write_atomic
 from ..core.hub import local_folder
 from ..core.parallel import WorkerError, map_chunks
 from ..core.progress import progress_bar
@@ -185,9 +185,9 @@ def _images_of(folder: Path) -> Path:
     return images
 
 
-def _files_of(folder: Path) -> dict[str, os.DirEntry]:
-    """Every file below a tree's images/ by its name there. OutsideError at a link, beyond which nothing may be deleted."""
-    return dict(files_below(_images_of(folder)))
+def _files_of(folder: Path) -> Iterator[tuple[str, os.DirEntry]]:
+    """Every file below a tree's images/: its name there, its entry. OutsideError at a link, beyond which nothing may be deleted."""
+    return files_below(_images_of(folder))
 
 
 class SpecTree:
@@ -405,7 +405,7 @@ class SpecTree:
         import pandas as pd
 
         if drop:
-            _files_of(self.root)
+            refuse_links(_images_of(self.root))
         damaged = []
         for row in self._rows:
             file = self.images / row.picture
@@ -431,7 +431,7 @@ class SpecTree:
             raise ValueError(
                 f"the recordings' folder {str(self.source)!r} is not there, so nobody can say which pictures still belong; nothing was deleted"
             )
-        now, pictures = time.time(), _files_of(self.root)
+        now, pictures = time.time(), dict(_files_of(self.root))
         with Manifest(self.root) as manifest:
             rows = manifest.rows()
             gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
@@ -576,7 +576,7 @@ def _stored(folder: Path, jobs: list[Job]) -> tuple[list[Row], list[Job]]:
             errno.ENOENT,
             f"the tree {str(folder)!r}, or rows of it, were deleted while it was being drawn; call again to draw them anew",
         )
-    there = _files_of(folder)
+    there = {name for name, _ in _files_of(folder)}
     lost = [job for job in jobs if known[job.picture].status in HAS_PICTURE and job.picture not in there]
     return [known[job.picture] for job in jobs], lost
 
@@ -683,7 +683,7 @@ def render_tree(
     folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}
-    there = _files_of(folder)
+    there = {name for name, _ in _files_of(folder)}
     to_draw = [
         job
         for job in jobs

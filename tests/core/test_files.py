@@ -8,6 +8,7 @@ import pytest
 
 from specimg.core.files import (
     OutsideError,
+    all_plain,
     exchange,
     inside,
     is_temporary,
@@ -152,6 +153,16 @@ def test_inside_refuses_what_leads_out(path):
 def test_inside_refuses_a_zero_byte():
     with pytest.raises(OutsideError, match="zero byte"):
         inside("/sounds", "dog.wav\0.png")
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "/", "/a", "a/", "a//b", ".", "./a", "a/./b", "a/.", "..", "../a", "a/../b", "a/..", "a\0b"]
+)
+def test_paths_are_plain_together_where_inside_gives_each_of_them_back(odd):
+    plain = ["dog.wav", "a/.b", "a./b", "..a/b..", ". /...", "new\nline"]
+    assert [inside("images", path) for path in plain] == plain and all_plain(plain)
+    for i in range(len(plain) + 1):
+        assert not all_plain([*plain[:i], odd, *plain[i:]])
 
 
 def test_inside_takes_a_relative_root_and_path_objects(tmp_path, monkeypatch):
