@@ -1,7 +1,8 @@
 """Files are written atomically: a temporary name in the same folder, then `os.replace`; paths are kept inside their folder.
 
 `inside` decides on the text of a path; `unlinked` and `refuse_links` look at the disk, where a link could lead out of a folder that came
-from elsewhere. `files_below` lists such a folder, `remove` passes no link, and `locked` opens none.
+from elsewhere. `files_below` lists such a folder, and `remove` passes no link. Folders that processes share are locked by `core.locks`, which
+guards them: nothing is replaced or removed there by a process whose lock was taken over.
 
 >>> write_atomic("notes/first.txt", b"all of it")
 >>> inside("notes", "first.txt")
@@ -13,28 +14,35 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import os
 import shutil
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _TEMPORARY = ".partial-"
 _NO_NAMES = frozenset({"", os.curdir, os.pardir})  # parts of a path that name no file
 
 
+guards: list[Callable[[str], None]] = []  # asked before a path is replaced or removed
+
+
 class OutsideError(ValueError):
     """A path that leads out of the folder it has to stay in."""
 
 
-def temporary_name(of: str = "") -> str:
-    """A new name for a temporary file or folder, which begins with those of `of`.
+def temporary_name(of: str = "", mark: str = "") -> str:
+    """A name for a temporary file or folder, which begins with those of `of`: a new one, or the same for the same `mark`.
 
     >>> is_temporary(temporary_name("classifier"))
     True
     """
-    return f"{_TEMPORARY}{of[:100]}{'-' * bool(of)}{os.urandom(8).hex()}"
+    return f"{_TEMPORARY}{of[:100]}{'-' * bool(of)}{mark or os.urandom(8).hex()}"
+
+
+def check_guards(path: str | os.PathLike) -> None:
+    """Ask every guard about a path that is about to change; one that objects raises its error."""
+    for guard in tuple(guards):
+        guard(os.fspath(path))
 
 
 def write_atomic(path: str | os.PathLike, data: bytes) -> None:
@@ -51,6 +59,8 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> None:
     ------
     OSError
         The disk is full, writing is not allowed ...; what was begun is removed and the old file stays.
+    TakenOverError
+        The path is below a folder that this process had locked, and another one has taken over; the file stays as it is.
 
     Examples
     --------
@@ -71,6 +81,7 @@ def write_atomic(path: str | os.PathLike, data: bytes) -> None:
             file = open(temporary, "wb")
         with file:
             file.write(data)
+        check_guards(path)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -287,6 +298,7 @@ def remove(root: str | os.PathLike, path: str | os.PathLike) -> None:
     if relative == Path():
         raise OutsideError(f"{os.fspath(path)!r} is the whole of {os.fspath(root)!r}; name what to remove in it")
     whole = unlinked(root, relative.parent) / relative.name
+    check_guards(whole)
     if whole.is_dir() and not whole.is_symlink():
         shutil.rmtree(whole)
     elif os.path.lexists(whole):
@@ -304,88 +316,6 @@ def link_or_copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
         os.link(source, target, follow_symlinks=False)
     except (OSError, NotImplementedError):
         shutil.copy2(source, target, follow_symlinks=False)
-
-
-# ---------------------------------------------------------------------- processes and folders
-
-
-def _open_lock(path: str | os.PathLike) -> int:
-    """A descriptor of a regular file, made if there is none: never a link's target, a pipe or a device, and nothing is truncated."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        handle = os.open(path, flags, 0o666)
-    except OSError as exc:
-        if exc.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK):
-            raise OutsideError(f"{os.fspath(path)!r} is not a plain file, so it cannot be a lock; remove it") from exc
-        raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OutsideError(f"{os.fspath(path)!r} is not a plain file, so it cannot be a lock; remove it")
-    return handle
-
-
-def _is_at(path: str | os.PathLike, handle: int) -> bool:
-    """Whether this descriptor is of the file that has this name now: the last holder removes its lock."""
-    try:
-        return os.path.samestat(os.lstat(path), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-@contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[bool]:
-    """True if this process has the lock at `path`, False if another one has it. It ends with its process, however that ends.
-
-    Where the system has no locks on files (Windows, some network disks), or the disk is read-only, everyone has it.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file, in a folder that exists; it is made, and removed at the end.
-
-    Yields
-    ------
-    bool
-
-    Raises
-    ------
-    OutsideError
-        A link, a folder, a pipe ... stands there.
-
-    Examples
-    --------
-    >>> with locked("lock") as mine, locked("lock") as theirs:
-    ...     print(mine, theirs)
-    True False
-    """
-    try:
-        import fcntl
-    except ModuleNotFoundError:
-        yield True
-        return
-    while True:
-        try:
-            handle = _open_lock(path)
-        except OSError as exc:
-            if exc.errno != errno.EROFS:
-                raise
-            yield True
-            return
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except OSError as exc:
-            free = exc.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-        if not free or _is_at(path, handle):
-            break
-        os.close(handle)
-    try:
-        yield free
-    finally:
-        if free:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        os.close(handle)
 
 
 def exchange(one: str | os.PathLike, other: str | os.PathLike) -> bool:

@@ -18,7 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from .. import __version__
-from ..core.files import is_temporary, locked, unlinked, write_atomic
+from ..core.files import is_temporary, remove, unlinked, write_atomic
+from ..core.locks import Lock, locked
 from ..labels.tables import KEY
 from ..render.tree import SpecTree
 from ..training.identity import differences
@@ -126,12 +127,11 @@ def record_pictures(out: Path, tree: SpecTree, size: tuple[int, int]) -> None:
 
 
 @contextmanager
-def claimed(fold_run: FoldRun) -> Iterator[bool]:
-    """True if this process may work on the fold, False if another one does. A claim ends with its process, however it ends.
-
-    Where the system has no locks on files (Windows, some network disks) everyone may.
-    """
+def claimed(fold_run: FoldRun) -> Iterator[Lock]:
+    """A lock that is true if this process may work on the fold, false if another one does."""
     folder = unlinked(fold_run.folder.parent, fold_run.folder.name)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "lock") as free:
-        yield free
+    with locked(folder / "lock") as lock:
+        if lock.taken_from is not None:
+            remove(folder, "fit/lock")  # who held the fold held the training in it
+        yield lock

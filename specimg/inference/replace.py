@@ -18,7 +18,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.files import OutsideError, exchange, is_temporary, link_or_copy, locked, temporary_name
+from ..core.files import OutsideError, check_guards, exchange, is_temporary, link_or_copy, temporary_name
+from ..core.locks import locked
 from .folder import CARD, GOLDEN, SETTINGS, is_own_file
 
 _LOCK = ".partial-lock"  # in a folder that is being written, so that nobody takes it for an abandoned one
@@ -112,6 +113,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     try:
         with locked(new / _LOCK):
             yield new
+            check_guards(folder)
             if not folder.exists():
                 os.rename(new, folder)
             else:

@@ -28,7 +28,8 @@ import numpy as np
 from ..audio import Audio
 from ..audio.read import Clip, read_clip
 from ..core.failures import explained
-from ..core.files import locked, unlinked, write_atomic
+from ..core.files import unlinked, write_atomic
+from ..core.locks import locked
 from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
 from ..core.reading import is_number, read_json

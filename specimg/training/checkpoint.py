@@ -10,8 +10,8 @@
 
 `TrainingFolder` and `InMemory` have the same methods: `claimed`, `open`, `note`, `save`, `save_best`,
 `save_average`, `load_best`. Every write is atomic,
-last.pth after best.pth and before history.csv, so a training can be killed at any moment. A lock, a file that is gone afterwards, keeps a
-second process out. Checkpoints are read with `weights_only=True`, so one from elsewhere runs no code; what it holds is checked entry by
+last.pth after best.pth and before history.csv, so a training can be killed at any moment. A lock (`core.locks`), a file that is gone
+afterwards, keeps a second process out. Checkpoints are read with `weights_only=True`, so one from elsewhere runs no code; what it holds is checked entry by
 entry, and a folder that holds links is refused. Folders of earlier versions, with run.json for training.json, are read too.
 A training folder holds one network; the folder of a cross-validation, a *run*, holds one of these for every fold and seed.
 """
@@ -30,7 +30,8 @@ import numpy as np
 import torch
 from fastai.vision.all import Learner
 
-from ..core.files import is_temporary, locked, refuse_links, write_atomic
+from ..core.files import is_temporary, refuse_links, write_atomic
+from ..core.locks import locked
 from ..core.reading import is_number, read_json, refuse_packed
 from .identity import classifier_of, clip_weights, device_of, differences, network_of, versions_of_training
 from .predict import predict_all
@@ -262,10 +263,10 @@ class TrainingFolder:
         """
         self.action()
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path / _LOCK) as free:
-            if not free:
+        with locked(self.path / _LOCK) as lock:
+            if not lock:
                 raise ValueError(
-                    f"another process trains in {self.path} now; wait until it is finished, or choose another folder as out="
+                    f"another process trains in {self.path} now ({lock.claim}); wait until it is finished, or choose another folder as out="
                 )
             yield
 

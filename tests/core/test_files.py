@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 
 import pytest
 
@@ -12,7 +11,6 @@ from specimg.core.files import (
     exchange,
     inside,
     is_temporary,
-    locked,
     refuse_links,
     remove,
     unlinked,
@@ -221,40 +219,6 @@ def test_removing_passes_no_link(mine):
     for path in ("a/out", "b", "not/there"):
         remove(theirs, path)
     assert listing(theirs) == ["a"] and listing(theirs / "a") == [] and listing(mine) == ["precious.txt"]
-
-
-def test_a_lock_is_one_and_leaves_nothing(tmp_path):
-    pytest.importorskip("fcntl")
-    for _ in range(2):
-        with locked(tmp_path / "lock") as mine, locked(tmp_path / "lock") as theirs:
-            assert (mine, theirs) == (True, False)
-        assert listing(tmp_path) == []
-    (tmp_path / "lock").write_text("of one that was killed")
-    with locked(tmp_path / "lock") as mine:
-        assert mine and (tmp_path / "lock").read_text() == "of one that was killed"
-
-
-@pytest.mark.parametrize("kind", ["link", "hanging link", "folder", "pipe"])
-def test_a_lock_opens_nothing_else(mine, kind):
-    pytest.importorskip("fcntl")
-    lock = mine.parent / "theirs/lock"
-    if kind == "pipe":
-        os.mkfifo(lock)
-    elif kind == "folder":
-        lock.mkdir()
-    else:
-        lock.symlink_to(mine / ("precious.txt" if kind == "link" else "new.txt"))
-    with pytest.raises(OutsideError, match="lock' is not a plain file, so it cannot be a lock; remove it"):
-        with locked(lock):
-            pass
-    assert listing(mine) == ["precious.txt"] and (mine / "precious.txt").read_text() == "mine"
-
-
-def test_a_lock_on_a_disk_that_is_read_only_is_everyones(tmp_path, mount_tmpfs):
-    disk = mount_tmpfs(tmp_path / "disk")
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    with locked(disk / "lock") as mine:
-        assert mine and listing(disk) == []
 
 
 def test_folders_change_places(tmp_path):

@@ -583,7 +583,7 @@ def test_processes_share_a_run(untrained, comp, tmp_path):
     busy, log = FoldRun(0, 0, tmp_path / "out/seed0-fold0"), []
     go(comp, tmp_path / "out", only=[])
     with record.claimed(busy) as mine, record.claimed(busy) as theirs:
-        assert (mine, theirs) == (True, False)
+        assert (bool(mine), bool(theirs)) == (True, False)
         part = go(comp, tmp_path / "out", log=log)
     assert "fold 0, seed 0: another process is working on it" in log and [m.fold for m in part.fold_runs] == [1]
     assert [m.fold for m in go(comp, tmp_path / "out").fold_runs] == [0, 1]

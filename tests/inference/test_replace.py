@@ -11,6 +11,7 @@ import pytest
 from bundles import make_sounds, train
 
 from specimg.core import files
+from specimg.core.locks import locked
 from specimg.inference import GOLDEN, SETTINGS, check_classifier, load_classifier, replace, save_classifier
 
 
@@ -176,7 +177,7 @@ def test_what_a_killed_process_left_is_removed_and_what_another_one_writes_is_no
     (folder.parent / f"{left}-of-others").mkdir()
     busy = folder.parent / f"{left[:-16]}{'0' * 16}"
     busy.mkdir()
-    with files.locked(busy / replace._LOCK):
+    with locked(busy / replace._LOCK):
         save_classifier(named(clf, "new"), folder)
         assert sorted(os.listdir(folder.parent)) == sorted(["clf", busy.name])
     save_classifier(named(clf, "new"), folder)

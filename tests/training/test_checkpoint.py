@@ -19,7 +19,8 @@ from fastai.vision.all import Callback, CrossEntropyLossFlat, DataLoader, DataLo
 from memory import cost_of
 from torch import nn
 
-from specimg.core.files import OutsideError, locked
+from specimg.core.files import OutsideError
+from specimg.core.locks import locked
 from specimg.training import Recipe, fit, load_training, read_history
 from specimg.training.checkpoint import TrainingFolder
 
@@ -100,7 +101,7 @@ def test_a_second_training_is_refused_while_the_first_runs(tmp_path):
 
 def test_a_training_of_another_process_is_noticed_and_a_killed_one_is_not(tmp_path):
     pytest.importorskip("fcntl")
-    code = "import sys, time; from specimg.core.files import locked\nwith locked(sys.argv[1]) as m: print(m, flush=True); time.sleep(60)"
+    code = "import sys, time; from specimg.core.locks import locked\nwith locked(sys.argv[1]) as m: print(bool(m), flush=True); time.sleep(60)"
     (tmp_path / "out").mkdir()
     other = subprocess.Popen([sys.executable, "-c", code, tmp_path / "out/lock"], stdout=subprocess.PIPE, text=True)
     try:
