@@ -3,6 +3,7 @@
     python benchmarks/soundscapes.py make --data ../shared/data      # the recordings, some 40 MB in build/soundscapes
     python benchmarks/soundscapes.py train                           # what is missing; a training takes one to two minutes of a core
     python benchmarks/soundscapes.py show                            # the table, with intervals, in Markdown
+    python benchmarks/soundscapes.py precision                       # what 16 and 8 bits cost a network in score, and gain in time
 
 Ten labels: six kinds of drum (14 kits) and four spoken digits (six speakers, the Free Spoken Digit Dataset). Kits and speakers of the test
 recordings are in no other recording.
@@ -15,8 +16,8 @@ recordings are in no other recording.
   the recording's background.
 
 Settings add up: the whole window; an attention head; another clip mixed into the waveform; background mixed in. Post-processing is what the windows
-of `dev` call better. The network is tf_efficientnet_lite0 with ImageNet weights; a ResNet18, of which there are none without a hub, is trained from
-scratch beside it. One renderer, one recipe, three seeds. Scores: macro ROC-AUC and mAP of windows of 3 s side by side (a label counts where it
+of `dev` call better. They do so for tf_efficientnet_lite0 with ImageNet weights, and for a ResNet18 from scratch, of which there are no weights without
+a hub. One renderer, one recipe, three seeds. Scores: macro ROC-AUC and mAP of windows of 3 s side by side (a label counts where it
 sounds for 0.1 s or more); macro F1 of events with onsets right to 1 s, from windows every second, each of which answers for its middle second, and
 from frames where a head has them (of a second), above thresholds chosen on `dev`.
 
@@ -220,7 +221,10 @@ class Setting:
 
 
 SETTINGS = {
-    "ResNet18 from scratch": Setting("resnet18"),
+    "ResNet18": Setting("resnet18"),
+    "ResNet18, + attention head": Setting("resnet18", head="attention"),
+    "ResNet18, + waveform mixup": Setting("resnet18", head="attention", mix=0.5),
+    "ResNet18, + background mixing": Setting("resnet18", head="attention", mix=0.5, background=True),
     "whole window": Setting(),
     "+ attention head": Setting(head="attention"),
     "+ waveform mixup": Setting(head="attention", mix=0.5),
@@ -228,6 +232,12 @@ SETTINGS = {
     # the two that act on waveforms without the head
     "whole window, waveform mixup": Setting(mix=0.5),
     "whole window, background mixing": Setting(background=True),
+}
+
+# network -> the settings that add up, each to the one before
+CHAINS = {
+    arch: [name for name, setting in SETTINGS.items() if setting.arch == arch and not name.startswith("whole window,")]
+    for arch in ("resnet18", "tf_efficientnet_lite0")
 }
 
 
@@ -325,9 +335,12 @@ class Answers:
         return steps.of(rows, self.probs[b]), steps.of(self.windows, self.probs)
 
 
+def _files(part: str) -> list[str]:
+    return [str(file) for file in sorted((WORK / part).glob("*.wav"))]
+
+
 def answer(clf, part: str) -> pd.DataFrame:
-    files = sorted((WORK / part).glob("*.wav"))
-    windows = clf.predict_windows([str(file) for file in files], CLIP, CLIP - 1, bs=64, progress=False)
+    windows = clf.predict_windows(_files(part), CLIP, CLIP - 1, bs=64, progress=False)
     return _named(windows, part)
 
 
@@ -335,12 +348,23 @@ def _named(windows: pd.DataFrame, part: str) -> pd.DataFrame:
     return windows.assign(path=[f"{part}/{Path(path).name}" for path in windows["path"]])
 
 
+def _inputs(clf, windows: pd.DataFrame) -> np.ndarray:
+    """float32 (windows, channels, height, width) of the network."""
+    pictures = [
+        clf.renderer.png(WORK / path, start=start, end=end)
+        for path, start, end in windows[["path", "start", "end"]].itertuples(index=False)
+    ]
+    return np.stack([clf.input.to_tensor(picture).numpy() for picture in pictures])
+
+
 def frame_f1(clf, dev: Answers, test: Answers) -> float | str:
     """F1 of events of frames; "" where the network has none."""
     if not clf.has_frames:
         return ""
-    files = {part: [str(file) for file in sorted((WORK / part).glob("*.wav"))] for part in ("dev", "test")}
-    tables = {part: _named(clf.predict_windows(files[part], CLIP, frames=True, progress=False), part) for part in files}
+    tables = {
+        part: _named(clf.predict_windows(_files(part), CLIP, frames=True, progress=False), part)
+        for part in ("dev", "test")
+    }
     probs = {part: table[[f"p_{label}" for label in clf.vocab]].to_numpy(float) for part, table in tables.items()}
     levels = event_thresholds(tables["dev"], probs["dev"], dev.events, clf.vocab, margin=0.0)
     return round(f1_of(test.events, events_of(tables["test"], probs["test"], levels, clf.vocab, margin=0.0)), 5)
@@ -463,12 +487,12 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(values, [0.025, 0.975]))
 
 
-def show(seeds: list[int]) -> None:
-    """The table of the settings that have all of these seeds: means with intervals, and each difference to what it is added to."""
+def show(names: list[str], seeds: list[int]) -> None:
+    """The table of those settings that have all of these seeds: means with intervals, and each difference to what it is added to."""
     rows = read_rows()
     numbers = ["auc", "map", "event_f1", "frame_f1", "seconds"]
     rows[numbers] = rows[numbers].apply(pd.to_numeric, errors="coerce")
-    done = [name for name in SETTINGS if set(seeds) <= set(rows["seed"][rows["setting"] == name])]
+    done = [name for name in names if set(seeds) <= set(rows["seed"][rows["setting"] == name])]
     if not done:
         raise SystemExit(f"no setting has the seeds {seeds} yet: train them, or show fewer, --seeds 0")
     parts = {}
@@ -520,14 +544,68 @@ def _before(name: str, done: list[str]) -> str | None:
     """The setting that this one adds to."""
     if name.startswith("whole window,"):
         return "whole window"
-    chain = [other for other in SETTINGS if not other.startswith("whole window,") and other in done]
+    chain = [other for other in CHAINS[SETTINGS[name].arch] if other in done]
     place = chain.index(name)
     return chain[place - 1] if place else None
 
 
+# ---------------------------------------------------------------------- fewer bits
+
+WAYS = [
+    ("onnxruntime", "float32"),
+    ("onnxruntime", "int8"),
+    ("openvino", "float32"),
+    ("openvino", "float16"),
+    ("openvino", "int8"),
+]
+
+
+def precision(names: list[str]) -> None:
+    """Each network in every runtime and precision on the test recordings' windows side by side, in one thread; 8 bits are calibrated on `dev`."""
+    from importlib.util import find_spec
+
+    from specimg.inference.export import quantise_onnx
+    from specimg.inference.export.runtime import OnnxNetwork
+
+    print(
+        "| network | runtime | precision | ms a window | macro ROC-AUC | beside float32 | mAP | probabilities move: mean, most |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for name in names:
+        clf = train(SETTINGS[name], 0)
+        tables = {
+            part: _named(clf.predict_windows(_files(part), CLIP, progress=False), part) for part in ("dev", "test")
+        }
+        test = Answers("test", tables["test"], clf.vocab)
+        x = {part: _inputs(clf, tables[part]) for part in tables}
+        exact, small = clf.to_onnx(WORK / "exact.onnx"), WORK / "int8.onnx"
+        quantise_onnx(exact, small, x["dev"][::4])
+        ways = [(runtime, bits) for runtime, bits in WAYS if find_spec(runtime)]
+        networks = {way: OnnxNetwork(small if way[1] == "int8" else exact, *way) for way in ways}
+        took: dict[tuple[str, str], list[float]] = {way: [] for way in ways}
+        probs: dict[tuple[str, str], np.ndarray] = {}
+        for _ in range(5):  # in turns; the first pays for loading
+            for way, network in networks.items():
+                began = time.perf_counter()
+                probs[way] = np.concatenate([network(x["test"][i : i + 32]) for i in range(0, len(x["test"]), 32)])
+                took[way].append(time.perf_counter() - began)
+        rows = {way: [(test.hot, probs[way], test.windows["path"].to_numpy())] for way in ways}
+        drawn = _resampled(rows, sp.metrics.macro_auc)
+        for way in ways:
+            milliseconds = 1000 * np.median(took[way][1:]) / len(x["test"])
+            auc = sp.metrics.macro_auc(test.hot, probs[way])
+            low, high = _ends(drawn[way] - drawn[ways[0]])
+            off, score = abs(probs[way] - probs[ways[0]]), sp.metrics.mean_average_precision(test.hot, probs[way])
+            beside = "" if way == ways[0] else f"{low:+.4f} to {high:+.4f}"
+            print(
+                f"| {name} | {way[0]} | {way[1]} | {milliseconds:.2f} | {auc:.4f} | {beside} | {score:.4f} | {off.mean():.4f}, {off.max():.3f} |",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["make", "train", "show"])
+    parser.add_argument("command", choices=["make", "train", "show", "precision"])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="SETTING")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -536,10 +614,12 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if args.command == "make":
         make(args.data)
+    elif args.command == "precision":
+        precision(args.settings)
     elif args.command == "train":
         train_missing(args.settings, args.seeds)
     else:
-        show(args.seeds)
+        show(args.settings, args.seeds)
 
 
 if __name__ == "__main__":

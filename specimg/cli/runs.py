@@ -161,6 +161,7 @@ def _submit_within(args, began: float) -> None:
     threshold = run.best_threshold() if args.threshold == "oof" else args.threshold
     print(run)
     options = dict(workers=args.workers, threshold=threshold, runtime=args.runtime, onnx=args.onnx, began=began)
+    options["precision"] = args.precision
     report = submit_within(run, open_competition(about), args.budget, args.out, **options)
     print(f"{count(report.rows, 'row')} in {args.out!r}, checked")
 
@@ -266,6 +267,8 @@ def add(commands) -> None:
     text = "of --budget: where the networks are kept as ONNX files; what is there is taken"
     option(submit, "--onnx", text, metavar="FOLDER")
     option(submit, "--runtime", "of --budget: onnxruntime or openvino", "onnxruntime")
+    text = "of --budget: float32, float16 (of openvino) or int8; what that changes is measured and said"
+    option(submit, "--precision", text, "float32")
     _add_predictions(submit)
 
     example = "specimg blend runs/first runs/second --way geometric --weights oof --out submission.csv"

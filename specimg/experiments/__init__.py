@@ -7,7 +7,8 @@
 
 From below: `config` is the configuration of a run, `held_out` who is held out when, `task` what is scored and predicted, `drawing` the way
 from clips to probabilities, `fold_run` one network, `run` all of them as read from a folder; `storage` writes that folder, `fold_training`
-trains a network, `cross_validation` all networks; `budget` (with `budget_workers`) submits within a time; `blending` combines runs. `significance` says by how much one run is better,
+trains a network, `cross_validation` all networks; `budget` (with `budget_workers`) submits within a time, `precision` says what
+fewer bits cost there; `blending` combines runs. `significance` says by how much one run is better,
 `post_processing` which steps after the network help, `candidates` is what is compared, `comparison` (with `learning_curves`) what is read from
 a folder, `comparing` makes one. `probe` ranks pictures without training; `baseline` (with `audio_features`) are linear models to beat. `hub` pushes what
 was trained to the Hugging Face Hub.
@@ -25,6 +26,7 @@ from .cross_validation import cross_validate
 from .fold_run import FoldRun
 from .hub import push_to_hub
 from .post_processing import PostProcessingChoice, choose_post_processing, default_candidates
+from .precision import PrecisionLoss, precision_loss
 from .probe import LinearProbe, linear_probe
 from .run import Run
 from .significance import Difference, paired_difference, verdict
@@ -41,6 +43,7 @@ __all__ = [
     "LinearProbe",
     "Pace",
     "PostProcessingChoice",
+    "PrecisionLoss",
     "Run",
     "RunConfig",
     "Score",
@@ -60,6 +63,7 @@ __all__ = [
     "linear_probe",
     "open_competition",
     "paired_difference",
+    "precision_loss",
     "push_to_hub",
     "submit_within",
     "verdict",

@@ -34,7 +34,16 @@ from ..core.values import Value, register
 from ..inference import PostProcessing
 from ..inference.export.runtime import check_runtime
 from ..labels.tables import KEY, clip_spans
-from .budget_workers import Answered, Exported, Job, answer_recording, export_network, start_worker
+from .budget_workers import (
+    Answered,
+    Change,
+    Exported,
+    Job,
+    answer_recording,
+    export_network,
+    lower_precision,
+    start_worker,
+)
 from .run import Run
 from .task import Task, fill_rows
 
@@ -42,6 +51,7 @@ MARGIN = 1.25  # by which an estimate must fit: other programs, slower recording
 WRITE_EVERY = 2.0  # s between two writings of the file
 LAST = 2.0  # s, and 1 % of the budget, kept for the last writing
 MEASURED = 12  # windows of a recording that each worker draws to measure
+SAMPLED = 8  # recordings, so many windows of each, that show what another precision costs
 
 
 # ---------------------------------------------------------------------- the decision
@@ -235,6 +245,8 @@ class SubmissionReport:
         Recordings that could not be read, or only in part, with reasons.
     late : bool
         Whether the budget ended before the last recording.
+    precision : str
+        What another precision than float32 changed; "" in float32.
 
     Examples
     --------
@@ -254,12 +266,15 @@ class SubmissionReport:
     reason: str
     failures: tuple[str, ...] = ()
     late: bool = False
+    precision: str = ""
 
     def __str__(self) -> str:
         lines = [
             self.reason,
             f"{count(self.rows, 'row')} in {_minutes(self.seconds)}, {self.rows_per_minute:.0f} rows a minute",
         ]
+        if self.precision:
+            lines.append(self.precision)
         if self.fewer:
             lines.append(f"{count(self.fewer, 'row')} answered by fewer networks: the machine became slower")
         if self.with_prior:
@@ -311,9 +326,9 @@ class _Recording:
     clips: pd.DataFrame  # path, start, end: each once
     rows: np.ndarray  # numbers of the rows
 
-    def job(self, networks: tuple[Exported, ...], runtime: str, most: int | None = None) -> Job:
+    def job(self, networks: tuple[Exported, ...] = (), most: int | None = None) -> Job:
         spans = tuple((start, end) for _, start, end in clip_spans(self.clips)[:most])
-        return Job(self.file, spans, networks, runtime)
+        return Job(self.file, spans, networks)
 
 
 def _recordings(task: Task, folder: Path) -> list[_Recording]:
@@ -329,11 +344,21 @@ class _Submission:
     """One call of `submit_within`."""
 
     def __init__(
-        self, run: Run, task: Task, file: _File, steps: PostProcessing, runtime: str, deadline: float, began: float
+        self,
+        run: Run,
+        task: Task,
+        file: _File,
+        steps: PostProcessing,
+        runtime: str,
+        precision: str,
+        deadline: float,
+        began: float,
     ):
-        self.run, self.task, self.file, self.steps, self.runtime = run, task, file, steps, runtime
+        self.run, self.task, self.file, self.steps = run, task, file, steps
+        self.runtime, self.precision = runtime, precision
         self.deadline, self.began = deadline, began
         self.ready: list[Exported] = []
+        self.changes: list[Change] = []
         self.failures: list[str] = []
 
     @property
@@ -342,21 +367,30 @@ class _Submission:
 
     # -- measuring
 
-    def export(self, pool: Executor, folder: Path, first: int, last: int) -> None:
-        """Make the networks first ... last - 1 ready."""
+    def export(self, pool: Executor, folder: Path, first: int, last: int, recordings: list[_Recording]) -> None:
+        """Make the networks first ... last - 1 ready; recordings : some of whose windows show what another precision costs."""
         jobs = [
-            pool.submit(export_network, one.folder / "classifier", folder / f"{i}.onnx", self.run.config.tta)
+            pool.submit(
+                export_network, one.folder / "classifier", folder / f"{i}.onnx", self.run.config.tta, self.runtime
+            )
             for i, one in enumerate(self.run.fold_runs)
             if first <= i < last
         ]
-        self.ready += [job.result() for job in jobs]
+        exported = [job.result() for job in jobs]
+        if self.precision != "float32":
+            step = -(-len(recordings) // SAMPLED)
+            sample = tuple(one.job(most=MEASURED) for one in recordings[::step])
+            jobs = [pool.submit(lower_precision, one, self.precision, sample) for one in exported]
+            exported, changes = zip(*(job.result() for job in jobs))
+            self.changes += changes
+        self.ready += exported
 
     def measure(self, pool: Executor, recordings: list[_Recording], workers: int) -> Pace:
         """All workers draw and predict some windows, twice: the first time pays for imports, filter banks and loading."""
         network, reason = (self.ready[0],), ""
         for first in range(0, len(recordings), workers):
             chosen = [recordings[i % len(recordings)] for i in range(first, first + workers)]
-            jobs = [one.job(network, self.runtime, MEASURED) for one in chosen]
+            jobs = [one.job(network, MEASURED) for one in chosen]
             for _ in range(2):
                 found = list(pool.map(answer_recording, jobs))
             known = [(len(job.spans), one) for job, one in zip(jobs, found) if one.probs is not None]
@@ -396,7 +430,7 @@ class _Submission:
         while waiting or running:
             while waiting and len(running) < pace.workers + 1:
                 one = waiting.pop(0)
-                running[pool.submit(answer_recording, one.job(tuple(self.ready[:n]), self.runtime))] = (one, n)
+                running[pool.submit(answer_recording, one.job(tuple(self.ready[:n])))] = (one, n)
             done, _ = wait(running, timeout=max(0.0, self.left), return_when=FIRST_COMPLETED)
             if not done:
                 return fewer, True
@@ -420,7 +454,18 @@ class _Submission:
         return fewer, False
 
 
-def _check(run: Run, task: Task, seconds: float, workers: int | None, runtime: str) -> None:
+def _told_changes(precision: str, changes: list[Change]) -> str:
+    """What another precision changed, in words."""
+    if not changes:
+        return ""
+    mean, most = float(np.mean([one.mean for one in changes])), max(one.most for one in changes)
+    return (
+        f"{precision}: probabilities are {mean:.4f} off those of float32 on average, {most:.3f} at most "
+        f"({count(len(changes), 'network')}, {count(changes[0].windows, 'window')} of the test recordings each)"
+    )
+
+
+def _check(run: Run, task: Task, seconds: float, workers: int | None, runtime: str, precision: str) -> None:
     different = run.task.differs(task)
     if different:
         raise ValueError(f"the run in {str(run.folder)!r} is of another competition: {different}")
@@ -430,7 +475,7 @@ def _check(run: Run, task: Task, seconds: float, workers: int | None, runtime: s
         raise ValueError(f"a budget of {seconds!r} s; give seconds, above 0")
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers}; give 1 or more, or None for one a core")
-    check_runtime(runtime)
+    check_runtime(runtime, precision)
 
 
 def submit_within(
@@ -443,6 +488,7 @@ def submit_within(
     threshold: float | None = None,
     post_processing: PostProcessing | None = None,
     runtime: str = "onnxruntime",
+    precision: str = "float32",
     onnx: str | os.PathLike | None = None,
     began: float | None = None,
     log: Callable[[str], None] | None = print,
@@ -470,9 +516,12 @@ def submit_within(
         None: what was chosen for the run out of fold; `PostProcessing()` does nothing.
     runtime : {"onnxruntime", "openvino"}, default "onnxruntime"
         What runs the networks.
+    precision : {"float32", "float16", "int8"}, default "float32"
+        What they compute in. "float16", of openvino only, is what the CPU has of 16 bits; "int8" is calibrated on windows of the test recordings.
+        The report says how far probabilities move; `precision_loss` says beforehand, on held-out clips, what that costs in score.
     onnx : str or path-like, default None
-        Where the networks are kept as ONNX files, `0.onnx`, `1.onnx` ...; those that are there are taken, so exporting can be done ahead. None: a
-        temporary folder.
+        Where the networks are kept as ONNX files, `0.onnx`, `1.onnx` ... (`0-int8.onnx` ...); those that are there are taken, so exporting can be
+        done ahead. None: a temporary folder.
     began : float, default None
         When the budget began, by `time.monotonic()`; None: now.
     log : callable or None, default print
@@ -502,14 +551,14 @@ def submit_within(
     """
     began, log = time.monotonic() if began is None else began, line_logger(log)
     task = Task.of(comp)
-    _check(run, task, seconds, workers, runtime)
+    _check(run, task, seconds, workers, runtime, precision)
     form = task.format if threshold is None else task.format.replace(threshold=threshold)
     steps = run.post_processing if post_processing is None else post_processing
     file = _File(task, run.prior, form, out)
     log(f"{count(len(task.rows), 'row')} with the class prior in {os.fspath(out)!r}")
     recordings, n_workers = _recordings(task, comp.folder), workers or cores()
     here = [one for one in recordings if os.path.isfile(one.file)]
-    work = _Submission(run, task, file, steps, runtime, began + seconds - LAST - 0.01 * seconds, began)
+    work = _Submission(run, task, file, steps, runtime, precision, began + seconds - LAST - 0.01 * seconds, began)
     work.failures += [f"{one.path}: there is no such file" for one in recordings if one not in here]
     if not here:
         raise ValueError(
@@ -536,7 +585,7 @@ def _submit(
 ) -> SubmissionReport:
     """Measure, decide, make ready, answer."""
     run, file = work.run, work.file
-    work.export(pool, folder, 0, 1)
+    work.export(pool, folder, 0, 1, here)
     pace = work.measure(pool, here, workers)
     networks, windows = len(run.fold_runs), sum(len(one.clips) for one in here)
     longest = max(len(one.clips) for one in here)
@@ -552,7 +601,7 @@ def _submit(
         )
     reason = _why(n, networks, windows, work.left, pace, longest, 1)
     log(reason)
-    work.export(pool, folder, 1, n)
+    work.export(pool, folder, 1, n, here)
     answering = time.monotonic()
     fewer, late = work.answer(pool, here, n, pace, log)
     ended = time.monotonic()
@@ -567,6 +616,7 @@ def _submit(
         reason,
         tuple(work.failures),
         late,
+        _told_changes(work.precision, work.changes),
     )
     log(str(report).partition("\n")[2])
     return report

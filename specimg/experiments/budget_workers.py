@@ -18,6 +18,7 @@ from ..data.inputs import NetworkInput, input_from_dict
 from ..data.tta import TTA
 from ..inference import Calibration, load_classifier
 from ..inference.calibration import logits_of, probabilities_of
+from ..inference.export.quantise import quantise_onnx
 from ..inference.export.runtime import OnnxNetwork
 
 AT_ONCE = 64  # pictures through a network together
@@ -32,6 +33,8 @@ class Exported:
     input: dict[str, Any]  # as `NetworkInput.to_dict` gives it
     is_multi: bool
     seconds: float  # that exporting took
+    runtime: str = "onnxruntime"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,7 @@ class Job:
 
     path: str  # of the file
     spans: tuple[Span, ...]
-    networks: tuple[Exported, ...]
-    runtime: str
+    networks: tuple[Exported, ...] = ()
 
 
 @dataclass
@@ -77,23 +79,23 @@ def start_worker() -> None:
     torch.set_num_threads(1)
 
 
-def export_network(folder: Path, file: Path, tta: TTA) -> Exported:
+def export_network(folder: Path, file: Path, tta: TTA, runtime: str = "onnxruntime") -> Exported:
     """A saved classifier as an ONNX file, at temperature 1; one that is there already is taken."""
     began = time.perf_counter()
     clf = load_classifier(folder)
     given = clf.input if tta == TTA() else clf.input.with_tta(tta)
     if not file.is_file():
         replace(clf, calibration=Calibration()).to_onnx(file)
-    return Exported(str(file), given.to_dict(), clf.is_multi, time.perf_counter() - began)
+    return Exported(str(file), given.to_dict(), clf.is_multi, time.perf_counter() - began, runtime)
 
 
-_loaded: dict[tuple[str, str], OnnxNetwork] = {}
+_loaded: dict[tuple[str, str, str], OnnxNetwork] = {}
 
 
-def _network(one: Exported, runtime: str) -> OnnxNetwork:
-    key = (one.file, runtime)
+def _network(one: Exported) -> OnnxNetwork:
+    key = (one.file, one.runtime, one.precision)
     if key not in _loaded:
-        _loaded[key] = OnnxNetwork(one.file, runtime)
+        _loaded[key] = OnnxNetwork(*key)
     return _loaded[key]
 
 
@@ -142,9 +144,51 @@ def answer_recording(job: Job) -> Answered:
             made[key] = _tensors(given, pictures)
     drawn = time.perf_counter()
     total: Any = sum(
-        _probabilities(_network(one, job.runtime), made[repr(one.input["fit"])], one.is_multi).astype(float)
-        for one in job.networks
+        _probabilities(_network(one), made[repr(one.input["fit"])], one.is_multi).astype(float) for one in job.networks
     )
     probs = np.full((len(job.spans), total.shape[1]), np.nan)
     probs[rows] = total / len(job.networks)
     return Answered(probs, reasons, drawn - began, time.perf_counter() - drawn)
+
+
+# ---------------------------------------------------------------------- precision
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far probabilities of another precision are from those of float32.
+
+    mean, most : of the absolute differences of all classes and windows
+    windows : on which that was measured
+    """
+
+    mean: float
+    most: float
+    windows: int
+
+
+def lower_precision(exact: Exported, precision: str, sample: tuple[Job, ...]) -> tuple[Exported, Change]:
+    """A network in another precision, and what that changes on some windows. An 8-bit file that is there already is taken.
+
+    sample : windows of recordings; every second one calibrates 8 bits, all others are compared. ValueError if none can be read.
+    """
+    began, given, pictures = time.perf_counter(), input_from_dict(exact.input), list[bytes]()
+    for job in sample:
+        pictures += _drawn(given, job)[0]
+    if len(pictures) < 2:
+        raise ValueError(
+            f"precision={precision!r} needs two windows of recordings that can be read, to measure what it costs"
+        )
+    x = _tensors(given, pictures)
+    file = Path(exact.file)
+    if precision == "int8":
+        file = file.with_name(f"{file.stem}-int8.onnx")
+        if not file.is_file():
+            quantise_onnx(exact.file, file, x[::2].reshape(-1, *x.shape[2:]))
+    lower = replace(exact, file=str(file), precision=precision)
+    off = abs(
+        _probabilities(_network(lower), x[1::2], exact.is_multi)
+        - _probabilities(_network(exact), x[1::2], exact.is_multi)
+    )
+    took = exact.seconds + time.perf_counter() - began
+    return replace(lower, seconds=took), Change(float(off.mean()), float(off.max()), len(off))

@@ -153,7 +153,7 @@ def test_a_kill_leaves_answers_and_priors(scapes, given, monkeypatch):
 
 def one_by_one(self, pool, recordings, n, pace, log):
     for one in recordings:
-        self.take(one, pool.submit(answer_recording, one.job(tuple(self.ready[:n]), self.runtime)).result())
+        self.take(one, pool.submit(answer_recording, one.job(tuple(self.ready[:n]))).result())
 
 
 def test_the_file_is_valid_before_anything_is_measured(scapes, given, monkeypatch):
@@ -248,7 +248,7 @@ def test_windows_that_can_be_read_are_answered_where_others_cannot(scapes):
     comp, run, onnx = scapes
     clf = sp.load_classifier(run.fold_runs[0].folder / "classifier")
     network = Exported(str(onnx / "0.onnx"), clf.input.to_dict(), True, 0.0)
-    job = Job(str(comp.folder / comp.test["path"].iloc[0]), ((0.0, 5.0), (100.0, 105.0)), (network,), "onnxruntime")
+    job = Job(str(comp.folder / comp.test["path"].iloc[0]), ((0.0, 5.0), (100.0, 105.0)), (network,))
     answer = answer_recording(job)
     assert np.isfinite(answer.probs[0]).all() and np.isnan(answer.probs[1]).all()
     assert list(answer.reasons) == [1] and answer.draw > 0 and answer.network > 0
@@ -280,7 +280,7 @@ def test_several_windows_of_a_picture_are_averaged_as_the_network_does(scapes):
     given = clf.input
     assert given.to_tensor(given.renderer.png(str(comp.folder / comp.test["path"].iloc[0]), start=0, end=5)).ndim == 4
     network = Exported(str(onnx / "0.onnx"), given.to_dict(), True, 0.0)
-    job = Job(str(comp.folder / comp.test["path"].iloc[0]), ((0.0, 5.0), (5.0, 10.0)), (network,), "onnxruntime")
+    job = Job(str(comp.folder / comp.test["path"].iloc[0]), ((0.0, 5.0), (5.0, 10.0)), (network,))
     pictures = [given.to_tensor(given.renderer.png(job.path, start=start, end=end)) for start, end in job.spans]
     expected = np.stack([clf.probabilities(x[None])[0] for x in pictures])
     assert answer_recording(job).probs == pytest.approx(expected, abs=1e-5)
@@ -351,3 +351,43 @@ def test_a_budget_that_is_no_time(text, capsys):
     with pytest.raises(SystemExit):
         main(["submit", "runs/x", "--budget", text])
     assert "is no time: write 90m, 1.5h or 30s" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- precision
+
+
+def test_eight_bits_are_calibrated_on_the_test_recordings_and_what_they_change_is_said(scapes, given):
+    (comp, run, _), (folder, options, said) = scapes, given
+    submit_within(run, opened(folder), 3600, **options)
+    exact = numbers(comp, options["out"])
+    report = submit_within(run, opened(folder), 3600, precision="int8", **options)
+    assert "accepted" in sp.check_submission(options["out"], comp)
+    off = abs(numbers(comp, options["out"]) - exact)
+    assert 0 < off.max() < 0.1
+    assert report.precision.startswith("int8: probabilities are 0.0") and report.precision in "\n".join(said)
+    assert "(2 networks, 3 windows of the test recordings each)" in report.precision
+    assert (options["onnx"] / "0-int8.onnx").stat().st_size < (options["onnx"] / "0.onnx").stat().st_size
+
+
+def test_float32_says_nothing_of_precision(scapes, given):
+    (_, run, _), (folder, options, _) = scapes, given
+    assert submit_within(run, opened(folder), 3600, **options).precision == ""
+
+
+def test_a_precision_that_a_runtime_has_not(scapes, given):
+    (comp, run, _), (_, options, _) = scapes, given
+    with pytest.raises(ValueError, match="'float16' is not faster in onnxruntime on a CPU.*runtime='openvino'"):
+        submit_within(run, comp, 60, precision="float16", **options)
+    with pytest.raises(ValueError, match="unknown precision 'int4'"):
+        submit_within(run, comp, 60, precision="int4", **options)
+
+
+def test_openvino_in_sixteen_bits_and_in_eight(scapes, given):
+    pytest.importorskip("openvino")
+    (comp, run, _), (folder, options, _) = scapes, given
+    submit_within(run, opened(folder), 3600, **options)
+    exact = numbers(comp, options["out"])
+    for precision in ("float16", "int8"):
+        report = submit_within(run, opened(folder), 3600, runtime="openvino", precision=precision, **options)
+        assert abs(numbers(comp, options["out"]) - exact).max() < 0.1
+        assert report.precision.startswith(f"{precision}: probabilities are ")

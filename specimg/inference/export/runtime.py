@@ -17,16 +17,24 @@ import numpy as np
 from ...core.values import choose
 
 RUNTIMES = {"onnxruntime": "specimg[onnx]", "openvino": "openvino"}  # and what pip installs them by
+PRECISIONS = ("float32", "float16", "int8")
 
 
-def check_runtime(runtime: str) -> None:
-    """ValueError for an unknown runtime, ModuleNotFoundError, with what to install, for one that is not there."""
+def check_runtime(runtime: str, precision: str = "float32") -> None:
+    """ValueError for an unknown runtime or what it cannot compute in, ModuleNotFoundError, with what to install, for one that is not there."""
     choose(runtime, RUNTIMES, "runtime")
-    if importlib.util.find_spec(runtime) is None:
-        raise ModuleNotFoundError(f"{runtime} is not installed: pip install {RUNTIMES[runtime]}")
+    choose(precision, PRECISIONS, "precision")
+    if (runtime, precision) == ("onnxruntime", "float16"):
+        raise ValueError(
+            "precision='float16' is not faster in onnxruntime on a CPU, where it computes in float32; give runtime='openvino', or int8"
+        )
+    needed = {runtime, "onnxruntime"} if precision == "int8" else {runtime}  # onnxruntime makes the 8-bit network
+    for name in sorted(needed):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"{name} is not installed: pip install {RUNTIMES[name]}")
 
 
-def _onnxruntime(file: str):
+def _onnxruntime(file: str, precision: str):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -36,11 +44,12 @@ def _onnxruntime(file: str):
     return lambda x: session.run(["probabilities"], {name: x})[0]
 
 
-def _openvino(file: str):
+def _openvino(file: str, precision: str):
     import openvino
 
-    # f32: the default of some CPUs is bfloat16, whose probabilities differ in the third digit
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    # f32 must be asked for: the default of some CPUs is bfloat16, which is also what they take for f16
+    hint = "f16" if precision == "float16" else "f32"
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
     model = openvino.Core().compile_model(file, "CPU", settings)
     output = model.output("probabilities")
     return lambda x: np.array(model([x])[output])
@@ -55,11 +64,13 @@ class OnnxNetwork:
         The ONNX file, from pictures to probabilities.
     runtime : {"onnxruntime", "openvino"}, default "onnxruntime"
         The package that runs it.
+    precision : {"float32", "float16", "int8"}, default "float32"
+        What it computes in. "float16", of openvino only, is what the CPU has of 16 bits: bfloat16 on many. "int8" is for a file of `quantise_onnx`.
 
     Raises
     ------
     ValueError
-        For another runtime.
+        For another runtime or precision, or a precision that the runtime has not.
     ModuleNotFoundError
         The runtime is not installed.
 
@@ -72,9 +83,9 @@ class OnnxNetwork:
     np.True_
     """
 
-    def __init__(self, file: str | os.PathLike, runtime: str = "onnxruntime"):
-        check_runtime(runtime)
-        self._run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime](os.fspath(file))
+    def __init__(self, file: str | os.PathLike, runtime: str = "onnxruntime", precision: str = "float32"):
+        check_runtime(runtime, precision)
+        self._run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime](os.fspath(file), precision)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Probabilities of a batch.

@@ -15,7 +15,7 @@ from specimg.data.graph import AudioFrontEnd
 from specimg.data.images import FitSize
 from specimg.data.waves import FitWave
 from specimg.inference import Calibration, Classifier, Ensemble
-from specimg.inference.export import onnx as export
+from specimg.inference.export import onnx as export, quantise_onnx
 from specimg.inference.export.onnx import ProbabilityNet, to_exported, to_onnx
 from specimg.models.networks import create_spec_net
 from specimg.render.renderer import Renderer
@@ -288,3 +288,24 @@ def test_the_module_itself_answers_as_the_classifier():
     net = ProbabilityNet(clf, AudioFrontEnd(clf.renderer, clf.input.transform)).eval()
     with torch.inference_mode():
         np.testing.assert_allclose(net(torch.from_numpy(clips(5))).numpy(), said(clf, clips(5)), atol=1e-3)
+
+
+# ---------------------------------------------------------------------- in eight bits
+
+
+def test_eight_bits_answer_nearly_the_same_from_a_smaller_file_with_the_same_facts(tmp_path):
+    clf = classifier(create_spec_net("test_resnet", 1, 3, (32, 40)).eval())
+    x = np.random.default_rng(0).random((32, 1, 32, 40), dtype=np.float32)
+    exact, small = to_onnx(clf, tmp_path / "exact.onnx"), tmp_path / "int8.onnx"
+    assert quantise_onnx(exact, small, x[:16]) == small
+    assert small.stat().st_size < 0.5 * exact.stat().st_size
+    off = abs(answers(open_session(small), x[16:]) - answers(open_session(exact), x[16:]))
+    assert 0 < off.max() < 0.05
+    facts = [open_session(file).get_modelmeta().custom_metadata_map for file in (exact, small)]
+    assert facts[0] == facts[1] and json.loads(facts[1]["labels"]) == LABELS
+
+
+def test_eight_bits_need_something_to_know_the_ranges_from(tmp_path):
+    with pytest.raises(ValueError, match="no inputs"):
+        quantise_onnx(tmp_path / "any.onnx", tmp_path / "int8.onnx", np.zeros((0, 1, 32, 40)))
+    assert not (tmp_path / "int8.onnx").exists()
