@@ -157,12 +157,8 @@ def precision_loss(
                 parts[j].append(part)
                 seconds[j] += took
     exact, lower = (_Answers(run.task, mean_predictions(of)) for of in parts)
-    scores = [metric_value(run.task.metric, p.hot, p.probs, p.is_multi) for p in (lower.predictions, exact.predictions)]
-    return PrecisionLoss(
-        precision,
-        runtime,
-        run.task.metric,
-        *map(float, scores),
-        paired_difference(lower, exact),
-        seconds[0] / seconds[1],
+    score, in_float32 = (
+        float(metric_value(run.task.metric, p.hot, p.probs, p.is_multi)) for p in (lower.predictions, exact.predictions)
     )
+    difference, faster = paired_difference(lower, exact), seconds[0] / seconds[1]
+    return PrecisionLoss(precision, runtime, run.task.metric, score, in_float32, difference, faster)
