@@ -56,6 +56,9 @@ Sound = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
 MAX_FRAMES_PER_BYTE = 8192  # no codec packs more: FLAC's longest blocks of one constant reach 5461
 UNKNOWN = 2**63 - 1  # libsndfile's number of samples where it does not know
 BLOCK = 4096  # samples: no more than that are lost before the point where a recording breaks off
+RAW_BLOCK = 65536  # samples of a file whose samples are stored as they are, of which none can fail to be decoded
+RAW = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # how libsndfile calls such samples
+RAW_FILES = ("WAV", "WAVEX", "AIFF", "AU", "CAF", "W64", "RF64")  # and files that may hold them; FLAC's are PCM_16, too
 # FFmpeg's readers of sound; it has others, of playlists, subtitles and pictures, which would open further files or make sound of text
 DEMUXERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,gsm,iff,ircam,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,"
@@ -192,9 +195,12 @@ class Reader(ABC):
         Why the recording is not whole, as far as that is known by now; "" if nothing speaks against it.
     decoder : str
         The package that decodes: "soundfile" or "av".
+    block : int
+        The samples that should be read at once: no more than that are lost before the point where it breaks off.
     """
 
     decoder = ""
+    block = BLOCK
 
     def __init__(self, name: str, sr: int, channels: int, frames: int | None, problem: str = ""):
         self.name, self.sr, self.channels, self.frames, self.problem = name, sr, channels, frames, problem
@@ -266,6 +272,8 @@ class SoundfileReader(Reader):
         frames = None if file.frames == UNKNOWN else file.frames
         super().__init__(name, file.samplerate, file.channels, frames, problem)
         self.cleanup.callback(file.close)
+        if file.format in RAW_FILES and file.subtype.startswith(RAW):
+            self.block = RAW_BLOCK
         self._can_seek = file.seekable()  # some codecs (GSM) can only be read from their beginning
         file.seekable = lambda: False  # or soundfile seeks after each read
 

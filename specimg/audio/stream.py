@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import AudioError
-from .readers import BLOCK, Reader, open_recording
+from .readers import Reader, open_recording
 
 MICRO = 1_000_000  # times are kept to the microsecond, as in tables of windows
 MIN_STEP = 0.001  # s between two windows
@@ -81,7 +81,7 @@ class _Window:
     def read_to(self, last: int) -> bool:
         """Read on up to sample `last`; False if the recording ends before."""
         pieces, at = [self.kept], self.end
-        while at < last and len(piece := self.reader.read(min(BLOCK, last - at))):
+        while at < last and len(piece := self.reader.read(min(self.reader.block, last - at))):
             pieces.append(piece)
             at += len(piece)
         self.kept = np.concatenate(pieces)

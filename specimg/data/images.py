@@ -357,8 +357,28 @@ class FitSize(FitTransform):
         self.blank = np.array([round(255 * level) for level in blank], np.uint8)
 
     def encodes(self, o: SpecImage) -> TensorSpec:
-        planes, info = o.planes, self._info(o)
-        begin, column = (0.0, None) if info is None else self._seconds(o, info)
+        x = self.fit(o.planes, self._info(o), o.part)
+        x.part = o.part if o.facts else None
+        return x
+
+    def fit(self, planes: np.ndarray, info: PictureInfo | None, part: tuple[float, ...] = WHOLE) -> TensorSpec:
+        """Bring pixels to the size.
+
+        Parameters
+        ----------
+        planes : ndarray
+            uint8 `(channels, height, width)`.
+        info : PictureInfo or None
+            The picture's seconds, which only `method="squish"` does without.
+        part : tuple of float, default (0.0, 0.0, 1.0, 1.0)
+            Left, top, right and bottom of what the pixels show, as shares of the picture of `info`.
+
+        Returns
+        -------
+        TensorSpec
+            uint8 `(channels, height, width)`, or of several windows `(windows, channels, height, width)`.
+        """
+        begin, column = (0.0, None) if info is None else self._seconds(info, part, planes.shape[2])
         columns = planes.shape[2] if self.method == "squish" else max(1, round(self.seconds / column))
         if columns * planes.shape[0] * planes.shape[1] > MAX_CELLS:
             raise PictureError(
@@ -368,17 +388,16 @@ class FitSize(FitTransform):
         cuts = self._cuts(planes.shape[2], columns)
         parts = [_resized(_cut(planes, first, count, self.blank), *self.size) for first, count in cuts]
         x = TensorSpec(torch.from_numpy(np.stack(parts) if len(parts) > 1 else np.array(parts[0])))
-        x.part = o.part if o.facts else None
         if info is not None:
             x.spans = [(begin + first * column, begin + (first + count) * column) for first, count in cuts]
         return x
 
     @staticmethod
-    def _seconds(o: SpecImage, info: PictureInfo) -> tuple[float, float]:
-        """(second of the left edge, seconds of a column) of a picture, or of the part of it that is left."""
+    def _seconds(info: PictureInfo, part: tuple[float, ...], width: int) -> tuple[float, float]:
+        """(second of the left edge, seconds of a column) of a picture, or of the part of it that is left in `width` columns."""
         start, end = info.span
-        left, _, right, _ = o.part
-        return start + left * (end - start), (right - left) * (end - start) / o.width
+        left, _, right, _ = part
+        return start + left * (end - start), (right - left) * (end - start) / width
 
     def _info(self, o: SpecImage) -> PictureInfo | None:
         """The picture's seconds; None if they are not needed."""

@@ -148,6 +148,21 @@ class NetworkInput(ABC):
             float32 `(channels, height, width)` in [0, 1], or `(1, 1, samples)`; several windows are an axis in front.
         """
 
+    def clip_tensor(self, clip: Clip) -> Tensor:
+        """`to_tensor(prepare_clip(clip))`, the same numbers in the shortest way.
+
+        Parameters
+        ----------
+        clip : Clip
+            As `read_clip` returns it.
+
+        Returns
+        -------
+        Tensor
+            As of `to_tensor`.
+        """
+        return self.to_tensor(self.prepare_clip(clip))
+
     @abstractmethod
     def with_transform(self, transform: FitSize | FitWave) -> NetworkInput:
         """The same input, brought to one size in another way.
@@ -248,6 +263,10 @@ class PictureInput(NetworkInput):
 
     def to_tensor(self, prepared: Any) -> Tensor:
         return self.transform(SpecImage.create(prepared), split_idx=1).as_subclass(Tensor).float().div(255)
+
+    def clip_tensor(self, clip: Clip) -> Tensor:
+        self.transform.training = False  # as `split_idx=1` says it
+        return self.transform.fit(*self.renderer.planes(clip)).as_subclass(Tensor).float().div(255)
 
     def with_transform(self, transform: Any) -> PictureInput:
         return PictureInput(self.renderer, transform)

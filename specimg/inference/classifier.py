@@ -333,6 +333,7 @@ class Classifier:
         bs: int = 32,
         progress: bool = True,
         post_processing: PostProcessing | None = None,
+        runtime: str = "auto",
     ) -> pd.DataFrame:
         """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
 
@@ -354,12 +355,16 @@ class Classifier:
         post_processing : PostProcessing, default None
             What is done with the windows of each recording; None: what was chosen out of fold for this classifier, if anything was.
             for windows, and nothing with frames. `PostProcessing()` does nothing. Its steps act on probabilities at temperature 1, as they were chosen.
+        runtime : {"auto", "torch", "onnxruntime", "openvino"}, default "auto"
+            What runs the network. "auto": onnxruntime for a network on a CPU where there are hours of sound and `specimg[onnx]` is installed, and
+            torch elsewhere. The network is then exported in memory, in some seconds, on as many threads as torch uses; probabilities agree to
+            1e-4, which is checked on the first batch.
 
         Returns
         -------
         DataFrame
             One row a window, recordings in order: path, start, end (seconds in the recording), label, probability, status, and p_<label> for
-            each label; `attrs["vocab"]` names the labels, `attrs["band"]` is the band that the network reads, (low, high) in Hz. The last
+            each label; `attrs["vocab"]` names the labels, `attrs["runtime"]` what ran the network, `attrs["band"]` is the band that the network reads, (low, high) in Hz. The last
             window ends with the recording, and overlaps the one before it as far as it must. A recording shorter than a window is one row,
             padded as in training. A recording that cannot be read is a row with the reason and without times; one that breaks off has rows
             up to there, and then one with the reason that starts there. A window with NaN samples is a row with the reason.
@@ -370,11 +375,21 @@ class Classifier:
         ------
         ValueError
             For impossible numbers, and where the classifier does not determine how long a window is. With `frames`, where the network has
-            none, or the classifier reads a window in several crops, or cuts silence out of it.
+            none, or the classifier reads a window in several crops, or cuts silence out of it. For a runtime that cannot run this network.
+        ModuleNotFoundError
+            A runtime that was asked for is not installed.
         """
         chosen = self.post_processing if post_processing is None and not frames else post_processing or PostProcessing()
         return predict_windows(
-            self, items, seconds, overlap, frames=frames, bs=bs, progress=progress, post_processing=chosen
+            self,
+            items,
+            seconds,
+            overlap,
+            frames=frames,
+            bs=bs,
+            progress=progress,
+            post_processing=chosen,
+            runtime=runtime,
         )
 
     def embed(self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:

@@ -3,7 +3,7 @@
     windows = clf.predict_windows("night.wav", overlap=2.5)     # a row a window: path, start, end, label, probability, status, p_<label>
     clf.predict_windows("nights/", seconds=5)                   # a folder: one recording after the other
 
-A window is drawn as a clip of training is: the same picture, byte for byte, as `render_tree(segments=...)` draws of its span.
+A window is drawn as a clip of training is: the same pixels as `render_tree(segments=...)` draws of its span, without the PNG around them.
 So what `Audio` does to a clip it does to each window by itself: trimming, cutting out silence, denoising and normalising know only
 the window, and resampling and filters read silence beyond its edges, not the neighbour's sound. A classifier that reads
 several crops of a clip reads a window of a crop's length once.
@@ -22,16 +22,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ..audio import AudioError, recording_seconds
 from ..audio.read import Clip, condition
 from ..audio.stream import Span, check_windows, stream_spans
 from ..core.progress import progress_bar
 from ..data import NetworkInput
 from ..data.sources import list_sources
+from .clip_lengths import about_seconds
 from .ensemble import most_in_a_batch
 from .frames import check_frames, frames_of_windows, shown_seconds
 from .post_processing import PostProcessing
 from .predictor import Predictor
+from .runtimes import answers_of
 
 # ---------------------------------------------------------------------- how long a window is
 
@@ -85,7 +86,7 @@ def _tensor(read: NetworkInput, path: str, span: Span, seconds: float) -> tuple[
         return None, span.reason, 0
     try:
         clip = _clip(read, path, span, seconds)
-        return read.to_tensor(read.prepare_clip(clip)), "ok", clip.sr
+        return read.clip_tensor(clip), "ok", clip.sr
     except ValueError as exc:  # an AudioError has its reason without the path
         return None, getattr(exc, "reason", str(exc)), 0
 
@@ -98,14 +99,10 @@ def _all_spans(paths: list[str], seconds: float, overlap: float) -> Iterator[tup
 
 
 def _count_windows(paths: list[str], seconds: float, overlap: float) -> int:
-    """How many windows there will be, from the headers."""
-    total = 0
-    for path in paths:
-        try:
-            total += max(1, math.ceil((recording_seconds(path) - overlap) / (seconds - overlap) - 1e-6))
-        except AudioError:
-            total += 1
-    return total
+    """How many windows there will be, about, from the headers; a recording that says nothing counts as one."""
+    return sum(
+        max(1, math.ceil(((about_seconds(path) or 0.0) - overlap) / (seconds - overlap) - 1e-6)) for path in paths
+    )
 
 
 def _as_paths(items) -> list[str]:
@@ -147,6 +144,7 @@ def predict_windows(
     bs: int = 32,
     progress: bool = True,
     post_processing: PostProcessing = PostProcessing(),
+    runtime: str = "auto",
 ) -> pd.DataFrame:
     """Label every window of long recordings, which are streamed; see `Classifier.predict_windows`."""
     seconds = window_seconds(clf.input, seconds)
@@ -158,13 +156,14 @@ def predict_windows(
     spans, probs, batch, highest_rate = [], [], [], 0
     if frames:
         check_frames(clf, read)
-    answer = clf.frame_probabilities if frames else clf.probabilities
+    windows = _count_windows(paths, seconds, overlap) if progress or runtime == "auto" else 0
+    answer = answers_of(clf, read, runtime, windows, frames=frames)
 
     def run_batch() -> None:
         probs.append(answer(torch.stack(batch)))
         batch.clear()
 
-    with progress_bar(_count_windows(paths, seconds, overlap) if progress else 0, "windows", progress) as bar:
+    with progress_bar(windows, "windows", progress) as bar:
         for path, span in _all_spans(paths, seconds, overlap):
             x, status, sr = _tensor(read, path, span, seconds)
             spans.append((path, span.start, span.end, status))
@@ -181,6 +180,7 @@ def predict_windows(
         step = shown_seconds(read, seconds) / probs[0].shape[1]
         spans, probs = frames_of_windows(spans, np.concatenate(probs), step)
     table = _window_table(clf, spans, probs, highest_rate, post_processing)
+    table.attrs["runtime"] = answer.runtime
     if step is not None:
         table.attrs["step"] = step
     return table

@@ -19,7 +19,7 @@ from ..audio.readers import Sound, is_sound
 from ..core.samples import as_floats
 from ..core.values import Value, register
 from ..spectrogram import Mel, Representation
-from ..spectrogram.picture import Picture, encode
+from ..spectrogram.picture import Picture, PictureInfo, draw_planes, encode
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -142,6 +142,24 @@ class Renderer(Value):
         """
         x = self.representation(clip.y, clip.sr)
         return encode(x, self.representation, self.picture, clip.sr, clip.begin)
+
+    def planes(self, clip: Clip) -> tuple[np.ndarray, PictureInfo]:
+        """The pixels of `encode`, for those who need no PNG.
+
+        Parameters
+        ----------
+        clip : Clip
+            As `read_clip` returns it.
+
+        Returns
+        -------
+        planes : np.ndarray
+            uint8 `(channels, height, width)`; with a colour map its three colours.
+        info : PictureInfo
+            What the PNG would record.
+        """
+        x = self.representation(clip.y, clip.sr)
+        return draw_planes(x, self.representation, self.picture, clip.sr, clip.begin)
 
     @property
     def libraries(self) -> frozenset[str]:

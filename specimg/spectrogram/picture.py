@@ -213,6 +213,15 @@ def _settings_text(representation: Representation, picture: Picture) -> str:
     return json.dumps({"representation": representation.to_dict(), "picture": picture.to_dict()})[1:-1]
 
 
+def _checked_ranges(x: np.ndarray, representation: Representation, picture: Picture) -> list[tuple[float, float]]:
+    """`value_ranges`; ValueError for a colour map on a picture of several channels."""
+    if picture.colormap is not None and len(x) != 1:
+        raise ValueError(
+            f"Picture(colormap={picture.colormap!r}) colours one channel, but {representation.kind} has {len(x)}; leave it None"
+        )
+    return value_ranges(x, representation, picture)
+
+
 def encode(x: np.ndarray, representation: Representation, picture: Picture, sr: int, begin: float = 0.0) -> bytes:
     """Float picture -> the bytes of a PNG that describes itself.
 
@@ -239,11 +248,7 @@ def encode(x: np.ndarray, representation: Representation, picture: Picture, sr: 
         For a colour map on a picture of several channels.
     """
     channels, bins, frames = x.shape
-    if picture.colormap is not None and channels != 1:
-        raise ValueError(
-            f"Picture(colormap={picture.colormap!r}) colours one channel, but {representation.kind} has {channels}; leave it None"
-        )
-    ranges = value_ranges(x, representation, picture)
+    ranges = _checked_ranges(x, representation, picture)
     facts = {
         "format": FORMAT,
         "channels": channels,
@@ -447,6 +452,41 @@ def is_as_drawn(text: str | bytes, width: int, height: int) -> bool:
     except (AttributeError, KeyError, TypeError) as exc:
         raise PictureError(f"has a text chunk that cannot be understood: {exc}") from exc
     return (width, height) == whole
+
+
+def draw_planes(
+    x: np.ndarray, representation: Representation, picture: Picture, sr: int, begin: float = 0.0
+) -> tuple[np.ndarray, PictureInfo]:
+    """The pixels that the PNG of `encode` holds, without a PNG.
+
+    Parameters
+    ----------
+    x, representation, picture, sr, begin
+        As in `encode`.
+
+    Returns
+    -------
+    planes : np.ndarray
+        uint8 `(channels, height, width)`, low frequencies at the bottom; with a colour map its three colours.
+    info : PictureInfo
+        What the PNG would record.
+
+    Raises
+    ------
+    ValueError
+        For a colour map on a picture of several channels.
+    """
+    ranges = _checked_ranges(x, representation, picture)
+    planes = to_planes(x, ranges, picture)
+    channels, bins, frames = x.shape
+    _, height, width = planes.shape
+    info = PictureInfo(
+        representation, picture, channels, bins, frames, sr, begin, representation.unit, tuple(ranges), height, width
+    )
+    if picture.colormap is not None:
+        colours = np.frombuffer(_palette(picture.colormap), np.uint8).reshape(256, 3)
+        planes = np.ascontiguousarray(colours[planes[0]].transpose(2, 0, 1))
+    return planes, info
 
 
 def parse_info(data: bytes) -> PictureInfo:

@@ -14,7 +14,8 @@ import torch
 
 from specimg.audio import Audio
 from specimg.audio.decode import decode
-from specimg.audio.stream import BLOCK, stream_spans
+from specimg.audio.readers import BLOCK
+from specimg.audio.stream import stream_spans
 from specimg.audio.windows import cut_windows
 from specimg.cli import main
 from specimg.data import PictureInput, SpecDataLoaders, WaveDataLoaders
@@ -24,6 +25,7 @@ from specimg.inference.events import merge_events, read_events
 from specimg.render.renderer import Renderer
 from specimg.render.tree import render_tree
 from specimg.spectrogram import Mel
+from specimg.spectrogram.picture import describe, read_planes
 from specimg.training.learner import spec_learner
 
 torch.set_num_threads(1)
@@ -329,18 +331,19 @@ def as_segments_say(clf, folder, windows, cache):
 def test_pictures_and_answers_are_those_of_the_same_segments(
     audio, sr, channels, clips, clf, tmp_path, write_wav, monkeypatch
 ):
-    """To the byte, at any rate: a window is resampled by itself, as a segment is."""
+    """To the pixel, at any rate: a window is resampled by itself, as a segment is."""
     clf = dataclasses.replace(clf, input=PictureInput(Renderer(MEL, audio=audio), clf.input.transform))
     write_wav(tmp_path / "in" / "a.wav", noise(3.3, sr, channels), sr)
-    drawn = []
-    encode = Renderer.encode
-    monkeypatch.setattr(Renderer, "encode", lambda self, clip: drawn.append(encode(self, clip)) or drawn[-1])
+    drawn, planes = [], Renderer.planes
+    monkeypatch.setattr(Renderer, "planes", lambda self, clip: drawn.append(planes(self, clip)) or drawn[-1])
     out = clf.predict_windows(tmp_path / "in" / "a.wav", 0.5, 0.2, bs=4)
     monkeypatch.undo()
     assert len(out) == 11 and (out["status"] == "ok").all() and out["end"].iloc[-1] == pytest.approx(3.3, abs=1e-4)
     windows = out[["start", "end"]].assign(path="a.wav")
     tree = render_tree(tmp_path / "in", clf.renderer, tmp_path / "cache", segments=windows, n_jobs=1)
-    assert drawn == [tree.picture("a.wav", start).read_bytes() for start in windows["start"]]
+    pictures = [tree.picture("a.wav", start) for start in windows["start"]]
+    assert all(np.array_equal(found, read_planes(path)) for (found, _), path in zip(drawn, pictures, strict=True))
+    assert [info for _, info in drawn] == [describe(path) for path in pictures]
     assert probabilities(out) == pytest.approx(
         as_segments_say(clf, tmp_path / "in", windows, tmp_path / "cache"), abs=1e-6
     )
@@ -492,15 +495,15 @@ def test_ctrl_c_stops_and_breaks_nothing(clf, clips, tmp_path, write_wav, monkey
     path = write_wav(tmp_path / "a.wav", noise(5), SR)
     before = probabilities(clf.predict_windows(path))
     calls = []
-    encode = Renderer.encode
+    planes = Renderer.planes
 
     def stopped(self, clip):
         calls.append(clip)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return encode(self, clip)
+        return planes(self, clip)
 
-    monkeypatch.setattr(Renderer, "encode", stopped)
+    monkeypatch.setattr(Renderer, "planes", stopped)
     with pytest.raises(KeyboardInterrupt):
         clf.predict_windows(path, bs=2)
     monkeypatch.undo()

@@ -149,6 +149,46 @@ def _without_traces(model) -> None:
             part.ClearField("doc_string")
 
 
+def onnx_bytes(
+    clf: Predictor, *, audio: bool = False, seconds: float | None = None, sr: int | None = None, opset: int = OPSET
+) -> bytes:
+    """The file of `to_onnx`, in memory.
+
+    Parameters
+    ----------
+    clf, audio, seconds, sr, opset
+        As in `to_onnx`.
+
+    Returns
+    -------
+    bytes
+        An ONNX model.
+
+    Raises
+    ------
+    ValueError, ModuleNotFoundError
+        As of `to_onnx`.
+    """
+    onnx = _onnx()
+    if opset < OPSET:
+        raise ValueError(f"opset={opset}: torch's exporter writes {OPSET} and later")
+    program, name, facts = _exported(clf, audio, seconds, sr)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        written = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=opset,
+            verbose=False,
+            input_names=[name],
+            output_names=["probabilities", "frames"] if clf.has_frames else ["probabilities"],
+        )
+    model = written.model_proto
+    _without_traces(model)
+    onnx.helper.set_model_props(model, facts)
+    return model.SerializeToString()
+
+
 def to_onnx(
     clf: Predictor,
     path: str | os.PathLike,
@@ -198,26 +238,9 @@ def to_onnx(
     >>> clf.to_onnx("cat-or-dog.onnx", audio=True, sr=8000).name
     'cat-or-dog.onnx'
     """
-    onnx = _onnx()
     if os.path.isdir(path):
         raise ValueError(f"{os.fspath(path)!r} is a folder; give a file, such as dog.onnx")
-    if opset < OPSET:
-        raise ValueError(f"opset={opset}: torch's exporter writes {OPSET} and later")
-    program, name, facts = _exported(clf, audio, seconds, sr)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        written = torch.onnx.export(
-            program,
-            dynamo=True,
-            opset_version=opset,
-            verbose=False,
-            input_names=[name],
-            output_names=["probabilities", "frames"] if clf.has_frames else ["probabilities"],
-        )
-    model = written.model_proto
-    _without_traces(model)
-    onnx.helper.set_model_props(model, facts)
-    write_atomic(path, model.SerializeToString())
+    write_atomic(path, onnx_bytes(clf, audio=audio, seconds=seconds, sr=sr, opset=opset))
     return Path(path)
 
 

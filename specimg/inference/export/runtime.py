@@ -34,38 +34,40 @@ def check_runtime(runtime: str, precision: str = "float32") -> None:
             raise ModuleNotFoundError(f"{name} is not installed: pip install {RUNTIMES[name]}")
 
 
-def _onnxruntime(file: str, precision: str):
+def _onnxruntime(file: str | bytes, precision: str, threads: int):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return lambda x: session.run(["probabilities"], {name: x})[0]
+    return lambda x, output: session.run([output], {name: x})[0]
 
 
-def _openvino(file: str, precision: str):
+def _openvino(file: str | bytes, precision: str, threads: int):
     import openvino
 
     # f32 must be asked for: the default of some CPUs is bfloat16, which is also what they take for f16
     hint = "f16" if precision == "float16" else "f32"
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
-    model = openvino.Core().compile_model(file, "CPU", settings)
-    output = model.output("probabilities")
-    return lambda x: np.array(model([x])[output])
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(file), "CPU", settings)
+    return lambda x, output: np.array(model([x])[model.output(output)])
 
 
 class OnnxNetwork:
-    """Probabilities by a file that `Classifier.to_onnx` wrote, in one thread.
+    """Probabilities by a file that `Classifier.to_onnx` wrote.
 
     Parameters
     ----------
-    file : str or path
-        The ONNX file, from pictures to probabilities.
+    file : str, path or bytes
+        The ONNX file, from pictures to probabilities, or what is in it.
     runtime : {"onnxruntime", "openvino"}, default "onnxruntime"
         The package that runs it.
     precision : {"float32", "float16", "int8"}, default "float32"
         What it computes in. "float16", of openvino only, is what the CPU has of 16 bits: bfloat16 on many. "int8" is for a file of `quantise_onnx`.
+    threads : int, default 1
+        Threads that one batch is spread over.
 
     Raises
     ------
@@ -83,21 +85,32 @@ class OnnxNetwork:
     np.True_
     """
 
-    def __init__(self, file: str | os.PathLike, runtime: str = "onnxruntime", precision: str = "float32"):
+    def __init__(
+        self,
+        file: str | os.PathLike | bytes,
+        runtime: str = "onnxruntime",
+        precision: str = "float32",
+        *,
+        threads: int = 1,
+    ):
         check_runtime(runtime, precision)
-        self._run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime](os.fspath(file), precision)
+        source = file if isinstance(file, bytes) else os.fspath(file)
+        run = {"onnxruntime": _onnxruntime, "openvino": _openvino}[runtime]
+        self._run = run(source, precision, threads)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray, output: str = "probabilities") -> np.ndarray:
         """Probabilities of a batch.
 
         Parameters
         ----------
         x : ndarray
             float32 (batch, channels, height, width) in [0, 1].
+        output : str, default "probabilities"
+            Or "frames", of a network that has them.
 
         Returns
         -------
         ndarray
-            float32 (batch, classes).
+            float32 (batch, classes); of frames (batch, frames, classes).
         """
-        return self._run(np.ascontiguousarray(x, np.float32))
+        return self._run(np.ascontiguousarray(x, np.float32), output)
