@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from hub_server import hub  # noqa: F401  a fixture
+from object_store import s3, s3_server  # noqa: F401  fixtures
 
 
 @pytest.fixture

@@ -141,9 +141,14 @@ class Handler(BaseHTTPRequestHandler):
         if repo is None:
             return
         verb, _, revision = rest.partition("/")
-        if self.command == "POST" and not self.may:
+        if self.command == "POST" and not self.may and verb != "paths-info":
             return self.refuse(403, "Forbidden")
-        if verb in ("preupload", "commit", "tree", "revision", "") and repo.at(revision or "main")[0] is None:
+        if verb in ("tree", "paths-info"):
+            revision, _, below = revision.partition("/")
+        if (
+            verb in ("preupload", "commit", "tree", "paths-info", "revision", "")
+            and repo.at(revision or "main")[0] is None
+        ):
             return self.refuse(404, "RevisionNotFound")
         if verb == "branch":
             known = revision in repo.refs
@@ -160,8 +165,11 @@ class Handler(BaseHTTPRequestHandler):
             return self.commit(repo, revision, body, f"{'' if kind == 'model' else found[1] + '/'}{name}")
         key, files = repo.at(revision or "main")
         if verb == "tree":
-            rows = [{"type": "file", "path": path, **self.facts(path, data)} for path, data in files.items()]
-            return self.answer(200, rows)
+            named = [path for path in files if not below or path.startswith(f"{below}/")]
+            return self.answer(200, [{"type": "file", "path": path, **self.facts(path, files[path])} for path in named])
+        if verb == "paths-info":
+            named = [path for path in parse_qs(body.decode()).get("paths", ()) if path in files]
+            return self.answer(200, [{"type": "file", "path": path, **self.facts(path, files[path])} for path in named])
         siblings = [{"rfilename": path, "size": len(data)} for path, data in files.items()]
         about = {"id": name, "sha": key, "private": repo.private, "siblings": siblings, "cardData": repo.card}
         self.answer(200, {**about, "downloads": 0, "likes": 0, "tags": []})

@@ -26,3 +26,7 @@ class AudioError(ValueError):
 
 class UnreadableError(AudioError):
     """A recording that the system does not let us read. The file itself may be intact, so it is worth another attempt."""
+
+
+class OutOfReachError(UnreadableError):
+    """The store that a recording lies in does not answer, and will not for the next one either."""

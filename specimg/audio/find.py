@@ -7,6 +7,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from ..core.addresses import Stored, as_address, is_address, list_stored
 from ..core.text import count, examples
 from ..core.warnings import warn
 
@@ -53,13 +54,30 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
-def walk_audio(folder: str | os.PathLike, others: list[str] | None = None) -> Iterator[tuple[str, os.DirEntry]]:
-    """Yield (path below `folder` with forward slashes, `os.DirEntry`) of everything named like a recording, sorted.
+def _stored_audio(folder: str | os.PathLike, others: list[str] | None) -> Iterator[tuple[str, Stored]]:
+    """What `walk_audio` yields of an address."""
+    for name, stored in list_stored(as_address(folder)).items():
+        *folders, last = name.split("/")
+        if any(part.startswith(".") for part in folders):
+            continue
+        if is_audio_name(last):
+            yield name, stored
+        elif others is not None and not _is_companion(last):
+            others.append(name)
+
+
+def walk_audio(
+    folder: str | os.PathLike, others: list[str] | None = None
+) -> Iterator[tuple[str, os.DirEntry | Stored]]:
+    """Yield (path below `folder` with forward slashes, `os.DirEntry`) of everything named like a recording, sorted; of an address, `Stored`.
 
     Linked folders are followed, each once. Broken links and folders named `x.wav` are yielded too, and fail when they are drawn.
     Folders that may not be listed are left out with a warning. Paths of files that are passed over, because they are of no known kind, are
     appended to `others`.
     """
+    if is_address(folder):
+        yield from _stored_audio(folder, others)
+        return
     visited = {os.path.realpath(folder)}
 
     def walk(directory, prefix):
@@ -107,10 +125,11 @@ def warn_passed_over(folder: str | os.PathLike, others: list[str]) -> None:
 
 def list_audio(folder: str | os.PathLike) -> tuple[list[str], list[str]]:
     """(the recordings anywhere below a folder, the files that are passed over), paths below it; ValueError if there is no such folder."""
-    if not os.path.isdir(folder):
+    is_stored = is_address(folder)
+    if not is_stored and not os.path.isdir(folder):
         raise ValueError(f"{os.fspath(folder)!r} is not a folder; give the folder that holds the recordings")
     others: list[str] = []
-    return sorted(name for name, entry in walk_audio(folder, others) if os.path.isfile(entry.path)), others
+    return sorted(name for name, entry in walk_audio(folder, others) if is_stored or os.path.isfile(entry.path)), others
 
 
 def find_audio(folder: str | os.PathLike) -> list[str]:
@@ -119,7 +138,7 @@ def find_audio(folder: str | os.PathLike) -> list[str]:
     Parameters
     ----------
     folder : str or os.PathLike
-        The folder; it is searched in depth, and links to other folders are followed.
+        The folder, or its address in a store; it is searched in depth, and links to other folders are followed.
 
     Returns
     -------
@@ -164,7 +183,7 @@ def locate_names(folder: str | os.PathLike, names: Iterable[str]) -> tuple[str, 
     ('clips/dog', '.wav')
     """
     by_stem: dict[str, list[str]] = {}
-    for path in list_audio(folder)[0] if os.path.isdir(folder) else ():
+    for path in list_audio(folder)[0] if is_address(folder) or os.path.isdir(folder) else ():
         by_stem.setdefault(posixpath.splitext(posixpath.basename(path))[0], []).append(path)
     found: Counter[tuple[str, str]] = Counter()
     for name in names:

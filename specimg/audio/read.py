@@ -315,8 +315,8 @@ def read_audio(
     Parameters
     ----------
     path : str, os.PathLike, bytes or file
-        A recording of any kind that libsndfile or FFmpeg reads, with any number of channels, sampling rate and sample format; or its bytes,
-        or a file that is open in binary mode.
+        A recording of any kind that libsndfile or FFmpeg reads, with any number of channels, sampling rate and sample format; or its address
+        in a store (s3://bucket/night.flac), its bytes, or a file that is open in binary mode.
     audio : Audio, default Audio()
         Sampling rate, channel, filters, level and length.
     start, end : float, optional

@@ -31,7 +31,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from .errors import AudioError, UnreadableError
+from ..core.addresses import StoredFile, as_address, is_address, open_stored
+from .errors import AudioError, OutOfReachError, UnreadableError
 from .find import decoder_of_name
 from .headers import (
     HEAD,
@@ -140,7 +141,7 @@ def _check_path(path: str) -> None:
 def name_of(source: Sound) -> str:
     """What messages call a recording: its path, or what it is."""
     if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source)
+        return str(as_address(source)) if is_address(source) else os.fspath(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) else f"<{type(source).__name__}>"
 
@@ -153,13 +154,23 @@ def is_sound(source: Any) -> bool:
 def _opened(source: Sound) -> BinaryIO:
     """The bytes of a recording as a file in which one can seek."""
     if isinstance(source, (str, os.PathLike)):
-        return open(source, "rb")
+        return open_stored(as_address(source)) if is_address(source) else open(source, "rb")
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source)
     if not source.seekable():
         return io.BytesIO(source.read())
     source.seek(0)
     return source
+
+
+def _unreadable(name: str, exc: OSError) -> AudioError:
+    """Why the bytes of a recording cannot be had."""
+    reason = exc.strerror or str(exc)
+    if not is_address(name):
+        return UnreadableError(name, f"cannot be read: {reason}")
+    if isinstance(exc, FileNotFoundError):
+        return AudioError(name, reason)
+    return (OutOfReachError if isinstance(exc, ConnectionError) else UnreadableError)(name, reason)
 
 
 def _scanned(scan: Callable[[Any], Any], file: BinaryIO) -> Any:
@@ -206,6 +217,7 @@ class Reader(ABC):
         self.name, self.sr, self.channels, self.frames, self.problem = name, sr, channels, frames, problem
         self.at = 0
         self.cleanup = contextlib.ExitStack()
+        self.file: StoredFile | None = None  # whose bytes come from a store
 
     def __enter__(self) -> Reader:
         return self
@@ -240,10 +252,17 @@ class Reader(ABC):
         if n is None and self.frames is not None:
             n = self.frames - self.at
         y = self._read(n, buffer or SampleBuffer())
+        if self.file is not None:
+            self.check_file()
         self.at += len(y)
         if (n is None or len(y) < n) and not self.problem and self.frames is not None and self.at < self.frames:
             self.problem = f"is cut short: {self.at} of the {self.frames} samples its header promises"
         return y
+
+    def check_file(self) -> None:
+        """UnreadableError if its store has not handed out all that was asked for."""
+        if self.file is not None and self.file.failure is not None:
+            raise _unreadable(self.name, self.file.failure) from self.file.failure
 
     def seek(self, first: int) -> None:
         """Go forwards to a sample, or to the end if there are fewer."""
@@ -560,6 +579,11 @@ class _Opener:
     def part(self, begin: int, end: int, patch: tuple[int, bytes] = (0, b"")) -> _Part:
         return _Part(self.file, begin, end, patch)
 
+    def fetch(self) -> None:
+        """Copy what lies in a store to this disk, where all of it is needed."""
+        if isinstance(self.file, StoredFile):
+            self.file = self.file.copied()
+
     def whole(self) -> Any:
         return self.path if self.path is not None else self.part(0, self.size)
 
@@ -642,6 +666,7 @@ class _Opener:
         self, begin: int = 0, end: int | None = None, like: tuple[int, int] | None = None, said: str = ""
     ) -> Reader:
         """What FFmpeg reads of a part of the file. said : what libsndfile said of it before."""
+        self.fetch()
         try:
             return AvReader(self.name, self.part(begin, self.size if end is None else end), like)
         except AudioError as exc:
@@ -665,6 +690,7 @@ class _Opener:
             data = self.part(begin, end)
             return AvReader(self.name, data, like, mp3_frames(behind_tags(data)))
 
+        self.fetch()
         parts = _scanned(mp3_parts, self.file)
         first = part(*parts[0])
         return first if len(parts) == 1 else self._chain(first, part, parts)
@@ -676,6 +702,7 @@ class _Opener:
             source = self.whole() if (begin, end) == (0, self.size) else self.part(begin, end)
             return self._soundfile_or_av(source, begin, end, like)
 
+        self.fetch()
         parts, problem = _scanned(ogg_parts, self.file)
         if not parts:
             raise AudioError(self.name, problem or "is not a recording that can be read: no Ogg stream begins in it")
@@ -692,7 +719,7 @@ def open_recording(source: Sound) -> Reader:
     Parameters
     ----------
     source : str, os.PathLike, bytes or file
-        A path, the bytes of a file, or a file that is open in binary mode.
+        A path, an address in a store, the bytes of a file, or a file that is open in binary mode.
 
     Returns
     -------
@@ -707,7 +734,7 @@ def open_recording(source: Sound) -> Reader:
         If the system does not let us read it.
     """
     name = name_of(source)
-    is_path = isinstance(source, (str, os.PathLike))
+    is_path = isinstance(source, (str, os.PathLike)) and not is_address(name)
     if is_path:
         _check_path(name)
     path: str | bytes | None = None
@@ -718,11 +745,15 @@ def open_recording(source: Sound) -> Reader:
     try:
         file = _opened(source)
         reader = _Opener(name, file, path).open()
+        if isinstance(file, StoredFile):
+            reader.file = file
+            reader.check_file()
     except BaseException as exc:
         if file is not None and file is not source:
             file.close()
-        if isinstance(exc, OSError):
-            raise UnreadableError(name, f"cannot be read: {exc.strerror or exc}") from exc
+        failure = getattr(file, "failure", None) or exc
+        if isinstance(failure, OSError):
+            raise _unreadable(name, failure) from exc
         raise
     if file is not source:
         reader.cleanup.callback(file.close)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import AudioError
+from .errors import AudioError, UnreadableError
 from .readers import Reader, open_recording
 
 MICRO = 1_000_000  # times are kept to the microsecond, as in tables of windows
@@ -131,7 +131,7 @@ def stream_spans(path: str | os.PathLike, seconds: float, overlap: float = 0.0) 
     Parameters
     ----------
     path : str or os.PathLike
-        The recording.
+        The recording, or its address in a store.
     seconds : float
         Length of a window in seconds, 0.001 or more.
     overlap : float, default 0.0
@@ -161,4 +161,7 @@ def stream_spans(path: str | os.PathLike, seconds: float, overlap: float = 0.0) 
         yield Span(math.nan, math.nan, reason=exc.reason)
         return
     with reader:
-        yield from _stream(reader, seconds, overlap)
+        try:
+            yield from _stream(reader, seconds, overlap)
+        except UnreadableError as exc:  # its store is gone
+            yield Span(round(reader.at / reader.sr, 6), math.nan, reason=exc.reason)

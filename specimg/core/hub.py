@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from .addresses import refuse_address
 from .cache import default_cache
 from .files import OutsideError, files_below, link_or_copy, temporary_name
 from .text import amount, examples
@@ -441,14 +442,21 @@ def local_folder(source: str | os.PathLike, marks: Sequence[str], what: str) -> 
     Raises
     ------
     ValueError, ConnectionError, OSError
-        As `download`; nothing is looked at in a folder that is here.
+        As `download`, and a ValueError for an address of another store; nothing is looked at in a folder that is here.
 
     Examples
     --------
     >>> local_folder("clips", ["classifier.json"], "a classifier").name
     'clips'
     """
-    return download(parse_address(source), marks=marks, what=what) if is_address(source) else Path(source)
+    if is_address(source):
+        return download(parse_address(source), marks=marks, what=what)
+    refuse_address(
+        source,
+        what,
+        "copy it here (aws s3 sync, gsutil rsync, rclone) and give that folder, or push it to the Hub: hf://user/name",
+    )
+    return Path(source)
 
 
 # ---------------------------------------------------------------------- up

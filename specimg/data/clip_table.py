@@ -21,6 +21,7 @@ import pandas as pd
 
 from ..audio import find_audio
 from ..audio.find import locate_names
+from ..core.addresses import Address, stats_stored
 from ..core.text import examples
 from ..core.warnings import warn
 from ..labels.corrections import apply_corrections
@@ -35,7 +36,7 @@ from .split import Split
 Corrections: TypeAlias = pd.DataFrame | str | os.PathLike | None
 
 
-def _way_out(root: Path, names: pd.Series) -> str:
+def _way_out(root: Path | Address, names: pd.Series) -> str:
     """Which arguments would make files of these names, where recordings tell."""
     found = locate_names(root, names)
     if found is None:
@@ -46,9 +47,13 @@ def _way_out(root: Path, names: pd.Series) -> str:
     return f"{example!r} is one: give {given}"
 
 
-def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+def _existing(table: pd.DataFrame, root: Path | Address) -> pd.DataFrame:
     """The rows whose recording is there; what is missing is warned of by number and example, and a table without any is an error."""
-    there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
+    if isinstance(root, Address):
+        stored = stats_stored(root, table["path"])
+        there = np.array([stored[path][1] is not None for path in table["path"]], bool)
+    else:
+        there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
     if not there.any():
         raise ValueError(
             f"none of the {len(table)} names in the table is a file below {str(root)!r} "
@@ -62,7 +67,7 @@ def _existing(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     return table[there].reset_index(drop=True)
 
 
-def _without_rows(table: pd.DataFrame, root: Path) -> None:
+def _without_rows(table: pd.DataFrame, root: Path | Address) -> None:
     """Warn of recordings of the folder that no row of the table names."""
     unnamed = sorted(set(find_audio(root)) - set(table["path"]))
     if unnamed:
@@ -90,7 +95,13 @@ class Columns:
 
 
 def label_table(
-    df: pd.DataFrame, root: Path, columns: Columns, split: Split, corrections: Corrections = None, *, all_named: bool
+    df: pd.DataFrame,
+    root: Path | Address,
+    columns: Columns,
+    split: Split,
+    corrections: Corrections = None,
+    *,
+    all_named: bool,
 ) -> pd.DataFrame:
     """The label table of the recordings that are there below `root`.
 
@@ -166,7 +177,7 @@ def without_damaged(clips: pd.DataFrame, described: bool) -> pd.DataFrame:
 
 
 def drawn_tree(
-    table: pd.DataFrame, root: Path, renderer: Renderer, cache, n_jobs: int, progress: bool, variants=()
+    table: pd.DataFrame, root: Path | Address, renderer: Renderer, cache, n_jobs: int, progress: bool, variants=()
 ) -> SpecTree:
     """The tree that holds a picture for each row, and one more for each variant."""
     segments = table[["path", "start", "end"]] if "start" in table else None

@@ -25,6 +25,7 @@ from fastai.vision.all import ColReader, DataLoaders, OneHotEncode, TfmdDL
 from fastcore.basics import copy_func
 from fastcore.meta import delegates
 
+from ..core.addresses import Address, as_folder
 from ..core.arguments import names_arguments, parameter_texts
 from ..core.text import count, examples
 from ..labels.audiofolder import labels_from_audiofolder
@@ -170,7 +171,7 @@ class ClipDataLoaders(DataLoaders):
         Parameters
         ----------
         path, csv_fname : str or path
-            The table is `path/csv_fname`.
+            The table is `path/csv_fname`; `path` may be an address in a store, such as s3://bucket/birds.
         folder : str, default ""
             The recordings lie below `path/folder`.
         fn_col, label_col : str or int, default 0 and 1
@@ -192,8 +193,8 @@ class ClipDataLoaders(DataLoaders):
         ValueError
             If there is no such file, it cannot be read, and as in `from_df`.
         """
-        csv = Path(path) / csv_fname
-        if not csv.is_file():
+        csv = Path(csv_fname) if Path(csv_fname).is_absolute() else as_folder(path) / csv_fname
+        if isinstance(csv, Path) and not csv.is_file():
             found = sorted(p.name for p in Path(path).glob("*.csv"))
             raise ValueError(f"{str(csv)!r} is not there; {str(path)!r} holds {', '.join(found) or 'no csv'}")
         df = read_csv_text(csv, header, delimiter, encoding)
@@ -458,7 +459,7 @@ class SpecDataLoaders(ClipDataLoaders):
         df : DataFrame
             Names and labels of recordings.
         path : str or path, default "."
-            The recordings lie below `path/folder`.
+            The recordings lie below `path/folder`; it may be an address in a store, such as s3://bucket/birds.
         folder : str, default ""
             The folder of the recordings, below `path`.
         fn_col, label_col : str or int, default "path" and "label"
@@ -537,7 +538,8 @@ class SpecDataLoaders(ClipDataLoaders):
         split = Split(valid_pct, valid_col, fold, fold_col, group_col, seed)
         columns = Columns(fn_col, label_col, label_delim, suffix, start_col, end_col, weight_col)
         batches = Batches(bs, val_bs, balance, item_tfms, batch_tfms, num_workers, device, shuffle)
-        root = Path(path) / folder
+        root = as_folder(path) / folder
+        path = "." if isinstance(root, Address) else path  # where a learner keeps its files
         table = label_table(df, root, columns, split, corrections, all_named=bool(folder))
         tree = drawn_tree(table, root, renderer or Renderer(), cache, n_jobs, progress, variants)
         decoding = dict(n_jobs=n_jobs, progress=progress)

@@ -11,13 +11,14 @@ import glob
 import numbers
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
 from ..audio import find_audio
+from ..audio.find import is_audio_name
 from ..audio.readers import is_sound
+from ..core.addresses import as_folder, is_address
 from .images import EncodedSound, Samples
 
 
@@ -48,6 +49,13 @@ def _expand(item) -> list:
     return sorted(glob.glob(os.path.expanduser(item), recursive=True)) or [item]
 
 
+def _is_folder(items) -> bool:
+    """Whether this is a folder; of addresses, one that is not named like a recording."""
+    if is_address(items):
+        return not is_audio_name(os.path.basename(items))
+    return isinstance(items, (str, os.PathLike)) and os.path.isdir(items)
+
+
 def list_sources(items) -> tuple[list[str], list]:
     """(a name for each, what to open) of what people predict on: a folder; or recordings, or one, as paths, pairs `(y, sr)` or pictures."""
     if isinstance(items, pd.DataFrame):
@@ -56,8 +64,8 @@ def list_sources(items) -> tuple[list[str], list]:
             "paths, such as [os.path.join(folder, path) for path in table['path']]"
         )
     is_pair = isinstance(items, tuple) and len(items) == 2 and isinstance(items[1], numbers.Real)
-    if isinstance(items, (str, os.PathLike)) and os.path.isdir(items):
-        items = [Path(items) / name for name in find_audio(items)]
+    if _is_folder(items):
+        items = [as_folder(items) / name for name in find_audio(items)]
     elif is_pair or is_sound(items) or isinstance(items, (Image.Image, Mapping)):
         items = [items]
     sources = [_source(o) for item in items for o in _expand(item)]

@@ -29,6 +29,7 @@ from PIL import Image
 
 from ..audio import Audio, AudioError, recording_seconds
 from ..audio.read import read_clip
+from ..core.addresses import Address, as_folder, is_address
 from ..core.text import examples
 from ..core.warnings import warn
 from .batches import Batches
@@ -128,12 +129,16 @@ def _peek(row, decoded: Audio) -> tuple[str, bytes | int | None]:
         clip = read_clip(row["recording"], decoded, start, peek if end is None else min(end, peek))
     except AudioError as exc:
         return f"{row['path']}: {exc.reason}", None
-    return "", digest_of(clip.y) or os.path.getsize(row["recording"])
+    return "", digest_of(clip.y) or (row["path"] if is_address(row["recording"]) else os.path.getsize(row["recording"]))
 
 
 def _readable(table: pd.DataFrame, root: Path, audio: Audio) -> pd.DataFrame:
     """`table` with the column `recording` (absolute paths); what is not a recording is left out, with a warning that names the reason."""
-    table = table.assign(recording=[os.path.abspath(root / path) for path in table["path"]])
+    table = table.assign(
+        recording=[
+            str(root / path) if isinstance(root, Address) else os.path.abspath(root / path) for path in table["path"]
+        ]
+    )
     decoded = Audio(channel=audio.channel)
     peeks = [_peek(row, decoded) for row in table.to_dict("records")]
     problems = [problem for problem, _ in peeks]
@@ -236,6 +241,7 @@ class WaveDataLoaders(ClipDataLoaders):
         sizing, changes = wave_sizing(audio, seconds, windows), wave_changes(augment, audio)
         columns, split, batches = take(Columns, kwargs), take(Split, kwargs), take(Batches, kwargs)
         clips = cls._readable_clips(df, path, audio, columns, split, **kwargs)
+        path = "." if is_address(path) else path  # where a learner keeps its files
         if sizing.method == "crop" and windows is None:
             longest = audio.duration or max(map(_lasts, clips.evaluated.to_dict("records")))
             sizing = sizing.replace(windows=covering_windows(longest, seconds))
@@ -256,7 +262,7 @@ class WaveDataLoaders(ClipDataLoaders):
         corrections: Corrections = None,
     ) -> SplitClips:
         """The clips that can be read, in training and validation."""
-        root = Path(path) / folder
+        root = as_folder(path) / folder
         table = label_table(df, root, columns, split, corrections, all_named=bool(folder))
         clips = split_clips(_readable(table, root, audio), split, vocab)
         _warn_of_copies(clips.clips, Audio(channel=audio.channel))

@@ -28,6 +28,7 @@ from fastai.vision.all import DataLoader, IntToFloatTensor, Learner, Resize, ToT
 from safetensors.torch import save
 from torch import nn
 
+from ..core.addresses import Address
 from ..core.failures import explained
 from ..core.files import is_temporary, write_atomic
 from ..core.text import examples
@@ -234,7 +235,7 @@ def _measured(predictions: Predictions, on: str) -> list[dict]:
     return [_score_entry(metric, score, low, high, len(kept), on)] if math.isfinite(score) else []
 
 
-def _source_of(picture: str) -> Path | None:
+def _source_of(picture: str) -> Path | Address | None:
     """The folder of the recordings from which the tree of a picture was drawn; None where it stands in no tree."""
     for parent in Path(picture).parents:
         if (parent / "renderer.json").is_file():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..core.addresses import Address, as_folder
 from ..core.files import inside
 from ..experiments import Run
 from ..render.tree import SpecTree
@@ -34,10 +35,10 @@ def tree_of(pictures: pd.Series) -> SpecTree | None:
     return None
 
 
-def folder_of_run(run: Run) -> Path | None:
+def folder_of_run(run: Run) -> Path | Address | None:
     """Where the competition's recordings were when the run was trained."""
     known = run.config.competition.get("folder")
-    return Path(known) if known else None
+    return as_folder(known) if known else None
 
 
 def is_below(file: str | os.PathLike, folder: Path | None) -> bool:
@@ -45,7 +46,7 @@ def is_below(file: str | os.PathLike, folder: Path | None) -> bool:
     return folder is not None and Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
 
 
-def find_recording(path: str, folder: Path | None, anywhere: bool = True) -> Path:
+def find_recording(path: str, folder: Path | Address | None, anywhere: bool = True) -> Path | Address:
     """The recording of a clip: below `folder`, or at an absolute path.
 
     A file that is no longer at its absolute path is looked for by its name in `folder`. ValueError, with a message for the page, where there
@@ -63,7 +64,9 @@ def find_recording(path: str, folder: Path | None, anywhere: bool = True) -> Pat
             found = folder / inside(folder, path)
         except ValueError as exc:
             raise ValueError("The path of the recording leads out of its folder.") from exc
-    if not anywhere and not is_below(found, folder):
+    if isinstance(found, Address) and anywhere:  # whether it is there shows when it is read
+        return found
+    if isinstance(found, Address) or (not anywhere and not is_below(found, folder)):
         raise ValueError(
             "The file of predictions names a recording outside their folder, which is not opened; name the folder with audio=."
         )
@@ -72,9 +75,11 @@ def find_recording(path: str, folder: Path | None, anywhere: bool = True) -> Pat
     return found
 
 
-def find_recordings(table: pd.DataFrame, folder: Path | None, anywhere: bool) -> tuple[list[Path | None], list[str]]:
+def find_recordings(
+    table: pd.DataFrame, folder: Path | Address | None, anywhere: bool
+) -> tuple[list[Path | Address | None], list[str]]:
     """(the recording of each clip or None, why there is none); predictions of waveforms name the file itself."""
-    found: list[Path | None] = []
+    found: list[Path | Address | None] = []
     why: list[str] = []
     for path, given in zip(table["path"], table.get("recording", [""] * len(table))):
         try:

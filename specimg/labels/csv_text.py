@@ -21,6 +21,7 @@ from typing import Literal
 
 import pandas as pd
 
+from ..core.addresses import as_address, is_address, read_stored
 from ..core.text import count, examples
 
 DELIMITERS = (",", ";", "\t", "|")  # in the order in which they are tried
@@ -32,7 +33,13 @@ _ENCODINGS = "'cp1252' for what Excel on Windows writes, 'utf-16-le', 'latin-1' 
 
 def _decoded(path: str, encoding: str | None) -> str:
     """The text of a file; its mark decides where no encoding is given, else it is UTF-8."""
-    with _OPENERS.get(os.path.splitext(path)[1].lower(), open)(path, "rb") as file:
+    opener = _OPENERS.get(os.path.splitext(path)[1].lower(), open)
+    if is_address(path):
+        stored = io.BytesIO(read_stored(as_address(path)))
+        file = stored if opener is open else opener(stored, "rb")
+    else:
+        file = opener(path, "rb")
+    with file:
         data = file.read()
     marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     if b"\0" in data[:HEAD] and encoding is None and marked != "utf-16":

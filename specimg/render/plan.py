@@ -6,13 +6,13 @@ A source (a folder, a list of files, a table of segments) becomes a list of `Job
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..audio.find import walk_audio, warn_passed_over
+from ..core.addresses import Address, as_address, below_address, is_address, stats_stored
 from ..core.files import OutsideError, inside
 from .manifest import HAS_PICTURE, UNREADABLE, Row
 
@@ -35,12 +35,19 @@ class Job(NamedTuple):
 
 
 def stat_of(path_or_entry: str | os.PathLike | os.DirEntry) -> tuple[int | None, int | None]:
-    """(bytes, modification time in ns) of a file; Nones where there is none."""
+    """(bytes, modification time in ns) of a file, or of an object that a store has listed; Nones where there is none."""
     try:
         stat = path_or_entry.stat() if hasattr(path_or_entry, "stat") else os.stat(path_or_entry)
     except (OSError, ValueError):  # ValueError: a name that no file can have
         return None, None
     return stat.st_size, min(stat.st_mtime_ns, MAX_INTEGER)
+
+
+def _stats_of(root: str, names: Iterable[str]) -> dict[str, tuple[int | None, int | None]]:
+    """`stat_of` each of these names below a folder or an address."""
+    if isinstance(root, Address):
+        return stats_stored(root, names)
+    return {name: stat_of(os.path.join(root, name)) for name in dict.fromkeys(names)}
 
 
 def _seconds(value: float | None) -> float | None:
@@ -67,6 +74,8 @@ def variant_jobs(jobs: list[Job], names: Iterable[str]) -> list[Job]:
 
 def name_below(root: str, file: str) -> str:
     """A file given absolutely, relative to `root`, or (where it exists so) relative to the working folder, as a name below `root`."""
+    if is_address(root):
+        return below_address(as_address(root), file)
     if not os.path.isabs(file) and not os.path.lexists(os.path.join(root, file)) and os.path.lexists(file):
         file = os.path.abspath(file)
     try:
@@ -86,7 +95,7 @@ def jobs_of_files(source: str | os.PathLike | Iterable[str], root: str) -> list[
         found = [(name, stat_of(entry)) for name, entry in walk_audio(source, others)]
         warn_passed_over(source, others)
     else:
-        found = [(name, stat_of(os.path.join(root, name))) for name in dict.fromkeys(source)]
+        found = list(_stats_of(root, source).items())
     return [Job(name, None, None, "", _picture_name(name, None, None), *stat) for name, stat in found]
 
 
@@ -96,21 +105,35 @@ def jobs_of_segments(table: pd.DataFrame | Iterable[dict], root: str) -> list[Jo
     missing = [c for c in ("path", "start", "end") if any(c not in row for row in rows)]
     if missing:
         raise ValueError(f"segments lack the columns {', '.join(missing)}; they need path, start and end (seconds)")
-    stats = functools.lru_cache(maxsize=None)(lambda name: stat_of(os.path.join(root, name)))
-    jobs = {}
-    for row in rows:
-        name, start, end = name_below(root, os.fspath(row["path"])), _seconds(row["start"]), _seconds(row["end"])
+    names = [name_below(root, os.fspath(row["path"])) for row in rows]
+    stats, jobs = _stats_of(root, names), {}
+    for name, row in zip(names, rows):
+        start, end = _seconds(row["start"]), _seconds(row["end"])
         if not 0 <= (start or 0) < (math.inf if end is None else end) or end == math.inf:
             raise ValueError(f"segment of {name!r} from {start} s to {end} s; start is 0 or later, and end after start")
         picture = _picture_name(name, start, end)
-        jobs[picture] = Job(name, start, end, "", picture, *stats(name))
+        jobs[picture] = Job(name, start, end, "", picture, *stats[name])
     return list(jobs.values())
 
 
+def _common_address(files: list[str]) -> Address:
+    """What all these addresses lie below. ValueError if they are in several stores, or some of them are on a disk."""
+    folders = [as_address(file).rpartition("/")[0].split("/") for file in files]
+    common = os.path.commonprefix(folders)
+    if len(common) < 3 or not common[2]:  # "s3:", "", "bucket"
+        raise ValueError(
+            f"{files[0]!r} and others of the list have no bucket in common; draw each bucket by a call of its own"
+        )
+    return as_address("/".join(common))
+
+
 def resolve_source(source: str | os.PathLike | Iterable, root: str | os.PathLike | None) -> tuple[str, str | list[str]]:
-    """(root folder, the folder itself or names below the root). ValueError for a missing folder, OutsideError for an escape."""
+    """(root folder, the folder itself or names below the root). ValueError for a missing folder, OutsideError for an escape.
+
+    Where recordings lie in a store, the root is its `Address`.
+    """
     if isinstance(source, (str, os.PathLike)):
-        if not os.path.isdir(source):
+        if not is_address(source) and not os.path.isdir(source):
             raise ValueError(
                 f"{os.fspath(source)!r} is not a folder; give the folder that holds the recordings, or a list of files: [...]"
             )
@@ -118,10 +141,14 @@ def resolve_source(source: str | os.PathLike | Iterable, root: str | os.PathLike
             raise ValueError(
                 f"root={os.fspath(root)!r} goes with a list of files; names in a folder are below that folder"
             )
-        return os.path.realpath(source), os.path.realpath(source)
+        root = as_address(source) if is_address(source) else os.path.realpath(source)
+        return root, root
     files = [os.fspath(file) for file in source]
     if not files:
         raise ValueError("the list of files is empty; there is nothing to draw")
+    if is_address(root) or (root is None and is_address(files[0])):
+        root = as_address(root) if root is not None else _common_address(files)
+        return root, [below_address(root, file) for file in files]
     if root is None:
         files = [os.path.abspath(file) for file in files]
         root = os.path.commonpath([os.path.dirname(file) for file in files])

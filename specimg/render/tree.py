@@ -36,10 +36,12 @@ from typing import TYPE_CHECKING
 
 from ..audio import AudioError, UnreadableError
 from ..audio.decode import SampleBuffer
+from ..audio.errors import OutOfReachError
 from ..audio.faults import FAULTS
 from ..audio.find import decoder_of_name
 from ..audio.read import read_clip
 from ..audio.variants import Variant, seeded, variants_by_name
+from ..core.addresses import Address, as_folder, join, list_stored, refuse_address
 from ..core.arguments import names_arguments
 from ..core.cache import default_cache
 from ..core.failures import FULL, explained
@@ -84,12 +86,14 @@ def _draw_one(
 ) -> Row:
     """Draw one picture into the tree. Problems of the recording go into the row; problems of the disk are raised."""
     vary = seeded(variants[job.variant], job.path, job.start, job.end) if job.variant else None
-    path = os.path.join(root, job.path)
+    path = join(root, job.path)
     try:
         clip = read_clip(path, renderer.audio, job.start, job.end, buffer, vary, MAX_SAMPLES)
         png = renderer.encode(clip)
+    except OutOfReachError as exc:
+        raise ConnectionError(str(exc)) from exc
     except AudioError as exc:
-        if job.size is not None and not os.access(path, os.R_OK):
+        if job.size is not None and not isinstance(root, Address) and not os.access(path, os.R_OK):
             return Row(*job, UNSEEN, f"{exc.reason} (on {platform.node()})", None, None)
         return Row(*job, UNREADABLE if isinstance(exc, UnreadableError) else FAILED, exc.reason, None, None)
     except ImportError:
@@ -134,6 +138,8 @@ def _disk_error(folder: Path, exc: OSError) -> OSError:
     """The same kind of error with a message that names the ways out."""
     if isinstance(exc, (ChildProcessError, TimeoutError)):
         return exc
+    if isinstance(exc, ConnectionError):
+        return ConnectionError(f"{exc}; what is drawn is kept: call again to draw the rest")
     if exc.errno in FULL:
         return OSError(
             exc.errno,
@@ -199,8 +205,8 @@ class SpecTree:
         Folder of the tree.
     renderer : Renderer
         What drew it.
-    source : Path
-        Folder of the recordings, as it was when they were drawn.
+    source : Path or Address
+        Folder of the recordings, as it was when they were drawn; or its address in a store.
     rows : list of Row
         The pictures asked for.
 
@@ -214,8 +220,8 @@ class SpecTree:
     0  cat/cat0.wav  drawn       0.5  8000
     """
 
-    def __init__(self, root: Path, renderer: Renderer, source: Path, rows: list[Row]):
-        self.root, self.renderer, self.source = Path(root), renderer, Path(source)
+    def __init__(self, root: Path, renderer: Renderer, source: Path | Address, rows: list[Row]):
+        self.root, self.renderer, self.source = Path(root), renderer, as_folder(source)
         self._rows = rows
 
     @classmethod
@@ -251,7 +257,7 @@ class SpecTree:
             raise ValueError(f"{str(folder)!r} is not a tree (it has no renderer.json){hint}") from exc
         try:
             check_numbers(facts["renderer"])
-            renderer, source = Renderer.from_dict(facts["renderer"]), Path(facts["source"])
+            renderer, source = Renderer.from_dict(facts["renderer"]), as_folder(facts["source"])
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"{str(folder / 'renderer.json')!r} does not describe a tree: {exc}") from exc
         recorded = read_versions(folder)
@@ -341,7 +347,8 @@ class SpecTree:
         """
         name, variant = os.fspath(path), getattr(variant, "name", variant)
         if name not in self._by_path:
-            name = name_below(os.path.realpath(self.source), name)
+            source = self.source if isinstance(self.source, Address) else os.path.realpath(self.source)
+            name = name_below(source, name)
         rows = self._by_path.get(name)
         if not rows:
             raise ValueError(f"no picture of {name!r} in {self!r}; call render_tree again if it is new")
@@ -427,14 +434,20 @@ class SpecTree:
         ValueError
             If the recordings' folder itself is gone, or something in the tree is a link; then nothing is deleted.
         """
-        if not self.source.is_dir():
+        is_stored = isinstance(self.source, Address)
+        if not is_stored and not self.source.is_dir():
             raise ValueError(
                 f"the recordings' folder {str(self.source)!r} is not there, so nobody can say which pictures still belong; nothing was deleted"
             )
+        stored = list_stored(self.source) if is_stored else {}
         now, pictures = time.time(), dict(_files_of(self.root))
         with Manifest(self.root) as manifest:
             rows = manifest.rows()
-            gone = {r.picture for r in rows if not os.path.lexists(self.source / r.path)}
+            gone = {
+                r.picture
+                for r in rows
+                if not (r.path in stored if is_stored else os.path.lexists(self.source / r.path))
+            }
             known = {r.picture for r in rows if r.status in HAS_PICTURE} - gone
             stray = [
                 name
@@ -561,6 +574,18 @@ def _draw_into(
         raise _disk_error(folder, exc) from exc
 
 
+def _cache_folder(cache: str | os.PathLike | None) -> Path:
+    """The folder that holds trees. ValueError for an address: a tree is one database and many small pictures, read again in every epoch."""
+    cache = default_cache() if cache is None else cache
+    refuse_address(
+        cache,
+        "a cache",
+        "it holds a database and a small file for each clip, which every epoch reads. Draw into a folder, and copy the whole tree "
+        "(push_to_hub, aws s3 sync, gsutil rsync, rclone), or mount the bucket",
+    )
+    return Path(cache).absolute()
+
+
 def _list_rows(folder: Path) -> None:
     """Write manifest.csv where a killed process left none; not on a disk that is read-only, where the database says it all."""
     if not (folder / "manifest.csv").exists() and os.access(folder, os.W_OK):
@@ -616,11 +641,12 @@ def render_tree(
     Parameters
     ----------
     source : str, os.PathLike or iterable
-        A folder, searched in depth, or a list of files below `root`.
+        A folder, searched in depth, or a list of files below `root`. Or the address of a folder in a store (s3://bucket/night, gs://, hf://
+        and others of `specimg.core.addresses.STORES`), or a list of addresses, read through fsspec.
     renderer : Renderer, default Renderer()
         How recordings are drawn.
     cache : str or os.PathLike, optional
-        Folder that holds trees; default the user's cache folder, /kaggle/working where that exists.
+        Folder that holds trees, on a disk that is here or mounted; default the user's cache folder, /kaggle/working where that exists.
     root : str or os.PathLike, optional
         Folder that the names of a list are below; default their common folder.
     name : str, optional
@@ -642,11 +668,11 @@ def render_tree(
     Raises
     ------
     ValueError
-        No such folder, an empty list, a path that leads out of `root`, no variant; or a tree that was drawn with another major version
+        No such folder, an empty list, a path that leads out of `root`, no variant, an address as cache; or a tree that was drawn with another major version
         of librosa, noisereduce or pyloudnorm, where that library affects the pictures that are to be drawn.
     OSError
-        The disk is full, the cache cannot be written to, another process holds the tree, it was deleted, or a worker was killed; what
-        is drawn is kept.
+        The disk is full, the cache cannot be written to, another process holds the tree, it was deleted, a worker was killed, or a store
+        is not there, may not be listed or is out of reach; what is drawn is kept.
     RuntimeError
         Workers cannot read what this process can, or their pictures do not arrive in the tree.
 
@@ -670,6 +696,7 @@ def render_tree(
             f"renderer={renderer!r} is not a Renderer; wrap a representation: Renderer(Mel(...)), and name the folder cache="
         )
     variants = variants_by_name(variants)
+    cache = _cache_folder(cache)
     root, source = resolve_source(source, root)
     if segments is not None:
         jobs = jobs_of_segments(segments, root)
@@ -680,7 +707,7 @@ def render_tree(
             f"{root!r} holds no recordings; they end in .wav, .flac, .ogg, .mp3 ... (specimg.audio.AUDIO_SUFFIXES)"
         )
     jobs = variant_jobs(jobs, variants)
-    folder = Path(cache if cache is not None else default_cache()).absolute() / _tree_name(renderer, root, name)
+    folder = cache / _tree_name(renderer, root, name)
 
     known = {row.picture: row for row in read_rows(folder)}
     there = {name for name, _ in _files_of(folder)}

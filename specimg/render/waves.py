@@ -27,6 +27,7 @@ import numpy as np
 
 from ..audio import Audio
 from ..audio.read import Clip, read_clip
+from ..core.addresses import join
 from ..core.failures import explained
 from ..core.files import unlinked, write_atomic
 from ..core.locks import locked
@@ -178,7 +179,7 @@ def _decode_some(root: str, audio: Audio, jobs: list[Job]) -> list[tuple[Job, Cl
     found: list[tuple[Job, Clip | None, str]] = []
     for job in jobs:
         try:
-            clip = read_clip(os.path.join(root, job.path), audio, job.start, job.end, most=MAX_SAMPLES)
+            clip = read_clip(join(root, job.path), audio, job.start, job.end, most=MAX_SAMPLES)
             found.append((job, clip, ""))
         except ValueError as exc:  # an AudioError has its reason without the path
             found.append((job, None, getattr(exc, "reason", str(exc))))

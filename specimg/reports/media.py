@@ -24,6 +24,7 @@ from fastai.vision.all import Learner
 
 from ..audio import Audio, recording_seconds
 from ..audio.opus import LEAST, MOST, Sound, clip_sound, describe_bitrate
+from ..core.addresses import Address
 from ..core.progress import progress_bar
 from ..core.text import count, examples
 from ..core.warnings import warn
@@ -228,6 +229,10 @@ def _put_sounds(media: Media, made: list, spans: list, recordings: list, why: li
     numbers: dict[str, int] = {}
     for sound, span, recording, reason in zip(made, spans, recordings, why):
         reason = sound if isinstance(sound, str) else reason
+        if sound is None and isinstance(recording, Address):
+            reason = (
+                reason or "The recording lies in a store, to which a page cannot link; a larger sound budget embeds it."
+            )
         if isinstance(sound, Sound):
             row = 1, sound.begin, sound.seconds, None
         elif span is not None and not reason:
