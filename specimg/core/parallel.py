@@ -9,15 +9,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from .clusters import active_engine, map_on_cluster
 
 CHUNK = 16  # items a worker is given at once
 ROUND = 8  # chunks for each worker at once, with a backend that returns all results together
 WORTH_WORKERS = 2.5  # s of work left for one process, above which starting workers (1 s) pays
-
-
-class WorkerError(RuntimeError):
-    """Workers do not see what this process sees."""
 
 
 def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[list]:
@@ -26,16 +24,20 @@ def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[lis
 
     try:
         parallel, together = joblib.Parallel(n_jobs=n_jobs, return_as="generator"), len(chunks)
-    except ValueError:  # a backend that returns all at once (multiprocessing, Ray): rounds, so that a kill costs one
+    except ValueError:  # a backend that returns all at once (multiprocessing): rounds, so that a kill costs one
         parallel, together = joblib.Parallel(n_jobs=n_jobs), ROUND * joblib.effective_n_jobs(n_jobs)
-    for i in range(0, len(chunks), together):
-        yield from parallel(joblib.delayed(work)(chunk) for chunk in chunks[i : i + together])
+    with parallel:  # the same workers for all rounds
+        for i in range(0, len(chunks), together):
+            yield from parallel(joblib.delayed(work)(chunk) for chunk in chunks[i : i + together])
 
 
-def map_chunks(work: Callable[[list], list], items: list, n_jobs: int) -> Iterator[list]:
+def map_chunks(
+    work: Callable[[list], list], items: list, n_jobs: int, chunk: int | None = None, libraries: Iterable[str] = ()
+) -> Iterator[list]:
     """Call a function on chunks of a list, in this process while little is left, else in joblib's workers.
 
-    joblib's active backend decides where workers run, so that `joblib.parallel_config(backend="dask")` reaches a cluster.
+    joblib's active backend decides where workers run: `joblib.parallel_config(backend="dask")`, or `"ray"`, reaches a cluster, which
+    is given all of the work at once.
 
     Parameters
     ----------
@@ -44,14 +46,28 @@ def map_chunks(work: Callable[[list], list], items: list, n_jobs: int) -> Iterat
     items : list
         All items.
     n_jobs : int
-        Number of workers; 1 keeps the work in this process, -1 uses all CPUs.
+        Number of workers; 1 keeps the work in this process, -1 uses all CPUs; on Dask any other number than 1 means all workers.
+    chunk : int, optional
+        Items a worker is given at once; default CHUNK, which suits items of some milliseconds.
+    libraries : iterable of str
+        Packages that affect the results; a cluster's worker that has another version of one, or of specimg, is refused.
 
     Yields
     ------
     list
         The result of each chunk, in the order of the items.
+
+    Raises
+    ------
+    WorkerError
+        A cluster has lost all workers, or its workers have other versions.
     """
-    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
+    size = CHUNK if chunk is None else chunk
+    chunks = [items[i : i + size] for i in range(0, len(items), size)]
+    engine = active_engine(n_jobs) if chunks else None
+    if engine is not None:
+        yield from map_on_cluster(engine, work, chunks, libraries)
+        return
     began, done = time.perf_counter(), 0
     while chunks:
         left = len(chunks) * (time.perf_counter() - began) / done if done else 0

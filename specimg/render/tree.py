@@ -44,10 +44,12 @@ from ..audio.variants import Variant, seeded, variants_by_name
 from ..core.addresses import Address, as_folder, join, list_stored, refuse_address
 from ..core.arguments import names_arguments
 from ..core.cache import default_cache
+from ..core.clusters import WorkerError
 from ..core.failures import FULL, explained
 from ..core.files import files_below, refuse_links, unlinked, write_atomic
 from ..core.hub import local_folder
-from ..core.parallel import WorkerError, map_chunks
+from ..core.installed import installed_versions
+from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
 from ..core.text import examples
 from ..core.warnings import warn
@@ -56,7 +58,7 @@ from .manifest import DRAWN, FAILED, HAS_PICTURE, PARTIAL, UNREADABLE, Manifest,
 from .plan import Job, jobs_of_files, jobs_of_segments, name_below, render_action, resolve_source, stat_of, variant_jobs
 from .prepare import MAX_SAMPLES
 from .renderer import Renderer
-from .versions import Recorded, compare_versions, installed_versions, read_facts, read_versions, warn_of_versions
+from .versions import Recorded, compare_versions, read_facts, read_versions, warn_of_versions
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -544,6 +546,7 @@ def _draw_into(
     jobs: list[Job],
     n_jobs: int,
     progress: bool,
+    libraries: frozenset[str],
 ) -> None:
     """Draw jobs and keep the manifest up to date as they are done."""
     draw = functools.partial(_draw_chunk, renderer, root, str(folder / "images"), variants)
@@ -555,7 +558,7 @@ def _draw_into(
             Manifest(folder) as manifest,
             progress_bar(len(jobs), folder.name, progress) as bar,
         ):
-            for rows in map_chunks(draw, jobs, n_jobs):
+            for rows in map_chunks(draw, jobs, n_jobs, libraries=libraries):
                 manifest.put(_seen(root, rows))
                 finished += len(rows)
                 bar.update(len(rows))
@@ -717,7 +720,8 @@ def render_tree(
         if render_action(known.get(job.picture), (job.size, job.mtime), job.picture in there) != "keep"
     ]
     recorded = read_versions(folder)
-    versions = _versions_to_draw(folder, recorded, _libraries_of(renderer, variants, to_draw or jobs), bool(to_draw))
+    libraries = _libraries_of(renderer, variants, to_draw or jobs)
+    versions = _versions_to_draw(folder, recorded, libraries, bool(to_draw))
     if not to_draw:
         rows = [known[job.picture] for job in jobs]
         _list_rows(folder)
@@ -730,7 +734,7 @@ def render_tree(
                 _write_renderer(folder, renderer, root, name, versions)
         except OSError as exc:
             raise _disk_error(folder, exc) from exc
-        _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress)
+        _draw_into(folder, renderer, root, variants, to_draw, n_jobs, progress, libraries)
         rows, to_draw = _stored(folder, jobs)
     if to_draw:
         _give_up(folder, rows, to_draw)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..core.reading import read_json
@@ -23,19 +21,6 @@ Recorded = dict[str, list[str]]  # library -> its versions, oldest first
 # Libraries of signal processing, which change their numbers with a new major version (librosa 1.0 has another phase vocoder). What the
 # others do in our pictures (arithmetic, Fourier transforms, decoding, resampling, resizing) stays the same but for rounding.
 CHANGE_NUMBERS = frozenset({"librosa", "noisereduce", "pyloudnorm"})
-
-
-def installed_versions(libraries: Iterable[str]) -> dict[str, str]:
-    """Library -> installed version, specimg's own first. What is not installed is left out; drawing raises its error."""
-    from .. import __version__
-
-    found = {"specimg": __version__}
-    for name in sorted(libraries):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def read_facts(folder: Path) -> dict:
@@ -113,7 +98,7 @@ def compare_versions(recorded: Recorded, installed: dict[str, str]) -> dict[str,
     recorded : dict of list of str
         Versions that drew the tree, as `read_versions` returns them; a library that it does not record is not compared.
     installed : dict of str
-        Versions that would draw now, as `installed_versions` returns them.
+        Versions that would draw now, as `core.installed.installed_versions` returns them.
 
     Returns
     -------

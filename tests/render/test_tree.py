@@ -1043,7 +1043,7 @@ def test_a_tree_that_is_deleted_while_it_is_drawn_is_said(source, draw, monkeypa
 
 
 def test_a_killed_worker_is_said(source, draw, monkeypatch):
-    def killed(work, items, n_jobs):
+    def killed(work, items, n_jobs, **options):
         yield work(items[:1])
         raise BrokenProcessPool("A process was terminated abruptly")
 

@@ -8,10 +8,10 @@ import pytest
 
 from specimg.audio import Audio
 from specimg.audio.variants import AddNoise, PitchShift, Roll, TimeStretch
-from specimg.render import versions
+from specimg.core import installed
 from specimg.render.renderer import Renderer
 from specimg.render.tree import SpecTree, render_tree
-from specimg.render.versions import compare_versions, installed_versions, read_versions, version_action
+from specimg.render.versions import compare_versions, read_versions, version_action
 from specimg.spectrogram import Chroma, Contrast, Cqt, Delta, Gammatone, Mel, Picture, Scaled, Stack, Stft, Tonnetz, Vqt
 
 MEL = Mel(n_mels=16, n_fft=256, hop_length=128)
@@ -39,8 +39,8 @@ def draw(source, tmp_path):
 @pytest.fixture
 def pretend(monkeypatch):
     """pretend(librosa="1.0.0"): what is installed from now on."""
-    real, pretended = versions.version, {}
-    monkeypatch.setattr(versions, "version", lambda name: pretended.get(name) or real(name))
+    real, pretended = installed.version, {}
+    monkeypatch.setattr(installed, "version", lambda name: pretended.get(name) or real(name))
     return lambda **numbers: pretended.update(numbers)
 
 
@@ -94,10 +94,6 @@ def test_a_value_names_its_libraries(value, libraries):
 def test_what_draws_without_librosa_says_so():
     for value in (Renderer(), Renderer(Stft()), Audio(sr=8000, lowpass_hz=100, normalize="rms"), Picture(width=3)):
         assert "librosa" not in value.libraries
-
-
-def test_what_is_not_installed_is_left_out():
-    assert list(installed_versions({"no-such-package", "numpy"})) == ["specimg", "numpy"]
 
 
 @pytest.mark.parametrize(
