@@ -53,7 +53,7 @@ def _existing(table: pd.DataFrame, root: Path | Address) -> pd.DataFrame:
         stored = stats_stored(root, table["path"])
         there = np.array([stored[path][1] is not None for path in table["path"]], bool)
     else:
-        there = np.array([os.path.lexists(root / path) for path in table["path"]], bool)
+        there = np.array([os.path.lexists(os.path.join(root, path)) for path in table["path"].tolist()], bool)
     if not there.any():
         raise ValueError(
             f"none of the {len(table)} names in the table is a file below {str(root)!r} "

@@ -33,7 +33,7 @@ def sort_labels(labels: Iterable[str]) -> list[str]:
 def column(table: pd.DataFrame, name: str) -> pd.Series:
     """A column without empty cells. ValueError, with the rows, where cells are empty, and for an unknown name."""
     cells = table[choose(name, map(str, table.columns), "column in the table")]
-    blank = [is_blank(cell) for cell in cells]
+    blank = [is_blank(cell) for cell in cells.tolist()]
     if any(blank):
         raise ValueError(f"column {name!r} is empty in {row_numbers(blank)}; fill it in or leave these rows out")
     return cells
@@ -43,7 +43,8 @@ def label_lists(labels: pd.DataFrame | Sequence) -> list[list[str]]:
     """The labels of each row as text, from a table with the column `label` or from that column alone."""
     if not isinstance(labels, pd.DataFrame):
         labels = pd.DataFrame({"label": pd.Series(list(labels), dtype=object)})
-    return [[str(part) for part in (cell if isinstance(cell, MANY) else [cell])] for cell in column(labels, "label")]
+    cells = column(labels, "label").tolist()
+    return [[str(part) for part in cell] if isinstance(cell, MANY) else [str(cell)] for cell in cells]
 
 
 def class_counts(labels: pd.DataFrame | Sequence) -> pd.Series:

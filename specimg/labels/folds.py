@@ -68,10 +68,9 @@ class _Units:
         """(labels,): how many units hold each label."""
         return np.bincount(self.counts.indices, minlength=len(self.labels))
 
-    def at(self, unit: int) -> tuple[np.ndarray, np.ndarray]:
-        """The labels in a unit and the rows of each."""
-        here = slice(self.counts.indptr[unit], self.counts.indptr[unit + 1])
-        return self.counts.indices[here], self.counts.data[here]
+    def holding(self, chosen: np.ndarray) -> np.ndarray:
+        """(units,) of bool: whether a unit holds one of the labels that are chosen, (labels,) of bool."""
+        return np.asarray(self.counts @ chosen.astype(float)) > 0
 
 
 def _collect(table: pd.DataFrame, group: str | None) -> _Units:
@@ -111,7 +110,7 @@ def _targets(n_rows: np.ndarray, shares: np.ndarray, rng) -> np.ndarray:
     return targets
 
 
-def _queue(units: _Units, rng) -> list[int]:
+def _queue(units: _Units, rng) -> np.ndarray:
     """The order in which units are assigned: large ones first; among equals those of the rarest label, then those of the label that is rarest
     among the rest, and so on; at random where that leaves a choice.
     """
@@ -122,18 +121,12 @@ def _queue(units: _Units, rng) -> list[int]:
         rarest = np.argmin(np.where(left > 0, left, np.inf))
         chosen = by_label.indices[by_label.indptr[rarest] : by_label.indptr[rarest + 1]]
         chosen = chosen[waiting[chosen]]
-        queue.extend(chosen[np.argsort(tie_break[chosen])])
+        queue.append(chosen[np.argsort(tie_break[chosen])])
         waiting[chosen] = False
         left -= np.asarray(units.counts[chosen].sum(0)).ravel()
     unlabelled = np.flatnonzero(waiting)
-    queue.extend(unlabelled[np.argsort(tie_break[unlabelled])])
-    return sorted(queue, key=lambda unit: -units.sizes[unit])
-
-
-def _gain(targets: np.ndarray, n: np.ndarray, totals: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(folds,): by how much chi-square, a fold's distance from its targets, falls if it takes `n` rows of each label."""
-    gain = (n / totals) @ (2 * targets - n[:, None]) / shares
-    return np.round(gain, 9)  # equal gains must tie, whatever the last bit
+    queue = np.concatenate([*queue, unlabelled[np.argsort(tie_break[unlabelled])]])
+    return queue[np.argsort(-units.sizes[queue], kind="stable")]
 
 
 def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: bool = False) -> np.ndarray:
@@ -147,24 +140,33 @@ def _stratify(units: _Units, shares: Sequence[float], seed: int, keep_known: boo
     shares, totals = np.asarray(shares), np.asarray(units.counts.sum(0)).ravel()
     targets = _targets(totals.astype(int), shares, rng)
     room = np.bincount(_apportion(units.sizes.sum(), shares), minlength=len(shares))
-    tie_break = rng.permutation(len(shares))
+    tie_break = rng.permutation(len(shares)).tolist()
     spare = units.spread  # units of each label that fold 1 has not taken
-    free = np.array([not keep_known or (spare[units.at(unit)[0]] > 1).all() for unit in range(len(units.sizes))])
-    n_free, empty = free.sum(), np.ones(len(shares), bool)  # the last free units go where nothing is yet
+    free = ~units.holding(spare < 2) if keep_known else np.ones(len(units.sizes), bool)
+    everywhere, empty = {*range(len(shares))}, {*range(len(shares))}  # the last free units go where nothing is yet
+    n_free = int(free.sum())
     fold = np.zeros(len(units.sizes), int)
-    for unit in _queue(units, rng):
-        labels, n = units.at(unit)
-        if keep_known and not (spare[labels] > 1).all():
-            may = np.array([True, False])
+    # numbers of Python from here on: arrays of a few numbers each would take ten times as long for a million units
+    wanted, totals, spare, room, shares = (x.tolist() for x in (targets, totals, spare, room, shares))
+    starts, all_labels, counts = (x.tolist() for x in (units.counts.indptr, units.counts.indices, units.counts.data))
+    queue = _queue(units, rng)
+    for unit, size, is_free in zip(queue.tolist(), units.sizes[queue].tolist(), free[queue].tolist()):
+        labels, n = all_labels[starts[unit] : starts[unit + 1]], counts[starts[unit] : starts[unit + 1]]
+        if keep_known and any([spare[label] < 2 for label in labels]):
+            may = {0}
         else:
-            may = empty if n_free <= empty.sum() else np.ones(len(shares), bool)
-        gain = np.where(may, _gain(targets[labels], n, totals[labels], shares), -np.inf)
-        fold[unit] = best = np.lexsort((tie_break, room, gain))[-1]
-        targets[labels, best] -= n
-        room[best] -= units.sizes[unit]
-        empty[best] = False
-        spare[labels] -= best == 1
-        n_free -= free[unit]
+            may = empty if n_free <= len(empty) else everywhere
+        here = [(wanted[label], rows, rows / totals[label]) for label, rows in zip(labels, n)]
+        # by how much chi-square, a fold's distance from its targets, falls if it takes the unit; rounded, so that equal gains tie
+        gains = {k: round(sum([by * (2 * left[k] - rows) for left, rows, by in here]) / shares[k] * 1e9) for k in may}
+        best = max([(gain, room[k], tie_break[k], k) for k, gain in gains.items()])[-1]
+        for label, rows in zip(labels, n):
+            wanted[label][best] -= rows
+            spare[label] -= best == 1
+        fold[unit] = best
+        room[best] -= size
+        empty.discard(best)
+        n_free -= is_free
     return fold
 
 

@@ -30,6 +30,8 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "n
 
 def is_blank(cell: object) -> bool:
     """Whether a cell is missing or empty text."""
+    if isinstance(cell, str):  # most are, and tables have a million of them
+        return not cell.strip()
     return not isinstance(cell, MANY) and (pd.isna(cell) or not str(cell).strip())
 
 

@@ -54,7 +54,7 @@ def is_multilabel(table: pd.DataFrame) -> bool:
     >>> is_multilabel(pd.DataFrame({"label": [["dog", "rain"], []]}))
     True
     """
-    return any(isinstance(label, MANY) for label in table["label"])
+    return any(isinstance(label, MANY) for label in table["label"].tolist())
 
 
 def _unite(table: pd.DataFrame, clip: list[str]) -> pd.DataFrame:
