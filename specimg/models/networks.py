@@ -18,6 +18,7 @@ import timm
 import torch
 from fastai.vision.all import Callback, TensorBase, apply_init, create_head
 from timm.models import get_arch_pretrained_cfgs, group_parameters, split_model_name_tag
+from timm.utils import unwrap_model
 from torch import Tensor, nn
 
 from ..core.values import choose
@@ -137,7 +138,8 @@ class ExtraLoss(Callback):
     order, run_valid = 2, False  # after ClipWeights, before MixedPrecision scales the loss
 
     def after_loss(self) -> None:
-        extra = self.learn.model[1].extra_loss(self.learn.loss_func, *self.learn.yb)
+        # several processes that train together have the network in a wrapper
+        extra = unwrap_model(self.learn.model)[1].extra_loss(self.learn.loss_func, *self.learn.yb)
         if extra is not None:
             self.learn.loss_grad = self.learn.loss_grad + extra
             self.learn.loss = self.learn.loss_grad.clone()

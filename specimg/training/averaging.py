@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import torch
 from fastai.vision.all import Callback, Learner
-from timm.utils import ModelEmaV3
+from timm.utils import ModelEmaV3, unwrap_model
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, update_bn
 
@@ -75,17 +75,18 @@ class Ema(WeightAverage):
 
     def after_step(self) -> None:
         self.n += 1
-        self.average.update(self.learn.model, step=self.n)
+        self.average.update(unwrap_model(self.learn.model), step=self.n)
 
     def restore(self, model: torch.nn.Module) -> None:
         """The trained weights again, where validation has put the average in their place."""
         if self.trained is not None:
-            model.load_state_dict(self.trained)
+            unwrap_model(model).load_state_dict(self.trained)
             self.trained = None
 
     def before_validate(self) -> None:
-        self.trained = _copied(self.learn.model)
-        self.learn.model.load_state_dict(self.mean.state_dict())
+        model = unwrap_model(self.learn.model)
+        self.trained = _copied(model)
+        model.load_state_dict(self.mean.state_dict())
 
     def after_validate(self) -> None:
         self.restore(self.learn.model)

@@ -9,7 +9,7 @@
       predictions.npz        of the validation clips, when it is finished
 
 `TrainingFolder` and `InMemory` have the same methods: `claimed`, `open`, `note`, `save`, `save_best`,
-`save_average`, `load_best`. Every write is atomic,
+`save_average`, `load_best`, `load_optimizer`. Every write is atomic,
 last.pth after best.pth and before history.csv, so a training can be killed at any moment. A lock (`core.locks`), a file that is gone
 afterwards, keeps a second process out. Checkpoints are read with `weights_only=True`, so one from elsewhere runs no code; what it holds is checked entry by
 entry, and a folder that holds links is refused. Folders of earlier versions, with run.json for training.json, are read too.
@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from fastai.vision.all import Learner
+from timm.utils import unwrap_model
 
 from ..core.files import is_temporary, refuse_links, write_atomic
 from ..core.locks import locked
@@ -53,9 +54,14 @@ def folder_action(names: set[str]) -> str:
     return "begin" if names <= {"recipe.toml", _FACTS, "checkpoints"} else "refuse"
 
 
+def _weights(learn: Learner) -> dict[str, torch.Tensor]:
+    """Of the network itself, without the wrapper that it has while several processes train it."""
+    return unwrap_model(learn.model).state_dict()
+
+
 def _answering(learn: Learner, progress: Progress) -> dict[str, torch.Tensor]:
     """The weights that this epoch was validated with."""
-    return progress.average["model"] if progress.recipe.ema and progress.average else learn.model.state_dict()
+    return progress.average["model"] if progress.recipe.ema and progress.average else _weights(learn)
 
 
 class InMemory:
@@ -68,8 +74,8 @@ class InMemory:
         """Nobody else trains here."""
         return nullcontext()
 
-    def open(self, learn: Learner, recipe: Recipe) -> Progress:
-        return Progress.new(learn, recipe)
+    def open(self, learn: Learner, recipe: Recipe, processes: int = 1) -> Progress:
+        return Progress.new(learn, recipe, processes)
 
     def note(self, learn: Learner, progress: Progress) -> None:
         """Write nothing."""
@@ -85,6 +91,10 @@ class InMemory:
 
     def load_best(self, learn: Learner) -> None:
         learn.model.load_state_dict(self.best)
+
+    def load_optimizer(self, learn: Learner, progress: Progress) -> None:
+        """In a process beside the one that has the folder."""
+        learn.opt.load_state_dict(progress.opt)
 
 
 # ---------------------------------------------------------------------- what a file must hold
@@ -103,6 +113,7 @@ _FACT_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "clip_weights": (_is_text_or_none, "text or null"),
     "classifier": (lambda part: part is None or isinstance(part, dict), "an object or null"),
     "average": (lambda part: part is None or isinstance(part, dict), "an object or null"),
+    "processes": (lambda part: type(part) is int and 1 <= part < 2**20, "a whole number from 1 on"),
     "versions": (
         lambda part: isinstance(part, dict) and all(isinstance(number, str) for number in part.values()),
         "an object of texts",
@@ -113,6 +124,7 @@ _OPTIONAL_FACTS = (
     "clip_weights",
     "classifier",
     "average",
+    "processes",
     "versions",
 )  # earlier versions had not all of them
 
@@ -308,7 +320,7 @@ class TrainingFolder:
             )
         return action
 
-    def open(self, learn: Learner, recipe: Recipe) -> Progress:
+    def open(self, learn: Learner, recipe: Recipe, processes: int = 1) -> Progress:
         """Begin a training; or read the one that is here and load its weights.
 
         Parameters
@@ -317,6 +329,8 @@ class TrainingFolder:
             The learner to train.
         recipe : Recipe
             How to train; on resuming it must be the same.
+        processes : int, default 1
+            How many train the network; on resuming they may be others, and those of the beginning are returned.
 
         Returns
         -------
@@ -329,7 +343,7 @@ class TrainingFolder:
             It is a training of another recipe, network or data, or damaged.
         """
         if self.action() == "begin":
-            return self._begin(learn, recipe)
+            return self._begin(learn, recipe, processes)
         there = self.recipe().to_dict() | {"clip_weights": self.facts().get("clip_weights")}
         here = recipe.to_dict() | {"clip_weights": clip_weights(learn)}
         if not differences(there, here):
@@ -346,8 +360,8 @@ class TrainingFolder:
                 file.unlink()
         return progress
 
-    def _begin(self, learn: Learner, recipe: Recipe) -> Progress:
-        progress = Progress.new(learn, recipe)
+    def _begin(self, learn: Learner, recipe: Recipe, processes: int) -> Progress:
+        progress = Progress.new(learn, recipe, processes)
         write_atomic(self.recipe_file, recipe.to_toml().encode())
         self.note(learn, progress)
         self.save(learn, progress)  # a training killed in its first epoch needs the random initial weights again
@@ -426,6 +440,7 @@ class TrainingFolder:
             state["opt"],
             average,
             facts.get("average"),
+            processes=facts.get("processes", 1),
         )
 
     def _check_average(self, average: dict, model: dict[str, torch.Tensor]) -> None:
@@ -452,6 +467,7 @@ class TrainingFolder:
             "clip_weights": clip_weights(learn),
             "classifier": classifier_of(learn),
             "average": progress.judged,
+            "processes": progress.processes,
             "versions": versions_of_training(),
         }
         write_atomic(self.facts_file, json.dumps(facts, indent=2, ensure_ascii=False).encode())
@@ -467,7 +483,7 @@ class TrainingFolder:
             The finished epochs.
         """
         opt = learn.opt.state_dict() if progress.rows else None
-        state = {"model": learn.model.state_dict(), "opt": opt, "rows": progress.rows}
+        state = {"model": _weights(learn), "opt": opt, "rows": progress.rows}
         self._write(self.last_file, state if progress.average is None else {**state, "average": progress.average})
         if progress.rows:
             write_atomic(self.history_file, progress.table().to_csv(index=False).encode())

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from fastai.vision.all import Learner
+from fastai.vision.all import Learner, noop
 
 from ..core.arguments import names_arguments
 from ..core.failures import explained
@@ -27,6 +28,7 @@ from .callbacks import check_learner, equipped
 from .checkpoint import InMemory, TrainingFolder
 from .identity import network_of, versions_of_training
 from .loop import conclude, train_phases
+from .ranks import Ranks, alone, together
 from .recipe import Recipe
 from .schedule import Progress, typed
 from .tracking import Track, Tracked, as_track, followed
@@ -36,12 +38,32 @@ MOST_HISTORY = 2**22  # bytes of history.csv, which has a row for each epoch
 
 def _keep_predictions(learn: Learner, store: TrainingFolder, log: Callable[[str], None]) -> None:
     """Predictions of the validation clips, where there are any, in the training folder."""
-    if not getattr(learn.dls.valid, "n", 0):
+    if store.predictions_file.exists() or not getattr(learn.dls.valid, "n", 0):
         return
     try:
         store.save_predictions(learn)
     except ValueError as exc:  # a learner of something else than classes
         log(f"no predictions are kept: {exc}")
+
+
+def _opened(
+    learn: Learner,
+    recipe: Recipe,
+    store: InMemory | TrainingFolder,
+    processes: int,
+    stack: ExitStack,
+    log: Callable[[str], None],
+) -> Progress:
+    """What is done and what is left. Until the end of `stack` nobody else trains there."""
+    stack.enter_context(store.claimed())
+    progress = store.open(learn, recipe, processes)
+    if progress.processes != processes and not progress.finished:
+        bs = getattr(learn.dls.train, "bs", None) or 1
+        log(
+            f"this training was begun by {progress.processes} and goes on with {processes} processes: "
+            f"a step takes {bs * processes} clips now, not {bs * progress.processes}"
+        )
+    return progress
 
 
 @names_arguments
@@ -59,6 +81,9 @@ def fit(
     The table is printed as it grows; within `learn.no_logging()` nothing is. Afterwards `learn.history` is the table and
     `learn.recipe` the recipe with the seed and the learning rate that were used: from the same initial weights it repeats the
     training. A learner that is in mixed precision already stays in it.
+
+    Where several processes were launched (torchrun, accelerate launch), each calls it, and they train as one: `bs` clips a step in each,
+    every clip once an epoch among them; the first of them writes and prints. They need the package accelerate.
 
     Parameters
     ----------
@@ -87,7 +112,9 @@ def fit(
         The learner cannot follow the recipe, no learning rate is found, a loss is not finite, another process trains in `out`, or `out`
         holds another recipe, another network, other data, other files or a link; `track` is unknown or does not begin.
     ModuleNotFoundError
-        The library that `track` names is not installed.
+        The library that `track` names, or accelerate for several processes, is not installed.
+    ConnectionError
+        Another of several processes has ended: what is finished is kept, and the same command resumes.
     OSError
         The disk is full, or a process that loads data was killed: what is finished is kept, and the same call resumes.
 
@@ -106,21 +133,26 @@ def fit(
         raise ValueError(f"recipe={recipe!r} is not a Recipe; write Recipe(epochs=...)")
     check_learner(learn, recipe)
     track = as_track(track)
-    log = line_logger(print if learn.logger is print else learn.logger)
-    store = InMemory() if out is None else TrainingFolder(out)
-    with explained(store.name, f"finished epochs are kept, and {store.how_to_resume}"), store.claimed():
-        progress = store.open(learn, recipe)
+    with ExitStack() as stack:
+        ranks = stack.enter_context(together(learn))
+        log = line_logger(print if learn.logger is print else learn.logger) if ranks.is_writer else noop
+        store = TrainingFolder(out) if out is not None and ranks.is_writer else InMemory()
+        stack.enter_context(explained(store.name, f"finished epochs are kept, and {store.how_to_resume}"))
+        ranks.check(recipe.to_dict())
+        progress = ranks.first(lambda: _opened(learn, recipe, store, ranks.size, stack, log))
+        ranks.same(learn.model)
         try:
             if progress.rows and progress.finished:
-                conclude(learn, progress, store, log)
+                ranks.first(lambda: conclude(learn, progress, store, log))
+                ranks.same(learn.model)
                 log(
                     f"the training in {out} is finished after {count(len(progress.rows), 'epoch')}: nothing is trained, "
                     "its weights are loaded"
                 )
             else:
-                _train_followed(learn, recipe, progress, store, log, track)
-            if predictions and isinstance(store, TrainingFolder) and not store.predictions_file.exists():
-                _keep_predictions(learn, store, log)
+                _train_followed(learn, recipe, progress, store, log, track, ranks)
+            if predictions and out is not None:
+                ranks.first(lambda: _keep_predictions(learn, store, log))
         finally:
             learn.history, learn.recipe = progress.table(), progress.settled
     return learn.history
@@ -133,6 +165,7 @@ def _train(
     store: InMemory | TrainingFolder,
     log: Callable[[str], None],
     tracked: Tracked,
+    ranks: Ranks,
 ) -> None:
     """The epochs that are left."""
     if progress.rows:
@@ -144,7 +177,7 @@ def _train(
         log(f"nothing here is pretrained, so the {skipped} frozen epoch{'s are' if skipped > 1 else ' is'} skipped")
     try:
         with equipped(learn, recipe):
-            train_phases(learn, progress, store, log, tracked)
+            train_phases(learn, progress, store, log, tracked, ranks)
     except KeyboardInterrupt:
         log(f"stopped after {len(progress.rows)} of {progress.total} epochs; {store.how_to_resume}")
         raise
@@ -173,15 +206,18 @@ def _train_followed(
     store: InMemory | TrainingFolder,
     log: Callable[[str], None],
     track: Track | None,
+    ranks: Ranks,
 ) -> None:
     """The epochs that are left, then what a tracker shows of the end. A training of a group leaves the report to the group."""
     place = store.path if isinstance(store, TrainingFolder) else None
+    track = track if ranks.is_writer else None
     about = {} if track is None else _about(learn, recipe, progress)
     with followed(track, about, place, len(progress.rows)) as tracked, tempfile.TemporaryDirectory() as scratch:
-        _train(learn, recipe, progress, store, log, tracked)
+        _train(learn, recipe, progress, store, log, tracked, ranks)
         learn.history, learn.recipe = progress.table(), progress.settled
         page = track is not None and track.group is None
-        tracked.finish(lambda: provided("training_pages")(learn, Path(scratch), page=page))
+        with alone(learn):
+            tracked.finish(lambda: provided("training_pages")(learn, Path(scratch), page=page))
 
 
 def read_history(out: str | os.PathLike) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from fastai.vision.all import (
     DataLoaders,
@@ -243,9 +244,13 @@ def _own_network(
     return model, _WAVE_STATS if net_facts(arch).wave else _OWN_STATS, found, options
 
 
-def seed_generators(dls: DataLoaders, seed: int) -> None:
-    """Seed the global generators and those of the loaders."""
-    set_seed(seed, reproducible=True)
+def seed_generators(dls: DataLoaders, seed: int, rank: int = 0) -> None:
+    """Seed the global generators and those of the loaders.
+
+    Of several processes that train one network each has chances of its own, by its `rank`; their loaders shuffle alike.
+    """
+    own = int(np.random.SeedSequence((seed, rank)).generate_state(1)[0]) if rank else seed
+    set_seed(own, reproducible=True)
     for dl in dls.loaders:
         if hasattr(dl, "rng"):  # fastai's DataLoader shuffles with a generator of its own
             dl.rng = random.Random(seed)

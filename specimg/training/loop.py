@@ -16,11 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastai.vision.all import Callback, CancelFitException, Learner, SuggestionMethod, find_bs
+from timm.utils import unwrap_model
 
 from ..core.text import count
 from .averaging import Ema, WeightAverage, averaging, judged
 from .checkpoint import InMemory, TrainingFolder
 from .learner import seed_generators
+from .ranks import Ranks
 from .schedule import (
     DEFAULT_RATE,
     PHASES,
@@ -76,13 +78,16 @@ class _Epochs(Callback):
         store: InMemory | TrainingFolder,
         table: _Table,
         average: WeightAverage | None,
+        ranks: Ranks,
     ) -> None:
         self.this_training, self.phase, self.store, self.table, self.average = progress, phase, store, table, average
+        self.ranks = ranks
         self.skip = progress.done(phase)  # fastai counts through the epochs that it skips
 
     def before_epoch(self) -> None:
         if self.epoch >= self.skip:
-            seed_generators(self.learn.dls, epoch_seed(self.this_training.seed, self.phase, self.epoch))
+            seed = epoch_seed(self.this_training.seed, self.phase, self.epoch)
+            seed_generators(self.learn.dls, seed, self.ranks.rank)
             self.began, self.loss_sum, self.seen, self.peak = time.perf_counter(), 0.0, 0, 0.0
 
     def after_batch(self) -> None:
@@ -91,18 +96,24 @@ class _Epochs(Callback):
         self.seen += size
         self.peak = max(self.peak, float(self.opt.hypers[-1]["lr"]))
 
+    def after_train(self) -> None:
+        if self.average is not None:
+            self.ranks.same(self.average.mean)
+
     def measured(self) -> dict:
-        """The row of the epoch just over. Its training loss is the mean over the epoch; fastai's is a running mean that lags."""
+        """The row of the epoch just over, of all processes. Its training loss is the mean over the epoch; fastai's is a running mean that lags."""
         names = list(self.recorder.metric_names)[1:]  # the first is epoch; the last, time, has no figure
         figures = {name: None if x is None else float(x) for name, x in zip(names, self.learn.final_record)}
-        figures["train_loss"] = self.loss_sum / self.seen
-        return {
+        sums, seen = zip(*self.ranks.gathered((self.loss_sum, self.seen)))
+        figures["train_loss"] = sum(sums) / sum(seen)
+        row = {
             "phase": self.phase,
             "epoch": len(self.this_training.rows) + 1,
             "lr": self.peak,
             **figures,
             "seconds": round(time.perf_counter() - self.began, 3),
         }
+        return self.ranks.agreed(row)
 
     def after_epoch(self) -> None:
         if self.epoch < self.skip:
@@ -113,7 +124,7 @@ class _Epochs(Callback):
             raise CancelFitException
         progress.rows.append(row)
         if self.average is not None:
-            self.average.after_epoch_of(self.learn.model, progress.todo("unfrozen"))
+            self.average.after_epoch_of(unwrap_model(self.learn.model), progress.todo("unfrozen"))
             progress.average = self.average.state()
         if progress.recipe.best_model and best_row(progress.rows, progress.recipe.monitor) == len(progress.rows) - 1:
             self.store.save_best(self.learn, progress)  # first: an epoch that counts as done has left its weights
@@ -139,7 +150,7 @@ def _set_frozen(learn: Learner, phase: str) -> None:
         )
 
 
-def _find_lr(learn: Learner, progress: Progress) -> float:
+def _find_lr(learn: Learner, progress: Progress, steps: int) -> float:
     """A peak learning rate from a trial run in which the learning rate grows, so that the loss falls and then rises.
 
     For a pretrained network the middle of the longest fall, fastai's default (`valley`). From scratch a tenth of the
@@ -150,7 +161,7 @@ def _find_lr(learn: Learner, progress: Progress) -> float:
     suggest = SuggestionMethod.Valley if progress.pretrained else SuggestionMethod.Minimum
     _set_frozen(learn, "frozen" if progress.planned["frozen"] else "unfrozen")
     seed_generators(learn.dls, epoch_seed(progress.seed, "search", 0))
-    steps, model_dir = search_length(len(learn.dls.train), progress.total), learn.model_dir
+    model_dir = learn.model_dir
     try:
         with tempfile.TemporaryDirectory() as folder, learn.no_bar():
             learn.model_dir = Path(folder)  # lr_find saves the weights in it, and beside the data may be read-only
@@ -182,6 +193,7 @@ def _train(
     store: InMemory | TrainingFolder,
     table: _Table,
     average: WeightAverage | None,
+    ranks: Ranks,
 ) -> None:
     """The remaining epochs of one phase."""
     recipe, done = progress.recipe, progress.done(phase)
@@ -195,7 +207,11 @@ def _train(
         div_final=recipe.div_final,
         pct_start=recipe.pct_start,
         wd=recipe.wd,
-        cbs=[_Epochs(progress, phase, store, table, average), *([] if average is None else [average])],
+        cbs=[
+            _Epochs(progress, phase, store, table, average, ranks),
+            *([] if average is None else [average]),
+            *ranks.callbacks(),
+        ],
         start_epoch=done,
     )
     # skipped epochs left empty rows, at which the recorder's plots would fail
@@ -221,21 +237,27 @@ def conclude(learn: Learner, progress: Progress, store: InMemory | TrainingFolde
 
 
 def train_phases(
-    learn: Learner, progress: Progress, store: InMemory | TrainingFolder, log: Callable[[str], None], tracked: Tracked
+    learn: Learner,
+    progress: Progress,
+    store: InMemory | TrainingFolder,
+    log: Callable[[str], None],
+    tracked: Tracked,
+    ranks: Ranks,
 ) -> None:
     """Find the learning rate, train phase by phase, and restore the best epoch where the recipe asks for it."""
     recipe, table = progress.recipe, _Table(log, progress.total, tracked)
     learn.create_opt()
     learn.model.zero_grad(set_to_none=True)  # fastai's optimizer would decay frozen weights that still have gradients
-    if progress.lr is None and not search_length(len(learn.dls.train), progress.total):
+    searched = search_length(ranks.steps(), progress.total)
+    if progress.lr is None and not searched:
         progress.lr = DEFAULT_RATE[progress.pretrained]
         store.note(learn, progress)
-        steps = len(learn.dls.train) * progress.total
+        steps = ranks.steps() * progress.total
         log(
             f"lr {progress.lr}, the default: a search would take longer than half of this training of {count(steps, 'step')}"
         )
     elif progress.lr is None:
-        found = _find_lr(learn, progress)
+        found = ranks.first(lambda: _find_lr(learn, progress, searched))
         progress.lr = min(max(found, KEPT[0]), KEPT[1])
         store.note(learn, progress)
         log(f"lr {progress.lr} found" + ("" if progress.lr == found else f" (suggested: {found}, kept within {KEPT})"))
@@ -245,13 +267,14 @@ def train_phases(
     try:
         for phase in PHASES:
             if progress.todo(phase):
-                _train(learn, progress, phase, store, table, average)
+                _train(learn, progress, phase, store, table, average, ranks)
     finally:
         if isinstance(average, Ema):  # interrupted within validation
             average.restore(learn.model)
     if stopped_early(progress.rows, recipe):
         log(f"stopped early: no better {recipe.monitor} for {recipe.early_stopping} epochs")
-    conclude(learn, progress, store, log)
+    ranks.first(lambda: conclude(learn, progress, store, log))
+    ranks.same(learn.model)
     best = best_row(progress.rows, recipe.monitor) if recipe.best_model else None
     if best is not None:
         log(f"back to epoch {best + 1}, the best by {recipe.monitor}: {progress.rows[best][recipe.monitor]:.4f}")

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from ..core.text import count, examples
 from .layers import Activations, embedding_layer, named_layers
 from .predictions import THRESHOLD, Predictions, is_missing
+from .ranks import alone
 
 _CARRIED = ["start", "end", "group", "fold", "weight", "recording"]  # taken over from `dl.clips` where known
 
@@ -150,6 +151,7 @@ def _run_once(learn: Learner, dl: DataLoader, activations: Activations) -> _Coll
     """Every batch of `dl` through the network once, with the transforms that validation has."""
     as_valid = getattr(dl.dataset, "set_split_idx", None)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(alone(learn))  # also where several processes train: each that asks predicts every clip
         stack.enter_context(activations)
         stack.enter_context(idle_recorder(learn))
         if as_valid is not None:

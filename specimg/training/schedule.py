@@ -109,13 +109,14 @@ class Progress:
         None  # what that average scored on the validation clips in the end, and the last epoch's weights
     )
     problem: str = ""  # why it cannot go on
+    processes: int = 1  # that began it, together
 
     @classmethod
-    def new(cls, learn: Learner, recipe: Recipe) -> Progress:
+    def new(cls, learn: Learner, recipe: Recipe, processes: int = 1) -> Progress:
         # the seed comes from the system: an earlier training may have seeded the global generators
         seed = secrets.randbelow(2**32) if recipe.seed is None else recipe.seed
         pretrained = bool(getattr(learn, "pretrained", False))
-        return cls(recipe, seed, pretrained, given_rate(recipe.lr, pretrained))
+        return cls(recipe, seed, pretrained, given_rate(recipe.lr, pretrained), processes=processes)
 
     @property
     def planned(self) -> dict[str, int]:
