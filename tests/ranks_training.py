@@ -47,7 +47,7 @@ def make_loaders(folder, bs=4, **options):
 
 def metrics():
     """One is a mean over batches, one over clips; the third needs all of them at once."""
-    return [accuracy, fastai_metric("map@3"), fastai_metric("macro_auc")]
+    return [accuracy, fastai_metric("map@3"), fastai_metric("macro_auc_single")]
 
 
 def own_learner(folder, **options):
@@ -104,9 +104,8 @@ def train(learn, recipe, out, last_batch=None):
     watch = Watch(last_batch)
     with learn.added_cbs(watch):
         history = sp.fit(learn, recipe, out=out)
-    rows = json.loads(history.to_json(orient="records", double_precision=15))
     names = sorted({type(layer).__name__ for layer in learn.model.modules()})
-    return {"rows": rows, "read": watch.read, "weights": digest(learn.model), "layers": names}
+    return {"rows": history.to_dict("records"), "read": watch.read, "weights": digest(learn.model), "layers": names}
 
 
 def main():
