@@ -336,7 +336,7 @@ def together(learn: Learner) -> Iterator[Ranks]:
         return
     if importlib.util.find_spec("accelerate") is None:
         raise ModuleNotFoundError(
-            f"{num_distrib()} processes train one network (WORLD_SIZE) with the package accelerate: pip install specimg[distributed]"
+            f"{num_distrib()} processes train one network (WORLD_SIZE) with the package accelerate: pip install specimg[accelerate]"
         )
     import fastai.distributed  # noqa: F401  it adds distrib_ctx
 

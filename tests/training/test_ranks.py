@@ -141,7 +141,7 @@ def test_alone_fastai_sees_one_process(monkeypatch):
 def test_several_processes_without_accelerate_name_it(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"specimg\[distributed\]"), together(make_learner()):
+    with pytest.raises(ModuleNotFoundError, match=r"specimg\[accelerate\]"), together(make_learner()):
         pass
 
 
@@ -232,7 +232,9 @@ def test_metrics_are_those_of_one_process(trained, folder, name):
     rows = load_training(learn, folder / name)
     with learn.no_bar(), learn.no_logging():
         figures = learn.validate()
-    assert list(figures) == pytest.approx(rows.iloc[-1][["valid_loss", "accuracy", "map@3", "macro_auc_single"]], rel=1e-6)
+    assert list(figures) == pytest.approx(
+        rows.iloc[-1][["valid_loss", "accuracy", "map@3", "macro_auc_single"]], rel=1e-6
+    )
     kept = predict_all(learn)
     assert np.allclose(kept.probs, Predictions.load(folder / name / "predictions.npz").probs, atol=1e-6)
 
