@@ -22,6 +22,7 @@ from ..audio import Audio
 from ..audio.read import Clip
 from ..render.prepare import prepare, prepare_all
 from ..render.renderer import Renderer
+from ..spectrogram.picture import PictureInfo
 from .images import WHOLE, FitSize, SpecImage
 from .tta import TTA, TTAFit, fit_with_tta
 from .waves import FitWave, TensorWave
@@ -265,8 +266,25 @@ class PictureInput(NetworkInput):
         return self.transform(SpecImage.create(prepared), split_idx=1).as_subclass(Tensor).float().div(255)
 
     def clip_tensor(self, clip: Clip) -> Tensor:
+        return self.planes_tensor(*self.renderer.planes(clip))
+
+    def planes_tensor(self, planes: np.ndarray, info: PictureInfo) -> Tensor:
+        """`to_tensor` of pixels that were never a PNG.
+
+        Parameters
+        ----------
+        planes : ndarray
+            uint8 `(channels, height, width)`, as `Renderer.planes` draws them.
+        info : PictureInfo
+            What it says of them.
+
+        Returns
+        -------
+        Tensor
+            As of `to_tensor`.
+        """
         self.transform.training = False  # as `split_idx=1` says it
-        return self.transform.fit(*self.renderer.planes(clip)).as_subclass(Tensor).float().div(255)
+        return self.transform.fit(planes, info).as_subclass(Tensor).float().div(255)
 
     def with_transform(self, transform: Any) -> PictureInput:
         return PictureInput(self.renderer, transform)

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..data.inputs import NetworkInput, input_from_dict
+from ..audio.read import read_clip
+from ..data.inputs import PictureInput, input_from_dict
 from ..data.tta import TTA
 from ..inference import Calibration, load_classifier
 from ..inference.calibration import logits_of, probabilities_of
 from ..inference.export.quantise import quantise_onnx
 from ..inference.export.runtime import OnnxNetwork
+from ..spectrogram.picture import PictureInfo
 
 AT_ONCE = 64  # pictures through a network together
 Span = tuple[float | None, float | None]  # start and end, seconds; None for a whole recording
@@ -102,21 +104,24 @@ def _network(one: Exported) -> OnnxNetwork:
 # ---------------------------------------------------------------------- windows
 
 
-def _drawn(given: NetworkInput, job: Job) -> tuple[list[bytes], list[int], dict[int, str]]:
+Drawn = tuple[np.ndarray, PictureInfo]  # a picture, as `Renderer.planes` draws it
+
+
+def _drawn(given: PictureInput, job: Job) -> tuple[list[Drawn], list[int], dict[int, str]]:
     """(pictures, the windows that they are of, why the others have none)."""
     pictures, rows, reasons = [], [], {}
     for i, (start, end) in enumerate(job.spans):
         try:
-            pictures.append(given.renderer.png(job.path, start=start, end=end))
+            pictures.append(given.renderer.planes(read_clip(job.path, given.audio, start, end)))
             rows.append(i)
         except ValueError as exc:  # an AudioError has its reason without the path
             reasons[i] = getattr(exc, "reason", str(exc))
     return pictures, rows, reasons
 
 
-def _tensors(given: NetworkInput, pictures: list[bytes]) -> np.ndarray:
+def _tensors(given: PictureInput, pictures: list[Drawn]) -> np.ndarray:
     """float32 (windows of recordings, windows of the network, channels, height, width)."""
-    x = np.stack([given.to_tensor(picture).numpy() for picture in pictures])
+    x = np.stack([given.planes_tensor(*picture).numpy() for picture in pictures])
     return x if x.ndim == 5 else x[:, None]
 
 
@@ -133,7 +138,7 @@ def _probabilities(network: OnnxNetwork, x: np.ndarray, is_multi: bool) -> np.nd
 def answer_recording(job: Job) -> Answered:
     """The mean of the networks' probabilities for each window of a recording."""
     began = time.perf_counter()
-    inputs = [input_from_dict(one.input) for one in job.networks]
+    inputs: list[Any] = [input_from_dict(one.input) for one in job.networks]  # of pictures, as the run's
     pictures, rows, reasons = _drawn(inputs[0], job)
     if not rows:
         return Answered(None, reasons, time.perf_counter() - began)
@@ -172,7 +177,8 @@ def lower_precision(exact: Exported, precision: str, sample: tuple[Job, ...]) ->
 
     sample : windows of recordings; every second one calibrates 8 bits, all others are compared. ValueError if none can be read.
     """
-    began, given, pictures = time.perf_counter(), input_from_dict(exact.input), list[bytes]()
+    began, pictures = time.perf_counter(), list[Drawn]()
+    given: Any = input_from_dict(exact.input)
     for job in sample:
         pictures += _drawn(given, job)[0]
     if len(pictures) < 2:

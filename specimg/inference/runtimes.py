@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -67,42 +68,54 @@ def cannot_export(clf: Predictor, read: NetworkInput) -> str:
 
 # ---------------------------------------------------------------------- exported networks
 
-_kept: weakref.WeakKeyDictionary[nn.Module, tuple[bytes, OnnxNetwork]] = weakref.WeakKeyDictionary()
+
+@dataclass
+class Exported:
+    """A network in a runtime, what it was exported of, and which of its outputs were compared with torch's."""
+
+    network: OnnxNetwork
+    digest: bytes
+    compared: set[str] = field(default_factory=set)
+
+
+_kept: weakref.WeakKeyDictionary[nn.Module, Exported] = weakref.WeakKeyDictionary()
 
 
 def _digest(clf: Predictor, runtime: str, threads: int) -> bytes:
     """Of all that an exported network depends on: networks may be trained on after they were exported."""
-    found = hashlib.blake2b(repr((runtime, threads, clf.temperature, clf.is_multi)).encode())
+    found = hashlib.sha256(repr((runtime, threads, clf.temperature, clf.is_multi)).encode())
     for name, value in clf.model.state_dict().items():
         found.update(name.encode())
         found.update(np.ascontiguousarray(value.detach().cpu().numpy()).reshape(-1).view(np.uint8))
     return found.digest()
 
 
-def exported_network(clf: Predictor, runtime: str) -> OnnxNetwork:
+def exported_network(clf: Predictor, runtime: str) -> Exported:
     """The network of a classifier in a runtime, on as many threads as torch uses; it is exported once, in memory, and kept as long as the model."""
     from .export.onnx import onnx_bytes
 
     threads = torch.get_num_threads()
     digest = _digest(clf, runtime, threads)
     known = _kept.get(clf.model)
-    if known is None or known[0] != digest:
-        known = _kept[clf.model] = digest, OnnxNetwork(onnx_bytes(clf), runtime, threads=threads)
-    return known[1]
+    if known is None or known.digest != digest:
+        known = _kept[clf.model] = Exported(OnnxNetwork(onnx_bytes(clf), runtime, threads=threads), digest)
+    return known
 
 
 # ---------------------------------------------------------------------- answers
 
 
 class Answers:
-    """Probabilities of batches, by torch or by an exported network that is compared with it on the first batch.
+    """Probabilities of batches, by torch or by an exported network that is compared with it on its first batch.
 
     Parameters
     ----------
     plain : callable
         What torch answers.
-    network : callable, default None
-        What the exported network answers; None: torch does.
+    exported : Exported, default None
+        The exported network; None: torch answers.
+    output : str, default "probabilities"
+        Or "frames".
     runtime : str, default "torch"
         What runs the exported network.
     insists : bool, default False
@@ -112,12 +125,12 @@ class Answers:
     def __init__(
         self,
         plain: Callable[[Tensor], np.ndarray],
-        network: Callable[[Tensor], np.ndarray] | None = None,
+        exported: Exported | None = None,
+        output: str = "probabilities",
         runtime: str = "torch",
         insists: bool = False,
     ):
-        self.plain, self.network, self.runtime, self.insists = plain, network, runtime, insists
-        self.compared = False
+        self.plain, self.exported, self.output, self.runtime, self.insists = plain, exported, output, runtime, insists
 
     def __call__(self, x: Tensor) -> np.ndarray:
         """Probabilities of a batch.
@@ -132,21 +145,22 @@ class Answers:
         ndarray
             float32 (batch, classes), or (batch, frames, classes).
         """
-        if self.network is None:
+        if self.exported is None:
             return self.plain(x)
-        found = self.network(x)
-        return found if self.compared else self._compared(x, found)
+        found = self.exported.network(x.numpy(), self.output)
+        return found if self.output in self.exported.compared else self._compared(x, found)
 
     def _compared(self, x: Tensor, found: np.ndarray) -> np.ndarray:
         """`found`, or what torch answers where the two differ."""
-        self.compared, expected, found_there = True, self.plain(x[:COMPARED]), found[:COMPARED]
+        expected, found_there = self.plain(x[:COMPARED]), found[:COMPARED]
         if np.allclose(found_there, expected, rtol=0, atol=AGREES, equal_nan=True):
+            self.exported.compared.add(self.output)
             return found
         off = f"in {self.runtime} the probabilities of this network differ by up to {np.nanmax(np.abs(found_there - expected)):.2g}"
         if self.insists:
             raise ValueError(f"{off}; give runtime='torch'")
         warn(f"{off}, so torch runs it")
-        self.network, self.runtime = None, "torch"
+        self.exported, self.runtime = None, "torch"
         return self.plain(x)
 
 
@@ -198,7 +212,7 @@ def answers_of(
     if runtime == "torch":
         return Answers(plain)
     try:
-        network = exported_network(clf, runtime)
+        exported = exported_network(clf, runtime)
     except Exception as exc:  # the exporter has errors of many kinds
         if insists:
             raise
@@ -206,5 +220,4 @@ def answers_of(
             f"this network cannot be exported ({type(exc).__name__}: {str(exc)[:200]}), so torch runs it; runtime='torch' says no more"
         )
         return Answers(plain)
-    output = "frames" if frames else "probabilities"
-    return Answers(plain, lambda x: network(x.numpy(), output), runtime, insists)
+    return Answers(plain, exported, "frames" if frames else "probabilities", runtime, insists)

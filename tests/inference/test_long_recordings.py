@@ -180,7 +180,9 @@ def test_auto_takes_torch_and_says_so_where_a_network_differs_or_cannot_be_expor
     expected = clf.predict_windows(path, progress=False, runtime="torch")
     monkeypatch.setattr(runtimes, "PAYS", 0)
     monkeypatch.setattr(runtimes, "NEEDED", ())
-    monkeypatch.setattr(runtimes, "exported_network", lambda clf, runtime: lambda x, output: np.full((len(x), 3), 0.5))
+    monkeypatch.setattr(
+        runtimes, "exported_network", lambda *_: runtimes.Exported(lambda x, _: np.full((len(x), 3), 0.5), b"")
+    )
     with pytest.warns(UserWarning, match="differ by up to 0.* torch runs it"):
         found = clf.predict_windows(path, progress=False)
     assert found.attrs["runtime"] == "torch" and np.array_equal(numbers(found), numbers(expected))
@@ -199,9 +201,11 @@ def test_a_runtime_that_cannot_do_it_is_refused(net, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="unknown runtime 'onnxruntme'; did you mean 'onnxruntime'"):
         classifier(net).predict_windows(path, runtime="onnxruntme")
     crops = classifier(net, fit=FitSize((24, 40), "crop", 0.4, 3))
-    monkeypatch.setattr(runtimes, "check_runtime", lambda runtime: None)
+    monkeypatch.setattr(runtimes, "check_runtime", lambda *_: None)
     with pytest.raises(ValueError, match="several pictures of each window"):
         crops.predict_windows(path, runtime="onnxruntime")
-    monkeypatch.setattr(runtimes, "exported_network", lambda clf, runtime: lambda x, output: np.zeros((len(x), 3)))
+    monkeypatch.setattr(
+        runtimes, "exported_network", lambda *_: runtimes.Exported(lambda x, _: np.zeros((len(x), 3)), b"")
+    )
     with pytest.raises(ValueError, match="give runtime='torch'"):
         classifier(net).predict_windows(path, runtime="onnxruntime")
