@@ -251,21 +251,46 @@ def test_the_keyboard_reaches_the_players(open_page, file):
     until(page, "document.activeElement.dataset.duration && document.getElementById('sound').currentTime > 0")
 
 
-def test_long_lists_are_made_as_they_come_into_view(open_page, tmp_path):
-    probs = probabilities(np.arange(200) % 3, np.arange(200) % 3, 3)
+def test_only_the_cards_near_the_view_are_in_the_document(open_page, tmp_path):
+    n, labels = 300, np.arange(300) % 3
     table = pd.DataFrame(
-        {"path": [f"gone/{k}.wav" for k in range(200)], "target": ["abc"[k % 3] for k in range(200)], "loss": 0.1}
+        {
+            "path": [f"gone/{k}.wav" for k in range(n)],
+            "target": ["abc"[k] for k in labels],
+            "loss": np.linspace(9, 1, n),
+        }
     )
-    page = open_page(report(Predictions(table, probs, list("abc")), tmp_path / "r.html", progress=False), "clips")
-    first = len(paths(page, "#view-clips"))
-    assert 24 <= first <= 72 and page.locator("#view-clips .count").inner_text() == "200 clips"
-    page.mouse.wheel(0, 20000)
-    until(page, f"document.querySelectorAll('#view-clips .card').length > {first}")
-    # whoever goes on to the end in every frame gets all of them
-    until(page, "window.scrollBy(0, 9000) || document.querySelectorAll('#view-clips .card').length === 200")
+    predicted = Predictions(table, probabilities(labels, labels, 3), list("abc"))
+    page = open_page(report(predicted, tmp_path / "r.html", progress=False), "clips")
+    assert page.locator("#view-clips .count").inner_text() == "300 clips"
+    there = "[...document.querySelectorAll('#view-clips .card')].map((card) => Number(card.dataset.clip))"
+    assert paths(page, "#view-clips")[0] == "gone/0.wav" and len(page.evaluate(there)) <= 120
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.keyboard.press("End")
+    until(page, f"{there}.includes(299) && !{there}.includes(0)")
+    assert len(page.evaluate(there)) <= 120
+    assert page.evaluate("document.documentElement.scrollHeight") == pytest.approx(height, rel=0.1)
+    assert page.locator("#view-clips .card").last.is_visible()
+    page.keyboard.press("Home")
+    until(page, f"{there}.includes(0) && !{there}.includes(299)")
+    page.select_option("[data-filter=order]", label="lowest loss first")
+    assert page.evaluate(there)[0] == 299
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")  # what was seen is printed
+    assert 0 < page.locator("#view-clips .card").count() <= 120 and page.locator("#view-clips .cards.cut").count() == 1
     assert page.locator("#view-clips .play:enabled").count() == 0
     note = page.locator("#view-clips .note").first
     assert note.inner_text() == "The folder of the recordings is not known; name it with audio=."
+
+
+def test_arrow_keys_go_on_where_cards_are_not_made_yet(open_page, folder, predicted):
+    table = pd.concat([predicted.table] * 4, ignore_index=True).drop(columns=["prediction", "confidence", "right"])
+    probs = np.concatenate([predicted.probs] * 4)
+    many = Predictions(table.assign(loss=np.linspace(9, 1, 96)), probs, predicted.vocab)
+    page = open_page(report(many, folder / "many.html", progress=False, overwrite=True), "clips", width=390)
+    page.locator("#view-clips .play").first.focus()
+    for _ in range(50):
+        page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('.card').dataset.clip") == "50"
 
 
 def test_linked_sounds_play_their_span_and_say_it_when_they_are_gone(open_page, tmp_path):

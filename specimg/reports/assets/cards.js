@@ -1,6 +1,8 @@
-// A clip as a card: spectrogram over seconds and hertz, player, prediction and label. Cards are made as they come into view.
+// A clip as a card: spectrogram over seconds and hertz, player, prediction and label. Cards are made as they come into view, and
+// leave the document with it.
 
-const BATCH = 24; // cards made at once
+const BATCH = 24; // cards made at once; a multiple of the columns that a screen has room for, 1 to 4
+const NEAR = "800px"; // beyond the view, where cards are made before they are seen
 
 // about four round seconds between two ends; the last one with its unit
 function secondTicks(left, right) {
@@ -168,35 +170,79 @@ function makeCard(i, extra) {
 
 // ---------------------------------------------------------------- lists
 
-// Cards of the clips `ids` in `host`, 24 at a time; the next follow when the end comes into view.
+// The clips `ids` as boxes of 24 cards. Every box has its place from the start, so that the scroll bar reaches the end at once; only those near
+// the view hold cards. Cards with `extra` are kept beside the document, as what was typed into them is.
 function fillList(host, ids, extra) {
-  let made = 0;
-  const end = el("div.end");
-  const more = () => {
-    if (made >= ids.length) return false;
-    end.before(...ids.slice(made, made + BATCH).map((i) => makeCard(i, extra).root));
-    made += BATCH;
-    if (made >= ids.length) {
-      watch.disconnect();
-      end.remove();
+  const kept = new Map(),
+    boxes = [];
+  let width = 0; // px, for which the places are measured
+  const cardOf = (i) => {
+    if (!kept.has(i)) {
+      const card = makeCard(i, extra);
+      if (!extra) return card.root;
+      kept.set(i, card);
     }
-    host.classList.toggle("cut", made < ids.length);
-    return true;
+    const card = kept.get(i);
+    if (maps.on) showMap(card, true);
+    return card.root;
   };
+  const fill = (box) => {
+    if (box.hasChildNodes()) return;
+    box.style.height = "";
+    box.replaceChildren(...box.ids.map(cardOf));
+    box.isSeen = true;
+  };
+  const empty = (box) => {
+    const isNeeded = box.contains(document.activeElement) || (playing.card && box.contains(playing.card.root));
+    if (!box.hasChildNodes() || isNeeded) return;
+    box.style.height = `${box.offsetHeight}px`;
+    box.replaceChildren();
+  };
+  // the place of boxes without cards; where the width is the same, those that had cards keep theirs
+  const measure = () => {
+    const full = boxes.find((box) => box.hasChildNodes());
+    if (!full || !full.offsetHeight || host.offsetWidth === width) return;
+    width = host.offsetWidth;
+    const { gridTemplateColumns, rowGap } = getComputedStyle(full),
+      rows = (box) => Math.ceil(box.ids.length / gridTemplateColumns.split(" ").length);
+    const rowHeight = (full.offsetHeight + parseFloat(rowGap)) / rows(full);
+    for (const box of boxes) if (!box.hasChildNodes()) box.style.height = `${rows(box) * rowHeight - parseFloat(rowGap)}px`;
+  };
+  const isShown = () => host.offsetParent !== null;
   const watch = new IntersectionObserver(
-    (entries) => {
-      if (!entries.some((entry) => entry.isIntersecting) || !more()) return;
-      // it reports changes only: after scrolling on at once the end is in view again, which is not a change
-      watch.unobserve(end);
-      if (end.isConnected) watch.observe(end);
-    },
-    { rootMargin: "500px" },
+    (entries) => isShown() && entries.forEach(({ isIntersecting, target }) => (isIntersecting ? fill : empty)(target)),
+    { rootMargin: `${NEAR} 0px`, scrollMargin: `${NEAR} 0px` },
   );
   if (playing.card && host.contains(playing.card.root)) letGo();
-  host.replaceChildren(end);
-  host.more = more;
-  more();
-  if (made < ids.length) watch.observe(end);
+  if (host.list) host.list.end();
+  for (let at = 0; at < ids.length; at += BATCH) {
+    const box = Object.assign(el("div.batch"), { ids: ids.slice(at, at + BATCH) });
+    box.style.height = "1500px"; // until there is a card to measure
+    boxes.push(box);
+  }
+  host.replaceChildren(...boxes);
+  if (boxes.length) fill(boxes[0]);
+  const resized = new ResizeObserver(measure);
+  resized.observe(host);
+  boxes.forEach((box) => watch.observe(box));
+  host.list = {
+    ids,
+    // the card at this position
+    at(k) {
+      const box = boxes[Math.floor(k / BATCH)];
+      fill(box);
+      return box.children[k % BATCH].card;
+    },
+    // what was seen is printed
+    print() {
+      boxes.filter((box) => box.isSeen).forEach(fill);
+      host.classList.toggle("cut", boxes.some((box) => !box.isSeen));
+    },
+    end() {
+      watch.disconnect();
+      resized.disconnect();
+    },
+  };
 }
 
 function cardList(ids, extra) {
@@ -228,14 +274,10 @@ document.addEventListener("keydown", (event) => {
     card = event.target.closest(".card");
   if (!list) return;
   event.preventDefault();
-  const beside = (node) => {
-    do {
-      node = step > 0 ? node.nextElementSibling : node.previousElementSibling;
-    } while (node && !(node.card && !node.card.play.disabled));
-    return node;
-  };
-  let next = beside(card);
-  if (!next && step > 0 && list.more && list.more()) next = beside(card);
+  const { ids, at } = list.list;
+  let k = ids.indexOf(card.card.clip) + step;
+  while (k >= 0 && k < ids.length && isSilent(ids[k])) k += step;
+  const next = k >= 0 && k < ids.length ? at(k).root : null;
   if (next) {
     next.card.play.focus();
     next.scrollIntoView({ block: "nearest" });

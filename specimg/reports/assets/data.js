@@ -73,7 +73,7 @@ const percent = (x) => (isNumber(x) ? `${(100 * x).toFixed(x > 0.995 && x < 1 ? 
 const interval = (score) => (isNumber(score.low) ? `${fixed(score.low, 3)} to ${fixed(score.high, 3)}` : "–");
 const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 const baseName = (path) => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1) || path;
-const sameText = (a, b) => a.localeCompare(b, "en", { numeric: true });
+const sameText = new Intl.Collator("en", { numeric: true }).compare;
 
 function labelsOf(cell) {
   const numbers = cell === null ? [] : Array.isArray(cell) ? cell : [cell];

@@ -192,5 +192,8 @@ document.querySelector("footer").append(el("p", page.media), el("p.soft.tiny", `
 const header = document.querySelector("header");
 new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${header.offsetHeight}px`)).observe(header);
 window.addEventListener("hashchange", showView);
-window.addEventListener("beforeprint", () => VIEWS.forEach(drawOnce));
+window.addEventListener("beforeprint", () => {
+  VIEWS.forEach(drawOnce);
+  for (const host of document.querySelectorAll(".cards")) if (host.list) host.list.print();
+});
 showView();
