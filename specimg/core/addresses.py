@@ -17,13 +17,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import functools
 import hashlib
 import io
 import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -51,7 +52,7 @@ STORES = {
     "smb": "smbprotocol",
     "memory": "fsspec",
 }
-BLOCK = 2**19  # bytes of the first request, and that are read ahead: benchmarks/object_store.py compares sizes
+BLOCK = 2**19  # bytes of the first request, and of parts that are kept: benchmarks/object_store.py compares sizes
 COPIED = 2**23  # bytes a request, where the whole of an object is needed
 FEW = 64  # names that are asked for one by one; more are found by one listing, of 1000 names a request
 AT_ONCE = 16  # of those requests
@@ -390,21 +391,23 @@ def stats_stored(root: Address, names: Iterable[str]) -> dict[str, tuple[int | N
 class StoredFile(io.RawIOBase):
     """An object that is read in parts. A part that cannot be had ends the file, and `failure` says why.
 
-    Decoders are C libraries that call back for bytes, through which no exception finds its way: so `check` has to be called behind them.
+    Decoders are C libraries that call back for bytes, through which no exception finds its way: so `failure` has to be looked at behind them.
 
     Parameters
     ----------
     address : Address
         Of the object.
-    file : file
-        As fsspec opens it.
     head : bytes
         Its beginning.
+    file : file
+        As fsspec opens it, with a cache of blocks.
+    fetch : callable
+        `fetch(start=, end=) -> bytes`, one request: for parts of more than a block.
     """
 
-    def __init__(self, address: Address, file: BinaryIO, head: bytes):
+    def __init__(self, address: Address, head: bytes, file: BinaryIO, fetch: Callable[..., bytes]):
         self.name, self.failure = str(address), None
-        self._file, self._head, self._at = file, head, 0
+        self._head, self._file, self._fetch, self._at = head, file, fetch, 0
         self._copy: io.RawIOBase | None = None
         self._size = file.seek(0, os.SEEK_END)
 
@@ -421,15 +424,20 @@ class StoredFile(io.RawIOBase):
         self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
         return self._at
 
+    def _part(self, start: int, end: int) -> bytes:
+        if end - start > BLOCK:
+            return self._fetch(start=start, end=end)
+        self._file.seek(start)
+        return self._file.read(end - start)
+
     def readinto(self, buffer) -> int:
         if self.failure is not None:
             return 0
-        wanted = min(len(buffer), max(0, self._size - self._at))
-        data = self._head[self._at : self._at + wanted]
+        end = min(self._size, self._at + len(buffer))
+        data = self._head[self._at : end]
         try:
-            if len(data) < wanted:
-                self._file.seek(self._at + len(data))
-                data += self._file.read(wanted - len(data))
+            if self._at + len(data) < end:
+                data += self._part(self._at + len(data), end)
         except Exception as exc:
             self.failure = _in_words(exc)
             return 0
@@ -437,13 +445,8 @@ class StoredFile(io.RawIOBase):
         self._at += len(data)
         return len(data)
 
-    def check(self) -> None:
-        """Raise why a part could not be had, if one could not."""
-        if self.failure is not None:
-            raise self.failure
-
     def copied(self) -> io.RawIOBase:
-        """All of it as a file on this disk, without a name, that is kept until another object is copied: windows of one follow each other."""
+        """All of it as a file on this disk, without a name; kept until another object is opened, for windows of one follow each other."""
         fs, path = _opened_store(Address(self.name))
         with _told():
             state = _stored(fs.info(path))
@@ -456,40 +459,43 @@ class StoredFile(io.RawIOBase):
         except OSError as exc:
             where = f"no room for {amount(self._size)} in {tempfile.gettempdir()!r}"
             raise StoreError(exc.errno, f"cannot be copied: {exc.strerror} ({where}); set TMPDIR") from exc
-        self.check()
-        _kept.value = _Copy(self.name, state, os.getpid(), file)
-        self._copy = _kept.value.opened()
+        if self.failure is not None:
+            raise self.failure
+        _keep(Address(self.name), state, lambda: os.fdopen(os.dup(file.fileno()), "rb", buffering=0))
+        self._copy = _kept.latest.open()
         return self._copy
 
     def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-            if self._copy is not None:
-                self._copy.close()
+        if self._copy is not None:
+            self._copy.close()
         super().close()
 
 
-class _Copy(NamedTuple):
-    """An object on this disk: its address, its state when it was copied, and the process that did."""
+class _Kept(NamedTuple):
+    """The object that was read last: how to open it again while it is in the same state, in the process that read it."""
 
     address: str
     state: Stored
     process: int
-    file: Any
-
-    def opened(self) -> io.RawIOBase:
-        return os.fdopen(os.dup(self.file.fileno()), "rb", buffering=0)  # its position is shared
+    open: Callable[[], io.RawIOBase]
 
 
 _kept = threading.local()
 
 
-def _copy_of(address: Address) -> io.RawIOBase | None:
-    """The copy of an object that this thread of this process keeps, if it is the latest one and the object is still the same."""
-    copy = getattr(_kept, "value", None)
-    if copy is None or (copy.address, copy.process) != (address, os.getpid()):
+def _keep(address: Address, state: Stored, reopen: Callable[[], io.RawIOBase]) -> None:
+    _kept.latest = _Kept(address, state, os.getpid(), reopen)
+
+
+def _opened_again(address: Address) -> io.RawIOBase | None:
+    """The object that this thread of this process read last, if it is this one, and still the same."""
+    kept = getattr(_kept, "latest", None)
+    if kept is None or (kept.address, kept.process) != (address, os.getpid()):
         return None
-    return copy.opened() if stat_stored(address) == copy.state else None
+    with contextlib.suppress(OSError):  # which opening it will say again
+        if stat_stored(address) == kept.state:
+            return kept.open()
+    return None
 
 
 def read_stored(address: Address) -> bytes:
@@ -510,7 +516,7 @@ def open_stored(address: Address) -> Any:
     Returns
     -------
     io.IOBase
-        A `StoredFile` where it is longer than `BLOCK`, of which `check` says whether all parts could be had.
+        A `StoredFile` where it is longer than `BLOCK`, whose `failure` says whether all parts could be had.
 
     Raises
     ------
@@ -519,9 +525,9 @@ def open_stored(address: Address) -> Any:
     ImportError
         The package for this store is not installed.
     """
-    copy = _copy_of(address)
-    if copy is not None:
-        return copy
+    again = _opened_again(address)
+    if again is not None:
+        return again
     fs, path = _opened_store(address)
     with _told():
         try:
@@ -533,4 +539,7 @@ def open_stored(address: Address) -> Any:
             head = b""
         if len(head) <= BLOCK:
             return io.BytesIO(head)
-        return StoredFile(address, fs.open(path, "rb", block_size=BLOCK, cache_type="readahead"), head)
+        file = fs.open(path, "rb", block_size=BLOCK, cache_type="blockcache")
+        state = _stored(getattr(file, "details", None) or fs.info(path))
+    _keep(address, state, functools.partial(StoredFile, address, head, file, functools.partial(fs.cat_file, path)))
+    return _kept.latest.open()
