@@ -33,7 +33,7 @@ SMALLER = {
     r"folds=5": "folds=2",
     r"n_trials=\d+": "n_trials=1",
 }
-ELSEWHERE = r"/kaggle/"  # blocks that name what only stands there
+ELSEWHERE = r"/kaggle/|SLURMCluster"  # blocks that name what only stands there
 
 
 def blocks(page):

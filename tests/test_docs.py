@@ -137,3 +137,11 @@ def test_the_code_of_the_other_pages_runs_as_it_stands(tmp_path):
     pytest.importorskip("onnxruntime")
     ran = run_pages(tmp_path, *(f"docs/how-to/{name}.md" for name in LONGER))
     assert len(set(ran)) == len(LONGER) - 1  # what offline.md names lies on Kaggle only
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_the_code_on_clusters_runs_as_it_stands(tmp_path):
+    pytest.importorskip("distributed")
+    pytest.importorskip("ray")
+    assert len(run_pages(tmp_path, "docs/how-to/clusters.md")) == 3  # not that of Slurm

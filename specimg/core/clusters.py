@@ -32,7 +32,7 @@ from .installed import installed_versions
 AHEAD = 8  # chunks for each core of the cluster that are under way or wait for one before them
 POLL = 1.0  # s between looks at the cluster while a result is waited for
 PATIENCE = 60.0  # s without a single worker, after which waiting ends; SPECIMG_PATIENCE sets another
-INLINE = 2**16  # bytes of pickled work up to which it travels with every chunk
+INLINE = 2**16  # bytes of pickled work up to which it travels with every chunk, above which once to each worker
 WORKS = 2  # pieces of work that a worker keeps unpickled
 
 
@@ -44,18 +44,36 @@ def _patience() -> float:
     return float(os.environ.get("SPECIMG_PATIENCE") or PATIENCE)
 
 
+# ---------------------------------------------------------------------- work that travels
+
+
+def pickled(value: Any) -> bytes:
+    """The bytes of a value, be it of a class or a function of a notebook."""
+    try:
+        from cloudpickle import dumps
+    except ImportError:  # joblib brought its own before 1.6
+        from joblib.externals.cloudpickle import dumps
+    return dumps(value)
+
+
+def digest_of(blob: bytes) -> str:
+    """What a piece of work is known by."""
+    return hashlib.blake2b(blob, digest_size=16).hexdigest()
+
+
 # ---------------------------------------------------------------------- in a worker
 
 _works: dict[str, Callable[[list], list]] = {}  # digest -> work, the latest last
 _unpickling = threading.Lock()  # threads of a worker share what is unpickled
 
 
-def _work_of(digest: str, pickled: bytes) -> Callable[[list], list]:
+def work_of(digest: str, read: Callable[[], bytes]) -> Callable[[list], list]:
+    """A piece of work, which is read and unpickled where this process has not met it lately."""
     with _unpickling:
         if digest not in _works:
             while len(_works) >= WORKS:
                 _works.pop(next(iter(_works)))
-            _works[digest] = pickle.loads(pickled)
+            _works[digest] = pickle.loads(read())
         return _works[digest]
 
 
@@ -76,7 +94,7 @@ def _chunk_there(
     if differences:
         return "differs", f"on {platform.node()} process {os.getpid()} has {differences}"
     try:
-        return "done", _work_of(digest, pickled_work)(pickle.loads(pickled_chunk))
+        return "done", work_of(digest, lambda: pickled_work)(pickle.loads(pickled_chunk))
     except Exception as exc:
         return "failed", exc
 
@@ -98,9 +116,6 @@ class Engine(Protocol):
 
     def ahead(self, cores: int) -> int:
         """How many chunks may be under way."""
-
-    def pickled(self, value: Any) -> bytes:
-        """The bytes of a value, be it of a class or a function of a notebook."""
 
     def share(self, value: bytes) -> Any:
         """A handle which, given to `submit`, arrives as the value and travels to each worker once."""
@@ -128,10 +143,8 @@ class _Dask:
     name = "Dask"
 
     def __init__(self, backend: Any, n_jobs: int):
-        import cloudpickle
         import distributed
 
-        self.pickled = cloudpickle.dumps
         self._wait, self._client, self._options = distributed.wait, backend.client, backend.submit_kwargs
         self.waiting = backend.retrieval_context
 
@@ -176,7 +189,6 @@ class _Ray:
 
         if not ray.is_initialized():
             ray.init()
-        self.pickled = ray.cloudpickle.dumps
         self._ray, self._n_jobs = ray, n_jobs
         self._task = ray.remote(_chunk_there).options(**(backend.ray_remote_args or {}))
         self.waiting = contextlib.nullcontext
@@ -300,19 +312,19 @@ def map_on_cluster(
     WorkerError
         The cluster has no workers, or not the same versions, or is gone; other errors are those of `work`.
     """
-    pickled, wanted = engine.pickled(work), tuple(installed_versions(libraries).items())
-    digest = hashlib.blake2b(pickled, digest_size=16).hexdigest()
+    blob, wanted = pickled(work), tuple(installed_versions(libraries).items())
+    digest = digest_of(blob)
     todo, under_way, looked, most = iter(chunks), deque(), -POLL, 0
     with engine.waiting():
         try:
             with _said(engine):
-                shared = pickled if len(pickled) <= INLINE else engine.share(pickled)
+                shared = blob if len(blob) <= INLINE else engine.share(blob)
             while True:
                 with _said(engine):
                     if time.monotonic() - looked > POLL:  # workers may join
                         looked, most = time.monotonic(), max(1, engine.ahead(engine.cores()))
                     for chunk in itertools.islice(todo, max(0, most - len(under_way))):
-                        under_way.append(engine.submit(wanted, digest, shared, engine.pickled(chunk)))
+                        under_way.append(engine.submit(wanted, digest, shared, pickled(chunk)))
                     if not under_way:
                         return
                     answer = _wait_for(engine, under_way[0])

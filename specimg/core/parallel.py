@@ -8,14 +8,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
-from .clusters import active_engine, map_on_cluster
+from .clusters import INLINE, active_engine, digest_of, map_on_cluster, pickled, work_of
 
 CHUNK = 16  # items a worker is given at once
 ROUND = 8  # chunks for each worker at once, with a backend that returns all results together
 WORTH_WORKERS = 2.5  # s of work left for one process, above which starting workers (1 s) pays
+
+
+class _FromFile:
+    """Large work, as with networks in it, that each worker of this machine unpickles from a file once."""
+
+    def __init__(self, file: str, digest: str):
+        self.file, self.digest = file, digest
+
+    def __call__(self, chunk: list) -> list:
+        return work_of(self.digest, lambda: Path(self.file).read_bytes())(chunk)
+
+
+@contextlib.contextmanager
+def _once(work: Callable) -> Iterator[Callable]:
+    """Within it what stands for `work` in the workers: the work itself where it is small, or they are threads."""
+    from joblib.parallel import get_active_backend
+
+    shared = getattr(get_active_backend()[0], "supports_sharedmem", False)  # threads
+    blob = b"" if shared else pickled(work)
+    if len(blob) <= INLINE:
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="specimg-") as folder:
+        file = Path(folder) / "work"
+        file.write_bytes(blob)
+        yield _FromFile(str(file), digest_of(blob))
 
 
 def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[list]:
@@ -26,9 +55,9 @@ def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[lis
         parallel, together = joblib.Parallel(n_jobs=n_jobs, return_as="generator"), len(chunks)
     except ValueError:  # a backend that returns all at once (multiprocessing): rounds, so that a kill costs one
         parallel, together = joblib.Parallel(n_jobs=n_jobs), ROUND * joblib.effective_n_jobs(n_jobs)
-    with parallel:  # the same workers for all rounds
+    with _once(work) as known, parallel:  # the same workers for all rounds
         for i in range(0, len(chunks), together):
-            yield from parallel(joblib.delayed(work)(chunk) for chunk in chunks[i : i + together])
+            yield from parallel(joblib.delayed(known)(chunk) for chunk in chunks[i : i + together])
 
 
 def map_chunks(

@@ -15,7 +15,7 @@ Recordings are drawn in memory by the renderer of training, to the byte; a class
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ..audio import Audio
+from ..core.clusters import active_engine
 from ..core.progress import progress_bar
 from ..data import NetworkInput
 from ..data.images import EncodedSound, Samples
@@ -36,6 +37,7 @@ from .clip_lengths import warn_far_longer
 from .ensemble import Ensemble, most_in_a_batch
 from .frames import check_frames
 from .long_recordings import predict_windows
+from .many_recordings import outputs_of_many, windows_of_many
 from .post_processing import PostProcessing
 
 UNKNOWN = "unknown"  # what `reject_below` makes of a label
@@ -265,21 +267,26 @@ class Classifier:
             if batch:
                 yield rows, torch.stack(batch)
 
-    def _run(
-        self, sources: list, what: Callable[[Tensor], np.ndarray], bs: int, n_jobs: int, progress: bool
-    ) -> tuple[np.ndarray, list[str]]:
-        """((sources, width) float32 outputs of `what`, NaN if a recording cannot be read; the status of each).
+    def _run_here(self, sources: list, what: str, bs: int, n_jobs: int, progress: bool) -> tuple[np.ndarray, list[str]]:
+        """((sources, width) float32 outputs of a method, NaN if a recording cannot be read; the status of each).
 
         The width is 0 where no recording could be read.
         """
-        if bs < 1:
-            raise ValueError(f"bs={bs}: give 1 or more recordings a batch")
         status: list[str] = []
-        parts = [(rows, what(x)) for rows, x in self._batches(sources, bs, n_jobs, progress, status)]
+        answer = getattr(self, what)
+        parts = [(rows, answer(x)) for rows, x in self._batches(sources, bs, n_jobs, progress, status)]
         outputs = np.full((len(sources), parts[0][1].shape[1] if parts else 0), np.nan, np.float32)
         for rows, part in parts:
             outputs[rows] = part
         return outputs, status
+
+    def _run(self, sources: list, what: str, bs: int, n_jobs: int, progress: bool) -> tuple[np.ndarray, list[str]]:
+        """The same, where joblib's active backend is a cluster in its workers, the networks too."""
+        if bs < 1:
+            raise ValueError(f"bs={bs}: give 1 or more recordings a batch")
+        if active_engine(n_jobs) is None:
+            return self._run_here(sources, what, bs, n_jobs, progress)
+        return outputs_of_many(self, [_plain_source(source) for source in sources], what, bs, n_jobs, progress)
 
     def predict(
         self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1, reject_below: float | None = None
@@ -297,7 +304,8 @@ class Classifier:
         progress : bool, default True
             Show a bar, on terminals and in notebooks.
         n_jobs : int, default 1
-            Processes that draw, as joblib counts them (-1: one a core), beside this one that runs the network.
+            Processes that draw, as joblib counts them (-1: one a core), beside this one that runs the network. Where joblib's active backend
+            is Dask or Ray and this is not 1, the cluster's workers do both.
         reject_below : float, default None
             Label a clip "unknown" where the largest probability is lower; `coverage_curve` shows what a value costs and gains.
 
@@ -319,7 +327,7 @@ class Classifier:
             raise ValueError(f"reject_below={reject_below!r} is a probability; give 0 to 1, or None")
         names, sources = list_sources(items)
         warn_far_longer(self.input, self.about.get("training") or {}, names, sources)
-        found, status = self._run(sources, self.probabilities, bs, n_jobs, progress)
+        found, status = self._run(sources, "probabilities", bs, n_jobs, progress)
         probs = found if found.shape[1] else np.full((len(sources), len(self.vocab)), np.nan, np.float32)
         return self.table_of(names, probs, status, reject_below)
 
@@ -334,6 +342,7 @@ class Classifier:
         progress: bool = True,
         post_processing: PostProcessing | None = None,
         runtime: str = "auto",
+        n_jobs: int = 1,
     ) -> pd.DataFrame:
         """Label every window of long recordings, which are streamed: memory holds two windows and a batch, however long they are.
 
@@ -359,6 +368,9 @@ class Classifier:
             What runs the network. "auto": onnxruntime for a network on a CPU where there are hours of sound and `specimg[onnx]` is installed, and
             torch elsewhere. The network is then exported in memory, in some seconds, on as many threads as torch uses; probabilities agree to
             1e-4, which is checked on the first batch.
+        n_jobs : int, default 1
+            Workers, each with the networks, that share the recordings (not the windows of one), as joblib's active backend has them: processes of
+            this machine, or the workers of Dask or Ray.
 
         Returns
         -------
@@ -380,17 +392,10 @@ class Classifier:
             A runtime that was asked for is not installed.
         """
         chosen = self.post_processing if post_processing is None and not frames else post_processing or PostProcessing()
-        return predict_windows(
-            self,
-            items,
-            seconds,
-            overlap,
-            frames=frames,
-            bs=bs,
-            progress=progress,
-            post_processing=chosen,
-            runtime=runtime,
-        )
+        options = dict(frames=frames, bs=bs, post_processing=chosen, runtime=runtime)
+        if n_jobs == 1:
+            return predict_windows(self, items, seconds, overlap, progress=progress, **options)
+        return windows_of_many(self, items, n_jobs, progress, dict(seconds=seconds, overlap=overlap) | options)
 
     def embed(self, items: Any, bs: int = 32, progress: bool = True, n_jobs: int = 1) -> pd.DataFrame:
         """Inputs of the network's last layer for each recording: for neighbours, clusters and maps.
@@ -407,7 +412,7 @@ class Classifier:
             `table.filter(regex="^e_").to_numpy()` is the matrix. Of an ensemble the features of all its networks stand side by side.
         """
         names, sources = list_sources(items)
-        found, status = self._run(sources, self.embeddings, bs, n_jobs, progress)
+        found, status = self._run(sources, "embeddings", bs, n_jobs, progress)
         features = pd.DataFrame(found, columns=[f"e_{i}" for i in range(found.shape[1])])
         return pd.DataFrame({"path": names, "status": status}, dtype=object).join(features)
 

@@ -98,14 +98,15 @@ def _all_spans(paths: list[str], seconds: float, overlap: float) -> Iterator[tup
                 yield path, span
 
 
-def _count_windows(paths: list[str], seconds: float, overlap: float) -> int:
+def count_windows(paths: list[str], seconds: float, overlap: float) -> int:
     """How many windows there will be, about, from the headers; a recording that says nothing counts as one."""
     return sum(
         max(1, math.ceil(((about_seconds(path) or 0.0) - overlap) / (seconds - overlap) - 1e-6)) for path in paths
     )
 
 
-def _as_paths(items) -> list[str]:
+def as_paths(items) -> list[str]:
+    """The recordings that are meant; ValueError if there are none, or they are no files."""
     names, sources = list_sources(items)
     if not all(isinstance(source, (str, os.PathLike)) for source in sources):
         raise ValueError("windows are read from files; give paths or a folder, and samples to predict")
@@ -152,11 +153,11 @@ def predict_windows(
     if bs < 1:
         raise ValueError(f"bs={bs}: give 1 or more windows a batch")
     clf = clf.for_steps(post_processing) if post_processing.steps else clf
-    paths, read = _as_paths(items), _read_once(clf.input, seconds)
+    paths, read = as_paths(items), _read_once(clf.input, seconds)
     spans, probs, batch, highest_rate = [], [], [], 0
     if frames:
         check_frames(clf, read)
-    windows = _count_windows(paths, seconds, overlap) if progress or runtime == "auto" else 0
+    windows = count_windows(paths, seconds, overlap) if progress or runtime == "auto" else 0
     answer = answers_of(clf, read, runtime, windows, frames=frames)
 
     def run_batch() -> None:

@@ -70,6 +70,7 @@ UNNAMEABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # 
 IN_FLIGHT = 600  # s; younger files without a row may belong to a process that is still drawing
 # status that a worker gives a recording it cannot read, of which this process knew the size; never stored
 UNSEEN = "unseen"
+NO_TREE = "no tree"  # status that a worker gives all its jobs where it does not see the tree; never stored
 
 
 # ---------------------------------------------------------------------- drawing
@@ -120,17 +121,30 @@ _own = threading.local()  # joblib's workers may be threads, each of which needs
 
 def _draw_chunk(renderer: Renderer, root: str, images: str, variants: dict[str, Variant], jobs: list[Job]) -> list[Row]:
     """Draw some pictures, in this process and thread; what a worker runs."""
+    described = os.path.join(os.path.dirname(images), "renderer.json")
+    if not os.path.exists(described):  # pictures would go to a folder that nobody else sees
+        return [Row(*job, NO_TREE, f"{described!r} is not there (on {platform.node()})", None, None) for job in jobs]
     buffer = _own.__dict__.setdefault("buffer", SampleBuffer())
     return [_draw_one(renderer, root, images, variants, job, buffer) for job in jobs]
 
 
-def _seen(root: str, rows: list[Row]) -> list[Row]:
-    """Rows of a worker as they are stored. WorkerError if it cannot read a recording that this process can: all others will fail too."""
+def _not_seen(folder: Path, root: str, row: Row) -> str:
+    """What a worker did not see and this process does; "" if nothing. FileNotFoundError if the tree is not here either."""
+    if row.status == NO_TREE:
+        if not (folder / "renderer.json").exists():
+            raise FileNotFoundError(errno.ENOENT, "the tree was deleted")
+        return f"the tree {str(folder)!r}"
+    path = os.path.join(root, row.path)
+    here = row.status == UNSEEN and os.access(path, os.R_OK) and stat_of(path) == (row.size, row.mtime)
+    return repr(path) if here else ""
+
+
+def _seen(folder: Path, root: str, rows: list[Row]) -> list[Row]:
+    """Rows of a worker as they are stored. WorkerError if it cannot read what this process can: all others will fail too."""
     for row in rows:
-        path = os.path.join(root, row.path)
-        if row.status == UNSEEN and os.access(path, os.R_OK) and stat_of(path) == (row.size, row.mtime):
+        if what := _not_seen(folder, root, row):
             raise WorkerError(
-                f"a worker cannot read {path!r}, which is there for this process: {row.reason}. Workers on other machines, in containers "
+                f"a worker cannot read {what}, which is there for this process: {row.reason}. Workers on other machines, in containers "
                 f"or of other users need the recordings and the cache at the same paths, and the right to read and write there"
             )
     return [row._replace(status=UNREADABLE) if row.status == UNSEEN else row for row in rows]
@@ -559,7 +573,7 @@ def _draw_into(
             progress_bar(len(jobs), folder.name, progress) as bar,
         ):
             for rows in map_chunks(draw, jobs, n_jobs, libraries=libraries):
-                manifest.put(_seen(root, rows))
+                manifest.put(_seen(folder, root, rows))
                 finished += len(rows)
                 bar.update(len(rows))
             manifest.export()
