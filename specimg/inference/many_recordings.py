@@ -14,7 +14,7 @@ import copy
 import functools
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,7 @@ from ..audio.stream import check_windows
 from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
 from .long_recordings import as_paths, count_windows, predict_windows, window_seconds
-
-if TYPE_CHECKING:
-    from .classifier import Classifier
+from .predictor import Predictor
 
 BATCHES = 4  # of the network that a worker is given at once
 LIBRARIES = frozenset({"torch", "timm"})  # that affect probabilities, besides those that affect pictures
@@ -35,7 +33,7 @@ LIBRARIES = frozenset({"torch", "timm"})  # that affect probabilities, besides t
 class _Travelling:
     """A classifier that, unpickled in a worker, is on the kind of device where it was before, if the worker has one."""
 
-    def __init__(self, clf: Classifier):
+    def __init__(self, clf: Predictor):
         self.clf = clf
 
     def __getstate__(self) -> dict:
@@ -49,7 +47,7 @@ class _Travelling:
             self.clf.to("cuda")
 
 
-def _libraries(clf: Classifier) -> frozenset[str]:
+def _libraries(clf: Predictor) -> frozenset[str]:
     return LIBRARIES | (clf.renderer or clf.audio).libraries
 
 
@@ -59,7 +57,7 @@ def _outputs_there(travelling: _Travelling, what: str, bs: int, sources: list) -
 
 
 def outputs_of_many(
-    clf: Classifier, sources: list, what: str, bs: int, n_jobs: int, progress: bool
+    clf: Predictor, sources: list, what: str, bs: int, n_jobs: int, progress: bool
 ) -> tuple[np.ndarray, list[str]]:
     """(outputs of a method of the classifier, statuses) of recordings, as `Classifier._run_here` returns them.
 
@@ -97,7 +95,7 @@ def _groups(paths: list[str], counts: Iterable[int], most: int) -> list[list[str
     return groups
 
 
-def windows_of_many(clf: Classifier, items: Any, n_jobs: int, progress: bool, options: dict[str, Any]) -> pd.DataFrame:
+def windows_of_many(clf: Predictor, items: Any, n_jobs: int, progress: bool, options: dict[str, Any]) -> pd.DataFrame:
     """The table of `predict_windows` of recordings, some of which each worker is given at once.
 
     options : the other arguments of `long_recordings.predict_windows`

@@ -25,6 +25,7 @@ def clf():
     net = torch.nn.Sequential(
         torch.nn.Conv2d(1, 4, 5, stride=3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 7 * 12, 3)
     )
+    net.embed = net[:3].forward
     return Classifier(net.eval(), PictureInput(LOOK, FitSize((24, 40))), ["high", "low", "noise"], False)
 
 
@@ -33,7 +34,7 @@ def recordings(tmp_path, write_wav, sine, monkeypatch):
     """Nine of different lengths, one of which is none."""
     monkeypatch.setattr(many_recordings, "BATCHES", 1)
     for i in range(9):
-        write_wav(tmp_path / f"{i}.wav", sine(200 + 300 * i, 0.6 + 0.5 * i, SR), SR)
+        write_wav(tmp_path / f"{i}.wav", sine(200 + 300 * i, 0.6 + 0.2 * i, SR), SR)
     (tmp_path / "4.wav").write_text("no sound")
     return tmp_path
 
@@ -78,6 +79,28 @@ def test_wrong_arguments_are_said_at_once(clf, recordings):
             clf.predict_windows(recordings, n_jobs=2, progress=False, **wrong)
 
 
+def on_worker():
+    """What is run in a worker, which cannot import this module: functions that travel whole."""
+
+    def count_loads():
+        from specimg.inference.many_recordings import _Travelling as Travelling
+
+        load, Travelling.loads = Travelling.__setstate__, 0
+
+        def counted(self, state):
+            Travelling.loads += 1
+            load(self, state)
+
+        Travelling.__setstate__ = counted
+
+    def loads_so_far():
+        from specimg.inference.many_recordings import _Travelling
+
+        return _Travelling.loads
+
+    return count_loads, loads_so_far
+
+
 @pytest.mark.cluster
 def test_dask_workers_load_the_networks_once(clf, recordings, tmp_path_factory, monkeypatch):
     distributed = pytest.importorskip("distributed")
@@ -87,7 +110,10 @@ def test_dask_workers_load_the_networks_once(clf, recordings, tmp_path_factory, 
     try:
         with distributed.Client(scheduler_file=cluster.file) as client, joblib.parallel_config(backend="dask"):
             check_everything(clf, recordings)
-            [works] = client.run(lambda: list(__import__("specimg.core.clusters", fromlist=["x"])._works)).values()
-            assert len(works) == 2  # of more that came, each many chunks
+            count_loads, loads_so_far = on_worker()
+            client.run(count_loads)
+            clf.predict(recordings, bs=1, progress=False, n_jobs=-1)
+            [loads] = client.run(loads_so_far).values()
+            assert loads == 1  # for nine chunks
     finally:
         cluster.kill(*cluster.processes)
