@@ -9,16 +9,29 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 from .clusters import INLINE, active_engine, digest_of, map_on_cluster, pickled, work_of
 
 CHUNK = 16  # items a worker is given at once
 ROUND = 8  # chunks for each worker at once, with a backend that returns all results together
-WORTH_WORKERS = 2.5  # s of work left for one process, above which starting workers (1 s) pays
+WORTH_WORKERS = 1.5  # s of work left for one process, above which starting workers pays: they need a second
+AHEAD = 2  # chunks for each of this machine's processes, so that none waits for the next
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def _has_own_processes(n_jobs: int) -> bool:
+    """Whether joblib would start processes of its own here: nobody chose another backend, and this is no worker itself."""
+    import joblib
+    from joblib.parallel import get_active_backend
+
+    return type(get_active_backend()[0]).__name__ == "LokyBackend" and joblib.effective_n_jobs(n_jobs) > 1
 
 
 class _FromFile:
@@ -47,8 +60,64 @@ def _once(work: Callable) -> Iterator[Callable]:
         yield _FromFile(str(file), digest_of(blob))
 
 
+def _beside(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[tuple[int, list]]:
+    """(number of a chunk, its results), as they are done by joblib's own processes and by this one.
+
+    This process is one of the `n_jobs`: it takes the chunk that is next in line, from the first moment on, so that the second in which the
+    others start is not lost.
+    """
+    import joblib
+    from joblib.externals.loky import get_reusable_executor
+    from threadpoolctl import threadpool_limits
+
+    others = joblib.effective_n_jobs(n_jobs) - 1
+    executor = get_reusable_executor(others, env=dict.fromkeys(THREADS, "1"))
+    line, done, left = deque(enumerate(chunks)), queue.SimpleQueue(), len(chunks)
+
+    def next_in_line() -> tuple[int, list] | None:
+        try:
+            return line.popleft()  # of another thread, too
+        except IndexError:
+            return None
+
+    def feed(before: Future | None = None) -> None:
+        taken = next_in_line() if before is None or not before.exception() else None
+        if taken is not None:
+            future = executor.submit(known, taken[1])
+            future.add_done_callback(lambda future: done.put((taken[0], future)))
+            future.add_done_callback(feed)
+
+    try:
+        with _once(work) as known, threadpool_limits(1):
+            for _ in range(AHEAD * others):
+                feed()
+            while left:
+                mine = next_in_line()
+                if mine is not None:
+                    yield mine[0], work(mine[1])
+                    left -= 1
+                while left and (mine is None or not done.empty()):
+                    k, future = done.get()
+                    yield k, future.result()
+                    left -= 1
+    finally:
+        if left:  # something was raised, here or there
+            line.clear()
+            executor.shutdown(wait=False, kill_workers=True)
+
+
+def _sorted(numbered: Iterator[tuple[int, list]]) -> Iterator[list]:
+    """Results in the order of their numbers 0, 1 ..., each as soon as those before it are there."""
+    waiting, due = dict[int, list](), 0
+    for k, rows in numbered:
+        waiting[k] = rows
+        while due in waiting:
+            yield waiting.pop(due)
+            due += 1
+
+
 def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[list]:
-    """Results of joblib's workers, one by one if its active backend can return them so."""
+    """Results of the workers of joblib's active backend, one by one if it can return them so."""
     import joblib
 
     try:
@@ -61,7 +130,12 @@ def _in_workers(work: Callable, chunks: list[list], n_jobs: int) -> Iterator[lis
 
 
 def map_chunks(
-    work: Callable[[list], list], items: list, n_jobs: int, chunk: int | None = None, libraries: Iterable[str] = ()
+    work: Callable[[list], list],
+    items: list,
+    n_jobs: int,
+    chunk: int | None = None,
+    libraries: Iterable[str] = (),
+    in_order: bool = True,
 ) -> Iterator[list]:
     """Call a function on chunks of a list, in this process while little is left, else in joblib's workers.
 
@@ -80,6 +154,8 @@ def map_chunks(
         Items a worker is given at once; default CHUNK, which suits items of some milliseconds.
     libraries : iterable of str
         Packages that affect the results; a cluster's worker that has another version of one, or of specimg, is refused.
+    in_order : bool, default True
+        False yields the results of this machine's processes as they are done, not in the order of the items.
 
     Yields
     ------
@@ -101,7 +177,11 @@ def map_chunks(
     while chunks:
         left = len(chunks) * (time.perf_counter() - began) / done if done else 0
         if n_jobs != 1 and left > WORTH_WORKERS:
-            yield from _in_workers(work, chunks, n_jobs)
+            if _has_own_processes(n_jobs):
+                found = _beside(work, chunks, n_jobs)
+                yield from _sorted(found) if in_order else (rows for _, rows in found)
+            else:
+                yield from _in_workers(work, chunks, n_jobs)
             return
         yield work(chunks.pop(0))
         done += 1

@@ -572,7 +572,7 @@ def _draw_into(
             Manifest(folder) as manifest,
             progress_bar(len(jobs), folder.name, progress) as bar,
         ):
-            for rows in map_chunks(draw, jobs, n_jobs, libraries=libraries):
+            for rows in map_chunks(draw, jobs, n_jobs, libraries=libraries, in_order=False):
                 manifest.put(_seen(folder, root, rows))
                 finished += len(rows)
                 bar.update(len(rows))
