@@ -109,7 +109,7 @@ def held() -> float:
         return float("nan")
 
 
-def work(classifier: str, path: str) -> dict:
+def work(classifier: str, path: str, runtime: str = "auto") -> dict:
     """What a fresh process does with a file."""
     import soundfile as sf
 
@@ -121,7 +121,7 @@ def work(classifier: str, path: str) -> dict:
         [(np.zeros(SR, np.float32), SR)] * 32, progress=False
     )  # what the first batch allocates is no matter of the file
     before, peak_before, began = held(), peak(), time.perf_counter()
-    windows = clf.predict_windows(path, progress=False)
+    windows = clf.predict_windows(path, progress=False, runtime=runtime)
     took = time.perf_counter() - began
     events = sp.merge_events(windows, threshold=0.5, background="noise")
     return {
@@ -258,19 +258,21 @@ def classifier_of(folder: Path, size: str) -> Path:
 
 def memory(folder: Path, size: str) -> None:
     """Peak memory of fresh processes, for files of 10 minutes and of 2 hours."""
-    for hours in (1 / 6, 2.0):
-        for sr, channels in ((16000, 1), (44100, 2)):
+    classifier = str(classifier_of(folder, size))
+    for sr, channels in ((16000, 1), (44100, 2)):
+        for hours in (1 / 6, 2.0):
             path = folder / f"{sr}-{hours:.2f}h.wav"
             if not path.exists():
                 make_long(path, hours, sr, channels)
-            command = [sys.executable, "-W", "ignore", __file__, "--work", str(classifier_of(folder, size)), str(path)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            out = json.loads(done.stdout.splitlines()[-1])
-            print(
-                f"{60 * hours:.0f} min at {sr} Hz, {channels} channels: peak {out['peak']:.0f} MB ({out['peak before']:.0f} before the file), "
-                f"{out['runtime']}, {out['seconds']:.0f} s, {out['audio'] / out['seconds']:.0f} times real time",
-                flush=True,
-            )
+            for runtime in ("torch", "onnxruntime"):
+                command = [sys.executable, "-W", "ignore", __file__, "--work", classifier, str(path), runtime]
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+                out = json.loads(done.stdout.splitlines()[-1])
+                print(
+                    f"{60 * hours:.0f} min at {sr} Hz, {channels} channels, {runtime}: peak {out['peak']:.0f} MB ({out['peak before']:.0f} before the "
+                    f"file), {out['seconds']:.0f} s, {out['audio'] / out['seconds']:.0f} times real time",
+                    flush=True,
+                )
 
 
 # ---------------------------------------------------------------------- hours
@@ -305,7 +307,7 @@ def add_rows(path: Path, rows: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=10.0, help="of the longer file; the other is a tenth of it")
-    parser.add_argument("--work", nargs=2, metavar=("CLASSIFIER", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--serve", metavar="CLASSIFIER", help=argparse.SUPPRESS)
     parser.add_argument("--before", type=Path, help="the folder of another commit's checkout, to compare with")
     parser.add_argument("--memory", action="store_true", help="peak memory for 10 minutes and for 2 hours")
