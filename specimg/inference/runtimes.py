@@ -2,10 +2,9 @@
 
     answers = answers_of(clf, clf.input, "auto", windows=7200)
     answers(batch)                 # probabilities (batch, classes)
-    answers.runtime                # "onnxruntime": 3 TFLOP and more of a network on a CPU, where the packages are installed
+    answers.runtime                # "onnxruntime": 2 TFLOP and more of a network on a CPU, where the packages are installed
 
-onnxruntime runs a convolutional network on one thread 1.2 to 1.4 times as fast as torch, and to export one takes some 5 s (on a slow core; of a
-ResNet18). Numbers agree to about 1e-6: some windows of the first batch are answered by both, and a network that differs by more than 1e-4 stays in torch.
+onnxruntime ran a ResNet18 on one thread 1.2 to 1.4 times as fast as torch, and to export it took 4 to 6 s (benchmarks/long_file.py). Numbers agree to about 1e-6: some windows of the first batch are answered by both, and a network that differs by more than 1e-4 stays in torch.
 """
 
 from __future__ import annotations
