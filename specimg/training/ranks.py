@@ -357,7 +357,7 @@ def together(learn: Learner) -> Iterator[Ranks]:
                 raise
             raise ConnectionError(
                 f"another of the {ranks.size} processes of this training has ended, or cannot be reached "
-                f"({' '.join(str(exc).split())[:300]}); finished epochs are kept, start all of them again"
+                f"({' '.join(str(exc).split()).partition('. ')[0]}); finished epochs are kept, start all of them again"
             ) from exc
         finally:
             trainer.sync_bn = synced
