@@ -1,6 +1,6 @@
 """What each of several processes does in tests/training/test_ranks.py: it trains, and writes what it saw.
 
-RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python ranks_training.py FOLDER killed|whole
+RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python ranks_training.py FOLDER killed|whole|nets
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import nn
 
 import specimg as sp
 from specimg.metrics import fastai_metric
+from specimg.models.nets import net_facts
 from specimg.training import ClipWeights
 
 SR, CLIPS = 8000, 36
@@ -27,6 +28,9 @@ LOOK = sp.Renderer(sp.Mel(n_mels=32, n_fft=256, hop_length=64))
 KILLED = sp.Recipe(epochs=3, freeze_epochs=0, lr=0.001, mixup=0.3, seed=4)
 AVERAGED = sp.Recipe(epochs=2, freeze_epochs=0, lr=0.003, ema=0.8, label_smoothing=0.1, seed=5)
 PLAIN = sp.Recipe(epochs=2, freeze_epochs=0, lr=0.01, seed=6)
+
+SEARCHED = sp.Recipe(epochs=28, freeze_epochs=0, lr="find", best_model=True, seed=7)
+MEAN = sp.Recipe(epochs=3, freeze_epochs=0, lr=0.003, average_last=2, seed=8)
 
 
 def make_clips(folder):
@@ -73,6 +77,17 @@ def plain_learner(folder, bs=4):
     return Learner(dls, model, loss_func=CrossEntropyLossFlat(), opt_func=SGD, metrics=metrics(), path=folder)
 
 
+def picture_nets():
+    """Our own networks that take pictures."""
+    return [name for name in sp.list_nets() if not net_facts(name).wave]
+
+
+def net_learner(folder, name):
+    """One of them, with pictures as large as it needs."""
+    dls = make_loaders(folder, bs=12, size=(128, 128))
+    return sp.spec_learner(dls, name, pretrained=False, metrics=metrics(), seed=1)
+
+
 class Watch(Callback):
     """Keeps the numbers of the clips that were read, and may end its process as no process survives."""
 
@@ -112,6 +127,12 @@ def main():
     folder, how, rank = Path(sys.argv[1]), sys.argv[2], int(os.environ["RANK"])
     torch.set_num_threads(1)
     place = folder if rank == 0 else folder / "nobody writes here"
+    if how == "nets":
+        found = {name: train(net_learner(folder, name), PLAIN.replace(epochs=1), None) for name in picture_nets()}
+        found["searched"] = train(plain_learner(folder), SEARCHED, place / "searched")
+        found["mean"] = train(own_learner(folder), MEAN, place / "mean")
+        (folder / f"nets-{rank}.json").write_text(json.dumps(found))
+        return
     if how == "killed":
         train(own_learner(folder), KILLED, place / "killed", last_batch=5 if rank == 1 else None)
     found = {

@@ -16,7 +16,17 @@ import pytest
 import timm
 import torch
 from fastai.vision.all import DataLoader, DataLoaders, Learner, set_seed
-from ranks_training import KILLED, PLAIN, frames_learner, make_clips, make_loaders, own_learner, plain_learner
+from ranks_training import (
+    KILLED,
+    PLAIN,
+    digest,
+    frames_learner,
+    make_clips,
+    make_loaders,
+    own_learner,
+    picture_nets,
+    plain_learner,
+)
 from torch import nn
 from trainings import Stop, make_learner, timeless
 
@@ -180,7 +190,7 @@ def start(folder, how):
         pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         processes.append(subprocess.Popen([str(part) for part in command], env=env, **pipes))
     try:
-        printed = [process.communicate(timeout=200)[0] for process in processes]
+        printed = [process.communicate(timeout=400)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -276,3 +286,23 @@ def test_what_two_processes_trained_is_a_classifier(trained, folder):
     clf = sp.load_classifier(folder / "whole")
     files = sorted((folder / "clips").rglob("*.wav"))[:3]
     assert len(clf.predict(files)) == 3
+
+
+@pytest.mark.slow
+def test_every_network_of_our_own_a_search_and_a_mean_of_weights_in_two_processes(folder):
+    pytest.importorskip("accelerate")
+    statuses, printed = start(folder, "nets")
+    assert statuses == [0, 0], "\n".join(printed)
+    first, second = [json.loads((folder / f"nets-{rank}.json").read_text()) for rank in range(2)]
+    assert {*picture_nets(), "searched", "mean"} == set(first)
+    for name in first:
+        assert first[name]["weights"] == second[name]["weights"] and first[name]["rows"] == second[name]["rows"], name
+    assert "found" in printed[0] and len(first["searched"]["rows"]) == 28
+    for name, learn in [("searched", plain_learner(folder)), ("mean", own_learner(folder))]:
+        load_training(learn, folder / name)
+        assert digest(learn.model) == first[name]["weights"]
+    with learn.no_bar(), learn.no_logging():
+        figures = learn.validate()
+    facts = json.loads((folder / "mean" / "training.json").read_text())
+    assert facts["average"]["averaged"]["valid_loss"] == pytest.approx(figures[0], rel=1e-6)
+    assert facts["processes"] == 2
