@@ -16,6 +16,8 @@ from typing import BinaryIO, NamedTuple
 
 HEAD = 4096  # bytes by which a file is judged
 
+MAX_CHANNELS = 1024  # libsndfile's
+
 # ---------------------------------------------------------------------- what is not sound
 
 _OTHERS = (
@@ -181,6 +183,19 @@ def wav_codec(head: bytes) -> int:
     """The number of the codec in a wav, by the beginning of the file; 0 for any other file."""
     at = head.find(b"fmt ") if head[:4] == b"RIFF" else -1
     return int.from_bytes(head[at + 8 : at + 10], "little") if at > 0 else 0
+
+
+def pcm16(head: bytes) -> tuple[int, int]:
+    """(sampling rate, channels) of a plain 16-bit wav, by the beginning of the file; zeros for any other file.
+
+    >>> pcm16(b"RIFF....WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 2, 8000, 32000, 4, 16))
+    (8000, 2)
+    """
+    if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < 36:
+        return 0, 0
+    _, codec, channels, sr, _, width, bits = struct.unpack("<IHHIIHH", head[16:36])
+    known = codec == 1 and bits == 16 and 1 <= channels <= MAX_CHANNELS and width == 2 * channels and sr < 2**31
+    return (sr, channels) if known else (0, 0)
 
 
 # ---------------------------------------------------------------------- flac

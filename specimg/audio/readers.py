@@ -36,6 +36,7 @@ from .errors import AudioError, OutOfReachError, UnreadableError
 from .find import decoder_of_name
 from .headers import (
     HEAD,
+    SampleChunk,
     behind_tags,
     file_size_of,
     flac_samples,
@@ -44,6 +45,7 @@ from .headers import (
     mp3_parts,
     ogg_parts,
     other_kind,
+    pcm16,
     sample_chunk,
     wav_codec,
 )
@@ -328,6 +330,44 @@ class SoundfileReader(Reader):
         integers = file.read(out=memory[size:].view(np.int16)[:size].reshape(n, file.channels))
         y = memory[:size].reshape(n, file.channels)[: len(integers)]
         return np.multiply(integers, np.float32(2**-15), out=y)
+
+
+class WavReader(Reader):
+    """Whole 16-bit wav files on a disk, which most recordings are: libsndfile's numbers in less time.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the recording.
+    file : BinaryIO
+        Its bytes.
+    sr : int
+        Sampling rate in Hz.
+    channels : int
+        Number of channels.
+    samples : SampleChunk
+        Where the samples are.
+    """
+
+    decoder = "soundfile"
+    block = RAW_BLOCK
+
+    def __init__(self, name: str, file: BinaryIO, sr: int, channels: int, samples: SampleChunk):
+        super().__init__(name, sr, channels, samples.size // (2 * channels))
+        self._file, self._begin = file, samples.begin
+
+    def seek(self, first: int) -> None:
+        self.at = max(self.at, min(first, self.frames))
+
+    def _read(self, n: int | None, buffer: SampleBuffer) -> np.ndarray:
+        left = self.frames - self.at
+        size = (left if n is None else max(0, min(n, left))) * self.channels
+        memory = buffer.take(size + (size + 1) // 2)  # the floats, and behind them the 16-bit samples
+        integers = memory[size:].view("<i2")[:size]
+        self._file.seek(self._begin + 2 * self.channels * self.at)
+        read = self._file.readinto(integers)  # bytes, fewer if the file was cut meanwhile
+        whole = read // (2 * self.channels) * self.channels
+        return np.multiply(integers[:whole], np.float32(2**-15), out=memory[:whole]).reshape(-1, self.channels)
 
 
 # FFmpeg's name of a sample format: how numpy reads it, what its full scale is divided by, where its zero lies
@@ -629,6 +669,9 @@ class _Opener:
             return self._soundfile_or_av(self.whole(), 0, self.size)
         if not chunk.is_unfinished(self.file, self.size):
             missing = chunk.missing(self.size)
+            sr, channels = pcm16(head)
+            if sr and self.path is not None and not missing and chunk.size and not chunk.size % (2 * channels):
+                return WavReader(self.name, self.file, sr, channels, chunk)
             problem = f"is cut short: it ends {missing} bytes before its header says" if missing else ""
             return self._soundfile_or_av(self.whole(), 0, self.size, problem=problem)
         if head[:4] == b"FORM":  # libsndfile reads these to their end
