@@ -110,7 +110,8 @@ def _cv(args) -> None:
 
     config, out = _plan(args.plan, args.set)
     out = _folder(args, out)
-    comp, how = open_competition(config.competition), {"test": not args.no_test, "only": args.only, "track": args.track}
+    comp, how = open_competition(config.competition), {"only": args.only, "n_jobs": args.jobs, "track": args.track}
+    how["test"] = not args.no_test
     run = run_cross_validation(comp, config, out, **how)
     print(run.scores.to_string(index=False, float_format="{:.4f}".format, formatters={"seconds": "{:.0f}".format}))
     print(f"out of fold: {run.score}")
@@ -247,6 +248,7 @@ def add(commands) -> None:
     add_settings(add, f"changes of the plan: {changes}")
     text = "numbers of the folds to train now; the others in another call"
     add("--only", text, nargs="+", type=int, metavar="FOLD")
+    add("--jobs", "networks that are trained at once, each in a process of its own; -1 is one per core", 1)
     add("--no-test", "do not predict the test set", action="store_true")
     add("--track", TRACK, metavar="NAME")
 

@@ -32,10 +32,6 @@ PATIENCE = 300.0  # s without one, after which a lock of another machine is take
 _MOST_CLAIM = 4096  # bytes of a lock
 
 
-class TakenOverError(RuntimeError):
-    """Another process has taken over a lock of this one, which had been silent for too long; its results count, not ours."""
-
-
 @dataclass(frozen=True)
 class Claim:
     """What a lock says of its holder.
@@ -65,6 +61,25 @@ class Claim:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" if self.machine else "an unknown process"
+
+
+class TakenOverError(RuntimeError):
+    """Another process has taken over a lock of this one, which had been silent for too long; its results count.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    holder : Claim, optional
+        Who has it now; None if it has been released since.
+    """
+
+    def __init__(self, message: str, holder: Claim | None = None):
+        super().__init__(message)
+        self.message, self.holder = message, holder
+
+    def __str__(self) -> str:
+        return self.message  # fastai puts a line of its own before what a callback raises
 
 
 def claim_action(claim: Claim | None, now: float, here: str) -> str:
@@ -218,7 +233,7 @@ class Lock:
     def __init__(self, path: str, claim: Claim | None, handle: int | None = None, taken_from: Claim | None = None):
         self.path, self.claim, self.taken_from = path, claim, taken_from
         self.handle, self._ended = handle, threading.Event()
-        self._folder = os.path.dirname(os.path.abspath(path))
+        self._folder = os.path.dirname(path)
 
     @property
     def held(self) -> bool:
@@ -232,9 +247,11 @@ class Lock:
         """TakenOverError if `path` is below the lock's folder, and another process has taken that over."""
         below = os.path.abspath(path).startswith(self._folder + os.sep)
         if below and not _is_of(self.path, self.claim.token):
+            holder = _read(self.path)
             raise TakenOverError(
-                f"{_read(self.path) or 'another process'} has taken over {self._folder!r} from this one, which had given no sign of life "
-                f"for {PATIENCE:g} s (it was stopped, or cut off from the disk); nothing more is written there"
+                f"{holder or 'another process'} has taken over {self._folder!r} from this one, which had given no sign of life "
+                f"for {PATIENCE:g} s (it was stopped, or cut off from the disk); nothing more is written there",
+                holder,
             )
 
     def _beat(self) -> None:
@@ -278,7 +295,7 @@ def _action(claim: Claim, folder: str) -> str:
 
 def _ask(path: str) -> Lock:
     """Take the lock, or take it over, or say who holds it."""
-    folder = os.path.dirname(path) or os.curdir
+    folder = os.path.dirname(path)
     while True:
         lock = _create(path)
         if lock is not None:
@@ -334,7 +351,7 @@ def locked(path: str | os.PathLike) -> Iterator[Lock]:
     ...     print(bool(mine), bool(theirs))
     True False
     """
-    path = os.fspath(path)
+    path = os.path.abspath(path)  # the working folder may change
     try:
         lock = Lock(path, None) if os.name == "nt" else _ask(path)
     except OSError as exc:

@@ -213,6 +213,7 @@ def map_chunks(
     chunk: int | None = None,
     libraries: Iterable[str] = (),
     in_order: bool = True,
+    trial: bool = True,
 ) -> Iterator[list]:
     """Call a function on chunks of a list, in this process while little is left, else in joblib's workers.
 
@@ -233,6 +234,8 @@ def map_chunks(
         Packages that affect the results; a cluster's worker that has another version of one, or of specimg, is refused.
     in_order : bool, default True
         False yields the results of this machine's processes as they are done, not in the order of the items.
+    trial : bool, default True
+        Begin in this process, and start workers of this machine only when much is left; False gives items of minutes to workers alone.
 
     Yields
     ------
@@ -249,6 +252,9 @@ def map_chunks(
     engine = active_engine(n_jobs) if chunks else None
     if engine is not None:
         yield from map_on_cluster(engine, work, chunks, libraries)
+        return
+    if n_jobs != 1 and not trial:
+        yield from _in_workers(work, chunks, n_jobs)
         return
     began, done = time.perf_counter(), 0
     while chunks:

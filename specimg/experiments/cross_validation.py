@@ -4,8 +4,8 @@
     run.score, run.oof, run.submission("submission.csv")
 
 The same call continues where it was stopped: finished folds are read, an unfinished fold continues after its last epoch. A folder that
-holds another competition, configuration, data or picture size is an error. Several processes may work on one run: each takes the next
-fold that no other process is working on.
+holds another competition, configuration, data or picture size is an error. Several processes, of several machines too, may work on one run:
+each takes the next fold that no other process is working on (`core.locks` has the rule). `n_jobs=` does it with workers of one call.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ from ..training.tracking import FILE as TRACKING, as_track, followed
 from .config import RunConfig
 from .drawing import draw_clips, draw_variants, join_pictures
 from .fold_run import FoldRun, plan_fold_runs
-from .fold_training import FoldSetup, drop_checkpoints, free_gpu, predict_test, train_fold
-from .held_out import add_pseudo_labels, assign_folds, fold_numbers, split_fold, warn_related
+from .fold_training import FoldSetup, drop_checkpoints
+from .fold_work import FoldWork, work_on_folds
+from .held_out import assign_folds, fold_numbers
 from .post_processing import choose_post_processing
 from .run import Run, drawn_test_clips, read_about
-from .storage import begin_run, claimed, is_new, record_pictures
+from .storage import begin_run, is_new, record_pictures
 from .task import Score, Task
 
 _KEPT = "finished folds and epochs are kept, and the same call, with the same out=, continues"
@@ -212,26 +213,6 @@ def _drawn_clips(table: pd.DataFrame, tree: SpecTree) -> pd.DataFrame:
     return drawn
 
 
-def _fold_clips(fold_run: FoldRun, plan: _Plan, setup: FoldSetup) -> pd.DataFrame:
-    """The training table of one network, with pseudo-labels of the earlier run's networks of the same fold."""
-    rows = setup.table
-    if plan.earlier is not None:
-        sure = plan.earlier.pseudo_labels(plan.config.pseudo_min, fold_run.fold)
-        sure = join_pictures(sure, setup.tree, "pseudo-labelled clip").drop(columns="picture")
-        rows = add_pseudo_labels(rows, sure)
-    warn_related(rows, fold_run.fold)
-    train, held_out = split_fold(rows, fold_run.fold)
-    pseudo = f", {train[len(setup.table) :].sum()} of them pseudo-labelled" if plan.earlier is not None else ""
-    varied = f", each in {count(len(plan.config.variants), 'variant')} too" if plan.config.variants else ""
-    plan.log(f"{fold_run}: {count(int(train.sum()), 'clip')} to train on{pseudo}{varied}, {held_out.sum()} held out")
-    return rows
-
-
-def _has_predicted(fold_run: FoldRun, clips: pd.DataFrame) -> bool:
-    """Whether exactly these clips are predicted. A recording that could not be read at first may have been repaired."""
-    return fold_run.predicted_test and clip_index(fold_run.test().table).equals(clip_index(clips))
-
-
 def _draw(plan: _Plan) -> SpecTree:
     """One tree with all clips, and with variants of those that a network still has to be trained on."""
     comp, config, earlier = plan.comp, plan.config, plan.earlier
@@ -243,23 +224,13 @@ def _draw(plan: _Plan) -> SpecTree:
     return draw_variants(tree, [plan.table, *pseudo], comp.folder, config.renderer, variants, **config.drawing)
 
 
-def _carry_out(plan: _Plan) -> None:
-    """Draw all clips; then, network by network, train it and predict held-out clips and test set."""
+def _carry_out(plan: _Plan, n_jobs: int) -> None:
+    """Draw all clips; then train each network and predict held-out clips and test set."""
     tree = _draw(plan)
     setup = FoldSetup.open(plan.task, plan.config, tree, _drawn_clips(plan.table, tree), plan.track)
     record_pictures(plan.out, tree, setup.size)
     test_clips = None if plan.test is None else drawn_test_clips(plan.test, tree)
-    for fold_run in plan.fold_runs:
-        with claimed(fold_run) as free:
-            if not free:
-                plan.log(f"{fold_run}: another process is working on it")
-                continue
-            if not fold_run.finished:
-                train_fold(fold_run, _fold_clips(fold_run, plan, setup), setup, plan.log)
-                drop_checkpoints(fold_run)
-                free_gpu()
-            if test_clips is not None and not _has_predicted(fold_run, test_clips):
-                predict_test(fold_run, test_clips, setup)
+    work_on_folds(FoldWork(plan.out, setup, plan.earlier, test_clips), plan.fold_runs, n_jobs, plan.log)
 
 
 def _show_whole(run: Run, track: Track | None) -> None:
@@ -285,11 +256,16 @@ def run_cross_validation(
     *,
     test: bool = True,
     only: Sequence[int] | None = None,
+    n_jobs: int = 1,
     log: Callable[[str], None] | None = print,
     track: str | Track | None = None,
 ) -> Run:
     """`cross_validate` by a configuration; `config.competition` is replaced by where `comp` lies."""
     began, log = time.perf_counter(), line_logger(log)
+    if type(n_jobs) is not int or n_jobs == 0:
+        raise ValueError(
+            f"n_jobs={n_jobs!r} is no number of workers; 1 is this process alone, -1 as many as there are CPUs"
+        )
     _check_types(comp, config.renderer, config.recipe, config.tta)
     if not comp.folder.is_dir():
         raise ValueError(
@@ -306,7 +282,7 @@ def run_cross_validation(
     try:
         if not plan.is_done:
             with explained(plan.out, _KEPT, _FEWER):
-                _carry_out(plan)
+                _carry_out(plan, n_jobs)
     except KeyboardInterrupt:
         log(f"stopped; the same call, with out={str(plan.out)!r}, continues")
         raise
@@ -337,10 +313,17 @@ def cross_validate(
     pseudo_min: float = 0.9,
     test: bool = True,
     only: Sequence[int] | None = None,
+    n_jobs: int = 1,
     log: Callable[[str], None] | None = print,
     track: str | Track | None = None,
 ) -> Run:
     """Train a network for each fold, and return the run: out-of-fold predictions, score, predictions of the test set.
+
+    The same call may run in several processes, on one machine or on many that share the folder `out`: each takes the next network that
+    nobody works on. Who works on one gives a sign of life every 15 s. What it held is taken over, and continued after the last finished
+    epoch: at once if its process is gone from this machine, and from another machine when it has been silent for 5 minutes by the clock of
+    the disk. A call that finds nothing but silent holders at its end waits so long. A holder that was only stopped, and wakes up, writes
+    nothing over the results of its successor: it says so, and goes on with the next network.
 
     Parameters
     ----------
@@ -378,8 +361,13 @@ def cross_validate(
         Predict the test set. After False, the same call with True does it later.
     only : sequence of int, optional
         Numbers of the folds to train now; the others may follow in another call, or in another process.
+    n_jobs : int, default 1
+        Workers that train networks at once, a fold with a seed each; 1 trains them in this process, -1 takes as many workers as there are
+        CPUs. joblib's active backend says where they are: processes of this machine, or, within `joblib.parallel_config(backend="dask")`
+        or `"ray"`, a cluster, whose machines need `out` and the pictures under the same path. A network that fails does not stop the
+        others; the error comes at the end, with what is finished. Clips are drawn before, with `loaders=dict(n_jobs=)`.
     log : callable or None, default print
-        Takes each line of the log; None is silent.
+        Takes each line of the log; None is silent. Of workers come the lines of a network together, when it is done.
     track : {"wandb", "tensorboard", "mlflow"} or Track, optional
         Who follows, as in `fit`: one training a network, all in one group, and when the run is finished its score, pictures and report.
 
@@ -392,6 +380,8 @@ def cross_validate(
     ------
     ValueError
         Options exclude each other, `track` is unknown, weights are not found, a fold would be empty, a network gives nan, or `out` holds another run.
+    WorkerError
+        A cluster has no workers, or these have other versions or do not see the folders.
     OSError
         The disk is full, or a process that draws or loads data was killed: what is finished is kept, and the same call continues.
 
@@ -420,4 +410,4 @@ def cross_validate(
         loaders=loaders or {},
         learner=learner or {},
     )
-    return run_cross_validation(comp, config, out, test=test, only=only, log=log, track=track)
+    return run_cross_validation(comp, config, out, test=test, only=only, n_jobs=n_jobs, log=log, track=track)

@@ -115,7 +115,7 @@ def untrained(monkeypatch):
         asked.append((fold_run.folder.parent.name, str(fold_run)))
         raise ValueError(f"{fold_run} would be trained")
 
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", train_fold)
+    monkeypatch.setattr("specimg.experiments.fold_work.train_fold", train_fold)
     return asked
 
 
@@ -502,7 +502,7 @@ def test_a_kill_costs_the_network_in_work_alone(comp, found, tmp_path, monkeypat
             raise KeyboardInterrupt
         train(fold_run, *args)
 
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", stopped)
+    monkeypatch.setattr("specimg.experiments.fold_work.train_fold", stopped)
     with pytest.raises(KeyboardInterrupt):
         go(comp, tmp_path, ["feature_mlp"], {"mel": MEL, "stft": STFT})
     half = Comparison.open(tmp_path)
@@ -513,7 +513,7 @@ def test_a_kill_costs_the_network_in_work_alone(comp, found, tmp_path, monkeypat
     )
     assert f"feature_mlp, mel: 1 of 2 networks trained, its score is of {half.table['clips'][0]} clips" in str(half)
     done = frozen_in_time(tmp_path)
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", train)
+    monkeypatch.setattr("specimg.experiments.fold_work.train_fold", train)
     whole = go(comp, tmp_path, ["feature_mlp"], {"mel": MEL, "stft": STFT})
     assert {name: when for name, when in frozen_in_time(tmp_path).items() if name in done} == done
     for name in whole.candidates:

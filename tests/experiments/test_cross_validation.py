@@ -42,6 +42,7 @@ from specimg.experiments import (
     cross_validation as cross,
     drawing as clips_room,
     fold_training as training,
+    fold_work,
     open_competition,
     run as run_room,
     storage as record,
@@ -317,7 +318,7 @@ def test_a_finished_run_called_again_trains_nothing_and_opens_no_audio(run, comp
     def never(*args, **kwargs):
         raise AssertionError("nothing may be done")
 
-    for name in ("draw_clips", "train_fold", "predict_test", "check_weights", "begin_run"):
+    for name in ("draw_clips", "work_on_folds", "check_weights", "begin_run"):
         monkeypatch.setattr(cross, name, never)
     before, log = frozen_in_time(run.folder), []
     again = go(comp, run.folder, log=log)
@@ -510,7 +511,7 @@ def prepare_stop(where: str) -> None:
     if where == "judged":
         before(training, "write_atomic", die, lambda path, data: path.name == "done.json")
     if where == "between":
-        before(cross, "train_fold", die, lambda fold_run, *args: fold_run.fold == 1)
+        before(fold_work, "train_fold", die, lambda fold_run, *args: fold_run.fold == 1)
     if where == "answering":
         before(training, "predict_pictures", die)
 
@@ -585,7 +586,8 @@ def test_processes_share_a_run(untrained, comp, tmp_path):
     with record.claimed(busy) as mine, record.claimed(busy) as theirs:
         assert (bool(mine), bool(theirs)) == (True, False)
         part = go(comp, tmp_path / "out", log=log)
-    assert "fold 0, seed 0: another process is working on it" in log and [m.fold for m in part.fold_runs] == [1]
+    told = f"fold 0, seed 0: another process is working on it (process {os.getpid()} on "
+    assert any(line.startswith(told) for line in log) and [m.fold for m in part.fold_runs] == [1]
     assert [m.fold for m in go(comp, tmp_path / "out").fold_runs] == [0, 1]
     assert [row["fold_run"].fold for row in untrained] == [1, 0]
 
@@ -1483,13 +1485,13 @@ def test_multi_label_pseudo_labels_are_learnt(untrained, home, tmp_path):
 
 def test_a_relative_folder_stays_where_it_was(untrained, comp, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    usual = cross.train_fold
+    usual = fold_work.train_fold
 
     def walk_away(*args):
         usual(*args)
         os.chdir("/")
 
-    monkeypatch.setattr(cross, "train_fold", walk_away)
+    monkeypatch.setattr(fold_work, "train_fold", walk_away)
     run = go(comp, Path("runs/a b"))
     assert run.folder == tmp_path / "runs/a b" and run.score == Run.open(tmp_path / "runs/a b").score
     os.chdir(tmp_path)

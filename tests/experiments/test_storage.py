@@ -329,7 +329,7 @@ def test_a_killed_worker_is_said(home, tmp_path, monkeypatch):
     def killed(*args, **kwargs):
         raise RuntimeError("DataLoader worker (pid(s) 4711) exited unexpectedly")
 
-    monkeypatch.setattr("specimg.experiments.cross_validation.train_fold", killed)
+    monkeypatch.setattr("specimg.experiments.fold_work.train_fold", killed)
     said = r"a process that read or drew clips for '.*run' was killed, .*4711.*; finished folds and epochs are kept, .*num_workers=0, n_jobs=1"
     with pytest.raises(ChildProcessError, match=said):
         go(home, tmp_path / "run")
