@@ -23,7 +23,6 @@ import platform
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -123,8 +122,8 @@ class Engine(Protocol):
     def submit(self, *args: Any) -> Any:
         """Have `_chunk_there` called with these arguments."""
 
-    def is_done(self, task: Any, seconds: float) -> bool:
-        """Wait for a task, this long at most."""
+    def first_done(self, tasks: list, seconds: float) -> Any:
+        """One of these that is done, for which it waits this long at most; None if there is none."""
 
     def result(self, task: Any, seconds: float) -> Any:
         """What a task that is done returned; TimeoutError if it does not arrive, as with its worker gone since."""
@@ -161,11 +160,11 @@ class _Dask:
     def submit(self, *args: Any) -> Any:
         return self._client.submit(_chunk_there, *args, pure=False, **self._options)
 
-    def is_done(self, task: Any, seconds: float) -> bool:
-        if not task.done():
+    def first_done(self, tasks: list, seconds: float) -> Any:
+        if not any(task.done() for task in tasks):
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                self._wait([task], timeout=seconds)
-        return task.done()
+                self._wait(tasks, timeout=seconds, return_when="FIRST_COMPLETED")
+        return next((task for task in tasks if task.done()), None)
 
     def result(self, task: Any, seconds: float) -> Any:
         try:
@@ -206,8 +205,8 @@ class _Ray:
     def submit(self, *args: Any) -> Any:
         return self._task.remote(*args)
 
-    def is_done(self, task: Any, seconds: float) -> bool:
-        return bool(self._ray.wait([task], timeout=seconds)[0])
+    def first_done(self, tasks: list, seconds: float) -> Any:
+        return next(iter(self._ray.wait(tasks, num_returns=1, timeout=seconds)[0]), None)
 
     def result(self, task: Any, seconds: float) -> Any:
         return self._ray.get(task, timeout=seconds)
@@ -255,13 +254,14 @@ def _said(engine: Engine) -> Iterator[None]:
         raise WorkerError(f"{engine.name}: {what} ({type(exc).__name__}: {' '.join(str(exc).split())[:500]})") from exc
 
 
-def _wait_for(engine: Engine, task: Any) -> Any:
-    """The result of a task. WorkerError if there is no worker for as long as patience lasts."""
+def _wait_for(engine: Engine, tasks: list) -> tuple[Any, Any]:
+    """The first of these that is done, and its result. WorkerError if there is no worker for as long as patience lasts."""
     since = None  # when no worker was left
     while True:
-        if engine.is_done(task, POLL):
+        task = engine.first_done(tasks, POLL)
+        if task is not None:
             with contextlib.suppress(TimeoutError):
-                return engine.result(task, _patience())
+                return task, engine.result(task, _patience())
         if engine.cores():
             since = None
             continue
@@ -287,7 +287,11 @@ def _opened(engine: Engine, answer: tuple[str, Any]) -> list:
 
 
 def map_on_cluster(
-    engine: Engine, work: Callable[[list], list], chunks: Iterable[list], libraries: Iterable[str] = ()
+    engine: Engine,
+    work: Callable[[list], list],
+    chunks: Iterable[list],
+    libraries: Iterable[str] = (),
+    in_order: bool = True,
 ) -> Iterator[list]:
     """Call a function on lists in the workers of a cluster.
 
@@ -301,11 +305,13 @@ def map_on_cluster(
         What it is called with; begun as results come back.
     libraries : iterable of str
         Packages that workers must have in the version of this process, besides specimg.
+    in_order : bool, default True
+        Results come in the order of the chunks; else as soon as they are there.
 
     Yields
     ------
     list
-        The results, in the order of the chunks.
+        The results of a chunk.
 
     Raises
     ------
@@ -314,7 +320,7 @@ def map_on_cluster(
     """
     blob, wanted = pickled(work), tuple(installed_versions(libraries).items())
     digest = digest_of(blob)
-    todo, under_way, looked, most = iter(chunks), deque(), -POLL, 0
+    todo, under_way, looked, most = iter(chunks), [], -POLL, 0
     with engine.waiting():
         try:
             with _said(engine):
@@ -327,9 +333,9 @@ def map_on_cluster(
                         under_way.append(engine.submit(wanted, digest, shared, pickled(chunk)))
                     if not under_way:
                         return
-                    answer = _wait_for(engine, under_way[0])
-                    under_way.popleft()
+                    task, answer = _wait_for(engine, under_way[:1] if in_order else under_way)
+                    under_way.remove(task)
                 yield _opened(engine, answer)
         finally:
             with contextlib.suppress(Exception):  # the cluster may be gone
-                engine.cancel(list(under_way))
+                engine.cancel(under_way)

@@ -233,7 +233,7 @@ def map_chunks(
     libraries : iterable of str
         Packages that affect the results; a cluster's worker that has another version of one, or of specimg, is refused.
     in_order : bool, default True
-        False yields the results of this machine's processes as they are done, not in the order of the items.
+        False yields results as they are done, by this machine's processes or by a cluster, so that least is lost with the latter.
     trial : bool, default True
         Begin in this process, and start workers of this machine only when much is left; False gives items of minutes to workers alone.
 
@@ -251,7 +251,7 @@ def map_chunks(
     chunks = [items[i : i + size] for i in range(0, len(items), size)]
     engine = active_engine(n_jobs) if chunks else None
     if engine is not None:
-        yield from map_on_cluster(engine, work, chunks, libraries)
+        yield from map_on_cluster(engine, work, chunks, libraries, in_order)
         return
     if n_jobs != 1 and not trial:
         yield from _in_workers(work, chunks, n_jobs)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..audio.find import decoder_of_name
 from ..audio.stream import check_windows
 from ..core.parallel import map_chunks
 from ..core.progress import progress_bar
@@ -47,8 +49,10 @@ class _Travelling:
             self.clf.to("cuda")
 
 
-def _libraries(clf: Predictor) -> frozenset[str]:
-    return LIBRARIES | (clf.renderer or clf.audio).libraries
+def _libraries(clf: Predictor, sources: Iterable) -> frozenset[str]:
+    """The libraries that affect what is predicted of these."""
+    decoders = {decoder_of_name(os.fspath(source)) for source in sources if isinstance(source, (str, os.PathLike))}
+    return LIBRARIES.union((clf.renderer or clf.audio).libraries, decoders)
 
 
 def _outputs_there(travelling: _Travelling, what: str, bs: int, sources: list) -> list:
@@ -66,7 +70,7 @@ def outputs_of_many(
     work = functools.partial(_outputs_there, _Travelling(clf), what, bs)
     parts, status = [], []
     with progress_bar(len(sources), "predict", progress) as bar:
-        for [(outputs, found)] in map_chunks(work, sources, n_jobs, bs * BATCHES, _libraries(clf)):
+        for [(outputs, found)] in map_chunks(work, sources, n_jobs, bs * BATCHES, _libraries(clf, sources)):
             parts.append(outputs)
             status += found
             bar.update(len(found))
@@ -106,7 +110,7 @@ def windows_of_many(clf: Predictor, items: Any, n_jobs: int, progress: bool, opt
     groups, tables = _groups(paths, counts, options["bs"] * BATCHES), []
     work = functools.partial(_windows_there, _Travelling(clf), options)
     with progress_bar(len(paths), "recordings", progress) as bar:
-        for group, [table] in zip(groups, map_chunks(work, groups, n_jobs, 1, _libraries(clf))):
+        for [table], group in zip(map_chunks(work, groups, n_jobs, 1, _libraries(clf, paths)), groups):
             tables.append(table)
             bar.update(len(group))
     attrs = {name: value for table in tables for name, value in table.attrs.items()}

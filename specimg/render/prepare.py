@@ -115,5 +115,5 @@ def prepare_all(
     """
     work = functools.partial(_prepare_some, reader)
     for first in range(0, len(sources), ROUND):
-        for done in map_chunks(work, list(sources[first : first + ROUND]), n_jobs):
+        for done in map_chunks(work, list(sources[first : first + ROUND]), n_jobs, libraries=reader.libraries):
             yield from done

@@ -278,7 +278,7 @@ def keep_waves(
         writer = _Writer(folder, known)
         try:
             with progress_bar(len(left), f"{folder.name}, samples", progress) as bar:
-                for found in map_chunks(work, left, n_jobs):
+                for found in map_chunks(work, left, n_jobs, libraries=audio.libraries):
                     for job, clip, reason in found:
                         if clip is None:
                             reasons[job.picture] = reason
