@@ -28,6 +28,7 @@ import soundfile as sf
 from dask_cluster import PACKAGES, Cluster
 
 import specimg as sp
+from specimg.core import parallel
 
 SR = 22050
 LOOK = sp.Renderer(sp.Mel(n_mels=64))
@@ -51,10 +52,9 @@ def pictures(cache: Path) -> int:
 
 
 def same_pictures(one: sp.SpecTree, other: sp.SpecTree) -> bool:
-    files = sorted(path.name for path in one.images.iterdir())
-    return files == sorted(path.name for path in other.images.iterdir()) and all(
-        (one.images / name).read_bytes() == (other.images / name).read_bytes() for name in files
-    )
+    """Whether all are there and have the same bytes; what a killed worker had begun to write is another file."""
+    found = [{path.name: path.read_bytes() for path in tree.images.glob("[!.]*")} for tree in (one, other)]
+    return found[0] == found[1] and len(one) == len(other)
 
 
 def draw(source: Path, cache: Path, **options) -> sp.SpecTree:
@@ -150,6 +150,7 @@ def show_times(folder: Path, source: Path, n: int, rounds: int) -> None:
             taken[name].append(time.perf_counter() - began)
 
     local, on_dask, on_ray = taken
+    parallel.WORTH_WORKERS = 0.0  # so that joblib's processes get what the clusters' workers get
     with dask(folder / "dask3"), ray():
         for turn in ["warm", *map(str, range(rounds))]:
             with joblib.parallel_config(backend="loky"):

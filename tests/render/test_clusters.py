@@ -60,7 +60,8 @@ def draw(source, cache, **options):
 
 
 def images_of(tree):
-    return {path.name: path.read_bytes() for path in tree.images.iterdir()}
+    whole = (path for path in tree.images.iterdir() if not path.name.startswith(".partial-"))  # of a killed worker
+    return {path.name: path.read_bytes() for path in whole}
 
 
 def check_same(tree, alone):
