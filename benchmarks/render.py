@@ -3,6 +3,8 @@
     python benchmarks/render.py                    # clips made here: 5 s, 44.1 kHz, 16-bit wav
     python benchmarks/render.py --audio folder     # recordings of your own
     TMPDIR=/dev/shm python benchmarks/render.py    # pictures on a memory disk: how fast the drawing is, not the disk
+    python benchmarks/render.py --formats          # wav, flac, ogg and mp3 against librosa + Pillow
+    python benchmarks/render.py --profile          # what takes the time of a worker, stage by stage
 
 All draw the same mel spectrogram (n_fft 2048, hop 512, 128 mels, dB below the maximum). The ways take turns, round by round, so that a
 machine that slows down slows all of them; the table shows medians over rounds and ratios taken within rounds.
@@ -120,6 +122,84 @@ def steady(files: list[Path], folder: Path, rounds: int, n_slow: int, n_fast: in
     return times
 
 
+# ---------------------------------------------------------------------- formats, stages
+
+
+def formats(folder: Path, clips: int, rounds: int) -> None:
+    """The same clips as wav, flac, ogg and mp3: librosa + Pillow against one worker, in turns."""
+    import soundfile as sf
+
+    make_clips(folder, clips)
+    print(
+        f"\n{'':6}{'librosa+pillow':>16}{'specimg':>9}{'ratio':>7}   ms a clip, medians of {rounds} rounds of {clips} clips"
+    )
+    for suffix in ("wav", "flac", "ogg", "mp3"):
+        files = sorted(folder.glob("*.wav"))
+        if suffix != "wav":
+            files = [file.with_suffix(f".{suffix}") for file in files]
+            for file in files:
+                sf.write(file, *sf.read(file.with_suffix(".wav")))
+        taken = np.array(
+            [[seconds_a_clip(way, files) for way in ("librosa+pillow", "specimg 1 worker")] for _ in range(rounds + 1)]
+        )[1:]  # round 0 warms up
+        slow, fast = np.median(taken, axis=0) * 1e3
+        print(f"{suffix:6}{slow:16.2f}{fast:9.2f}{np.median(taken[:, 0] / taken[:, 1]):7.1f}")
+
+
+def profile(folder: Path, clips: int, rounds: int) -> None:
+    """Milliseconds of each stage of drawing a clip, in one process, medians over clips and rounds."""
+    import specimg as sp
+    from specimg.audio.faults import find_faults
+    from specimg.audio.read import condition
+    from specimg.audio.readers import SampleBuffer, open_recording
+    from specimg.core.files import write_atomic
+    from specimg.spectrogram import picture, spectrum
+
+    make_clips(folder, clips)
+    look = sp.Renderer(sp.Mel(n_mels=128), sp.Picture(height=224, width=224))
+    mel, buffer = look.representation, SampleBuffer()
+    window = spectrum.window_of("hann", mel.n_fft, mel.n_fft, "float32")
+    times: dict[str, list[float]] = {}
+
+    def timed(name: str, call, *args):
+        began = time.perf_counter()
+        result = call(*args)
+        times.setdefault(name, []).append(1e3 * (time.perf_counter() - began))
+        return result
+
+    def read(file: Path) -> tuple[np.ndarray, int]:
+        with open_recording(file) as reader:
+            return reader.read(None, buffer), reader.sr
+
+    def transform(views: list[np.ndarray]) -> None:
+        for _ in spectrum.fft_blocks(views, window):
+            pass
+
+    for file in [file for _ in range(rounds) for file in sorted(folder.glob("*.wav"))]:
+        raw, sr = timed("open and decode", read, file)
+        timed("faults", find_faults, raw, raw[:, 0])
+        y, sr, _ = timed("mono, checks, conditioning", condition, raw, sr, look.audio)
+        views = timed("frames", spectrum.frame_views, y, mel.n_fft, mel.hop_length, True, "constant")
+        timed("window and FFT", transform, views)
+        x = timed("all of mel in dB", mel, y, sr)
+        plane = timed("resize", picture._resize, x[0], 224, 224, "bilinear")
+        levels = timed("quantize", picture.quantize, plane, -80.0, 0.0)
+        timed("filter Up and Huffman", picture._compressed, np.ascontiguousarray(levels), 1)
+        png = timed("all of the PNG", picture.encode, x, mel, look.picture, sr)
+        timed("write", write_atomic, folder / "out.png", png)
+    ms = {name: float(np.median(t)) for name, t in times.items()}
+    inner = ("frames", "window and FFT")
+    ms["power, mel bands, dB"] = ms.pop("all of mel in dB") - sum(ms[name] for name in inner)
+    ms["text chunk, checksums"] = ms.pop("all of the PNG") - sum(
+        ms[name] for name in ("resize", "quantize", "filter Up and Huffman")
+    )
+    total = sum(ms.values())
+    print(f"\n{'stage':30}{'ms':>8}{'share':>8}   medians over {clips} clips, {rounds} rounds")
+    for name, value in sorted(ms.items(), key=lambda item: -item[1]):
+        print(f"{name:30}{value:8.3f}{value / total:8.1%}")
+    print(f"{'sum':30}{total:8.3f}")
+
+
 def first_call(files: list[Path], way: str) -> float:
     """Seconds of a fresh process that draws these files."""
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import render; render.main()"
@@ -150,11 +230,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow", type=int, default=40, help="clips a round for the slow ways")
     parser.add_argument("--fast", type=int, default=2000, help="clips a round for specimg")
+    parser.add_argument("--formats", action="store_true", help="compare file formats instead")
+    parser.add_argument("--profile", action="store_true", help="show the stages of drawing instead")
     parser.add_argument("--only", help=argparse.SUPPRESS)  # one way on the files given, for the first call
     parser.add_argument("files", nargs="*", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
         seconds_a_clip(args.only, args.files)
+        return
+    if args.formats or args.profile:
+        with tempfile.TemporaryDirectory() as folder:
+            (formats if args.formats else profile)(Path(folder), args.slow, args.rounds)
         return
     from specimg.audio import find_audio
 
