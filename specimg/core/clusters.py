@@ -128,8 +128,8 @@ class Engine(Protocol):
     def result(self, task: Any, seconds: float) -> Any:
         """What a task that is done returned; TimeoutError if it does not arrive, as with its worker gone since."""
 
-    def lost(self) -> str:
-        """What of the cluster itself is out of reach; "" if nothing is."""
+    def lost(self, exc: Exception) -> str:
+        """What of the cluster itself is out of reach, as this error says or otherwise; "" if nothing is."""
 
     def cancel(self, tasks: list) -> None:
         """Begin none of these any more."""
@@ -172,9 +172,12 @@ class _Dask:
         except asyncio.TimeoutError as exc:  # another class until Python 3.11
             raise TimeoutError(str(exc)) from exc
 
-    def lost(self) -> str:
+    def lost(self, exc: Exception) -> str:
+        broken = isinstance(exc, OSError)  # the connection, which the client itself notices a little later
+        if self._client.status == "running" and not broken:
+            return ""
         address = self._client.scheduler.address if self._client.scheduler else "that it was connected to"
-        return "" if self._client.status == "running" else f"the scheduler {address} is gone or out of reach"
+        return f"the scheduler {address} is gone or out of reach"
 
     def cancel(self, tasks: list) -> None:
         self._client.cancel(tasks)
@@ -211,7 +214,7 @@ class _Ray:
     def result(self, task: Any, seconds: float) -> Any:
         return self._ray.get(task, timeout=seconds)
 
-    def lost(self) -> str:
+    def lost(self, exc: Exception) -> str:
         return "" if self._ray.is_initialized() else "this process is no longer connected to a cluster"
 
     def cancel(self, tasks: list) -> None:
@@ -250,7 +253,7 @@ def _said(engine: Engine) -> Iterator[None]:
     except WorkerError:
         raise
     except Exception as exc:
-        what = engine.lost() or "a piece of the work was given up"
+        what = engine.lost(exc) or "a piece of the work was given up"
         raise WorkerError(f"{engine.name}: {what} ({type(exc).__name__}: {' '.join(str(exc).split())[:500]})") from exc
 
 
