@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -103,7 +104,11 @@ class Caller:
 
     @property
     def said(self) -> str:
-        return self.file.read_text().replace(str(self.file.parent), "runs")
+        return (
+            self.file.read_text()
+            .replace(str(self.file.parent), "runs")
+            .replace(f" on {platform.node()}", " on this host")
+        )
 
 
 def until(holds: Callable[[], bool]) -> None:
