@@ -84,7 +84,7 @@ def picture_nets():
 
 def net_learner(folder, name):
     """One of them, with pictures as large as it needs."""
-    dls = make_loaders(folder, bs=12, size=(128, 128))
+    dls = make_loaders(folder, bs=12, size=(128, 256))
     return sp.spec_learner(dls, name, pretrained=False, metrics=metrics(), seed=1)
 
 
