@@ -12,7 +12,7 @@ generator has to be saved, and on a CPU a training that was killed and resumed e
 0.003
 
 `recipe` holds the choices, `learner` makes what is trained (`weights_look` knows which pictures belong to weights of sound), `losses` what is minimised (`blending` for clips that are blends); `schedule` follows from a recipe epoch by
-epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `tracking` tells others, `loop` trains, `ranks` is for several processes at once, `fitting` is
+epoch, `identity` tells trainings apart, `checkpoint` keeps them, `callbacks` prepare a learner, `tracking` tells others, `speed` makes steps cheap, `loop` trains, `ranks` is for several processes at once, `fitting` is
 the public API. Afterwards `predict` passes every clip through the network once (`layers` finds its inner activations), and
 `predictions` is the table of the results.
 """

@@ -62,6 +62,7 @@ from .blending import BlendedLabels, blends
 from .frames import FrameLoss
 from .recipe import Recipe
 from .schedule import DEFAULT_RATE
+from .speed import ChannelsLastWherePaid, FastAdam
 from .weights_look import AudioPretrained, check_look, turn_kernels
 
 _STATS_BATCHES = 16
@@ -374,7 +375,8 @@ def spec_learner(
     net : dict, optional
         Options of one of our own networks, such as dict(attention="soft"); see its class.
     loss_func, opt_func, lr, cbs, path, model_dir, wd, wd_bn_bias, train_bn, moms, default_cbs
-        As fastai's `Learner` takes them. The default loss is that of `dls`, the default path `dls.path`.
+        As fastai's `Learner` takes them. The default loss is that of `dls`, the default path `dls.path`, the default optimizer fastai's Adam
+        in one operation (`specimg.training.speed.FastAdam`).
 
     Returns
     -------
@@ -416,6 +418,7 @@ def spec_learner(
     first = model if own else model[0]
     first[0] = Normalise(*_statistics(stats, cfg, dls, data.n_channels))
     known = {"path": _writable(Path(getattr(dls, "path", None) or ".")), "loss_func": getattr(dls, "loss_func", None)}
+    known["opt_func"] = FastAdam
     learn = SpecLearner(
         dls,
         model,
@@ -426,6 +429,7 @@ def spec_learner(
     learn.arch, learn.pretrained = arch, bool(found)
     learn.net_options = dict(arch=arch, n_channels=data.n_channels, n_classes=data.n_classes, size=data.size, **options)
     learn.weights_from = found or f"{arch} from scratch"
+    learn.add_cb(ChannelsLastWherePaid())
     if own:
         learn.add_cb(ExtraLoss())
     elif model.has_frames:
