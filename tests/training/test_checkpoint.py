@@ -85,7 +85,8 @@ def test_a_second_training_is_refused_while_the_first_runs(tmp_path):
 
     def second():
         with pytest.raises(
-            ValueError, match="another process trains in .*out now .process .* on .*; wait until it is finished, or choose"
+            ValueError,
+            match="another process trains in .*out now .process .* on .*; wait until it is finished, or choose",
         ):
             quiet(make_learner(), RECIPE, tmp_path / "out")
         seen.append(sorted(os.listdir(tmp_path / "out")))
