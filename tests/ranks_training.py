@@ -83,8 +83,9 @@ def picture_nets():
 
 
 def net_learner(folder, name):
-    """One of them, with pictures as large as it needs."""
-    dls = make_loaders(folder, bs=12, size=(128, 256))
+    """One of them, with pictures as large as it needs: some have more weights the larger these are."""
+    size = {"multichannel_cnn": (32, 256), "subspectral_net": (64, 256)}.get(name, (32, 64))
+    dls = make_loaders(folder, size=size)
     return sp.spec_learner(dls, name, pretrained=False, metrics=metrics(), seed=1)
 
 
