@@ -1,8 +1,8 @@
 # make demo         sets up, then the whole way on sounds made here
-# make test         sets up, then lint, tests with the examples of the docstrings, coverage, and the notebooks
+# make test         sets up, then lint, tests with the examples of the docstrings, and the notebooks
 # make lint         ruff (rules and format) and mypy on the public surface; `make format` mends what can be mended
 # make docs         the site: docs/_build/html/index.html, warnings are errors
-# make coverage     after `make test`: what no test runs, line by line
+# make coverage     the tests once more, a quarter slower, and what none of them runs, line by line
 # make wheelhouse   makes a folder to mount where there is no internet, see below
 # One .venv, made once and made again only when pyproject.toml has changed.
 
@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DOCS := $(VENV)/ready-docs
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests specimg --doctest-modules -n 2 --dist loadfile
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # Weights are asked for over the network by the demo only; tests never do.
@@ -32,8 +33,7 @@ demo: $(READY)
 	$(BIN)/specimg demo demo
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests specimg --doctest-modules --cov --cov-report= --durations=10 -n 2 --dist loadfile
-	@echo "lines of specimg that tests run: $$($(BIN)/coverage report --format=total) %"
+	$(TESTS) --durations=10
 	$(MAKE) --no-print-directory notebooks
 
 lint: $(READY)
@@ -46,6 +46,7 @@ format: $(READY)
 	$(BIN)/ruff format --quiet
 
 coverage: $(READY)
+	$(TESTS) --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --show-missing
 
 notebooks: $(READY)
