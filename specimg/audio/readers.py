@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ..core.addresses import StoredFile, as_address, is_address, open_stored
+from ..core.reading import SizedFile
 from .errors import AudioError, OutOfReachError, UnreadableError
 from .find import decoder_of_name
 from .headers import (
@@ -95,24 +96,12 @@ class SampleBuffer:
 # ---------------------------------------------------------------------- bytes
 
 
-class _Part(io.RawIOBase):
+class _Part(SizedFile):
     """Some bytes of an open file as a file. patch : (where in the part, the bytes that stand there instead)."""
 
     def __init__(self, file: BinaryIO, begin: int, end: int, patch: tuple[int, bytes] = (0, b"")):
-        self._file, self._begin, self._size, self._at, self._patch = file, begin, end - begin, 0, patch
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
-        return self._at
+        super().__init__(end - begin)
+        self._file, self._begin, self._patch = file, begin, patch
 
     def readinto(self, buffer) -> int:
         n = max(0, min(len(buffer), self._size - self._at))

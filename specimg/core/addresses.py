@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from .files import OutsideError, inside
+from .reading import SizedFile
 from .text import amount, count, examples
 from .warnings import warn
 
@@ -388,7 +389,7 @@ def stats_stored(root: Address, names: Iterable[str]) -> dict[str, tuple[int | N
 # ---------------------------------------------------------------------- bytes
 
 
-class StoredFile(io.RawIOBase):
+class StoredFile(SizedFile):
     """An object that is read in parts. A part that cannot be had ends the file, and `failure` says why.
 
     Decoders are C libraries that call back for bytes, through which no exception finds its way: so `failure` has to be looked at behind them.
@@ -406,23 +407,10 @@ class StoredFile(io.RawIOBase):
     """
 
     def __init__(self, address: Address, head: bytes, file: BinaryIO, fetch: Callable[..., bytes]):
+        super().__init__(file.seek(0, os.SEEK_END))
         self.name, self.failure = str(address), None
-        self._head, self._file, self._fetch, self._at = head, file, fetch, 0
+        self._head, self._file, self._fetch = head, file, fetch
         self._copy: io.RawIOBase | None = None
-        self._size = file.seek(0, os.SEEK_END)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
-        return self._at
 
     def _part(self, start: int, end: int) -> bytes:
         if end - start > BLOCK:

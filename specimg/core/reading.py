@@ -12,6 +12,7 @@ ValueError: the text is nested in more than 100 levels
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
@@ -427,3 +428,32 @@ def refuse_packed(path: str | os.PathLike) -> None:
         raise ValueError(
             f"{_named(path)} has {size} bytes and would unpack to {total}; it is not as torch.save writes it"
         )
+
+
+# ---------------------------------------------------------------------- bytes that know where they end
+
+
+class SizedFile(io.RawIOBase):
+    """A file to read from, whose size is known. A subclass has `readinto`, which goes on from `_at` and moves it.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    """
+
+    def __init__(self, size: int):
+        self._size, self._at = size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
