@@ -33,7 +33,7 @@ from .clusters import INLINE, active_engine, digest_of, map_on_cluster, pickled,
 CHUNK = 16  # items a worker is given at once
 ROUND = 8  # chunks for each worker at once, with a backend that returns all results together
 WORTH_WORKERS = 1.5  # s of work left for one process, above which starting workers pays: they need a second
-WORTH_COPIES = 0.3  # s of it, above which copies of this process pay: they need 0.03 s
+WORTH_COPIES = 0.3  # s of it, above which copies of this process, which start at once, pay
 # whose threads or devices a copy of the process lacks; and joblib, by which another kind of workers may have been chosen
 NEVER_COPIED = (
     "torch",
