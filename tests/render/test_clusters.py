@@ -19,6 +19,7 @@ import specimg
 from specimg.audio import Audio
 from specimg.core.clusters import WorkerError
 from specimg.render import tree as render
+from specimg.render.manifest import read_rows
 from specimg.render.renderer import Renderer
 from specimg.render.tree import render_tree
 from specimg.spectrogram import Mel, Picture
@@ -71,13 +72,13 @@ def check_same(tree, alone):
 
 @contextlib.contextmanager
 def in_the_middle(cache, then):
-    """Within it `then` is called once some pictures are there; afterwards, how many there were."""
+    """Within it `then` is called once some pictures are there, and rows of some have arrived; afterwards, how many there were."""
     seen = []
 
     def watch():
         for _ in range(20_000):
             found = len(list(cache.glob("*/images/*.png")))
-            if found >= 24:
+            if found >= 24 and any(map(read_rows, cache.glob("*"))):
                 seen.append(found)
                 return then()
             time.sleep(0.002)
